@@ -1,0 +1,1 @@
+//! Drives real Chromium (CDP) and Firefox (WebDriver BiDi) for the tests

@@ -1,0 +1,1 @@
+//! PeerConnection without I/O: ICE, DTLS, SRTP, RTP and SDP composed

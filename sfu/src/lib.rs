@@ -1,0 +1,1 @@
+//! Rooms, sources, slots and subscriptions: a zero-copy SFU without I/O
