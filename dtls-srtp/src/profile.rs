@@ -1,0 +1,177 @@
+use core::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
+
+wire::registry! {
+    /// DTLS-SRTP protection profiles as they stand in `use_srtp` (RFC 5764 §4.1.2, RFC 7714 §14.2), known to us or not.
+    pub struct ProtectionProfile(u16) {
+        /// RFC 5764 §4.1.2.
+        SRTP_AES128_CM_HMAC_SHA1_80 = 0x0001 => "SRTP_AES128_CM_HMAC_SHA1_80",
+        /// RFC 5764 §4.1.2.
+        SRTP_AES128_CM_HMAC_SHA1_32 = 0x0002 => "SRTP_AES128_CM_HMAC_SHA1_32",
+        /// RFC 5764 §4.1.2.
+        SRTP_NULL_HMAC_SHA1_80 = 0x0005 => "SRTP_NULL_HMAC_SHA1_80",
+        /// RFC 5764 §4.1.2.
+        SRTP_NULL_HMAC_SHA1_32 = 0x0006 => "SRTP_NULL_HMAC_SHA1_32",
+        /// RFC 7714 §14.2.
+        SRTP_AEAD_AES_128_GCM = 0x0007 => "SRTP_AEAD_AES_128_GCM",
+        /// RFC 7714 §14.2.
+        SRTP_AEAD_AES_256_GCM = 0x0008 => "SRTP_AEAD_AES_256_GCM",
+    }
+}
+
+/// A protection profile that this crate can seal and open: a closed set, so that every match over it is complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SrtpProfile {
+    /// AES-128 in Galois/counter mode with 16-byte tags (RFC 7714).
+    AeadAes128Gcm,
+    /// AES-256 in Galois/counter mode with 16-byte tags (RFC 7714).
+    AeadAes256Gcm,
+    /// AES-128 in counter mode with HMAC-SHA1, tags of 10 bytes (RFC 3711).
+    Aes128CmHmacSha1_80,
+}
+
+impl SrtpProfile {
+    /// Every profile, in the order in which we prefer them: GCM costs a third of what AES-CM with HMAC-SHA1 does.
+    pub const ALL: [Self; 3] = [Self::AeadAes128Gcm, Self::AeadAes256Gcm, Self::Aes128CmHmacSha1_80];
+
+    /// The registered number.
+    pub const fn id(self) -> ProtectionProfile {
+        match self {
+            Self::AeadAes128Gcm => ProtectionProfile::SRTP_AEAD_AES_128_GCM,
+            Self::AeadAes256Gcm => ProtectionProfile::SRTP_AEAD_AES_256_GCM,
+            Self::Aes128CmHmacSha1_80 => ProtectionProfile::SRTP_AES128_CM_HMAC_SHA1_80,
+        }
+    }
+
+    /// The profile with this number, if we have it.
+    pub const fn from_id(id: ProtectionProfile) -> Option<Self> {
+        match id {
+            ProtectionProfile::SRTP_AEAD_AES_128_GCM => Some(Self::AeadAes128Gcm),
+            ProtectionProfile::SRTP_AEAD_AES_256_GCM => Some(Self::AeadAes256Gcm),
+            ProtectionProfile::SRTP_AES128_CM_HMAC_SHA1_80 => Some(Self::Aes128CmHmacSha1_80),
+            _ => None,
+        }
+    }
+
+    /// Length of the master key, in bytes (RFC 5764 §4.1.2, RFC 7714 §14.2).
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::AeadAes128Gcm | Self::Aes128CmHmacSha1_80 => 16,
+            Self::AeadAes256Gcm => 32,
+        }
+    }
+
+    /// Length of the master salt, in bytes (RFC 5764 §4.1.2, RFC 7714 §14.2).
+    pub const fn salt_len(self) -> usize {
+        match self {
+            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
+            Self::Aes128CmHmacSha1_80 => 14,
+        }
+    }
+
+    /// How many bytes the exporter gives for both directions (RFC 5764 §4.2).
+    pub const fn keying_material_len(self) -> usize {
+        2 * (self.key_len() + self.salt_len())
+    }
+}
+
+impl fmt::Display for SrtpProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id().fmt(f)
+    }
+}
+
+/// The master key and master salt of one direction (RFC 3711 §3.2.1). Erased when dropped.
+#[derive(Clone)]
+pub struct KeyAndSalt {
+    key: [u8; 32],
+    salt: [u8; 14],
+    key_len: u8,
+    salt_len: u8,
+}
+
+impl KeyAndSalt {
+    /// A key and a salt for `profile`; `None` when a length is not the profile's.
+    pub fn new(profile: SrtpProfile, key: &[u8], salt: &[u8]) -> Option<Self> {
+        if key.len() != profile.key_len() || salt.len() != profile.salt_len() {
+            return None;
+        }
+        let mut this = Self {
+            key: [0; 32],
+            salt: [0; 14],
+            key_len: u8::try_from(key.len()).ok()?,
+            salt_len: u8::try_from(salt.len()).ok()?,
+        };
+        this.key.get_mut(..key.len())?.copy_from_slice(key);
+        this.salt.get_mut(..salt.len())?.copy_from_slice(salt);
+        Some(this)
+    }
+
+    /// The master key.
+    pub fn key(&self) -> &[u8] {
+        self.key.get(..usize::from(self.key_len)).unwrap_or_default()
+    }
+
+    /// The master salt.
+    pub fn salt(&self) -> &[u8] {
+        self.salt.get(..usize::from(self.salt_len)).unwrap_or_default()
+    }
+}
+
+impl PartialEq for KeyAndSalt {
+    fn eq(&self, other: &Self) -> bool {
+        bool::from(self.key().ct_eq(other.key()) & self.salt().ct_eq(other.salt()))
+    }
+}
+
+impl Eq for KeyAndSalt {}
+
+impl Drop for KeyAndSalt {
+    fn drop(&mut self) {
+        self.key.zeroize();
+        self.salt.zeroize();
+    }
+}
+
+impl fmt::Debug for KeyAndSalt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyAndSalt({} + {} bytes)", self.key_len, self.salt_len)
+    }
+}
+
+/// What RFC 5764 §4.2 takes from the exporter, sorted by who seals with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SrtpKeys {
+    /// The negotiated profile.
+    pub profile: SrtpProfile,
+    /// What we seal with.
+    pub local: KeyAndSalt,
+    /// What the peer seals with.
+    pub remote: KeyAndSalt,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_lead_back() {
+        for profile in SrtpProfile::ALL {
+            assert_eq!(SrtpProfile::from_id(profile.id()), Some(profile));
+        }
+        assert_eq!(SrtpProfile::from_id(ProtectionProfile::SRTP_NULL_HMAC_SHA1_80), None);
+        assert_eq!(SrtpProfile::AeadAes128Gcm.keying_material_len(), 56);
+        assert_eq!(SrtpProfile::AeadAes256Gcm.keying_material_len(), 88);
+        assert_eq!(SrtpProfile::Aes128CmHmacSha1_80.keying_material_len(), 60);
+    }
+
+    #[test]
+    fn lengths_must_be_the_profiles() {
+        assert!(KeyAndSalt::new(SrtpProfile::AeadAes128Gcm, &[1; 16], &[2; 14]).is_none());
+        let keys = KeyAndSalt::new(SrtpProfile::AeadAes128Gcm, &[1; 16], &[2; 12]).unwrap();
+        assert_eq!((keys.key(), keys.salt()), (&[1; 16][..], &[2; 12][..]));
+        assert_eq!(format!("{keys:?}"), "KeyAndSalt(16 + 12 bytes)");
+    }
+}
