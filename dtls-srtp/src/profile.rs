@@ -71,6 +71,19 @@ impl SrtpProfile {
         }
     }
 
+    /// Bytes that sealing adds to an RTP packet: the tag.
+    pub const fn rtp_overhead(self) -> usize {
+        match self {
+            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 16,
+            Self::Aes128CmHmacSha1_80 => 10,
+        }
+    }
+
+    /// Bytes that sealing adds to a compound RTCP packet: the tag, and the word of E bit and index.
+    pub const fn rtcp_overhead(self) -> usize {
+        self.rtp_overhead() + 4
+    }
+
     /// How many bytes the exporter gives for both directions (RFC 5764 §4.2).
     pub const fn keying_material_len(self) -> usize {
         2 * (self.key_len() + self.salt_len())
@@ -83,13 +96,14 @@ impl fmt::Display for SrtpProfile {
     }
 }
 
-/// The master key and master salt of one direction (RFC 3711 §3.2.1). Erased when dropped.
+/// The master key and master salt of one direction (RFC 3711 §3.2.1), bound to the profile that they are for, so that
+/// SRTP cannot be given the one with the other. Erased when dropped.
 #[derive(Clone)]
 pub struct KeyAndSalt {
+    profile: SrtpProfile,
+    // Room for the longest; bytes beyond the profile's lengths are zero.
     key: [u8; 32],
     salt: [u8; 14],
-    key_len: u8,
-    salt_len: u8,
 }
 
 impl KeyAndSalt {
@@ -99,30 +113,34 @@ impl KeyAndSalt {
             return None;
         }
         let mut this = Self {
+            profile,
             key: [0; 32],
             salt: [0; 14],
-            key_len: u8::try_from(key.len()).ok()?,
-            salt_len: u8::try_from(salt.len()).ok()?,
         };
         this.key.get_mut(..key.len())?.copy_from_slice(key);
         this.salt.get_mut(..salt.len())?.copy_from_slice(salt);
         Some(this)
     }
 
+    /// The profile that key and salt are for.
+    pub const fn profile(&self) -> SrtpProfile {
+        self.profile
+    }
+
     /// The master key.
     pub fn key(&self) -> &[u8] {
-        self.key.get(..usize::from(self.key_len)).unwrap_or_default()
+        self.key.get(..self.profile.key_len()).unwrap_or_default()
     }
 
     /// The master salt.
     pub fn salt(&self) -> &[u8] {
-        self.salt.get(..usize::from(self.salt_len)).unwrap_or_default()
+        self.salt.get(..self.profile.salt_len()).unwrap_or_default()
     }
 }
 
 impl PartialEq for KeyAndSalt {
     fn eq(&self, other: &Self) -> bool {
-        bool::from(self.key().ct_eq(other.key()) & self.salt().ct_eq(other.salt()))
+        self.profile == other.profile && bool::from(self.key().ct_eq(other.key()) & self.salt().ct_eq(other.salt()))
     }
 }
 
@@ -137,7 +155,7 @@ impl Drop for KeyAndSalt {
 
 impl fmt::Debug for KeyAndSalt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyAndSalt({} + {} bytes)", self.key_len, self.salt_len)
+        write!(f, "KeyAndSalt({} + {} bytes)", self.profile.key_len(), self.profile.salt_len())
     }
 }
 
