@@ -1,0 +1,129 @@
+use std::array;
+use std::io::{self, IoSliceMut};
+use std::net::SocketAddr;
+use std::slice::{ChunksExactMut, ChunksMut};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use wire::{Ecn, Path};
+
+/// Room for one message. The kernel joins datagrams to at most what one IP packet could hold.
+const MESSAGE: usize = 1 << 16;
+
+/// The buffers for one `recvmmsg`, made once and used for every call.
+pub struct RecvBatch {
+    bytes: Box<[u8]>,
+    meta: [RecvMeta; BATCH_SIZE],
+    filled: usize,
+    local: SocketAddr,
+}
+
+impl RecvBatch {
+    /// Buffers for a full batch.
+    pub fn new() -> Self {
+        Self {
+            bytes: vec![0; MESSAGE * BATCH_SIZE].into_boxed_slice(),
+            meta: [RecvMeta::default(); BATCH_SIZE],
+            filled: 0,
+            local: SocketAddr::from(([0, 0, 0, 0], 0)),
+        }
+    }
+
+    /// The datagrams of the last call in the order of their arrival, each lent to be worked on in place.
+    pub fn datagrams(&mut self) -> Datagrams<'_> {
+        Datagrams {
+            messages: self.bytes.chunks_exact_mut(MESSAGE),
+            meta: self.meta.get(..self.filled).unwrap_or_default().iter(),
+            local: self.local,
+            current: None,
+        }
+    }
+
+    pub(crate) fn fill(&mut self, state: &UdpSocketState, io: UdpSockRef<'_>, local: SocketAddr) -> io::Result<()> {
+        self.filled = 0;
+        self.local = local;
+        let mut messages = self.bytes.chunks_exact_mut(MESSAGE);
+        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
+            array::from_fn(|_| IoSliceMut::new(messages.next().unwrap_or_default()));
+        self.filled = state.recv(io, &mut slices, &mut self.meta)?;
+        Ok(())
+    }
+
+    pub(crate) fn datagram_count(&self) -> u64 {
+        let count = |meta: &RecvMeta| meta.len.div_ceil(meta.stride.max(1)) as u64;
+        self.meta.iter().take(self.filled).map(count).sum()
+    }
+
+    pub(crate) fn byte_count(&self) -> u64 {
+        self.meta.iter().take(self.filled).map(|meta| meta.len as u64).sum()
+    }
+
+    pub(crate) fn empty_count(&self) -> u64 {
+        self.meta.iter().take(self.filled).filter(|meta| meta.len == 0).count() as u64
+    }
+}
+
+impl Default for RecvBatch {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for RecvBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RecvBatch")
+            .field("messages", &self.filled)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One datagram, lent from the batch.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    /// Where it came from, and which of our addresses it was sent to.
+    pub path: Path,
+    /// How the network had marked it.
+    pub ecn: Ecn,
+    /// Its content.
+    pub data: &'a mut [u8],
+}
+
+/// The datagrams of a [`RecvBatch`].
+#[derive(Debug)]
+pub struct Datagrams<'a> {
+    messages: ChunksExactMut<'a, u8>,
+    meta: std::slice::Iter<'a, RecvMeta>,
+    local: SocketAddr,
+    current: Option<(Path, Ecn, ChunksMut<'a, u8>)>,
+}
+
+impl<'a> Iterator for Datagrams<'a> {
+    type Item = Datagram<'a>;
+
+    fn next(&mut self) -> Option<Datagram<'a>> {
+        loop {
+            if let Some((path, ecn, chunks)) = &mut self.current
+                && let Some(data) = chunks.next()
+            {
+                return Some(Datagram {
+                    path: *path,
+                    ecn: *ecn,
+                    data,
+                });
+            }
+            let meta = self.meta.next()?;
+            let message = self.messages.next()?.get_mut(..meta.len)?;
+            let ip = meta.dst_ip.unwrap_or_else(|| self.local.ip());
+            let path = Path::udp(SocketAddr::new(ip, self.local.port()), comparable(meta.addr));
+            let ecn = meta.ecn.map_or(Ecn::NotEct, |ecn| Ecn::from_bits(ecn as u8));
+            self.current = Some((path, ecn, message.chunks_mut(meta.stride.max(1))));
+        }
+    }
+}
+
+/// Paths are compared whole, and a sender may change the flow label when it likes (RFC 6438).
+fn comparable(mut addr: SocketAddr) -> SocketAddr {
+    if let SocketAddr::V6(v6) = &mut addr {
+        v6.set_flowinfo(0);
+    }
+    addr
+}

@@ -1,0 +1,363 @@
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroU16;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token};
+use wire::{Ecn, Path};
+
+use super::*;
+use crate::RecvBatch;
+
+fn bind(address: &str) -> Socket {
+    Socket::bind(address.parse().unwrap()).unwrap()
+}
+
+fn transmit(from: &Socket, to: SocketAddr, len: usize, segment: Option<u16>) -> Transmit {
+    Transmit {
+        segment: segment.and_then(NonZeroU16::new),
+        ..Transmit::one(Path::udp(from.local_addr(), to), len)
+    }
+}
+
+/// Everything that arrives until `count` datagrams did: loopback loses nothing, so a shortage ends in a panic.
+fn receive(socket: &mut Socket, count: usize) -> Vec<(Path, Ecn, Vec<u8>)> {
+    let mut poll = Poll::new().unwrap();
+    poll.registry().register(socket, Token(0), Interest::READABLE).unwrap();
+    let mut batch = RecvBatch::new();
+    let mut got = Vec::new();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while got.len() < count {
+        if socket.receive(&mut batch) {
+            got.extend(batch.datagrams().map(|d| (d.path, d.ecn, d.data.to_vec())));
+        } else {
+            assert!(Instant::now() < deadline, "{} of {count} datagrams came", got.len());
+            let _ = poll.poll(&mut Events::with_capacity(4), Some(Duration::from_millis(100)));
+        }
+    }
+    poll.registry().deregister(socket).unwrap();
+    got
+}
+
+/// A slab in which every datagram of a run can be told from every other.
+fn numbered(len: usize, segment: usize) -> Vec<u8> {
+    let mut slab = vec![0; len];
+    for (number, datagram) in slab.chunks_mut(segment).enumerate() {
+        datagram.fill(number as u8);
+    }
+    slab
+}
+
+fn runs_of_differing_sizes(wildcard: &str, loopback: &str, segmentation: bool) {
+    let mut sender = bind(loopback);
+    sender.segmentation &= segmentation;
+    let mut receivers: Vec<Socket> = (0..20).map(|_| bind(wildcard)).collect();
+    let ip: SocketAddr = loopback.parse().unwrap();
+    let mut slab = Vec::new();
+    let mut batch = SendBatch::new(receivers.len());
+    let mut sent = BTreeMap::new();
+    for (i, receiver) in receivers.iter().enumerate() {
+        let segment = 1200 - 37 * i;
+        // Every third ends in a short datagram, every fifth is one datagram alone.
+        let len = match i {
+            _ if i % 5 == 4 => segment,
+            _ if i % 3 == 0 => 6 * segment + 11 + i,
+            _ => 7 * segment,
+        };
+        let to = SocketAddr::new(ip.ip(), receiver.local_addr().port());
+        batch
+            .push(&transmit(&sender, to, len, Some(segment as u16)), slab.len())
+            .unwrap();
+        slab.extend(numbered(len, segment));
+        sent.insert(i, (len, segment));
+    }
+    assert!(batch.is_full());
+    assert_eq!(batch.send(&mut sender, &slab), Sent::All);
+    let mut datagrams = 0;
+    for (i, receiver) in receivers.iter_mut().enumerate() {
+        let (len, segment) = sent[&i];
+        let got = receive(receiver, len.div_ceil(segment));
+        let local = SocketAddr::new(ip.ip(), receiver.local_addr().port());
+        assert!(
+            got.iter()
+                .all(|(path, ..)| *path == Path::udp(local, sender.local_addr()))
+        );
+        let expected: Vec<Vec<u8>> = numbered(len, segment).chunks(segment).map(<[u8]>::to_vec).collect();
+        assert_eq!(got.into_iter().map(|(.., data)| data).collect::<Vec<_>>(), expected);
+        datagrams += expected.len() as u64;
+    }
+    assert_eq!(*sender.counters(), crate::Counters::default());
+    assert_eq!(sender.traffic().udp_sent_datagrams, datagrams);
+    assert_eq!(sender.traffic().udp_sent_bytes, slab.len() as u64);
+    if sender.segmentation {
+        assert_eq!(
+            (sender.traffic().udp_send_calls, sender.traffic().udp_sent_messages),
+            (1, 20)
+        );
+    }
+}
+
+#[test]
+fn runs_of_differing_sizes_leave_in_one_call() {
+    runs_of_differing_sizes("0.0.0.0:0", "127.0.0.1:0", true);
+}
+
+#[test]
+fn runs_of_differing_sizes_leave_in_one_call_over_ipv6() {
+    runs_of_differing_sizes("[::]:0", "[::1]:0", true);
+}
+
+#[test]
+fn without_segmentation_the_same_datagrams_leave_one_by_one() {
+    runs_of_differing_sizes("0.0.0.0:0", "127.0.0.1:0", false);
+    runs_of_differing_sizes("[::]:0", "[::1]:0", false);
+}
+
+#[test]
+fn a_wildcard_socket_sends_from_the_address_that_it_is_told() {
+    for segmentation in [true, false] {
+        let mut sender = bind("0.0.0.0:0");
+        sender.segmentation &= segmentation;
+        let mut receiver = bind("127.0.0.1:0");
+        let mut batch = SendBatch::new(4);
+        let sources = [
+            Ipv4Addr::new(127, 0, 0, 1),
+            Ipv4Addr::new(127, 0, 0, 9),
+            Ipv4Addr::new(127, 1, 2, 3),
+        ];
+        for ip in sources {
+            let local = SocketAddr::new(ip.into(), sender.local_addr().port());
+            batch
+                .push(&Transmit::one(Path::udp(local, receiver.local_addr()), 3), 0)
+                .unwrap();
+        }
+        assert_eq!(batch.send(&mut sender, b"abc"), Sent::All);
+        let seen: Vec<IpAddr> = receive(&mut receiver, 3)
+            .iter()
+            .map(|(path, ..)| path.remote.ip())
+            .collect();
+        assert_eq!(seen, sources.map(IpAddr::from));
+    }
+}
+
+#[test]
+fn a_datagram_tells_which_local_address_it_came_to() {
+    let mut sender = bind("127.0.0.1:0");
+    let mut receiver = bind("0.0.0.0:0");
+    let port = receiver.local_addr().port();
+    let mut batch = SendBatch::new(2);
+    let asked = [[127, 0, 0, 5], [127, 0, 0, 6]].map(|ip| SocketAddr::from((ip, port)));
+    for to in asked {
+        batch.push(&transmit(&sender, to, 1, None), 0).unwrap();
+    }
+    assert_eq!(batch.send(&mut sender, b"?"), Sent::All);
+    let got = receive(&mut receiver, 2);
+    assert_eq!(got.iter().map(|(path, ..)| path.local).collect::<Vec<_>>(), asked);
+}
+
+#[test]
+fn marks_arrive() {
+    for (wildcard, loopback) in [("0.0.0.0:0", "127.0.0.1:0"), ("[::]:0", "[::1]:0")] {
+        let mut sender = bind(loopback);
+        let mut receiver = bind(wildcard);
+        let to = SocketAddr::new(sender.local_addr().ip(), receiver.local_addr().port());
+        let marks = [Ecn::NotEct, Ecn::Ect1, Ecn::Ect0, Ecn::Ce];
+        let mut batch = SendBatch::new(4);
+        for ecn in marks {
+            batch
+                .push(
+                    &Transmit {
+                        ecn,
+                        ..transmit(&sender, to, 1, None)
+                    },
+                    0,
+                )
+                .unwrap();
+        }
+        assert_eq!(batch.send(&mut sender, b"!"), Sent::All);
+        let got = receive(&mut receiver, 4);
+        assert_eq!(got.iter().map(|(_, ecn, _)| *ecn).collect::<Vec<_>>(), marks);
+    }
+}
+
+#[test]
+fn a_refused_message_is_skipped_and_counted() {
+    for segmentation in [true, false] {
+        let mut sender = bind("127.0.0.1:0");
+        sender.segmentation &= segmentation;
+        let mut receiver = bind("127.0.0.1:0");
+        let good = transmit(&sender, receiver.local_addr(), 1, None);
+        // No socket may send to port 0, and this one not to a broadcast address.
+        let bad = transmit(&sender, "127.0.0.1:0".parse().unwrap(), 1, None);
+        let worse = transmit(&sender, "255.255.255.255:9".parse().unwrap(), 300, Some(100));
+        let mut batch = SendBatch::new(8);
+        for (offset, transmit) in [good, bad, good, worse, bad, good].iter().enumerate() {
+            batch.push(transmit, offset).unwrap();
+        }
+        assert_eq!(batch.send(&mut sender, &numbered(400, 1)), Sent::All);
+        assert!(batch.is_empty());
+        assert_eq!(
+            receive(&mut receiver, 3)
+                .into_iter()
+                .map(|(.., data)| data)
+                .collect::<Vec<_>>(),
+            [[0], [2], [5]]
+        );
+        let expected = crate::Counters {
+            udp_send_refused: 3,
+            ..Default::default()
+        };
+        assert_eq!(*sender.counters(), expected);
+        assert_eq!(sender.traffic().udp_sent_datagrams, 3);
+    }
+}
+
+#[test]
+fn a_message_that_is_too_long_is_skipped_and_counted() {
+    let mut sender = bind("127.0.0.1:0");
+    let mut receiver = bind("127.0.0.1:0");
+    let slab = vec![7; MAX_MESSAGE + 1];
+    let mut batch = SendBatch::new(2);
+    batch
+        .push(&transmit(&sender, receiver.local_addr(), MAX_MESSAGE + 1, None), 0)
+        .unwrap();
+    batch
+        .push(&transmit(&sender, receiver.local_addr(), MAX_MESSAGE, None), 0)
+        .unwrap();
+    assert_eq!(batch.send(&mut sender, &slab), Sent::All);
+    assert_eq!(receive(&mut receiver, 1)[0].2.len(), MAX_MESSAGE);
+    assert_eq!(
+        *sender.counters(),
+        crate::Counters {
+            udp_send_too_long: 1,
+            ..Default::default()
+        }
+    );
+}
+
+#[test]
+fn a_run_longer_than_the_kernel_takes_becomes_several() {
+    let mut sender = bind("127.0.0.1:0");
+    let mut receiver = bind("127.0.0.1:0");
+    let slab = numbered(150 * 100 + 1, 100);
+    let mut batch = SendBatch::new(2);
+    let run = transmit(&sender, receiver.local_addr(), slab.len(), Some(100));
+    assert_eq!(batch.push(&run, 0), Err(Full));
+    assert!(batch.is_empty());
+    let mut batch = SendBatch::new(3);
+    batch.push(&run, 0).unwrap();
+    assert_eq!(batch.send(&mut sender, &slab), Sent::All);
+    let got: Vec<u8> = receive(&mut receiver, 151)
+        .into_iter()
+        .flat_map(|(.., data)| data)
+        .collect();
+    assert_eq!(got, slab);
+}
+
+/// A socket whose way out the kernel will not segment for: with checksums off it answers EIO.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_refusal_to_segment_leads_to_single_datagrams() {
+    let mut sender = bind("127.0.0.1:0");
+    if !sender.segmentation {
+        return;
+    }
+    let mut receiver = bind("127.0.0.1:0");
+    let slab = numbered(500, 100);
+    let mut message = Message {
+        transmit: transmit(&sender, receiver.local_addr(), 500, Some(100)),
+        offset: 0,
+        singly: false,
+    };
+    // As the kernel answers for a device that cannot compute checksums; loopback can.
+    assert!(may_pass_singly(
+        &mut sender,
+        &mut message,
+        &io::Error::from_raw_os_error(libc::EIO)
+    ));
+    assert!(!sender.segmentation);
+    let mut batch = SendBatch::new(1);
+    batch.messages.push(message);
+    assert_eq!(batch.send(&mut sender, &slab), Sent::All);
+    assert_eq!(receive(&mut receiver, 5).len(), 5);
+    let expected = crate::Counters {
+        udp_segmentation_refused: 1,
+        ..Default::default()
+    };
+    assert_eq!(*sender.counters(), expected);
+    // A segment larger than the way out takes is refused for every message anew, and the socket goes on segmenting.
+    sender.segmentation = true;
+    let mut batch = SendBatch::new(2);
+    batch
+        .push(&transmit(&sender, receiver.local_addr(), 500, Some(100)), 0)
+        .unwrap();
+    assert!(may_pass_singly(
+        &mut sender,
+        &mut batch.messages[0],
+        &io::Error::from_raw_os_error(libc::EINVAL)
+    ));
+    assert!(sender.segmentation);
+    assert_eq!(batch.send(&mut sender, &slab), Sent::All);
+    assert_eq!(receive(&mut receiver, 5).len(), 5);
+    assert_eq!(sender.counters().udp_segmentation_refused, 2);
+}
+
+#[test]
+fn an_empty_datagram_is_counted_and_not_handed_out() {
+    let mut receiver = bind("127.0.0.1:0");
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.send_to(&[], receiver.local_addr()).unwrap();
+    sender.send_to(b"x", receiver.local_addr()).unwrap();
+    assert_eq!(receive(&mut receiver, 1)[0].2, b"x");
+    assert_eq!(
+        *receiver.counters(),
+        crate::Counters {
+            udp_empty_datagrams: 1,
+            ..Default::default()
+        }
+    );
+}
+
+/// Loopback gives the send buffer back within the call, so the full buffer is played: room for three messages at a time.
+#[test]
+fn a_full_buffer_keeps_what_is_left() {
+    for segmentation in [true, false] {
+        let mut sender = bind("127.0.0.1:0");
+        sender.segmentation &= segmentation;
+        let mut receiver = bind("127.0.0.1:0");
+        let slab = numbered(10 * 1000, 500);
+        let mut batch = SendBatch::new(10);
+        for i in 0..10 {
+            let run = transmit(&sender, receiver.local_addr(), 1000, Some(500));
+            batch.push(&run, i * 1000).unwrap();
+        }
+        for left in [7, 4, 1] {
+            let mut room = 3;
+            let sent = batch.send_by(&mut sender, &slab, |arrays, socket, messages, slab| {
+                if room == 0 {
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+                let fitting = messages.len().min(room);
+                let taken = hand_over(arrays, socket, &mut messages[..fitting], slab)?;
+                room -= taken;
+                Ok(taken)
+            });
+            assert_eq!((sent, batch.len()), (Sent::Blocked, left));
+        }
+        assert_eq!(batch.send(&mut sender, &slab), Sent::All);
+        assert_eq!(batch.len(), 0);
+        // In order, none lost, none twice.
+        let got: Vec<u8> = receive(&mut receiver, 20)
+            .into_iter()
+            .flat_map(|(.., data)| data)
+            .collect();
+        assert_eq!(got, slab);
+        assert_eq!(
+            *sender.counters(),
+            crate::Counters {
+                udp_send_blocked: 3,
+                ..Default::default()
+            }
+        );
+    }
+}

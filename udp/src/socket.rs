@@ -1,0 +1,142 @@
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, SocketAddr};
+
+use mio::event::Source;
+use mio::{Interest, Registry, Token};
+use quinn_udp::{UdpSockRef, UdpSocketState};
+use socket2::{Domain, Type};
+
+use crate::{Counters, RecvBatch, Traffic};
+
+/// How much the kernel is asked to hold in each direction, in bytes. It gives what its limits allow (`net.core.rmem_max`,
+/// `net.core.wmem_max`), which is less on most machines and good enough there.
+const KERNEL_BUFFER: usize = 4 << 20;
+
+/// Failed calls after which a socket is left alone until the next datagram.
+const MAX_FAILURES: usize = 8;
+
+/// A non-blocking UDP socket of one address family, for use with mio.
+///
+/// Bound to a wildcard address it still tells for each datagram which local address it came to, and sends from the address
+/// that it is told. An IPv6 socket takes no IPv4, so that no IPv4-mapped address is ever seen.
+pub struct Socket {
+    pub(crate) io: mio::net::UdpSocket,
+    pub(crate) state: UdpSocketState,
+    local: SocketAddr,
+    /// Cleared once the kernel has said that it cannot segment on this socket's way out.
+    pub(crate) segmentation: bool,
+    pub(crate) counters: Counters,
+    pub(crate) traffic: Traffic,
+}
+
+impl Socket {
+    /// Binds a socket to `address`; port 0 picks one.
+    ///
+    /// # Errors
+    /// What the operating system says: most of all that the port is taken, or that the address is not one of its own.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        let io = mio::net::UdpSocket::from_std(socket.into());
+        let state = UdpSocketState::new(UdpSockRef::from(&io))?;
+        // A system that grants less is slower in bursts, but works.
+        drop(state.set_recv_buffer_size(UdpSockRef::from(&io), KERNEL_BUFFER));
+        drop(state.set_send_buffer_size(UdpSockRef::from(&io), KERNEL_BUFFER));
+        let local = io.local_addr()?;
+        let segmentation = cfg!(any(target_os = "linux", target_os = "android")) && state.max_gso_segments() > 1;
+        Ok(Self {
+            io,
+            state,
+            local,
+            segmentation,
+            counters: Counters::default(),
+            traffic: Traffic::default(),
+        })
+    }
+
+    /// The address it is bound to, with the real port.
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// What went wrong so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// How much went through so far.
+    pub const fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// Receives as many messages as are there and fit into `batch`, whose former content is gone. False when there was none:
+    /// then mio will say when there is.
+    pub fn receive(&mut self, batch: &mut RecvBatch) -> bool {
+        // An error that an ICMP message left behind is gone once it is read; one that stays must not hold the thread.
+        for _ in 0..MAX_FAILURES {
+            match batch.fill(&self.state, UdpSockRef::from(&self.io), self.local) {
+                Ok(()) => {
+                    self.traffic.udp_receive_calls += 1;
+                    self.traffic.udp_received_datagrams += batch.datagram_count();
+                    self.traffic.udp_received_bytes += batch.byte_count();
+                    self.counters.udp_empty_datagrams += batch.empty_count();
+                    return true;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                Err(_) => self.counters.udp_receive_failed += 1,
+            }
+        }
+        false
+    }
+
+    /// The source address that a message gets which is to leave from `local`, or none when the socket has only one.
+    pub(crate) fn source(&self, local: SocketAddr) -> Option<IpAddr> {
+        (self.local.ip().is_unspecified() && !local.ip().is_unspecified()).then_some(local.ip())
+    }
+}
+
+impl Source for Socket {
+    fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.io.register(registry, token, interests)
+    }
+
+    fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+        self.io.reregister(registry, token, interests)
+    }
+
+    fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+        self.io.deregister(registry)
+    }
+}
+
+impl std::fmt::Debug for Socket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Socket")
+            .field("local", &self.local)
+            .field("segmentation", &self.segmentation)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_wildcard_leaves_the_port_to_ipv4() {
+        let v6 = Socket::bind("[::]:0".parse().unwrap()).unwrap();
+        let v4 = Socket::bind(SocketAddr::new("0.0.0.0".parse().unwrap(), v6.local_addr().port())).unwrap();
+        assert_eq!(v4.local_addr().port(), v6.local_addr().port());
+    }
+
+    #[test]
+    fn a_taken_port_is_an_error() {
+        let first = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let error = Socket::bind(first.local_addr()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AddrInUse);
+    }
+}
