@@ -1,0 +1,62 @@
+use core::time::Duration;
+
+use crate::{Codec, Extension};
+
+/// What a [`Peer`](crate::Peer) agrees to. One is shared by many peers.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Audio codecs, the preferred one first. Each is answered at most once.
+    pub audio_codecs: Vec<Codec>,
+    /// Video codecs, the preferred one first.
+    pub video_codecs: Vec<Codec>,
+    /// Header extensions on which the user of the peer acts, or which it forwards. Those on which the peer itself acts
+    /// (mid, rid, transport-wide numbers) are negotiated whether they stand here or not.
+    pub extensions: Vec<Extension>,
+    /// Whether sections offered as `sendonly` or `sendrecv` are received.
+    pub receive: bool,
+    /// Whether sections offered as `recvonly` or `sendrecv` are sent.
+    pub send: bool,
+    /// Whether retransmission formats (RFC 4588) are agreed to.
+    pub rtx: bool,
+    /// Whether simulcast is agreed to: every offered layer is received then. Without, the peer sends one.
+    pub simulcast: bool,
+    /// Whether a data section is agreed to. What DTLS carries then goes to [`Sink::application`](crate::Sink::application).
+    pub application: bool,
+    /// The largest datagram that is sent, in bytes.
+    pub max_datagram: usize,
+    /// Mean time between two regular RTCP reports; each is drawn from half to one and a half of it (RFC 3550 §6.2).
+    pub report_interval: Duration,
+    /// The most sections that an offer may have.
+    pub max_sections: usize,
+    /// The most SSRCs that are sent and the most that are received, each over the whole life of the peer.
+    pub max_ssrcs: usize,
+    /// For peers without transport-wide feedback: the bit rate that is allowed first and the most that is allowed, in
+    /// bits per second.
+    pub remb_bits_per_second: (u64, u64),
+}
+
+impl Config {
+    /// The defaults: Opus; VP8 and H.264; everything received and sent, no data sections.
+    pub fn new() -> Self {
+        Self {
+            audio_codecs: vec![Codec::Opus],
+            video_codecs: [Codec::Vp8].into_iter().chain(Codec::H264).collect(),
+            extensions: vec![
+                Extension::AudioLevel,
+                Extension::VideoOrientation,
+                Extension::PlayoutDelay,
+                Extension::DependencyDescriptor,
+            ],
+            receive: true,
+            send: true,
+            rtx: true,
+            simulcast: true,
+            application: false,
+            max_datagram: 1200,
+            report_interval: Duration::from_secs(1),
+            max_sections: 256,
+            max_ssrcs: 1024,
+            remb_bits_per_second: (1_000_000, 10_000_000),
+        }
+    }
+}

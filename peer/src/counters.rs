@@ -1,0 +1,45 @@
+wire::counters! {
+    /// What a peer dropped or noticed. In a clean call all of them stay 0.
+    pub struct Counters {
+        /// Datagrams that are neither STUN nor DTLS nor RTP (RFC 7983 §7).
+        pub unknown_protocol,
+        /// Datagrams that are not STUN, on a path that no authenticated check has opened.
+        pub unvalidated_path,
+        /// Datagrams after the end, or DTLS and media before the first offer was accepted.
+        pub wrong_state,
+        /// SRTP and SRTCP packets before the keys for which there was no room any more.
+        pub early_media_overflow,
+        /// SRTP and SRTCP packets that waited for the keys too long.
+        pub early_media_expired,
+        /// Authentic packets that are not valid RTP (RFC 3550 §5.1).
+        pub malformed_rtp,
+        /// RTP packets of an SSRC that nothing binds to a section (RFC 9143 §9.2).
+        pub unbound_ssrc,
+        /// RTP packets whose MID names no section in which we receive.
+        pub unknown_mid,
+        /// RTP packets whose RID names no layer that was negotiated.
+        pub unknown_rid,
+        /// RTP packets whose payload type is not negotiated in their section.
+        pub unknown_payload_type,
+        /// RTP packets of an SSRC after the stream went on under another one.
+        pub superseded_ssrc,
+        /// RTP packets of new SSRCs while the table of SSRCs is full.
+        pub ssrc_table_full,
+        /// RTP packets of a section that is not negotiated for receiving (any more).
+        pub not_receiving,
+        /// RTP packets whose sender SSRC is one of ours (RFC 3550 §8.2: a loop or a collision).
+        pub ssrc_collision,
+        /// Compound packets, or what follows in them, that are not valid RTCP (RFC 3550 §A.2).
+        pub malformed_rtcp,
+        /// RTCP packets of types, or about SSRCs, with which we have nothing to do.
+        pub ignored_rtcp,
+        /// Feedback that was repeated and therefore not handed on (RFC 5104 §4.3.1.2: an FIR with an old number).
+        pub repeated_feedback,
+        /// Application data while no data section is negotiated.
+        pub unexpected_application_data,
+        /// Outgoing RTCP feedback that found no room in its queue.
+        pub feedback_overflow,
+        /// Remote candidates that are for another ICE session (RFC 8838 §11), another component or no address.
+        pub ignored_candidates,
+    }
+}

@@ -1,0 +1,102 @@
+use core::fmt;
+
+/// How far a [`Peer`](crate::Peer) has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// No offer was accepted yet.
+    New,
+    /// An answer is out; connectivity checks or the DTLS handshake are under way.
+    Connecting,
+    /// Media flows both ways.
+    Connected,
+    /// Nothing authentic was heard from the peer for a while. It may come back.
+    Disconnected,
+    /// Nothing was heard for so long that no more media is sent. Only an ICE restart brings it back.
+    Failed,
+    /// The end: nothing goes in or out any more.
+    Closed,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// An offer was accepted; [`sections`](crate::Peer::sections) has changed.
+    Negotiated,
+    /// The DTLS handshake is complete and the peer's fingerprint right.
+    Secured(Secured),
+    /// [`State::Connected`] was reached, for the first time or again.
+    Connected,
+    /// [`State::Disconnected`] was reached.
+    Disconnected,
+    /// [`State::Failed`] was reached.
+    Failed,
+    /// [`State::Closed`] was reached; the last event.
+    Closed {
+        /// Why.
+        reason: CloseReason,
+    },
+}
+
+/// Why a peer is closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CloseReason {
+    /// By [`close`](crate::Peer::close).
+    Local,
+    /// The peer said so (close_notify).
+    Remote,
+    /// DTLS came to a bad end: what exactly, as a clause for people.
+    Dtls(String),
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("closed from this end"),
+            Self::Remote => f.write_str("closed by the peer"),
+            Self::Dtls(reason) => write!(f, "the secure connection failed: {reason}"),
+        }
+    }
+}
+
+/// What a deadline is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Timer {
+    /// Checks, consent and liveness.
+    Ice,
+    /// Retransmission of a handshake flight.
+    Dtls,
+    /// Media that came before the keys is thrown away.
+    EarlyMedia,
+    /// The next regular RTCP report.
+    Report,
+    /// The next transport-wide feedback.
+    TransportFeedback,
+    /// The next bit rate for a peer without transport-wide feedback.
+    Remb,
+}
+
+impl Timer {
+    /// All of them, in the order of declaration.
+    pub const ALL: [Self; 6] = [
+        Self::Ice,
+        Self::Dtls,
+        Self::EarlyMedia,
+        Self::Report,
+        Self::TransportFeedback,
+        Self::Remb,
+    ];
+}
+
+/// How the connection is secured. The values are those of the IANA registries by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Secured {
+    /// "DTLS 1.2".
+    pub version: &'static str,
+    /// The cipher suite.
+    pub suite: &'static str,
+    /// The key-exchange group.
+    pub group: &'static str,
+    /// The SRTP protection profile.
+    pub srtp_profile: &'static str,
+}

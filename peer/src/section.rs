@@ -1,0 +1,90 @@
+use rtp::PayloadType;
+
+use crate::{Codec, Direction, ExtensionIds, Kind, SenderId, StreamId};
+
+/// An agreed m-section. There is one for each m-line of the offer, in its order.
+#[derive(Debug, Clone)]
+pub struct Section {
+    pub(crate) mid: String,
+    pub(crate) kind: Kind,
+    pub(crate) rejected: Option<&'static str>,
+    pub(crate) direction: Direction,
+    pub(crate) formats: Vec<Format>,
+    pub(crate) extensions: ExtensionIds,
+    pub(crate) allow_mixed: bool,
+    pub(crate) streams: Vec<Stream>,
+    pub(crate) sender: Option<SenderId>,
+}
+
+/// An agreed payload format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format {
+    /// Its payload type, as the peer offered it.
+    pub payload_type: PayloadType,
+    /// What it is.
+    pub codec: Codec,
+    /// The payload type of its retransmissions, when agreed to.
+    pub rtx: Option<PayloadType>,
+}
+
+/// A stream that a section receives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// Its number.
+    pub id: StreamId,
+    /// The simulcast layer's identifier, `None` without simulcast.
+    pub rid: Option<String>,
+}
+
+impl Section {
+    /// The identification tag; empty when the offer had none.
+    pub fn mid(&self) -> &str {
+        &self.mid
+    }
+
+    /// What it carries.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Why it was rejected, as a clause for people; `None` when it was not. A section that the peer stopped is rejected
+    /// too.
+    pub const fn rejected(&self) -> Option<&'static str> {
+        self.rejected
+    }
+
+    /// The direction as answered, that is from our point of view.
+    pub const fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// The agreed formats, the preferred one first.
+    pub fn formats(&self) -> &[Format] {
+        &self.formats
+    }
+
+    /// The format of exactly this codec.
+    pub fn format_of(&self, codec: Codec) -> Option<&Format> {
+        self.formats.iter().find(|format| format.codec == codec)
+    }
+
+    /// The agreed header extensions.
+    pub const fn extensions(&self) -> &ExtensionIds {
+        &self.extensions
+    }
+
+    /// Whether header extensions may take the two-byte form (RFC 8285 §6).
+    pub const fn allow_mixed(&self) -> bool {
+        self.allow_mixed
+    }
+
+    /// What is received in it; empty when nothing is.
+    pub fn streams(&self) -> &[Stream] {
+        if self.direction.receives() { &self.streams } else { &[] }
+    }
+
+    /// What is sent in it, when something is.
+    pub fn sender(&self) -> Option<SenderId> {
+        self.sender.filter(|_| self.direction.sends())
+    }
+}

@@ -1,0 +1,31 @@
+use rtp::Packet;
+
+use crate::{SenderId, StreamId, StreamInfo};
+
+/// Receives what a datagram contained: packets lent from the caller's buffer, decrypted in place, and what RTCP says.
+pub trait Sink {
+    /// A packet, with empty payload when it is only padding. Retransmissions are handed over as they came
+    /// ([`StreamInfo::repair`]), those that are only padding are not.
+    fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>);
+
+    /// The peer wants a key frame of what we send (PLI, RFC 4585 §6.3.1; FIR, RFC 5104 §4.3.1, each only once).
+    fn key_frame_request(&mut self, sender: SenderId) {
+        let _ = sender;
+    }
+
+    /// The peer misses packets (generic NACK, RFC 4585 §6.2.1). The sequence numbers are extended as those given to
+    /// [`write_rtp`](crate::Peer::write_rtp).
+    fn nack(&mut self, sender: SenderId, sequences: &mut dyn Iterator<Item = u64>) {
+        let _ = (sender, sequences);
+    }
+
+    /// The peer ended a stream (BYE, RFC 3550 §6.6). It may begin anew.
+    fn bye(&mut self, stream: StreamId) {
+        let _ = stream;
+    }
+
+    /// What DTLS carried, when a data section is agreed to: one SCTP packet.
+    fn application(&mut self, data: &mut [u8]) {
+        let _ = data;
+    }
+}
