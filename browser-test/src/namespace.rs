@@ -1,0 +1,214 @@
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::Error;
+
+/// A network of its own: with loopback and nothing else at first, deleted when dropped. Needs root and iproute2.
+///
+/// A test that runs everything in one sees the same addresses on every machine, and nothing of it leaves the machine.
+#[derive(Debug)]
+pub struct Namespace {
+    name: String,
+}
+
+impl Namespace {
+    /// A new namespace with a name that nothing else uses, and loopback.
+    ///
+    /// # Errors
+    /// [`Error::Network`] without root or without `ip`.
+    pub fn new() -> Result<Self, Error> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("hyaline-{}-{number}", std::process::id());
+        ip(&["netns", "add", &name])?;
+        let namespace = Self { name };
+        namespace.ip(&["link", "set", "lo", "up"])?;
+        Ok(namespace)
+    }
+
+    /// A new namespace with one interface of this address (and `/24`), whose other end leads nowhere: what browsers need
+    /// to gather candidates (Firefox takes no loopback ones) without any network behind it.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_address(address: Ipv4Addr) -> Result<Self, Error> {
+        let namespace = Self::new()?;
+        namespace.ip(&["link", "add", "v0", "type", "veth", "peer", "name", "v1"])?;
+        namespace.add_interface("v0", address)?;
+        namespace.ip(&["link", "set", "v1", "up"])?;
+        // Chromium gathers on the interface of the default route.
+        namespace.ip(&["route", "add", "default", "dev", "v0"])?;
+        Ok(namespace)
+    }
+
+    /// Joins two namespaces by a pair of interfaces of this name and these addresses (each `/24`).
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn join(&self, address: Ipv4Addr, other: &Self, other_address: Ipv4Addr, interface: &str) -> Result<(), Error> {
+        self.ip(&[
+            "link",
+            "add",
+            interface,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            interface,
+            "netns",
+            &other.name,
+        ])?;
+        self.add_interface(interface, address)?;
+        other.add_interface(interface, other_address)
+    }
+
+    /// Its name, for `ip netns`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Runs `ip -n NAME ARGS`.
+    ///
+    /// # Errors
+    /// [`Error::Network`] with what `ip` wrote.
+    pub fn ip(&self, arguments: &[&str]) -> Result<(), Error> {
+        ip(&[&["-n", self.name.as_str()], arguments].concat())
+    }
+
+    /// Adds a second address (`10.0.0.2/24`, `fd00::2/64`) to an interface, without the second that IPv6 would take to look
+    /// for its double.
+    ///
+    /// # Errors
+    /// As [`ip`](Self::ip).
+    pub fn add_address(&self, interface: &str, address: &str) -> Result<(), Error> {
+        let mut arguments = vec!["addr", "add", address, "dev", interface];
+        if address.contains(':') {
+            arguments.push("nodad");
+        }
+        self.ip(&arguments)
+    }
+
+    /// Runs `nft ARGS` inside.
+    ///
+    /// # Errors
+    /// [`Error::Network`] with what `nft` wrote.
+    pub fn nft(&self, arguments: &[&str]) -> Result<(), Error> {
+        self.run(|| run("nft", arguments))?
+    }
+
+    /// Swallows every UDP datagram that would leave or enter; TCP goes on.
+    ///
+    /// # Errors
+    /// As [`nft`](Self::nft).
+    pub fn swallow_udp(&self) -> Result<(), Error> {
+        self.nft(&["add", "table", "inet", "swallow"])?;
+        for hook in ["input", "output"] {
+            let chain = format!("{{ type filter hook {hook} priority 0 ; }}");
+            self.nft(&["add", "chain", "inet", "swallow", hook, &chain])?;
+            self.nft(&["add", "rule", "inet", "swallow", hook, "meta", "l4proto", "udp", "drop"])?;
+        }
+        Ok(())
+    }
+
+    /// Runs a closure on a thread that lives inside. The sockets it opens, and the threads and processes it starts, stay inside
+    /// and work when used from outside.
+    ///
+    /// # Errors
+    /// [`Error::Network`] if it cannot be entered.
+    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T, Error> {
+        let path = format!("/run/netns/{}", self.name);
+        let file =
+            std::fs::File::open(&path).map_err(|error| Error::Network(format!("cannot open {path}: {error}")))?;
+        std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+                    .map_err(|error| Error::Network(format!("cannot enter the namespace {}: {error}", self.name)))?;
+                Ok(body())
+            });
+            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn add_interface(&self, interface: &str, address: Ipv4Addr) -> Result<(), Error> {
+        self.ip(&["addr", "add", &format!("{address}/24"), "dev", interface])?;
+        self.ip(&["link", "set", interface, "up"])
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // A Drop cannot report; what is left over is visible in `ip netns`.
+        let _ = ip(&["netns", "del", &self.name]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<(), Error> {
+    run("ip", arguments)
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<(), Error> {
+    let line = || format!("`{program} {}`", arguments.join(" "));
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .map_err(|error| Error::Network(format!("cannot run {}: {error}", line())))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::Network(format!(
+        "{} failed: {}",
+        line(),
+        String::from_utf8_lossy(&output.stderr).trim()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_namespace_has_its_own_ports_and_goes_away() {
+        let namespace = Namespace::with_address(Ipv4Addr::new(10, 99, 0, 2)).expect("needs root");
+        let path = format!("/run/netns/{}", namespace.name());
+        let outside = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = outside.local_addr().unwrap();
+        let inside = namespace.run(|| TcpListener::bind(port)).unwrap();
+        assert!(inside.is_ok(), "the same port is free inside");
+        assert!(namespace.run(|| UdpSocket::bind("10.99.0.2:0")).unwrap().is_ok());
+        assert!(std::path::Path::new(&path).exists());
+        drop(namespace);
+        assert!(!std::path::Path::new(&path).exists());
+    }
+
+    #[test]
+    fn swallowed_udp_does_not_arrive_and_tcp_does() {
+        let left = Namespace::new().expect("needs root");
+        let right = Namespace::new().expect("needs root");
+        left.join(Ipv4Addr::new(10, 98, 0, 1), &right, Ipv4Addr::new(10, 98, 0, 2), "j0")
+            .unwrap();
+        let receiver = right.run(|| UdpSocket::bind("10.98.0.2:9000")).unwrap().unwrap();
+        let listener = right.run(|| TcpListener::bind("10.98.0.2:9000")).unwrap().unwrap();
+        let sender = left.run(|| UdpSocket::bind("10.98.0.1:0")).unwrap().unwrap();
+        let mut buffer = [0; 8];
+
+        receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        sender.send_to(b"before", "10.98.0.2:9000").unwrap();
+        assert_eq!(receiver.recv(&mut buffer).unwrap(), 6);
+
+        right.swallow_udp().unwrap();
+        receiver.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        sender.send_to(b"after", "10.98.0.2:9000").unwrap();
+        assert!(receiver.recv(&mut buffer).is_err());
+        let stream = left.run(|| std::net::TcpStream::connect("10.98.0.2:9000")).unwrap();
+        assert!(stream.is_ok());
+        assert!(listener.accept().is_ok());
+    }
+}
