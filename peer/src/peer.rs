@@ -60,6 +60,23 @@ impl Peer {
         None
     }
 
+    /// Whether an authenticated connectivity check has opened this path: the SFU then routes what comes by it here.
+    pub fn is_validated(&self, path: &Path) -> bool {
+        let _ = path;
+        false
+    }
+
+    /// What SRTP adds to a packet of ours, in bytes; 0 before there are keys.
+    pub fn srtp_overhead(&self) -> usize {
+        0
+    }
+
+    /// Whether the peer has reported on this sender (RFC 3550 §6.4): it knows the SSRC, MID need not be sent any more.
+    pub fn is_reported(&self, id: SenderId) -> bool {
+        let _ = id;
+        false
+    }
+
     /// The round-trip time: from receiver reports, else from connectivity checks.
     pub fn rtt(&self) -> Option<Duration> {
         None
@@ -128,7 +145,14 @@ impl Peer {
         Ok(None)
     }
 
-    /// Writes a packet of ours, sealed, into `out` and returns its length. It leaves by
+    /// Sets the sender's clock: `timestamp` is its RTP timestamp at `at`, and it advances linearly for ever. Sender reports
+    /// are made from it; without one they are made from the last packet's timestamp and time.
+    pub fn set_sender_clock(&mut self, sender: SenderId, at: Instant, timestamp: u32) {
+        let _ = (sender, at, timestamp);
+    }
+
+    /// Writes a packet of ours, sealed, into `out` and returns its length. The payload comes in pieces, laid one after the
+    /// other (a rewritten payload descriptor, then the rest), so that the caller need not copy it. It leaves by
     /// [`selected_path`](Self::selected_path). `header.ssrc` is not looked at: a sender has its own.
     ///
     /// # Errors
@@ -138,7 +162,7 @@ impl Peer {
         now: Instant,
         sender: SenderId,
         header: &RtpOut<'_>,
-        payload: &[u8],
+        payload: &[&[u8]],
         out: &mut [u8],
     ) -> Result<usize, Blocked> {
         let _ = (now, sender, header, payload, out);
@@ -155,7 +179,7 @@ impl Peer {
         now: Instant,
         sender: SenderId,
         original: &RtpOut<'_>,
-        payload: &[u8],
+        payload: &[&[u8]],
         out: &mut [u8],
     ) -> Result<usize, Blocked> {
         let _ = (now, sender, original, payload, out);

@@ -19,6 +19,11 @@ pub trait Sink {
         let _ = (sender, sequences);
     }
 
+    /// The peer told which wall-clock time (NTP, 64 bits) an RTP timestamp of its stream stands for (SR, RFC 3550 §6.4.1).
+    fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {
+        let _ = (stream, ntp, timestamp);
+    }
+
     /// The peer ended a stream (BYE, RFC 3550 §6.6). It may begin anew.
     fn bye(&mut self, stream: StreamId) {
         let _ = stream;
