@@ -224,32 +224,29 @@ impl Source {
         }
     }
 
-    /// RFC 3711 §3.3.1 and Appendix A. `highest` is ROC * 2^16 + s_l.
     fn estimate(&self, sequence: u16) -> u64 {
-        let rollover = match (self.rollover, self.received.highest()) {
-            (Some(told), _) => u64::from(told),
-            (None, None) => 0,
-            (None, Some(highest)) => {
-                let roc = highest >> 16;
-                let s_l = highest & 0xffff;
-                let sequence = u64::from(sequence);
-                if s_l < 32_768 {
-                    // There is nothing before ROC 0, where the RFC's modulus would lead to 2^32 - 1.
-                    if sequence.saturating_sub(s_l) > 32_768 {
-                        roc.saturating_sub(1)
-                    } else {
-                        roc
-                    }
-                } else if s_l.saturating_sub(32_768) > sequence {
-                    // The last index of all is followed by one that the window refuses.
-                    roc.saturating_add(1) & 0xffff_ffff
-                } else {
-                    roc
-                }
-            }
-        };
-        rollover << 16 | u64::from(sequence)
+        match (self.rollover, self.received.highest()) {
+            (Some(rollover), _) => u64::from(rollover) << 16 | u64::from(sequence),
+            (None, Some(highest)) => estimate_from(highest, sequence),
+            (None, None) => u64::from(sequence),
+        }
     }
+}
+
+/// RFC 3711 §3.3.1 and Appendix A, where `highest` is ROC * 2^16 + s_l.
+pub(super) fn estimate_from(highest: u64, sequence: u16) -> u64 {
+    let sequence = u64::from(sequence);
+    let (roc, s_l) = (highest >> 16, highest & 0xffff);
+    let roc = if s_l < 32_768 && sequence.saturating_sub(s_l) > 32_768 {
+        // There is nothing before ROC 0, where the RFC's modulus would lead to 2^32 - 1.
+        roc.saturating_sub(1)
+    } else if s_l.saturating_sub(32_768) > sequence {
+        // After the last index of all comes one that the window refuses.
+        roc.saturating_add(1) & 0xffff_ffff
+    } else {
+        roc
+    };
+    roc << 16 | sequence
 }
 
 const fn too_short(header: usize, overhead: usize) -> OpenError {

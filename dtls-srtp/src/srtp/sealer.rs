@@ -276,3 +276,49 @@ impl fmt::Display for SealError {
 }
 
 impl core::error::Error for SealError {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
+mod tests {
+    use super::*;
+
+    /// RFC 3711 §9.2.
+    #[test]
+    fn the_last_srtcp_index_is_followed_by_none() {
+        for profile in SrtpProfile::ALL {
+            let master =
+                KeyAndSalt::new(profile, &[1; 32][..profile.key_len()], &[2; 14][..profile.salt_len()]).unwrap();
+            let mut sealer = Sealer::new(&master);
+            let mut opener = crate::srtp::Opener::new(&master);
+            sealer.rtcp_index = RTCP_INDEX_END - 1;
+            let mut out = [0; 40];
+            out[0] = 0x80;
+            let len = sealer.seal_rtcp(&mut out, 8).unwrap();
+            opener.open_rtcp(&mut out[..len]).unwrap();
+            let before = out;
+            assert_eq!(sealer.seal_rtcp(&mut out, 8), Err(SealError::KeyExhausted));
+            assert_eq!(out, before);
+        }
+    }
+
+    #[test]
+    fn a_handle_of_another_sealer_is_refused() {
+        let master = KeyAndSalt::new(SrtpProfile::AeadAes128Gcm, &[1; 16], &[2; 12]).unwrap();
+        let mut sealer = Sealer::new(&master);
+        sealer.add_stream(0).unwrap();
+        let mut out = [0; 40];
+        out[0] = 0x80;
+        assert_eq!(
+            sealer.seal_rtp(StreamHandle(1), 0, 12, &mut out, 0),
+            Err(SealError::UnknownStream)
+        );
+        assert_eq!(sealer.seal_rtp(StreamHandle(0), 0, 12, &mut out, 0), Ok(28));
+    }
+
+    #[test]
+    fn debug_does_not_tell_the_secret() {
+        let master = KeyAndSalt::new(SrtpProfile::AeadAes128Gcm, &[0x77; 16], &[0x77; 12]).unwrap();
+        let text = format!("{:?} {:?}", Sealer::new(&master), crate::srtp::Opener::new(&master));
+        assert!(!text.contains("119") && !text.contains("77"), "{text}");
+    }
+}

@@ -105,7 +105,7 @@ const fn slot<const WORDS: usize>(index: u64) -> usize {
 }
 
 #[cfg(test)]
-#[allow(clippy::arithmetic_side_effects)]
+#[allow(clippy::arithmetic_side_effects, clippy::unwrap_used)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
