@@ -59,7 +59,7 @@ pub(super) fn rtcp_ssrc(packet: &[u8]) -> Result<u32, Error> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
