@@ -3,6 +3,7 @@
 //! - [`Packet`]: a view of an RTP packet, in-place setters for its fixed-width fields.
 //! - [`RtpOut`], [`HeaderWriter`]: a header written into the caller's buffer, with either form of header extensions.
 //! - [`extension`]: what is inside the header extensions that WebRTC uses.
+//! - [`rtcp`]: compound packets read and written; [`ntp`]: the time that stands in them.
 //! - [`is_rtp`], [`is_rtcp`]: telling them apart on one port (RFC 5761, RFC 7983).
 //!
 //! What only looks at bytes works without `std`; whatever knows time needs the feature `std`, which is on by default.
