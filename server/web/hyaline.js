@@ -1,0 +1,253 @@
+// The client of a Hyaline room. No dependencies; see docs/signalling.md for the protocol.
+//
+//   import { Room, Devices } from './hyaline.js';
+//   const devices = new Devices();
+//   await devices.open();
+//   const room = new Room('/v1/rooms/kitchen/ws', { name: 'Ada', devices });
+//   room.addEventListener('participant', ({ detail }) => { video.srcObject = detail.stream; });
+//   await room.join();
+
+import { Session } from './session.js';
+
+export { Devices } from './devices.js';
+export { Problem } from './reasons.js';
+
+/** How long to wait before trying to reach a lost server again: soon at first, then ever more patiently. */
+const RETRY_MS = [300, 1_000, 2_000, 4_000, 8_000];
+/** Endings after which trying again by itself may help. The others are decisions of a person or of the server. */
+const RETRIABLE = new Set(['server-lost', 'server-unreachable', 'offline']);
+
+/**
+ * A room as this participant sees it. It comes back by itself when the server was away for a while.
+ *
+ * Events, each with its `detail`:
+ * - `state`: the state has changed (`detail` is the new one)
+ * - `participant`: somebody came (a Participant)
+ * - `update`: somebody's sources, tracks or connection changed (a Participant)
+ * - `left`: somebody went (a Participant)
+ * - `path`: the state of our own media path (as RTCPeerConnection.connectionState)
+ * - `problem`: something does not work (a Problem)
+ * - `end`: the end (a Problem, or null after `leave`)
+ */
+export class Room extends EventTarget {
+  /** `new`, `joining`, `joined`, `returning` (the server was lost and is being looked for) or `left`. */
+  state = 'new';
+  /** Our own id and name, as the server gave them. */
+  id = null;
+  name;
+  /** The others, by their ids, in the order in which they came. */
+  participants = new Map();
+
+  #url;
+  #devices;
+  #session = null;
+  #slots = [];
+  #attempt = 0;
+  #retry = 0;
+  #settleJoin = null;
+
+  constructor(url, { name, devices }) {
+    super();
+    const address = new URL(url, location.href);
+    address.protocol = address.protocol.replace('http', 'ws');
+    this.#url = address.href;
+    this.name = name;
+    this.#devices = devices;
+  }
+
+  /** Joins. Resolves when the server has let us in, rejects with a Problem. */
+  join() {
+    this.#become('joining');
+    return new Promise((resolve, reject) => {
+      this.#settleJoin = { resolve, reject };
+      this.#start();
+    });
+  }
+
+  /** Leaves; the others see it at once. */
+  leave() {
+    clearTimeout(this.#retry);
+    if (this.#session) this.#session.leave();
+    else this.#ended(null);
+  }
+
+  /** The browser's figures of the call (RTCStatsReport), or null outside of one. */
+  async getStats() {
+    return this.#session?.pc?.getStats() ?? null;
+  }
+
+  #start() {
+    this.#session = new Session(this.#url, this.name, this.#devices, {
+      message: message => this.#receive(message),
+      negotiated: () => this.#arrange(),
+      path: state => this.#emit('path', state),
+      problem: problem => this.#emit('problem', problem),
+      end: problem => this.#ended(problem),
+    });
+  }
+
+  #receive(message) {
+    switch (message.type) {
+      case 'joined':
+        this.id = message.participant;
+        this.name = message.name ?? this.name;
+        this.#attempt = 0;
+        for (const each of message.participants) this.#meet(each.participant, each.name, each.sources);
+        this.#become('joined');
+        this.#settleJoin?.resolve();
+        this.#settleJoin = null;
+        break;
+      case 'participant-joined':
+        this.#meet(message.participant, message.name, message.sources);
+        break;
+      case 'participant-left':
+        this.#part(message.participant);
+        break;
+      case 'sources': {
+        const participant = this.participants.get(message.participant);
+        if (!participant) break;
+        participant.sources = message.sources;
+        this.#emit('update', participant);
+        break;
+      }
+      case 'slots':
+        this.#slots = message.slots;
+        this.#arrange();
+        break;
+      case 'undecodable': {
+        const participant = this.participants.get(message.participant);
+        if (!participant) break;
+        participant.undecodable.add(message.source);
+        this.#emit('update', participant);
+        break;
+      }
+      case 'connection': {
+        const participant = this.participants.get(message.participant);
+        if (!participant) break;
+        participant.connection = message.state;
+        this.#emit('update', participant);
+        break;
+      }
+    }
+  }
+
+  #meet(id, name, sources) {
+    if (id === this.id) return;
+    let participant = this.participants.get(id);
+    if (participant) {
+      Object.assign(participant, { name: name ?? participant.name, sources: sources ?? participant.sources });
+      this.#emit('update', participant);
+      return participant;
+    }
+    participant = new Participant(id, name, sources ?? []);
+    this.participants.set(id, participant);
+    this.#emit('participant', participant);
+    return participant;
+  }
+
+  #part(id) {
+    const participant = this.participants.get(id);
+    if (!participant) return;
+    this.participants.delete(id);
+    participant.hold([]);
+    this.#emit('left', participant);
+  }
+
+  /** Puts each slot's track into the stream of the participant whom the slot carries now. */
+  #arrange() {
+    const held = new Map();
+    for (const { mid, kind, participant: id, name, source, muted } of this.#slots) {
+      const transceiver = id === null || id === undefined ? null : this.#session?.slot(mid);
+      if (!transceiver || kind?.startsWith('screen')) continue;
+      // Somebody who is only heard of by a slot (a publisher without a WebSocket) is a participant too.
+      if (!this.participants.has(id)) this.#meet(id, name);
+      if (!held.has(id)) held.set(id, []);
+      held.get(id).push({ receiver: transceiver.receiver, source, muted });
+    }
+    for (const participant of this.participants.values()) {
+      if (participant.hold(held.get(participant.id) ?? [])) this.#emit('update', participant);
+    }
+  }
+
+  #ended(problem) {
+    this.#session = null;
+    this.#slots = [];
+    for (const id of [...this.participants.keys()]) this.#part(id);
+    const comeBack = problem && RETRIABLE.has(problem.code) && (this.state === 'joined' || this.state === 'returning');
+    if (comeBack) {
+      this.#emit('problem', problem);
+      this.#become('returning');
+      const pause = RETRY_MS[Math.min(this.#attempt++, RETRY_MS.length - 1)];
+      this.#retry = setTimeout(() => this.#start(), pause);
+      return;
+    }
+    if (this.state === 'left') return;
+    this.#become('left');
+    this.#settleJoin?.reject(problem);
+    this.#settleJoin = null;
+    this.#emit('end', problem);
+  }
+
+  #become(state) {
+    this.state = state;
+    this.#emit('state', state);
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}
+
+/** Somebody else in the room. */
+export class Participant {
+  /** The server's id for them. */
+  id;
+  /** Their name, as they gave it. */
+  name;
+  /** What they send: [{ source, kind, muted }]. */
+  sources;
+  /** Sources that this browser cannot decode. */
+  undecodable = new Set();
+  /** Their connection to the server, as it last said. */
+  connection = 'connected';
+  /** Their voice and camera; always the same object, so that an element can keep it. */
+  stream = new MediaStream();
+
+  #receivers = [];
+
+  constructor(id, name, sources) {
+    this.id = id;
+    this.name = name ?? '';
+    this.sources = sources;
+  }
+
+  /** Whether a source of this kind (`microphone`, `camera`, ...) is there and on. */
+  sends(kind) {
+    return this.sources.some(source => source.kind === kind && !source.muted);
+  }
+
+  /** Whether this browser gets their camera but cannot decode it. */
+  get cannotBeSeen() {
+    return this.sources.some(({ source, kind }) => kind === 'camera' && this.undecodable.has(source));
+  }
+
+  /** How loud they are just now, 0 to 1. */
+  get audioLevel() {
+    const levels = this.#receivers
+      .filter(receiver => receiver.track.kind === 'audio')
+      .map(receiver => receiver.getSynchronizationSources()[0]?.audioLevel ?? 0);
+    return Math.max(0, ...levels);
+  }
+
+  /** Takes exactly these tracks into the stream; returns whether that changed anything. */
+  hold(slots) {
+    this.#receivers = slots.map(({ receiver }) => receiver);
+    const wanted = this.#receivers.map(receiver => receiver.track);
+    const had = this.stream.getTracks();
+    const gone = had.filter(track => !wanted.includes(track));
+    const come = wanted.filter(track => !had.includes(track));
+    for (const track of gone) this.stream.removeTrack(track);
+    for (const track of come) this.stream.addTrack(track);
+    return gone.length + come.length > 0;
+  }
+}

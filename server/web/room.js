@@ -1,0 +1,211 @@
+import { Devices, Room } from './hyaline.js';
+import { Tiles, paintAvatar } from './tiles.js';
+
+const find = selector => document.querySelector(selector);
+const all = selector => [...document.querySelectorAll(selector)];
+
+const parameters = new URLSearchParams(location.search);
+const roomName = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
+const devices = new Devices();
+const tiles = new Tiles(find('#tiles'), find('#tile'), () => { find('#hear').hidden = false; });
+let room = null;
+
+// Parts of the page: lobby, call, end
+
+function show(part) {
+  document.body.dataset.state = part;
+  for (const id of ['lobby', 'call', 'end']) find(`#${id}`).hidden = id !== part;
+}
+
+function showEnd(problem) {
+  show('end');
+  find('#end-title').textContent = problem ? 'The call has ended' : 'You left';
+  find('#end-reason').textContent = problem ? problem.message : 'You can come back at any time.';
+  find('#again').focus();
+}
+
+// Notices: short sentences that go away by themselves; one per code, so that a repeated problem does not pile up.
+
+const notices = new Map();
+
+function notice(code, text, lasts = 8_000) {
+  let entry = notices.get(code);
+  if (!entry) {
+    entry = { element: document.createElement('p'), timer: 0 };
+    entry.element.className = 'notice';
+    entry.element.dataset.code = code;
+    find('#notices').append(entry.element);
+    notices.set(code, entry);
+  }
+  if (entry.element.textContent !== text) entry.element.textContent = text;
+  clearTimeout(entry.timer);
+  if (lasts) entry.timer = setTimeout(() => withdraw(code), lasts);
+}
+
+function withdraw(code) {
+  const entry = notices.get(code);
+  if (!entry) return;
+  clearTimeout(entry.timer);
+  entry.element.remove();
+  notices.delete(code);
+}
+
+// Own devices
+
+const DEVICE_NAMES = { microphone: ['Microphone', 'M'], camera: ['Camera', 'V'] };
+
+devices.addEventListener('change', () => {
+  for (const button of all('[data-device]')) {
+    const what = button.dataset.device;
+    const on = devices.on[what];
+    const [title, key] = DEVICE_NAMES[what];
+    button.setAttribute('aria-pressed', String(on));
+    button.setAttribute('aria-label', `${title} ${on ? 'on' : 'off'}`);
+    button.title = `Switch the ${what} ${on ? 'off' : 'on'} (${key})`;
+    button.classList.toggle('off', !on);
+    button.querySelector('use').setAttribute('href', `#${what}${on ? '' : '-off'}`);
+    if (on) withdrawDevice(what);
+  }
+  for (const video of all('[data-preview]')) {
+    const track = devices.camera;
+    if (video.srcObject?.getVideoTracks()[0] !== (track ?? undefined)) video.srcObject = track && new MediaStream([track]);
+    video.closest('.tile').classList.toggle('pictured', !!track);
+  }
+  find('#own').classList.toggle('silent', !devices.on.microphone);
+});
+
+devices.addEventListener('problem', ({ detail }) => {
+  if (document.body.dataset.state === 'lobby') {
+    const hint = find('#device-hint');
+    // Both devices fail for the same reason on an insecure page: once is enough.
+    if (!hint.textContent.includes(detail.message)) hint.textContent = `${hint.textContent} ${detail.message}`.trim();
+    hint.dataset.code = detail.code;
+  } else {
+    notice(detail.code, detail.message);
+  }
+});
+
+function withdrawDevice(what) {
+  for (const end of ['denied', 'missing', 'busy', 'failed']) withdraw(`${what}-${end}`);
+}
+
+const toggle = what => devices.set(what, !devices.on[what]);
+for (const button of all('[data-device]')) button.addEventListener('click', () => toggle(button.dataset.device));
+
+document.addEventListener('keydown', event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches('input, textarea')) return;
+  const what = { m: 'microphone', v: 'camera' }[event.key.toLowerCase()];
+  if (what && document.body.dataset.state !== 'end') toggle(what);
+});
+
+// The call
+
+async function join(name) {
+  if (room && room.state !== 'left') return;
+  paintAvatar(find('#own'), name);
+  find('[data-own-name]').textContent = `${name} (you)`;
+  room = new Room(`/v1/rooms/${encodeURIComponent(roomName)}/ws`, { name, devices });
+  room.addEventListener('participant', ({ detail }) => {
+    tiles.add(detail);
+    count();
+  });
+  room.addEventListener('update', ({ detail }) => tiles.update(detail));
+  room.addEventListener('left', ({ detail }) => {
+    tiles.remove(detail);
+    count();
+  });
+  room.addEventListener('problem', ({ detail }) => notice(detail.code, detail.message));
+  room.addEventListener('path', ({ detail }) => {
+    document.body.dataset.path = detail;
+    if (detail === 'connected') {
+      for (const code of ['path', 'udp-blocked', 'connection-lost', 'no-network', 'loopback-only', 'no-server-address']) withdraw(code);
+    } else if (detail === 'disconnected') {
+      notice('path', 'The connection is interrupted. Waiting for it to come back…', 0);
+    }
+  });
+  room.addEventListener('state', ({ detail }) => {
+    if (detail === 'returning') notice('returning', 'The server is being looked for; you will be back in the room as soon as it answers.', 0);
+    else withdraw('returning');
+  });
+  room.addEventListener('end', ({ detail }) => {
+    for (const code of [...notices.keys()]) withdraw(code);
+    devices.close();
+    showEnd(detail);
+  });
+  document.title = `${roomName} · Hyaline`;
+  show('call');
+  count();
+  await room.join().then(() => {
+    paintAvatar(find('#own'), room.name);
+    find('[data-own-name]').textContent = `${room.name} (you)`;
+  }, () => {}); // the end was shown
+}
+
+function count() {
+  const others = room.participants.size;
+  find('#alone').hidden = others > 0;
+  find('#call').classList.toggle('is-alone', others === 0);
+  find('#count').textContent = others === 0 ? '' : others === 1 ? '2 people' : `${others + 1} people`;
+}
+
+find('#join').addEventListener('submit', event => {
+  event.preventDefault();
+  const name = find('#name').value.trim();
+  if (!name) return;
+  remember(name);
+  join(name);
+});
+
+find('#leave-call').addEventListener('click', () => room.leave());
+
+find('#again').addEventListener('click', async () => {
+  show('lobby');
+  find('#device-hint').textContent = '';
+  await devices.open();
+  join(find('#name').value.trim() || room?.name || 'Guest');
+});
+
+find('#hear').addEventListener('click', () => {
+  find('#hear').hidden = true;
+  tiles.hear();
+});
+
+for (const button of all('[data-invite]')) {
+  button.addEventListener('click', async () => {
+    const link = new URL(location.pathname, location.href).href;
+    try {
+      await navigator.clipboard.writeText(link);
+      notice('invite', 'The link is copied. Send it to whom you want to meet.', 4_000);
+    } catch {
+      // The clipboard is for secure pages with permission only; the person can copy it from here.
+      notice('invite', `The link to this room: ${link}`, 15_000);
+    }
+  });
+}
+
+// Closing the tab and reloading are leaving too: the others see it at once.
+addEventListener('pagehide', () => room?.leave());
+// A page taken back from the browser's cache has left: start anew.
+addEventListener('pageshow', event => { if (event.persisted) location.reload(); });
+
+// Start
+
+function remember(name) {
+  try { localStorage.setItem('hyaline-name', name); } catch { /* private mode: nothing is remembered */ }
+}
+
+function remembered() {
+  try { return localStorage.getItem('hyaline-name') ?? ''; } catch { return ''; }
+}
+
+for (const element of all('[data-room]')) element.textContent = roomName;
+find('#name').value = parameters.get('name') ?? remembered();
+paintAvatar(find('#preview'), find('#name').value);
+find('#name').addEventListener('input', () => paintAvatar(find('#preview'), find('#name').value));
+if (!find('#name').value) find('#name').focus();
+// For programs that want to look inside, and for the curious.
+globalThis.hyaline = { get room() { return room; }, devices };
+
+devices.dispatchEvent(new Event('change'));
+await devices.open();
+if (parameters.get('join') === '1') join(find('#name').value.trim() || 'Guest');

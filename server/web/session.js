@@ -1,0 +1,326 @@
+import { Problem, connectionProblem, unreachable } from './reasons.js';
+
+/** Slots are added in steps, so that people who come one by one do not cost one negotiation each. */
+const STEP = 4;
+/** No answer to an offer, or no reply to a ping, for so long: the server is gone. */
+const PATIENCE_MS = 10_000;
+const PING_MS = 15_000;
+/** A path may be silent for so long before another one is looked for. */
+const DISCONNECTED_MS = 3_000;
+/** Between two attempts to find another path. */
+const RESTART_MS = 8_000;
+
+/**
+ * One WebSocket and one RTCPeerConnection: from `join` to the end of either. Nothing of it survives; who wants to come back
+ * makes a new one.
+ *
+ * The client always offers and the server always answers, one offer at a time.
+ */
+export class Session {
+  #socket;
+  #pc = null;
+  #url;
+  #devices;
+  #handlers;
+  #ended = false;
+  #joined = false;
+
+  #negotiating = false;
+  #negotiateAgain = false;
+  #lastOffer = 0;
+  #answer = null; // { id, resolve, reject } of the offer under way
+  #heldCandidates = null; // candidates found before their offer was sent
+
+  #own = {}; // microphone, camera: transceivers
+  #needed = { audio: STEP, video: STEP };
+  #timers = { ping: 0, pong: 0, path: 0 };
+
+  /**
+   * `handlers`: `message(message)` for what concerns the room, `negotiated()` after each exchange, `path(state)` when media
+   * starts or stops to flow, `problem(problem)`, `end(problem)` once at the end (null after `leave`).
+   */
+  constructor(url, name, devices, handlers) {
+    this.#url = url;
+    this.#devices = devices;
+    this.#handlers = handlers;
+    try {
+      this.#socket = new WebSocket(url);
+    } catch {
+      queueMicrotask(() => this.#end(unreachable(url)));
+      return;
+    }
+    this.#socket.onopen = () => {
+      this.#send({ type: 'join', name });
+      this.#timers.ping = setInterval(() => this.#ping(), PING_MS);
+    };
+    this.#socket.onmessage = event => this.#receive(JSON.parse(event.data));
+    this.#socket.onclose = () => this.#end(this.#joined
+      ? new Problem('server-lost', 'The connection to the server was lost.')
+      : unreachable(url));
+    devices.addEventListener('change', this.#devicesChanged);
+  }
+
+  /** Whether the server has let us in: what ends later may be tried again. */
+  get joined() { return this.#joined; }
+
+  /** The peer connection, for its figures. */
+  get pc() { return this.#pc; }
+
+  /** The transceiver of a media section, if it is one of the slots. */
+  slot(mid) {
+    return this.#slots().find(transceiver => transceiver.mid === mid) ?? null;
+  }
+
+  /** Says goodbye. */
+  leave() {
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#send({ type: 'leave' });
+    this.#end(null);
+  }
+
+  // The server's messages
+
+  #receive(message) {
+    switch (message.type) {
+      case 'joined':
+        this.#joined = true;
+        this.#handlers.message(message);
+        this.#open(message.iceServers ?? []);
+        return;
+      case 'answer':
+        if (this.#answer?.id === message.id) this.#answer.resolve(message.sdp);
+        return;
+      case 'need':
+        this.#needed.audio = Math.max(this.#needed.audio, message.audio);
+        this.#needed.video = Math.max(this.#needed.video, message.video);
+        if (this.#pc && this.#missingSlots() > 0) this.#negotiate();
+        return;
+      case 'pong':
+        clearTimeout(this.#timers.pong);
+        return;
+      case 'error': {
+        const problem = new Problem(message.code, message.message);
+        if (!this.#joined) this.#end(problem);
+        else if (this.#answer && (message.re === 'offer' || message.re === this.#answer.id)) this.#answer.reject(problem);
+        else this.#handlers.problem(problem);
+        return;
+      }
+      case 'bye':
+        this.#end(new Problem(message.reason, message.message));
+        return;
+      default:
+        this.#handlers.message(message);
+    }
+  }
+
+  #send(message) {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  }
+
+  #ping() {
+    this.#send({ type: 'ping' });
+    clearTimeout(this.#timers.pong);
+    this.#timers.pong = setTimeout(() => this.#socket.close(), PATIENCE_MS);
+  }
+
+  // Negotiation
+
+  #open(iceServers) {
+    const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers });
+    this.#pc = pc;
+    pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
+    pc.onconnectionstatechange = () => this.#watchPath();
+    // Sections for both are there from the start, with or without a device: switching one on later is no negotiation.
+    this.#own.microphone = pc.addTransceiver('audio', { direction: 'sendonly' });
+    this.#own.camera = pc.addTransceiver('video', { direction: 'sendonly' });
+    for (const transceiver of Object.values(this.#own)) preferCodecs(transceiver);
+    this.#negotiate();
+  }
+
+  async #negotiate() {
+    if (this.#negotiating) {
+      this.#negotiateAgain = true;
+      return;
+    }
+    this.#negotiating = true;
+    try {
+      do {
+        this.#negotiateAgain = false;
+        await this.#exchange();
+      } while (this.#negotiateAgain && !this.#ended);
+    } catch (error) {
+      if (!this.#ended) await this.#refused(error);
+    } finally {
+      this.#negotiating = false;
+    }
+  }
+
+  async #exchange() {
+    const pc = this.#pc;
+    await this.#attachDevices();
+    this.#addSlots();
+    this.#heldCandidates = [];
+    await pc.setLocalDescription();
+    const id = ++this.#lastOffer;
+    const answer = new Promise((resolve, reject) => { this.#answer = { id, resolve, reject }; });
+    // Sections have names only now; the server learns what ours are before it sees them in the offer.
+    this.#send({ type: 'sources', sources: this.#sources() });
+    this.#send({ type: 'offer', id, sdp: pc.localDescription.sdp });
+    const held = this.#heldCandidates;
+    this.#heldCandidates = null;
+    for (const candidate of held) this.#send(candidate);
+    const patience = setTimeout(
+      () => this.#answer?.reject(new Problem('no-answer', 'The server did not answer the offer in time.')), PATIENCE_MS);
+    try {
+      const sdp = await answer;
+      await pc.setRemoteDescription({ type: 'answer', sdp });
+    } finally {
+      clearTimeout(patience);
+      this.#answer = null;
+    }
+    this.#handlers.negotiated();
+  }
+
+  async #refused(error) {
+    this.#handlers.problem(error instanceof Problem
+      ? error
+      : new Problem('negotiation-failed', `The browser and the server could not agree on the call (${error.message}).`));
+    if (this.#pc?.signalingState === 'have-local-offer') {
+      await this.#pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
+    }
+  }
+
+  #trickle(candidate) {
+    // RFC 8838 §14: the end of candidates is a candidate without content.
+    const message = {
+      type: 'candidate',
+      candidate: candidate?.candidate ?? '',
+      sdpMid: candidate?.sdpMid ?? this.#own.microphone.mid,
+      sdpMLineIndex: candidate?.sdpMLineIndex ?? 0,
+      usernameFragment: candidate?.usernameFragment ?? null,
+    };
+    if (this.#heldCandidates) this.#heldCandidates.push(message);
+    else this.#send(message);
+  }
+
+  // Slots
+
+  #slots(kind) {
+    const own = Object.values(this.#own);
+    const transceivers = this.#pc?.getTransceivers() ?? [];
+    return transceivers.filter(each => !own.includes(each) && (!kind || each.receiver.track.kind === kind));
+  }
+
+  #missingSlots() {
+    const { audio, video } = this.#needed;
+    return Math.max(audio - this.#slots('audio').length, video - this.#slots('video').length);
+  }
+
+  /** Audio slot n and video slot n are a pair: the server gives them one msid, and always the same participant. */
+  #addSlots() {
+    const steps = Math.ceil(Math.max(0, this.#missingSlots()) / STEP);
+    for (let pair = 0; pair < steps * STEP; pair++) {
+      for (const kind of ['audio', 'video']) {
+        if (this.#slots(kind).length < roundUp(this.#needed[kind])) {
+          preferCodecs(this.#pc.addTransceiver(kind, { direction: 'recvonly' }));
+        }
+      }
+    }
+  }
+
+  // Own sources
+
+  #devicesChanged = async () => {
+    if (!this.#pc) return;
+    await this.#attachDevices();
+    for (const what of ['microphone', 'camera']) {
+      const mid = this.#own[what].mid;
+      if (mid !== null && !this.#ended) this.#send({ type: 'mute', mid, muted: !this.#devices.on[what] });
+    }
+  };
+
+  async #attachDevices() {
+    for (const what of ['microphone', 'camera']) {
+      const sender = this.#own[what].sender;
+      if (sender.track !== this.#devices[what]) await sender.replaceTrack(this.#devices[what]).catch(() => {});
+    }
+  }
+
+  #sources() {
+    return ['microphone', 'camera'].map(what => ({ mid: this.#own[what].mid, kind: what, muted: !this.#devices.on[what] }));
+  }
+
+  // The media path
+
+  #watchPath() {
+    const state = this.#pc.connectionState;
+    clearTimeout(this.#timers.path);
+    if (state === 'disconnected') this.#timers.path = setTimeout(() => this.#findPath(), DISCONNECTED_MS);
+    else if (state === 'failed') this.#findPath();
+    this.#handlers.path(state);
+  }
+
+  /** An ICE restart; again and again while the path stays away, since a phone may be in a tunnel for minutes. */
+  async #findPath() {
+    if (this.#ended || this.#pc.connectionState === 'connected') return;
+    clearTimeout(this.#timers.path);
+    this.#timers.path = setTimeout(() => this.#findPath(), RESTART_MS);
+    this.#handlers.problem(await connectionProblem(this.#pc));
+    if (this.#ended) return;
+    this.#pc.restartIce();
+    this.#negotiate();
+  }
+
+  #end(problem) {
+    if (this.#ended) return;
+    this.#ended = true;
+    clearInterval(this.#timers.ping);
+    clearTimeout(this.#timers.pong);
+    clearTimeout(this.#timers.path);
+    this.#devices.removeEventListener('change', this.#devicesChanged);
+    this.#answer?.reject(new Problem('ended', 'The session has ended.'));
+    if (this.#pc) {
+      this.#pc.onconnectionstatechange = null;
+      this.#pc.onicecandidate = null;
+      this.#pc.close();
+    }
+    if (this.#socket) {
+      this.#socket.onclose = null;
+      this.#socket.onmessage = null;
+      this.#socket.close();
+    }
+    this.#handlers.end(problem);
+  }
+}
+
+const roundUp = count => Math.ceil(count / STEP) * STEP;
+
+/**
+ * Leaves out what a conference never uses (G.722, telephone events, RED, old H.264 profiles), which is two thirds of an
+ * offer. The order is the browser's own; the server picks.
+ */
+function preferCodecs(transceiver) {
+  const kind = transceiver.receiver.track.kind;
+  const useful = ({ mimeType, sdpFmtpLine = '' }) => {
+    switch (mimeType.toLowerCase()) {
+      case 'audio/opus':
+      case 'video/vp8':
+      case 'video/rtx':
+        return true;
+      case 'video/vp9':
+        return !/profile-id=[1-9]/.test(sdpFmtpLine);
+      case 'video/av1':
+        return !/profile=[1-9]/.test(sdpFmtpLine);
+      case 'video/h264': // baseline and constrained baseline, non-interleaved
+        return /packetization-mode=1/.test(sdpFmtpLine) && /profile-level-id=42/i.test(sdpFmtpLine);
+      default:
+        return false;
+    }
+  };
+  const capabilities = transceiver.direction === 'sendonly' ? RTCRtpSender.getCapabilities(kind) : RTCRtpReceiver.getCapabilities(kind);
+  const codecs = capabilities?.codecs.filter(useful) ?? [];
+  try {
+    if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
+  } catch {
+    // A browser that refuses the list offers everything, which also works.
+  }
+}
