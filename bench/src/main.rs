@@ -1,0 +1,20 @@
+//! Comparisons, each run as one subcommand: `cargo run --release -- srtp`.
+//!
+//! Figures are medians of interleaved rounds and are printed as multiples of the same run's floors and peers: absolute
+//! times say more about the machine than about the code.
+
+mod rounds;
+mod srtp;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("srtp") => srtp::run(),
+        _ => {
+            eprintln!("usage: hyaline-bench COMPARISON\n\n  srtp   sealing and opening SRTP, beside raw ciphers");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
