@@ -4,6 +4,7 @@
 //! - [`RtpOut`], [`HeaderWriter`]: a header written into the caller's buffer, with either form of header extensions.
 //! - [`extension`]: what is inside the header extensions that WebRTC uses.
 //! - [`rtcp`]: compound packets read and written; [`ntp`]: the time that stands in them.
+//! - [`rtcp`]: compound packets, read and written; [`ntp`]: the time that stands in them.
 //! - [`is_rtp`], [`is_rtcp`]: telling them apart on one port (RFC 5761, RFC 7983).
 //!
 //! What only looks at bytes works without `std`; whatever knows time needs the feature `std`, which is on by default.
@@ -15,8 +16,12 @@ extern crate std;
 mod demux;
 pub mod extension;
 mod header;
+pub mod ntp;
 mod packet;
+pub mod rtcp;
 mod source;
+#[cfg(feature = "std")]
+pub mod twcc;
 
 pub use demux::{is_rtcp, is_rtp};
 pub use header::{HeaderError, HeaderWriter, RtpOut};

@@ -124,7 +124,12 @@ impl NtpClock {
 }
 
 #[cfg(test)]
-#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::unwrap_used)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
@@ -148,7 +153,11 @@ mod tests {
         };
         let received = NtpTime(0xb44d_b710_8000_0000);
         assert_eq!(block.round_trip(received), Some(Duration::from_millis(6125)));
-        assert_eq!(block.round_trip(sr), None, "the delay is longer than the time that passed");
+        assert_eq!(
+            block.round_trip(sr),
+            None,
+            "the delay is longer than the time that passed"
+        );
     }
 
     #[test]
@@ -165,7 +174,10 @@ mod tests {
     fn a_clock_runs_both_ways_from_its_anchor() {
         let anchor = Instant::now() + Duration::from_secs(10);
         let clock = NtpClock::new(anchor, NtpTime(100 << 32));
-        assert_eq!(clock.at(anchor + Duration::from_millis(500)), NtpTime((100 << 32) | (1 << 31)));
+        assert_eq!(
+            clock.at(anchor + Duration::from_millis(500)),
+            NtpTime((100 << 32) | (1 << 31))
+        );
         assert_eq!(clock.at(anchor - Duration::from_secs(2)), NtpTime(98 << 32));
     }
 

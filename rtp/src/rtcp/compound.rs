@@ -67,7 +67,10 @@ impl<'a> Compound<'a> {
 
     /// Whether it does not begin with a report, as only RFC 5506 allows.
     pub fn is_reduced_size(&self) -> bool {
-        !matches!(self.raw().next().map(|raw| raw.packet_type), Some(PacketType::SR | PacketType::RR))
+        !matches!(
+            self.raw().next().map(|raw| raw.packet_type),
+            Some(PacketType::SR | PacketType::RR)
+        )
     }
 
     /// The packets, typed. A packet whose contents break its own rules yields an error and does not hinder the others.

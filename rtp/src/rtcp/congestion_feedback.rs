@@ -85,7 +85,9 @@ impl<'a> CongestionFeedback<'a> {
     }
 
     pub(super) fn rewrite(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        let streams = self.streams().map(|stream| (stream.ssrc, stream.begin_sequence, stream.metrics()));
+        let streams = self
+            .streams()
+            .map(|stream| (stream.ssrc, stream.begin_sequence, stream.metrics()));
         Self::write(w, self.sender, self.report_timestamp, streams)
     }
 }
@@ -95,9 +97,16 @@ impl fmt::Display for CongestionFeedback<'_> {
         write!(f, "CCFB {} rts={:08x}", self.sender, self.report_timestamp)?;
         for stream in self.streams() {
             let (count, received) = stream.metrics().fold((0_u32, 0_u32), |(count, received), metric| {
-                (count.saturating_add(1), received.saturating_add(u32::from(metric.received)))
+                (
+                    count.saturating_add(1),
+                    received.saturating_add(u32::from(metric.received)),
+                )
             });
-            write!(f, " {{{} from={} received={received}/{count}}}", stream.ssrc, stream.begin_sequence)?;
+            write!(
+                f,
+                " {{{} from={} received={received}/{count}}}",
+                stream.ssrc, stream.begin_sequence
+            )?;
         }
         Ok(())
     }

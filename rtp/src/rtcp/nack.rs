@@ -136,7 +136,10 @@ impl Iterator for Lost {
         }
         let zeros = self.blp.trailing_zeros();
         self.blp = self.blp.wrapping_shr(zeros) >> 1;
-        self.after = self.after.wrapping_add(u16::try_from(zeros).unwrap_or(0)).wrapping_add(1);
+        self.after = self
+            .after
+            .wrapping_add(u16::try_from(zeros).unwrap_or(0))
+            .wrapping_add(1);
         Some(self.after)
     }
 }

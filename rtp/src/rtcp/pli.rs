@@ -36,7 +36,13 @@ impl Pli {
     /// # Errors
     /// [`Full`] when it does not fit.
     pub fn write(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        write_feedback(w, PacketType::PSFB, PayloadFormat::PLI.0, (self.sender, self.media), |_| Ok(()))
+        write_feedback(
+            w,
+            PacketType::PSFB,
+            PayloadFormat::PLI.0,
+            (self.sender, self.media),
+            |_| Ok(()),
+        )
     }
 }
 

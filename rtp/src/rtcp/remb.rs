@@ -37,16 +37,14 @@ impl<'a> Remb<'a> {
         let mut r = raw.reader();
         // The SSRC of media source is always 0.
         let (sender, _) = read_sources(&mut r)?;
-        r.ensure(r.take_array()? == IDENTIFIER, "REMB begins with its identifier")?;
+        let here = r;
+        here.ensure(r.take_array()? == IDENTIFIER, "REMB begins with its identifier")?;
         let count = r.u8()?;
         let here = r;
         let rate = r.u24()?;
         let mantissa = u64::from(rate & 0x3_ffff);
         let exponent = rate >> 18;
-        here.ensure(
-            exponent <= mantissa.leading_zeros(),
-            "the bit rate fits into 64 bits",
-        )?;
+        here.ensure(exponent <= mantissa.leading_zeros(), "the bit rate fits into 64 bits")?;
         let sources = Ssrcs::new(r.take(usize::from(count).saturating_mul(4))?);
         r.finish()?;
         Ok(Self {

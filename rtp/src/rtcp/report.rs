@@ -68,7 +68,10 @@ impl ReportBlock {
         if self.last_sr == 0 {
             return None;
         }
-        let passed = now.middle().wrapping_sub(self.last_sr).wrapping_sub(self.delay_since_last_sr);
+        let passed = now
+            .middle()
+            .wrapping_sub(self.last_sr)
+            .wrapping_sub(self.delay_since_last_sr);
         // Clocks that run at slightly different rates make a short round trip negative.
         (passed < 1 << 31).then(|| crate::ntp::short_to_duration(passed))
     }

@@ -68,7 +68,10 @@ impl<'a> Sdes<'a> {
 
     /// The canonical name of a source, if it is described.
     pub fn cname(&self, ssrc: Ssrc) -> Option<&'a [u8]> {
-        let mut items = self.chunks().filter(|chunk| chunk.ssrc == ssrc).flat_map(|chunk| chunk.items());
+        let mut items = self
+            .chunks()
+            .filter(|chunk| chunk.ssrc == ssrc)
+            .flat_map(|chunk| chunk.items());
         items.find(|&(item, _)| item == SdesItem::CNAME).map(|(_, text)| text)
     }
 
@@ -84,7 +87,10 @@ impl<'a> Sdes<'a> {
     ///
     /// # Errors
     /// [`Full`] when it does not fit, there are more than 31 chunks or an item has more than 255 bytes.
-    pub fn write<'t, I>(w: &mut Writer<'_>, chunks: impl IntoIterator<Item = (Ssrc, I), IntoIter: Clone>) -> Result<(), Full>
+    pub fn write<'t, I>(
+        w: &mut Writer<'_>,
+        chunks: impl IntoIterator<Item = (Ssrc, I), IntoIter: Clone>,
+    ) -> Result<(), Full>
     where
         I: IntoIterator<Item = (SdesItem, &'t [u8])>,
     {
@@ -164,7 +170,10 @@ impl<'a> SdesChunk<'a> {
         *r = start;
         let bytes = r.take(len)?;
         let (items, nulls) = bytes.split_at_checked(items_len).unwrap_or_default();
-        start.ensure(nulls.iter().all(|&byte| byte == 0), "a chunk is filled up with null octets")?;
+        start.ensure(
+            nulls.iter().all(|&byte| byte == 0),
+            "a chunk is filled up with null octets",
+        )?;
         Ok(Self { ssrc, items })
     }
 

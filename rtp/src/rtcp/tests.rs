@@ -1,4 +1,9 @@
-#![allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::cast_possible_truncation, clippy::unwrap_used)]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 
 use super::*;
 use crate::Ssrc;
@@ -103,7 +108,7 @@ fn a_chromium_receiver_report_with_a_key_frame_request() {
     assert_eq!(written(|w| expected.write(w)), bytes[8..20]);
     let Packet::Xr(xr) = &packets[2] else { panic!() };
     let reference = XrBlock::ReceiverReferenceTime(NtpTime(0xeead_22e0_57c0_a06e));
-    assert_eq!(xr.blocks().collect::<Vec<_>>(), [reference.clone()]);
+    assert_eq!(xr.blocks().next(), Some(reference.clone()));
     assert_eq!(written(|w| Xr::write(w, Ssrc(1), [reference.clone()])), bytes[20..]);
 }
 
@@ -136,7 +141,12 @@ fn a_malformed_packet_does_not_hinder_the_others() {
     let bytes = hex("81c9000100000001 81ce0002 00000001 00000002");
     let packets: Vec<_> = Compound::parse(&bytes).unwrap().packets().collect();
     assert!(packets[0].is_err() && matches!(packets[1], Ok(Packet::Pli(_))));
-    assert!(Compound::parse(&bytes).unwrap().to_string().starts_with("malformed (input ends"));
+    assert!(
+        Compound::parse(&bytes)
+            .unwrap()
+            .to_string()
+            .starts_with("malformed (input ends")
+    );
 }
 
 #[test]
@@ -169,7 +179,9 @@ fn unknown_packets_survive_with_their_padding() {
 #[test]
 fn report_extensions_are_kept() {
     let mut bytes = hex("80c90003 00000001 deadbeef 01020304");
-    let Packet::ReceiverReport(rr) = only(&bytes) else { panic!() };
+    let Packet::ReceiverReport(rr) = only(&bytes) else {
+        panic!()
+    };
     assert_eq!(rr.extension, [0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4]);
     bytes[0] = 0x81;
     assert!(Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err());
@@ -181,9 +193,16 @@ fn cumulative_loss_is_signed() {
         cumulative_lost,
         ..ReportBlock::default()
     };
-    for (given, kept) in [(-1, -1), (-0x80_0000, -0x80_0000), (i32::MIN, -0x80_0000), (i32::MAX, 0x7f_ffff)] {
+    for (given, kept) in [
+        (-1, -1),
+        (-0x80_0000, -0x80_0000),
+        (i32::MIN, -0x80_0000),
+        (i32::MAX, 0x7f_ffff),
+    ] {
         let bytes = written(|w| ReceiverReport::write(w, Ssrc(1), [block(given)], &[]));
-        let Packet::ReceiverReport(rr) = only(&bytes) else { panic!() };
+        let Packet::ReceiverReport(rr) = only(&bytes) else {
+            panic!()
+        };
         assert_eq!(rr.reports().collect::<Vec<_>>(), [block(kept)]);
     }
 }
@@ -194,7 +213,10 @@ fn more_than_31_blocks_are_refused() {
     let mut buf = [0; 2000];
     let mut w = Writer::new(&mut buf);
     assert_eq!(ReceiverReport::write(&mut w, Ssrc(1), blocks, &[]), Err(Full));
-    assert_eq!(ReceiverReport::write(&mut w, Ssrc(1), blocks.into_iter().take(31), &[]), Ok(()));
+    assert_eq!(
+        ReceiverReport::write(&mut w, Ssrc(1), blocks.into_iter().take(31), &[]),
+        Ok(())
+    );
     assert_eq!(w.position(), 8 + 31 * 24);
 }
 
@@ -202,23 +224,39 @@ fn more_than_31_blocks_are_refused() {
 fn descriptions_end_with_null_octets() {
     // Two chunks; the first list ends exactly before a boundary and takes four null octets.
     let bytes = hex("82ca0007 00000001 01026162 00000000 00000002 0c0161 0f0130 0000 00000003 00000000");
-    assert!(Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err(), "a third chunk");
+    assert!(
+        Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err(),
+        "a third chunk"
+    );
     let mut bytes = bytes[..24].to_vec();
     bytes[3] = 6;
     bytes.extend([0x0f, 1, b'0', 0]);
     let Packet::Sdes(sdes) = only(&bytes) else { panic!() };
-    let chunks: Vec<_> = sdes.chunks().map(|chunk| (chunk.ssrc, chunk.items().collect::<Vec<_>>())).collect();
+    let chunks: Vec<_> = sdes
+        .chunks()
+        .map(|chunk| (chunk.ssrc, chunk.items().collect::<Vec<_>>()))
+        .collect();
     assert_eq!(
         chunks,
         [
             (Ssrc(1), std::vec![(SdesItem::CNAME, &b"ab"[..])]),
-            (Ssrc(2), std::vec![(SdesItem::RTP_STREAM_ID, &b"a"[..]), (SdesItem::MID, b"0")]),
+            (
+                Ssrc(2),
+                std::vec![(SdesItem::RTP_STREAM_ID, &b"a"[..]), (SdesItem::MID, b"0")]
+            ),
         ]
     );
-    for bad in ["81ca0002 00000001 01026162", "81ca0002 00000001 0103616263", "81ca0002 00000001 00010000"] {
+    for bad in [
+        "81ca0002 00000001 01026162",
+        "81ca0002 00000001 0103616263",
+        "81ca0002 00000001 00010000",
+    ] {
         let mut bytes = hex(bad);
         bytes.resize(12, 0);
-        assert!(Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err(), "{bad}");
+        assert!(
+            Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err(),
+            "{bad}"
+        );
     }
     // No items at all.
     only(&hex("81ca0002 00000001 00000000"));
@@ -228,13 +266,23 @@ fn descriptions_end_with_null_octets() {
 #[test]
 fn goodbyes() {
     only(&hex("80cb0000"));
-    assert_eq!(only(&hex("82cb0002 00000001 00000002")).to_string(), "BYE 00000001 00000002");
+    assert_eq!(
+        only(&hex("82cb0002 00000001 00000002")).to_string(),
+        "BYE 00000001 00000002"
+    );
     let bytes = hex("81cb0003 00000001 0462796521 000000");
     let Packet::Bye(bye) = only(&bytes) else { panic!() };
     assert_eq!(bye.reason, Some(&b"bye!"[..]));
     assert_eq!(bye.sources().collect::<Vec<_>>(), [Ssrc(1)]);
-    for bad in ["81cb0001 04627965", "81cb0002 00000001 04627965", "81cb0003 00000001 01620000 00000000"] {
-        assert!(Compound::parse(&hex(bad)).unwrap().packets().next().unwrap().is_err(), "{bad}");
+    for bad in [
+        "81cb0001 04627965",
+        "81cb0002 00000001 04627965",
+        "81cb0003 00000001 01620000 00000000",
+    ] {
+        assert!(
+            Compound::parse(&hex(bad)).unwrap().packets().next().unwrap().is_err(),
+            "{bad}"
+        );
     }
 }
 
@@ -251,7 +299,10 @@ fn nacks() {
     assert_eq!(Nack::write(&mut w, Ssrc(1), Ssrc(2), []), Ok(()), "nothing was lost");
     assert_eq!(w.position(), 0);
     for bad in ["81cd0002 00000001 00000002", "81cd0001 00000001"] {
-        assert!(Compound::parse(&hex(bad)).unwrap().packets().next().unwrap().is_err(), "{bad}");
+        assert!(
+            Compound::parse(&hex(bad)).unwrap().packets().next().unwrap().is_err(),
+            "{bad}"
+        );
     }
 }
 
@@ -278,14 +329,25 @@ fn estimated_bitrates() {
     assert_eq!(remb.sources().collect::<Vec<_>>(), [Ssrc(2), Ssrc(3)]);
     // Not the shortest exponent: the same rate, read all the same.
     let loose = hex("8fce0005 00000001 00000000 52454d42 01580001 00000002");
-    let Ok(Packet::Remb(remb)) = Compound::parse(&loose).unwrap().packets().next().unwrap() else { panic!() };
+    let Ok(Packet::Remb(remb)) = Compound::parse(&loose).unwrap().packets().next().unwrap() else {
+        panic!()
+    };
     assert_eq!(remb.bitrate, 1 << 22);
     // 18 bits shifted by 63 do not fit into 64; sources missing; sources too many.
     for bad in ["01fc0002 00000002", "02160000 00000002", "00160000 00000002"] {
         let bytes = hex(&std::format!("8fce0005 00000001 00000000 52454d42 {bad}"));
-        assert!(Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err(), "{bad}");
+        assert!(
+            Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err(),
+            "{bad}"
+        );
     }
-    for (rate, kept) in [(0, 0), (1, 1), (0x3_ffff, 0x3_ffff), (0x7_ffff, 0x7_fffe), (u64::MAX, 0xffff_c000 << 32)] {
+    for (rate, kept) in [
+        (0, 0),
+        (1, 1),
+        (0x3_ffff, 0x3_ffff),
+        (0x7_ffff, 0x7_fffe),
+        (u64::MAX, 0xffff_c000 << 32),
+    ] {
         let bytes = written(|w| Remb::write(w, Ssrc(1), rate, [Ssrc(2)]));
         let Packet::Remb(remb) = only(&bytes) else { panic!() };
         assert_eq!(remb.bitrate, kept);
@@ -307,15 +369,25 @@ fn unknown_report_blocks_are_kept() {
 #[test]
 fn transport_feedback_of_chromium() {
     let bytes = hex("8fcd0006fa17fa1720debf8e0026000600aae105200628262b5b3410");
-    let Packet::TransportFeedback(feedback) = only(&bytes) else { panic!() };
-    let times: Vec<_> = feedback.arrivals().map(|(seq, _, time)| (seq, time.unwrap() - 0xaae1 * 256)).collect();
-    assert_eq!(times, [(38, 0x28), (39, 0x4e), (40, 0x79), (41, 0xd4), (42, 0x108), (43, 0x118)]);
+    let Packet::TransportFeedback(feedback) = only(&bytes) else {
+        panic!()
+    };
+    let times: Vec<_> = feedback
+        .arrivals()
+        .map(|(seq, _, time)| (seq, time.unwrap() - 0xaae1 * 256))
+        .collect();
+    assert_eq!(
+        times,
+        [(38, 0x28), (39, 0x4e), (40, 0x79), (41, 0xd4), (42, 0x108), (43, 0x118)]
+    );
     assert_eq!(
         feedback.to_string(),
         "TWCC fa17fa17 -> 20debf8e #5 base=38 t=43745*64ms received=[38-43] of 6"
     );
     // Padded by three bytes, with vectors and large deltas.
-    only(&hex("afcd0008fa17fa1724e100f50001000c00aadc00200c79270d230239000000100b000002"));
+    only(&hex(
+        "afcd0008fa17fa1724e100f50001000c00aadc00200c79270d230239000000100b000002",
+    ));
 }
 
 fn chunk_statuses(chunks: &[u16], count: u16) -> Result<Vec<Status>, wire::Error> {
@@ -342,32 +414,46 @@ fn the_chunks_of_the_drafts_examples() {
     // §3.1.3: a run of 221 packets not received, and one of 24 received without a time (the reserved symbol).
     let mut bytes = hex("8fcd0005 00000001 00000002 0001 00f5 000000 00 00dd 6018");
     bytes[3] = 5;
-    let Packet::TransportFeedback(feedback) = only(&bytes) else { panic!() };
+    let Packet::TransportFeedback(feedback) = only(&bytes) else {
+        panic!()
+    };
     let statuses: Vec<_> = feedback.statuses().collect();
     assert!(statuses[..221].iter().all(|&status| status == NotReceived));
     assert!(statuses[221..].iter().all(|&status| status == WithoutTime) && statuses.len() == 245);
     // §3.1.4, example 1: a vector of one-bit symbols; the count cuts it after the ninth.
-    let expected = [[NotReceived; 1].to_vec(), [small; 5].to_vec(), [NotReceived; 3].to_vec()].concat();
+    let expected = [
+        [NotReceived; 1].to_vec(),
+        [small; 5].to_vec(),
+        [NotReceived; 3].to_vec(),
+    ]
+    .concat();
     assert_eq!(chunk_statuses(&[0x9f1c], 9).unwrap(), expected);
     // §3.1.4, example 2: a vector of two-bit symbols.
     let expected = [NotReceived, WithoutTime, small, small, small, NotReceived, NotReceived];
     assert_eq!(chunk_statuses(&[0xcd50], 7).unwrap()[..], expected);
     // Too few chunks for the count, and no packet at all.
     assert!(chunk_statuses(&[0x2001], 0).is_err());
-    assert!(Compound::parse(&hex("8fcd0005 00000001 00000002 0001 00f5 000000 00 00dd 0000"))
-        .unwrap()
-        .packets()
-        .next()
-        .unwrap()
-        .is_err());
+    assert!(
+        Compound::parse(&hex("8fcd0005 00000001 00000002 0001 00f5 000000 00 00dd 0000"))
+            .unwrap()
+            .packets()
+            .next()
+            .unwrap()
+            .is_err()
+    );
 }
 
 #[test]
 fn congestion_feedback_of_chromium() {
     let bytes = hex("8bcd0005fa17fa17c63cce38168e000180000000235b1528");
-    let Packet::CongestionFeedback(feedback) = only(&bytes) else { panic!() };
+    let Packet::CongestionFeedback(feedback) = only(&bytes) else {
+        panic!()
+    };
     let streams: Vec<_> = feedback.streams().collect();
-    assert_eq!((streams[0].ssrc, streams[0].begin_sequence), (Ssrc(0xc63c_ce38), 0x168e));
+    assert_eq!(
+        (streams[0].ssrc, streams[0].begin_sequence),
+        (Ssrc(0xc63c_ce38), 0x168e)
+    );
     let metric = Metric {
         received: true,
         ecn: Ecn::NotEct,
@@ -375,7 +461,10 @@ fn congestion_feedback_of_chromium() {
     };
     assert_eq!(streams[0].metrics().collect::<Vec<_>>(), [metric]);
     for bad in ["8bcd0001 00000001", "8bcd0004 00000001 00000002 00014001 00000003"] {
-        assert!(Compound::parse(&hex(bad)).unwrap().packets().next().unwrap().is_err(), "{bad}");
+        assert!(
+            Compound::parse(&hex(bad)).unwrap().packets().next().unwrap().is_err(),
+            "{bad}"
+        );
     }
 }
 
@@ -403,8 +492,19 @@ fn status() -> impl Strategy<Value = Status> {
 
 /// Runs of equal kinds, so that all chunk types and lengths occur.
 fn statuses() -> impl Strategy<Value = Vec<Status>> {
-    vec((status(), prop_oneof![3 => 1usize..4, 2 => 1usize..40, 1 => 8000usize..9000]), 1..30)
-        .prop_map(|runs| runs.into_iter().flat_map(|(status, len)| core::iter::repeat_n(status, len)).take(65_535).collect())
+    vec(
+        (
+            status(),
+            prop_oneof![3 => 1usize..4, 2 => 1usize..40, 1 => 8000usize..9000],
+        ),
+        1..30,
+    )
+    .prop_map(|runs| {
+        runs.into_iter()
+            .flat_map(|(status, len)| core::iter::repeat_n(status, len))
+            .take(65_535)
+            .collect()
+    })
 }
 
 proptest! {

@@ -8,7 +8,7 @@
 
 use core::fmt;
 
-use wire::{Error, Full, Reader, Writer};
+use wire::{Error, Full, Writer};
 
 use super::compound::mark_padded;
 use super::feedback::{read_sources, write_feedback};
@@ -47,14 +47,6 @@ impl Status {
             Self::WithoutTime => 3,
         }
     }
-
-    const fn delta_len(self) -> usize {
-        match self {
-            Self::NotReceived | Self::WithoutTime => 0,
-            Self::Small(_) => 1,
-            Self::Large(_) => 2,
-        }
-    }
 }
 
 /// The fixed fields of transport-wide feedback.
@@ -72,9 +64,6 @@ pub struct FeedbackHeader {
     /// Counts the packets of feedback.
     pub feedback_count: u8,
 }
-
-/// Length of feedback before its chunks, with the common header, in bytes.
-const FIXED: usize = 20;
 
 /// Transport-wide feedback: when which packets of a transport arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,8 +194,16 @@ impl fmt::Display for TransportFeedback<'_> {
     /// One line: the received packets as ranges of sequence numbers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let header = &self.header;
-        write!(f, "TWCC {} -> {} #{}", header.sender, header.media, header.feedback_count)?;
-        write!(f, " base={} t={}*64ms received=[", header.base_sequence, header.reference_time)?;
+        write!(
+            f,
+            "TWCC {} -> {} #{}",
+            header.sender, header.media, header.feedback_count
+        )?;
+        write!(
+            f,
+            " base={} t={}*64ms received=[",
+            header.base_sequence, header.reference_time
+        )?;
         let mut run: Option<(u16, u16)> = None;
         let mut separator = "";
         let received = self.arrivals().filter(|&(_, status, _)| status != Status::NotReceived);
@@ -259,7 +256,9 @@ impl Chunk {
         } else if self.bits & 0x4000 == 0 {
             self.bits.wrapping_shr(13_u32.wrapping_sub(index as u32)) & 1
         } else {
-            self.bits.wrapping_shr(12_u32.wrapping_sub((index as u32).wrapping_mul(2))) & 3
+            self.bits
+                .wrapping_shr(12_u32.wrapping_sub((index as u32).wrapping_mul(2)))
+                & 3
         }
     }
 }
@@ -356,9 +355,7 @@ impl Packer {
     fn push(&mut self, symbol: u16) -> Option<u16> {
         let wide = symbol > 1;
         let same = self.len == 0 || (self.uniform && self.first() == symbol);
-        let fits = self.len < 7
-            || (self.len < 14 && !self.wide && !wide)
-            || (same && self.len < RUN_MAX);
+        let fits = self.len < 7 || (self.len < 14 && !self.wide && !wide) || (same && self.len < RUN_MAX);
         let closed = if fits { None } else { Some(self.close()) };
         // What `close` left over is never a run together with the new symbol unless all are the same.
         self.uniform = self.len == 0 || (self.uniform && self.first() == symbol);
@@ -439,7 +436,12 @@ impl Packer {
     }
 }
 
+/// Length of feedback before its chunks, with the common header, in bytes.
+#[cfg(feature = "std")]
+const FIXED: usize = 20;
+
 /// Computes the size of feedback while statuses are added, to know when a packet is full.
+#[cfg(feature = "std")]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Measure {
     packer: Packer,
@@ -447,13 +449,18 @@ pub(crate) struct Measure {
     deltas: usize,
 }
 
+#[cfg(feature = "std")]
 impl Measure {
     /// Adds a status.
     pub(crate) fn push(&mut self, status: Status) {
         if self.packer.push(status.symbol()).is_some() {
             self.chunks = self.chunks.saturating_add(1);
         }
-        self.deltas = self.deltas.saturating_add(status.delta_len());
+        self.deltas = self.deltas.saturating_add(match status {
+            Status::NotReceived | Status::WithoutTime => 0,
+            Status::Small(_) => 1,
+            Status::Large(_) => 2,
+        });
     }
 
     /// Length of the packet with what was added so far, in bytes.

@@ -81,11 +81,7 @@ impl<'a> Xr<'a> {
     ///
     /// # Errors
     /// [`Full`] when it does not fit.
-    pub fn write_dlrr(
-        w: &mut Writer<'_>,
-        sender: Ssrc,
-        answers: impl IntoIterator<Item = Dlrr>,
-    ) -> Result<(), Full> {
+    pub fn write_dlrr(w: &mut Writer<'_>, sender: Ssrc, answers: impl IntoIterator<Item = Dlrr>) -> Result<(), Full> {
         write_packet(w, 0, PacketType::XR, |w| {
             w.u32(sender.0)?;
             put_dlrr(w, answers)
