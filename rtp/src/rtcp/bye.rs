@@ -79,7 +79,7 @@ impl fmt::Display for Bye<'_> {
             write!(f, " {source}")?;
         }
         match self.reason {
-            Some(reason) => write!(f, " reason={:?}", reason.escape_ascii()),
+            Some(reason) => write!(f, " reason=\"{}\"", reason.escape_ascii()),
             None => Ok(()),
         }
     }

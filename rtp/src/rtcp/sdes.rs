@@ -123,7 +123,7 @@ impl fmt::Display for Sdes<'_> {
         for chunk in self.chunks() {
             write!(f, " {{{}", chunk.ssrc)?;
             for (item, text) in chunk.items() {
-                write!(f, " {item}={:?}", text.escape_ascii())?;
+                write!(f, " {item}=\"{}\"", text.escape_ascii())?;
             }
             f.write_str("}")?;
         }

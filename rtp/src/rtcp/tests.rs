@@ -91,8 +91,8 @@ fn a_chromium_compound_of_sr_sdes_and_xr() {
     );
     assert_eq!(
         compound.to_string(),
-        "SR 0820d600 ntp=4004324055.335589 ts=2986870507 packets=77 octets=54696 + SDES {0820d600 \
-         CNAME=oY9PlxJWiG00HkVy} + XR 0820d600 {DLRR 00000001 lrr=22d6b1e6 dlrr=41942}"
+        "SR 0820d600 ntp=4004324055.335588 ts=2986870507 packets=77 octets=54696 + SDES {0820d600 \
+         CNAME=\"oY9PlxJWiG00HkVy\"} + XR 0820d600 {DLRR 00000001 lrr=22d6b1e6 dlrr=41942}"
     );
 }
 
@@ -223,14 +223,13 @@ fn more_than_31_blocks_are_refused() {
 #[test]
 fn descriptions_end_with_null_octets() {
     // Two chunks; the first list ends exactly before a boundary and takes four null octets.
-    let bytes = hex("82ca0007 00000001 01026162 00000000 00000002 0c0161 0f0130 0000 00000003 00000000");
+    let bytes = hex("82ca0008 00000001 01026162 00000000 00000002 0c0161 0f0130 0000 00000003 00000000");
     assert!(
         Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err(),
         "a third chunk"
     );
-    let mut bytes = bytes[..24].to_vec();
+    let mut bytes = bytes[..28].to_vec();
     bytes[3] = 6;
-    bytes.extend([0x0f, 1, b'0', 0]);
     let Packet::Sdes(sdes) = only(&bytes) else { panic!() };
     let chunks: Vec<_> = sdes
         .chunks()
@@ -275,7 +274,7 @@ fn goodbyes() {
     assert_eq!(bye.reason, Some(&b"bye!"[..]));
     assert_eq!(bye.sources().collect::<Vec<_>>(), [Ssrc(1)]);
     for bad in [
-        "81cb0001 04627965",
+        "81cb0000",
         "81cb0002 00000001 04627965",
         "81cb0003 00000001 01620000 00000000",
     ] {
@@ -502,7 +501,7 @@ fn statuses() -> impl Strategy<Value = Vec<Status>> {
     .prop_map(|runs| {
         runs.into_iter()
             .flat_map(|(status, len)| core::iter::repeat_n(status, len))
-            .take(65_535)
+            .take(20_000)
             .collect()
     })
 }
@@ -582,7 +581,7 @@ proptest! {
         let mut w = Writer::new(&mut buf);
         TransportFeedback::write(&mut w, &header, statuses.iter().copied()).unwrap();
         let bytes = w.written().to_vec();
-        let mut measure = transport_feedback::Measure::default();
+        let mut measure = Measure::default();
         statuses.iter().for_each(|&status| measure.push(status));
         prop_assert_eq!(measure.len(), bytes.len());
         let packet = Compound::parse(&bytes).unwrap().packets().next().unwrap().unwrap();

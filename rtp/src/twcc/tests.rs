@@ -9,12 +9,16 @@ use super::*;
 use crate::rtcp::{Compound, Packet};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::vec::Vec;
 
 const MS: Duration = Duration::from_millis(1);
 
+/// The packets that one feedback tells of, with the times of those received.
+type Told = Vec<(u16, Option<i64>)>;
+
 /// All feedback that is due now: for each packet told of its number and time in ticks.
-fn take(recorder: &mut Recorder, now: Instant, room: usize) -> Vec<(u8, Vec<(u16, Option<i64>)>)> {
+fn take(recorder: &mut Recorder, now: Instant, room: usize) -> Vec<(u8, Told)> {
     let mut all = Vec::new();
     let mut out = [0; 1500];
     while let Some(len) = recorder.poll_feedback(now, Ssrc(1), Ssrc(2), &mut out[..room]) {
@@ -256,10 +260,11 @@ proptest! {
             highest = highest.max(number);
             let seq = first.wrapping_add(number as u16);
             recorder.record(now, seq);
-            if sent.contains_key(&seq) {
-                duplicates += 1;
-            } else {
-                sent.insert(seq, (now - start).as_micros() as i64 / 250);
+            match sent.entry(seq) {
+                Entry::Occupied(_) => duplicates += 1,
+                Entry::Vacant(entry) => {
+                    entry.insert((now - start).as_micros() as i64 / 250);
+                }
             }
             if poll {
                 collect(&mut recorder, now)?;
