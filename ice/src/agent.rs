@@ -1,0 +1,379 @@
+use crate::candidate::Candidate;
+use crate::checks::{Check, Fault};
+use crate::config::Config;
+use crate::consent::{Liveness, Verdict};
+use crate::counters::Counters;
+use crate::credentials::{Credentials, Generations};
+use crate::event::{Activity, Event, State};
+use crate::pair::{Accepted, PairInfo, Pairs};
+use crate::response::{Answer, MIN_OUT, Response, Responses};
+use crate::timer::{Timer, Timers, after};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::time::{Duration, Instant};
+use wire::{Path, Seed, Transmit};
+
+/// An ICE agent for one transport (RFC 8445 with one component, as BUNDLE and RTCP multiplexing leave it).
+///
+/// Methods in four families: getters, inputs, commands, outputs. No socket, no clock; all randomness from the seed.
+///
+/// It runs in [`Mode::Lite`](crate::Mode::Lite): it is controlled, answers the checks of any number of paths, and sends
+/// none itself. A full agent, which gathers, pairs and checks, is not there yet.
+#[derive(Debug)]
+pub struct Agent {
+    config: Config,
+    generations: Generations,
+    remote: Option<Credentials>,
+    local_candidates: Vec<Candidate>,
+    remote_candidates: Vec<Candidate>,
+    pairs: Pairs,
+    responses: Responses,
+    liveness: Liveness,
+    state: State,
+    announced_state: State,
+    announced_path: Option<Path>,
+    timers: Timers,
+    counters: Counters,
+}
+
+impl Agent {
+    /// An agent with fresh local credentials. The time of construction is where its clock begins.
+    pub fn new(config: Config, seed: Seed, now: Instant) -> Self {
+        Self {
+            generations: Generations::new(StdRng::from_seed(seed.0)),
+            remote: None,
+            local_candidates: Vec::new(),
+            remote_candidates: Vec::new(),
+            pairs: Pairs::new(config.max_pairs),
+            responses: Responses::new(config.max_pending_responses),
+            liveness: Liveness::new(now),
+            state: State::New,
+            announced_state: State::New,
+            announced_path: None,
+            timers: Timers::default(),
+            counters: Counters::default(),
+            config,
+        }
+    }
+}
+
+/// Getters.
+impl Agent {
+    /// Our newest credentials: what the next offer or answer says.
+    pub const fn local_credentials(&self) -> &Credentials {
+        &self.generations.newest().credentials
+    }
+
+    /// The ufrags under which the peer's checks are answered, the newest first: two while a restart is under way.
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.generations
+            .iter()
+            .map(|generation| generation.credentials.ufrag.as_str())
+    }
+
+    /// Whether `ufrag` is one of [`local_ufrags`](Self::local_ufrags).
+    pub fn matches_ufrag(&self, ufrag: &str) -> bool {
+        self.generations.by_ufrag(ufrag).is_some()
+    }
+
+    /// The peer's credentials, once they were set.
+    pub const fn remote_credentials(&self) -> Option<&Credentials> {
+        self.remote.as_ref()
+    }
+
+    /// Our candidates, in the order in which they were added.
+    pub fn local_candidates(&self) -> &[Candidate] {
+        &self.local_candidates
+    }
+
+    /// The peer's candidates since the last restart, in the order in which they were added.
+    pub fn remote_candidates(&self) -> &[Candidate] {
+        &self.remote_candidates
+    }
+
+    /// The state.
+    pub const fn state(&self) -> State {
+        self.state
+    }
+
+    /// Whether a check of the peer has validated a path. Only what comes on such a path is the peer's.
+    pub fn is_validated(&self, path: &Path) -> bool {
+        self.pairs.contains(path)
+    }
+
+    /// The path to send on; `None` before the first check, and once the peer is gone.
+    pub fn selected(&self) -> Option<Path> {
+        self.pairs.selected()
+    }
+
+    /// The validated pairs, for statistics.
+    pub fn pairs(&self) -> impl Iterator<Item = PairInfo> {
+        self.pairs.iter()
+    }
+
+    /// The round-trip time that our own checks measured: `None` in lite mode, which sends none.
+    pub const fn rtt(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The timer that is due next.
+    pub fn next_timer(&self) -> Option<Timer> {
+        self.timers.next().map(|(timer, _)| timer)
+    }
+
+    /// What was dropped or refused so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}
+
+/// Inputs.
+impl Agent {
+    /// Takes a STUN datagram that came on `path`.
+    pub fn handle_datagram(&mut self, now: Instant, path: &Path, datagram: &[u8]) {
+        let check = match Check::authenticate(datagram, &self.generations) {
+            Ok(check) => check,
+            Err(fault) => return self.count(fault),
+        };
+        if self.state == State::Failed {
+            self.counters.ice_checks_after_failure += 1;
+            return;
+        }
+        let answer = if let Some(unknown) = check.unknown {
+            self.counters.ice_unknown_attributes += 1;
+            Answer::UnknownAttributes(unknown)
+        } else if check.peer_is_controlled {
+            // A lite agent is always controlled (RFC 8445 §6.1.1) and cannot change its role, whatever the tiebreakers
+            // say (§7.3.1.1): the peer has to.
+            self.counters.ice_role_conflicts += 1;
+            Answer::RoleConflict
+        } else {
+            self.accept(now, path, &check);
+            Answer::Success
+        };
+        let queued = self.responses.push(Response {
+            path: *path,
+            transaction_id: check.transaction_id,
+            generation: check.generation,
+            algorithm: check.algorithm,
+            answer,
+        });
+        if !queued {
+            self.counters.ice_responses_dropped += 1;
+        }
+    }
+
+    /// Takes that something other than a check came on `path`. Called once per received packet: constant time while the
+    /// path is that of the packet before, no allocation.
+    #[inline]
+    pub fn note_activity(&mut self, now: Instant, path: &Path, activity: Activity) {
+        let proves_life = activity.is_authenticated();
+        if !self.pairs.note(now, path, proves_life) {
+            self.counters.ice_unvalidated_activity += 1;
+        } else if proves_life {
+            self.alive(now);
+        }
+    }
+
+    /// Does what is due. Calls before the time do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(timer) = self.timers.take_due(now) {
+            match timer {
+                Timer::Connect => self.fail(),
+                Timer::Liveness => self.judge(now),
+                Timer::PairExpiry => self.expire(now),
+                Timer::Retire => {
+                    self.generations.forget_previous();
+                    self.pairs.retire_previous();
+                }
+            }
+        }
+    }
+}
+
+/// Commands.
+impl Agent {
+    /// Adds an address of ours. An empty foundation is filled in; an address that is already there is not added again.
+    pub fn add_local_candidate(&mut self, mut candidate: Candidate) {
+        let known = |other: &Candidate| (other.address, other.protocol) == (candidate.address, candidate.protocol);
+        if !self.local_candidates.iter().any(known) {
+            candidate.assign_foundation(&self.local_candidates);
+            self.local_candidates.push(candidate);
+        }
+    }
+
+    /// Sets the peer's credentials, from its offer or answer. Checks are awaited from now on. When they replace others,
+    /// the peer restarts ICE ([`Credentials::is_restarted_by`]): call [`restart`](Self::restart) first.
+    pub fn set_remote_credentials(&mut self, now: Instant, credentials: Credentials) {
+        self.remote = Some(credentials);
+        if self.state == State::New {
+            self.await_first_check(now);
+        }
+    }
+
+    /// Remembers a candidate of the peer's. A lite agent sends no checks to it: the peer's checks tell the addresses.
+    pub fn add_remote_candidate(&mut self, candidate: Candidate) {
+        if self.remote_candidates.contains(&candidate) {
+            return;
+        }
+        if self.remote_candidates.len() < self.config.max_remote_candidates {
+            self.remote_candidates.push(candidate);
+        } else {
+            self.counters.ice_remote_candidates_dropped += 1;
+        }
+    }
+
+    /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until the peer nominates one
+    /// under the new credentials; until then both are answered. After a failure the old ones are void.
+    pub fn restart(&mut self, now: Instant) -> Credentials {
+        let keep_previous = self.generations.previous().is_some() && !self.pairs.newest_is_nominated();
+        self.generations.restart(keep_previous);
+        self.pairs.restart(keep_previous);
+        self.remote_candidates.clear();
+        self.timers.stop(Timer::Retire);
+        if self.state == State::Failed {
+            self.generations.forget_previous();
+            self.await_first_check(now);
+        }
+        self.local_credentials().clone()
+    }
+}
+
+/// Outputs.
+impl Agent {
+    /// Writes the next datagram into `out`, which holds at least [`MIN_OUT`] bytes. `None` when there is nothing to send.
+    pub fn poll_transmit(&mut self, _now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        debug_assert!(out.len() >= MIN_OUT, "poll_transmit wants MIN_OUT bytes of room");
+        if out.len() < MIN_OUT {
+            return None;
+        }
+        let dropped = &mut self.counters.ice_responses_dropped;
+        self.responses.write_next(&self.generations, out, dropped)
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is waited for. Activity does not
+    /// move it: a timer that finds the peer alive sets itself anew.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next().map(|(_, deadline)| deadline)
+    }
+
+    /// What changed since the last poll: removed paths, then validated ones, the selected one, the state.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        if let Some(path) = self.pairs.poll_removed() {
+            return Some(Event::PathRemoved(path));
+        }
+        if let Some(path) = self.pairs.poll_validated() {
+            return Some(Event::PathValidated(path));
+        }
+        let selected = self.pairs.selected();
+        if selected != self.announced_path {
+            self.announced_path = selected;
+            if let Some(path) = selected {
+                return Some(Event::SelectedPath(path));
+            }
+        }
+        if self.state != self.announced_state {
+            self.announced_state = self.state;
+            return Some(Event::StateChanged(self.state));
+        }
+        None
+    }
+}
+
+impl Agent {
+    fn accept(&mut self, now: Instant, path: &Path, check: &Check) {
+        if check.priority.is_none() {
+            self.counters.ice_missing_priority += 1;
+        }
+        let newest = check.generation == self.generations.newest().number;
+        let local = self
+            .local_candidates
+            .iter()
+            .find(|candidate| (candidate.address, candidate.protocol) == (path.local, path.protocol));
+        let accepted = Accepted {
+            newest,
+            priority: check.priority,
+            nominates: check.use_candidate,
+            local_priority: local.map_or(0, |candidate| candidate.priority),
+        };
+        if !self.pairs.check(now, path, accepted) {
+            self.counters.ice_pairs_evicted += 1;
+        }
+        self.timers
+            .arm_if_idle(Timer::PairExpiry, after(now, self.config.consent_expires_after));
+        if newest && check.use_candidate && self.generations.previous().is_some() {
+            self.timers
+                .arm_if_idle(Timer::Retire, after(now, self.config.retire_after));
+        }
+        if matches!(self.state, State::New | State::Checking) {
+            self.timers.stop(Timer::Connect);
+            self.state = State::Connected;
+            self.liveness.seen(now);
+            self.judge(now);
+        }
+        self.alive(now);
+    }
+
+    /// The peer has shown that it is there. The timer stays as it is and looks when it fires.
+    fn alive(&mut self, now: Instant) {
+        self.liveness.seen(now);
+        if self.state == State::Disconnected {
+            self.state = State::Connected;
+            self.judge(now);
+        }
+    }
+
+    /// Sets the state by how long the peer has been silent, and the timer to when that changes.
+    fn judge(&mut self, now: Instant) {
+        match self.liveness.verdict(now, &self.config) {
+            Verdict::Alive(next) => {
+                self.state = State::Connected;
+                self.timers.arm(Timer::Liveness, next);
+            }
+            Verdict::Silent(next) => {
+                self.state = State::Disconnected;
+                self.timers.arm(Timer::Liveness, next);
+            }
+            Verdict::Gone => self.fail(),
+        }
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.pairs.expire(now, self.config.consent_expires_after);
+        match self.pairs.longest_silent_since() {
+            Some(since) => self
+                .timers
+                .arm(Timer::PairExpiry, after(since, self.config.consent_expires_after)),
+            // Consent to send anywhere has ended.
+            None => self.fail(),
+        }
+    }
+
+    fn await_first_check(&mut self, now: Instant) {
+        self.state = State::Checking;
+        self.timers.arm(Timer::Connect, after(now, self.config.connect_timeout));
+    }
+
+    fn fail(&mut self) {
+        self.state = State::Failed;
+        self.pairs.clear();
+        self.responses.clear();
+        self.generations.forget_previous();
+        self.timers.stop_all();
+    }
+
+    const fn count(&mut self, fault: Fault) {
+        let counters = &mut self.counters;
+        let counter = match fault {
+            Fault::Malformed => &mut counters.ice_malformed,
+            Fault::BadFingerprint => &mut counters.ice_bad_fingerprint,
+            Fault::UnexpectedResponse => &mut counters.ice_unexpected_responses,
+            Fault::Indication => &mut counters.ice_ignored_indications,
+            Fault::UnexpectedMethod => &mut counters.ice_unexpected_methods,
+            Fault::MissingCredentials => &mut counters.ice_missing_credentials,
+            Fault::WrongUfrag => &mut counters.ice_wrong_ufrag,
+            Fault::WrongIntegrity => &mut counters.ice_wrong_integrity,
+        };
+        *counter = counter.saturating_add(1);
+    }
+}

@@ -1,0 +1,208 @@
+#![deny(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+use std::net::{IpAddr, SocketAddr};
+use wire::Protocol;
+
+/// The type of a candidate (RFC 8445 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum CandidateKind {
+    /// An address of an interface.
+    Host,
+    /// An address that a STUN server saw.
+    ServerReflexive,
+    /// An address that a check came from.
+    PeerReflexive,
+    /// An address on a TURN server.
+    Relayed,
+}
+
+/// The direction of a TCP candidate (RFC 6544 §4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TcpType {
+    /// Opens connections.
+    Active,
+    /// Accepts connections.
+    Passive,
+    /// Both at once.
+    SimultaneousOpen,
+}
+
+/// A transport address that may be used, with what the peer needs to know of it (RFC 8839 §5.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Candidate {
+    /// The same for candidates that are likely to fare alike (RFC 8445 §5.1.1.3): 1 to 32 characters. Left empty, it is
+    /// computed by [`Agent::add_local_candidate`](crate::Agent::add_local_candidate).
+    pub foundation: String,
+    /// 1 is RTP (or everything, with RFC 5761), 2 is RTCP.
+    pub component: u16,
+    /// The transport.
+    pub protocol: Protocol,
+    /// 1 to 2^31 - 1, more is better.
+    pub priority: u32,
+    /// The address.
+    pub address: SocketAddr,
+    /// The type.
+    pub kind: CandidateKind,
+    /// The direction, for TCP.
+    pub tcp_type: Option<TcpType>,
+    /// The base of a reflexive candidate, or the mapped address of a relayed one.
+    pub related: Option<SocketAddr>,
+}
+
+impl Candidate {
+    /// A host candidate of component 1, passive when it is TCP. `local_preference` tells it from its siblings: 65535
+    /// when it is alone (RFC 8445 §5.1.2.1), and at most 8191 counts with TCP (RFC 6544 §4.2). The foundation is left empty.
+    pub fn host(address: SocketAddr, protocol: Protocol, local_preference: u16) -> Self {
+        let component = 1;
+        let (type_preference, local_preference, tcp_type) = match protocol {
+            Protocol::Udp => (HOST_UDP, local_preference, None),
+            // 2^13 times 4, the direction preference of passive candidates.
+            Protocol::Tcp => (HOST_TCP, (4 << 13) | local_preference.min(8191), Some(TcpType::Passive)),
+        };
+        Self {
+            foundation: String::new(),
+            component,
+            protocol,
+            priority: priority(type_preference, local_preference, component),
+            address,
+            kind: CandidateKind::Host,
+            tcp_type,
+            related: None,
+        }
+    }
+
+    /// Where the agent sends from when it uses the candidate (RFC 8445 §4).
+    const fn base(&self) -> SocketAddr {
+        match (self.kind, self.related) {
+            (CandidateKind::ServerReflexive | CandidateKind::PeerReflexive, Some(base)) => base,
+            _ => self.address,
+        }
+    }
+
+    /// Whether two candidates have one foundation. (That of the STUN and TURN servers, the fourth condition of RFC 8445
+    /// §5.1.1.3, is the same: there are none.)
+    fn shares_foundation(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.base().ip() == other.base().ip() && self.protocol == other.protocol
+    }
+
+    /// Fills in an empty foundation: that of a sibling, or the next number.
+    pub(crate) fn assign_foundation(&mut self, siblings: &[Self]) {
+        if !self.foundation.is_empty() {
+            return;
+        }
+        self.foundation = match siblings.iter().find(|sibling| self.shares_foundation(sibling)) {
+            Some(sibling) => sibling.foundation.clone(),
+            None => (1_usize..)
+                .map(|number| number.to_string())
+                .find(|number| siblings.iter().all(|sibling| sibling.foundation != *number))
+                .unwrap_or_default(),
+        };
+    }
+}
+
+/// Type preference of UDP host candidates (RFC 8445 §5.1.2.2).
+const HOST_UDP: u8 = 126;
+/// Type preference of TCP host candidates: below all of UDP but relayed ones, as RFC 6544 §4.2 advises for RTP.
+const HOST_TCP: u8 = 90;
+
+/// RFC 8445 §5.1.2.1.
+const fn priority(type_preference: u8, local_preference: u16, component: u16) -> u32 {
+    ((type_preference as u32) << 24) | ((local_preference as u32) << 8) | 256_u32.saturating_sub(component as u32)
+}
+
+/// The host candidates of a machine, in the order of their priority. Within a family the order given is kept; the families
+/// are intermingled, IPv6 with a head start, as RFC 8421 §4 says; UDP comes before TCP. Doubles are left out.
+pub fn host_candidates(addresses: impl IntoIterator<Item = (SocketAddr, Protocol)>) -> Vec<Candidate> {
+    let (mut udp, mut tcp) = (Vec::new(), Vec::new());
+    for (address, protocol) in addresses {
+        let list = match protocol {
+            Protocol::Udp => &mut udp,
+            Protocol::Tcp => &mut tcp,
+        };
+        if !list.contains(&address) {
+            list.push(address);
+        }
+    }
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for (list, protocol, highest) in [(udp, Protocol::Udp, u16::MAX), (tcp, Protocol::Tcp, 8191)] {
+        for (address, below) in intermingle(&list).into_iter().zip(0..highest) {
+            let mut candidate = Candidate::host(address, protocol, highest.saturating_sub(below));
+            candidate.assign_foundation(&candidates);
+            candidates.push(candidate);
+        }
+    }
+    candidates
+}
+
+/// Puts `Hi = (N4 + N6) / N4` IPv6 addresses before each IPv4 address (RFC 8421 §4).
+fn intermingle(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_v4 = |address: &&SocketAddr| matches!(address.ip(), IpAddr::V4(_));
+    let mut v4 = addresses.iter().filter(is_v4).peekable();
+    let mut v6 = addresses.iter().filter(|address| !is_v4(address)).peekable();
+    let head_start = addresses.len().checked_div(v4.clone().count()).unwrap_or(usize::MAX);
+    let mut mixed = Vec::with_capacity(addresses.len());
+    while v4.peek().is_some() || v6.peek().is_some() {
+        mixed.extend(v6.by_ref().take(head_start));
+        mixed.extend(v4.next());
+    }
+    mixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(n: u8) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, n], 4000))
+    }
+
+    fn v6(n: u16) -> SocketAddr {
+        SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, n], 4000))
+    }
+
+    fn udp(addresses: &[SocketAddr]) -> Vec<Candidate> {
+        host_candidates(addresses.iter().map(|&address| (address, Protocol::Udp)))
+    }
+
+    #[test]
+    fn a_single_address_has_the_usual_priority() {
+        let candidates = udp(&[v4(1)]);
+        // What RFC 8445 §15.1 computes for a host candidate of component 1.
+        assert_eq!(candidates[0].priority, 2_130_706_431);
+        assert_eq!(candidates[0].foundation, "1");
+        let tcp = Candidate::host(v4(1), Protocol::Tcp, u16::MAX);
+        // What Chromium gives a passive host candidate has the same type preference.
+        assert_eq!(tcp.priority >> 24, 1_518_280_447 >> 24);
+        assert_eq!((tcp.priority >> 8) & 0xffff, (4 << 13) + 8191);
+    }
+
+    #[test]
+    fn families_are_intermingled_with_a_head_start_for_ipv6() {
+        // RFC 8421 §4: "two IPv4 addresses and six IPv6 addresses [...] an IPv4 address after four IPv6 addresses".
+        let addresses = [v4(1), v4(2), v6(1), v6(2), v6(3), v6(4), v6(5), v6(6)];
+        let candidates = udp(&addresses);
+        let order: Vec<_> = candidates.iter().map(|candidate| candidate.address).collect();
+        assert_eq!(order, [v6(1), v6(2), v6(3), v6(4), v4(1), v6(5), v6(6), v4(2)]);
+        assert!(candidates.is_sorted_by(|a, b| a.priority > b.priority));
+        assert_eq!(udp(&[v6(1), v6(2)]).len(), 2);
+        assert_eq!(udp(&[]).len(), 0);
+    }
+
+    #[test]
+    fn foundations_follow_address_and_protocol() {
+        let other_port = SocketAddr::new(v4(1).ip(), 4001);
+        let candidates = host_candidates([
+            (v4(1), Protocol::Udp),
+            (other_port, Protocol::Udp),
+            (v4(1), Protocol::Udp),
+            (v4(2), Protocol::Udp),
+            (v4(1), Protocol::Tcp),
+        ]);
+        let foundations: Vec<_> = candidates.iter().map(|c| (c.address, c.foundation.as_str())).collect();
+        assert_eq!(
+            foundations,
+            [(v4(1), "1"), (other_port, "1"), (v4(2), "2"), (v4(1), "3")]
+        );
+    }
+}

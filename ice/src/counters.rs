@@ -1,0 +1,37 @@
+wire::counters! {
+    /// What an agent dropped, refused or forgot. All are 0 after a clean call.
+    pub struct Counters {
+        /// Datagrams that are no STUN message, or one with an attribute that breaks its rule.
+        pub ice_malformed,
+        /// Messages without FINGERPRINT, or with a wrong one (RFC 8445 §7.3).
+        pub ice_bad_fingerprint,
+        /// Responses, while no request of ours is under way.
+        pub ice_unexpected_responses,
+        /// Indications, which need no answer and prove nothing.
+        pub ice_ignored_indications,
+        /// Requests of another method than Binding.
+        pub ice_unexpected_methods,
+        /// Requests without USERNAME or without integrity. Not answered.
+        pub ice_missing_credentials,
+        /// Requests whose USERNAME does not begin with a ufrag of ours. Not answered.
+        pub ice_wrong_ufrag,
+        /// Requests whose integrity does not match our password. Not answered.
+        pub ice_wrong_integrity,
+        /// Authenticated requests that came after the agent had failed. Not answered.
+        pub ice_checks_after_failure,
+        /// Requests with attributes that have to be understood and are not. Answered with 420.
+        pub ice_unknown_attributes,
+        /// Requests of a peer that believes it is controlled, as a lite agent always is. Answered with 487.
+        pub ice_role_conflicts,
+        /// Checks without PRIORITY; they count as the lowest.
+        pub ice_missing_priority,
+        /// Responses that found no room among the pending ones, or whose credentials were retired before they were sent.
+        pub ice_responses_dropped,
+        /// Pairs that gave way to newer ones.
+        pub ice_pairs_evicted,
+        /// Activity reported on paths that no check has validated.
+        pub ice_unvalidated_activity,
+        /// Candidates of the peer beyond the limit.
+        pub ice_remote_candidates_dropped,
+    }
+}

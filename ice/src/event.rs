@@ -1,0 +1,50 @@
+use wire::Path;
+
+/// Where the agent stands; the names are those of `RTCIceTransportState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// The peer's credentials are not known yet.
+    New,
+    /// No check of the peer has come yet.
+    Checking,
+    /// There is a path to send on, and the peer is alive.
+    Connected,
+    /// The peer has been silent for a while; it may come back.
+    Disconnected,
+    /// The peer is gone, or never came. Only a restart helps.
+    Failed,
+}
+
+/// What an agent reports. Events tell what changed since they were last polled: a state that came and went between two
+/// polls is not reported, so that they need no queue that could overflow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A path is no longer validated.
+    PathRemoved(Path),
+    /// A check has validated a path: what comes on it belongs to this peer.
+    PathValidated(Path),
+    /// Media and DTLS go this way from now on.
+    SelectedPath(Path),
+    /// The state changed.
+    StateChanged(State),
+}
+
+/// What was received on a path, other than checks. Proof of life is what only the peer can have sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activity {
+    /// DTLS records that are not protected: handshake messages before the keys. They choose the path but prove nothing.
+    Handshake,
+    /// DTLS records that were authenticated.
+    Dtls,
+    /// SRTP that was authenticated.
+    Srtp,
+    /// SRTCP that was authenticated.
+    Srtcp,
+}
+
+impl Activity {
+    /// Whether only the peer can have sent it.
+    pub(crate) const fn is_authenticated(self) -> bool {
+        !matches!(self, Self::Handshake)
+    }
+}

@@ -1,0 +1,330 @@
+#![deny(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+use std::cmp::Reverse;
+use std::time::{Duration, Instant};
+use wire::Path;
+
+/// What an agent knows of a pair, for statistics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PairInfo {
+    /// The pair's addresses.
+    pub path: Path,
+    /// Whether the peer has nominated it, in the present session or in the one before a restart.
+    pub nominated: bool,
+    /// Whether it is the one to send on.
+    pub selected: bool,
+    /// PRIORITY of the peer's newest check on it.
+    pub priority: u32,
+    /// When the peer was last heard on it.
+    pub last_seen: Instant,
+}
+
+/// What the checks of one ICE session have made of a pair.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// PRIORITY of the newest check.
+    priority: u32,
+    /// When the newest check with USE-CANDIDATE came, in ticks of [`Pairs::clock`]; 0 when none did.
+    nomination: u64,
+}
+
+/// A pair that an authenticated check has validated.
+#[derive(Debug)]
+struct Pair {
+    path: Path,
+    /// In the session of the newest credentials.
+    newest: Option<Standing>,
+    /// In the session before the restart.
+    previous: Option<Standing>,
+    /// Priority of our own candidate, 0 when it is none that we announced as it is.
+    local_priority: u32,
+    /// When the newest DTLS, SRTP or SRTCP came, in ticks of [`Pairs::clock`]; 0 when none did.
+    activity: u64,
+    last_seen: Instant,
+    announced: bool,
+}
+
+/// How much a pair may be used; a higher rank always wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    Validated,
+    NominatedBefore,
+    Nominated,
+}
+
+impl Pair {
+    fn rank(&self) -> Rank {
+        let nominated = |standing: Option<Standing>| standing.is_some_and(|standing| standing.nomination > 0);
+        if nominated(self.newest) {
+            Rank::Nominated
+        } else if nominated(self.previous) {
+            Rank::NominatedBefore
+        } else {
+            Rank::Validated
+        }
+    }
+
+    /// The standing that its rank comes from.
+    fn standing(&self) -> Option<Standing> {
+        match self.rank() {
+            Rank::NominatedBefore => self.previous,
+            Rank::Nominated => self.newest,
+            Rank::Validated => self.newest.or(self.previous),
+        }
+    }
+
+    /// PRIORITY, and between equals the priority of our own candidate: a browser sends one PRIORITY from one of its
+    /// addresses to all of ours.
+    fn priority(&self) -> (u32, u32) {
+        (
+            self.standing().map_or(0, |standing| standing.priority),
+            self.local_priority,
+        )
+    }
+
+    /// When the peer last chose this pair by sending on it or nominating it.
+    fn chosen(&self) -> u64 {
+        let nomination = self.standing().map_or(0, |standing| standing.nomination);
+        self.activity.max(nomination)
+    }
+}
+
+/// A check that was accepted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Accepted {
+    /// Whether it came with our newest credentials, not with those before a restart.
+    pub(crate) newest: bool,
+    /// PRIORITY, if it had one.
+    pub(crate) priority: Option<u32>,
+    /// USE-CANDIDATE.
+    pub(crate) nominates: bool,
+    /// Priority of our candidate that it came to.
+    pub(crate) local_priority: u32,
+}
+
+/// The validated pairs, and which of them to send on.
+///
+/// The choice is a function of what the pairs know, [`choose`](Self::choose); the hot call [`note`](Self::note) comes to the
+/// same result without looking at the other pairs.
+#[derive(Debug)]
+pub(crate) struct Pairs {
+    pairs: Vec<Pair>,
+    limit: usize,
+    selected: Option<usize>,
+    /// The pair that was heard last.
+    recent: usize,
+    /// Counts what the choice depends on. Arrival order and not time: a batch of datagrams has one time.
+    clock: u64,
+    /// Announced paths that are gone: never more than were announced since the last poll, hence bounded by `limit`.
+    removed: Vec<Path>,
+}
+
+impl Pairs {
+    pub(crate) const fn new(limit: usize) -> Self {
+        Self {
+            pairs: Vec::new(),
+            limit: if limit == 0 { 1 } else { limit },
+            selected: None,
+            recent: 0,
+            clock: 0,
+            removed: Vec::new(),
+        }
+    }
+
+    pub(crate) fn selected(&self) -> Option<Path> {
+        self.pairs.get(self.selected?).map(|pair| pair.path)
+    }
+
+    pub(crate) fn contains(&self, path: &Path) -> bool {
+        self.find(path).is_some()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PairInfo> {
+        self.pairs.iter().enumerate().map(|(index, pair)| PairInfo {
+            path: pair.path,
+            nominated: pair.rank() > Rank::Validated,
+            selected: self.selected == Some(index),
+            priority: pair.priority().0,
+            last_seen: pair.last_seen,
+        })
+    }
+
+    /// Whether a pair of the newest session is nominated.
+    pub(crate) fn newest_is_nominated(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.rank() == Rank::Nominated)
+    }
+
+    /// Takes an accepted check; `false` when another pair had to give way.
+    pub(crate) fn check(&mut self, now: Instant, path: &Path, check: Accepted) -> bool {
+        let mut evicted = false;
+        let index = match self.find(path) {
+            Some(index) => index,
+            None => {
+                if self.pairs.len() >= self.limit {
+                    evicted = true;
+                    self.evict();
+                }
+                self.pairs.push(Pair {
+                    path: *path,
+                    newest: None,
+                    previous: None,
+                    local_priority: check.local_priority,
+                    activity: 0,
+                    last_seen: now,
+                    announced: false,
+                });
+                self.pairs.len().saturating_sub(1)
+            }
+        };
+        let tick = self.tick();
+        if let Some(pair) = self.pairs.get_mut(index) {
+            pair.last_seen = now;
+            let standing = if check.newest {
+                &mut pair.newest
+            } else {
+                &mut pair.previous
+            };
+            let standing = standing.get_or_insert(Standing {
+                priority: 0,
+                nomination: 0,
+            });
+            standing.priority = check.priority.unwrap_or(standing.priority);
+            if check.nominates {
+                standing.nomination = tick;
+            }
+        }
+        self.recent = index;
+        self.selected = self.choose();
+        !evicted
+    }
+
+    /// Takes that DTLS, SRTP or SRTCP came on a path; `false` when the path is not validated. Runs once per packet:
+    /// constant time while the path stays the same.
+    pub(crate) fn note(&mut self, now: Instant, path: &Path, proves_life: bool) -> bool {
+        let Some(index) = self.find(path) else {
+            return false;
+        };
+        let tick = self.tick();
+        let Some(pair) = self.pairs.get_mut(index) else {
+            return false;
+        };
+        pair.activity = tick;
+        if proves_life {
+            pair.last_seen = now;
+        }
+        self.recent = index;
+        if self.selected != Some(index) {
+            // The newest activity of all: it wins unless pairs of a higher rank exist.
+            let rank = pair.rank();
+            let selected = self.selected.and_then(|selected| self.pairs.get(selected));
+            if selected.is_none_or(|selected| selected.rank() <= rank) {
+                self.selected = Some(index);
+            }
+        }
+        true
+    }
+
+    /// A restart: what the newest session made of the pairs becomes what the previous one did, unless the session before
+    /// still carries the call.
+    pub(crate) fn restart(&mut self, keep_previous: bool) {
+        for pair in &mut self.pairs {
+            let newest = pair.newest.take();
+            if !keep_previous {
+                pair.previous = newest;
+            }
+        }
+        self.retain(|pair| pair.previous.is_some());
+    }
+
+    /// Ends the previous session.
+    pub(crate) fn retire_previous(&mut self) {
+        for pair in &mut self.pairs {
+            pair.previous = None;
+        }
+        self.retain(|pair| pair.newest.is_some());
+    }
+
+    /// Forgets the pairs that were silent for so long.
+    pub(crate) fn expire(&mut self, now: Instant, silence: Duration) {
+        self.retain(|pair| now.saturating_duration_since(pair.last_seen) < silence);
+    }
+
+    /// When the peer was last heard on the pair that has been silent longest.
+    pub(crate) fn longest_silent_since(&self) -> Option<Instant> {
+        self.pairs.iter().map(|pair| pair.last_seen).min()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.retain(|_| false);
+    }
+
+    /// A path that is gone and whose validation was announced.
+    pub(crate) fn poll_removed(&mut self) -> Option<Path> {
+        self.removed.pop()
+    }
+
+    /// A path that was validated and not yet announced.
+    pub(crate) fn poll_validated(&mut self) -> Option<Path> {
+        let pair = self.pairs.iter_mut().find(|pair| !pair.announced)?;
+        pair.announced = true;
+        Some(pair.path)
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock = self.clock.saturating_add(1);
+        self.clock
+    }
+
+    fn find(&self, path: &Path) -> Option<usize> {
+        if self.pairs.get(self.recent).is_some_and(|pair| pair.path == *path) {
+            return Some(self.recent);
+        }
+        self.pairs.iter().position(|pair| pair.path == *path)
+    }
+
+    /// Which pair to send on. Among the nominated ones that on which the peer's newest DTLS, SRTP, SRTCP or check with
+    /// USE-CANDIDATE came; before it has sent anything but checks there, that of the highest PRIORITY. Firefox nominates
+    /// every pair with its first check and then uses the one of highest priority (RFC 8445 §8.1.1), Chromium moves
+    /// USE-CANDIDATE to the pair that it has changed to. While none is nominated: the pair on which the newest DTLS came,
+    /// else that of the highest PRIORITY. After a restart the nominations before it count until there is one after it.
+    fn choose(&self) -> Option<usize> {
+        let best = self.pairs.iter().map(Pair::rank).max()?;
+        let peers = || self.pairs.iter().enumerate().filter(|(_, pair)| pair.rank() == best);
+        let active = peers().any(|(_, pair)| pair.activity > 0);
+        peers()
+            .max_by_key(|&(index, pair)| {
+                let chosen = if active { pair.chosen() } else { 0 };
+                // Of equals, the one that was validated first.
+                (chosen, pair.priority(), Reverse(index))
+            })
+            .map(|(index, _)| index)
+    }
+
+    /// Makes room: the pair of the lowest rank that was silent longest goes, but never the selected one unless it is alone.
+    fn evict(&mut self) {
+        let victim = self
+            .pairs
+            .iter()
+            .enumerate()
+            .min_by_key(|&(index, pair)| (self.selected == Some(index), pair.rank(), pair.last_seen))
+            .map(|(_, pair)| pair.path);
+        self.retain(|pair| Some(pair.path) != victim);
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Pair) -> bool) {
+        let removed = &mut self.removed;
+        self.pairs.retain(|pair| {
+            let kept = keep(pair);
+            if !kept && pair.announced {
+                removed.push(pair.path);
+            }
+            kept
+        });
+        self.recent = 0;
+        self.selected = self.choose();
+    }
+}
+
+#[cfg(test)]
+mod tests;
