@@ -1,1 +1,54 @@
-//! Fuzz target bodies, one function each, so that the normal build compiles and tests them
+//! Fuzz target bodies, one function each, so that the normal build compiles and tests them.
+//!
+//! A body takes any bytes and panics when a promise is broken: not only that nothing panics, but that what was printed
+//! parses to the same, that what was forged is refused. Each has a program in `fuzz_targets/`, which cargo-fuzz builds with
+//! libFuzzer and the normal build without: then it runs the files that are named on its command line, such as a crash that
+//! libFuzzer left behind.
+
+mod srtp;
+
+pub use srtp::srtp_open;
+
+#[doc(hidden)]
+#[cfg(fuzzing)]
+pub use libfuzzer_sys;
+
+/// One fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Its name: that of its function and of its program.
+    pub name: &'static str,
+    /// Its body.
+    pub run: fn(&[u8]),
+}
+
+/// Every target.
+pub const TARGETS: &[Target] = &[Target {
+    name: "srtp_open",
+    run: srtp_open,
+}];
+
+/// The program of a target.
+#[macro_export]
+macro_rules! target {
+    ($body:ident) => {
+        #[cfg(fuzzing)]
+        $crate::libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$body(data));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::io::Result<()> {
+            $crate::replay($crate::$body)
+        }
+    };
+}
+
+/// Runs `body` on the content of each file on the command line.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn replay(body: fn(&[u8])) -> std::io::Result<()> {
+    for path in std::env::args_os().skip(1) {
+        body(&std::fs::read(path)?);
+    }
+    Ok(())
+}
