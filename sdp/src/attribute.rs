@@ -257,7 +257,10 @@ impl From<Direction> for Attribute<'_> {
 pub(crate) fn check(text: &str) -> Result<(Name, usize), Rule> {
     let Some((name_text, value)) = scan::split_once(text, b':') else {
         let name = Name::from_text(text);
-        return if name.is_flag() {
+        return if name == Name::Direction {
+            // The four directions are four names of one attribute, so the name is what their type reads.
+            Ok((name, 0))
+        } else if name.is_flag() {
             Ok((name, text.len()))
         } else if name != Name::Other {
             // Those few that may be empty say so; the others name the rule.

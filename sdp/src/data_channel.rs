@@ -153,7 +153,8 @@ impl<'a> Dcmap<'a> {
             });
             let (option, tail) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
             rest = tail.strip_prefix(';').unwrap_or(tail);
-            Some(scan::split_once(option.trim_ascii(), b'=').unwrap_or((option.trim_ascii(), "")))
+            let option = option.trim_ascii();
+            Some(scan::split_once(option, b'=').unwrap_or((option, "")))
         })
     }
 }

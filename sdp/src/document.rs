@@ -109,6 +109,11 @@ impl Document {
         self.sections.len()
     }
 
+    /// All lines.
+    pub(crate) fn all_lines(&self) -> Range<usize> {
+        0..self.lines.len()
+    }
+
     /// The lines before the first section.
     pub(crate) fn session_lines(&self) -> Range<usize> {
         0..self.section_start(0)

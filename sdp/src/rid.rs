@@ -77,23 +77,7 @@ impl<'a> Rid<'a> {
             return Err(Rule(RULE));
         }
         for (i, (name, value)) in restrictions.iter().enumerate() {
-            match (name, value) {
-                ("pt", Some(list)) if i == 0 => {
-                    if !list.split(',').all(|format| scan::payload_type(format).is_some()) {
-                        return Err(Rule(
-                            "pt= of a=rid is payload types with commas between them (RFC 8851 §5)",
-                        ));
-                    }
-                }
-                ("pt", _) => return Err(Rule("pt= comes first among the restrictions of a=rid (RFC 8851 §5)")),
-                ("max-width" | "max-height" | "max-fps" | "max-fs" | "max-br" | "max-pps", Some(number)) => {
-                    if scan::decimal(number).is_none() {
-                        return Err(Rule("this restriction of a=rid is a whole number (RFC 8851 §5)"));
-                    }
-                }
-                (name, _) if !scan::is_rid(name) => return Err(Rule(RULE)),
-                _ => {}
-            }
+            check_restriction(i, name, value)?;
         }
         Ok(Self {
             id,
@@ -110,6 +94,27 @@ impl<'a> Rid<'a> {
             .split(',')
             .filter_map(scan::payload_type)
     }
+}
+
+fn check_restriction(index: usize, name: &str, value: Option<&str>) -> Result<(), Rule> {
+    let (good, rule) = match (name, value) {
+        ("pt", _) if index > 0 => (false, "pt= comes first among the restrictions of a=rid (RFC 8851 §5)"),
+        ("pt", list) => (
+            list.unwrap_or("")
+                .split(',')
+                .all(|format| scan::payload_type(format).is_some()),
+            "pt= of a=rid is payload types with commas between them (RFC 8851 §5)",
+        ),
+        ("max-width" | "max-height" | "max-fps" | "max-fs" | "max-br" | "max-pps", value) => (
+            value.is_none_or(|value| scan::decimal(value).is_some()),
+            "this restriction of a=rid is a whole number (RFC 8851 §5)",
+        ),
+        (name, _) => (
+            scan::is_rid(name),
+            "the name of a restriction of a=rid is letters, digits, - and _ (RFC 8851 §10)",
+        ),
+    };
+    if good { Ok(()) } else { Err(Rule(rule)) }
 }
 
 impl fmt::Display for Rid<'_> {

@@ -89,16 +89,12 @@ impl Session {
 
     /// Every line in order, sections included.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = Line<'_>> {
-        self.document.lines(0..usize::MAX.min(self.line_count()))
+        self.document.lines(self.document.all_lines())
     }
 
     /// Every line in order as it stands, without line endings.
     pub fn raw_lines(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.document.raw_lines(0..self.line_count())
-    }
-
-    fn line_count(&self) -> usize {
-        self.document.section_lines(self.document.sections()).end
+        self.document.raw_lines(self.document.all_lines())
     }
 
     /// `o=`.

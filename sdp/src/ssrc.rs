@@ -37,10 +37,9 @@ impl<'a> Ssrc<'a> {
         if !scan::is_token(attribute) {
             return Err(RULE);
         }
-        match (attribute, value) {
-            ("cname", None | Some("")) => return Err(Rule("a=ssrc with cname gives the name (RFC 5576 §6.1)")),
-            // Old Chromium leaves the stream empty, so this line is not held to the rules of a=msid.
-            _ => {}
+        // Old Chromium leaves the stream of `msid:` empty, so that one is not held to the rules of a=msid.
+        if let ("cname", None | Some("")) = (attribute, value) {
+            return Err(Rule("a=ssrc with cname gives the name (RFC 5576 §6.1)"));
         }
         Ok(Self { ssrc, attribute, value })
     }
