@@ -20,13 +20,15 @@ pub struct Target {
     pub name: &'static str,
     /// Its body.
     pub run: fn(&[u8]),
+    /// Directories of seed inputs, from the root of the repository.
+    pub seeds: &'static [&'static str],
 }
 
-/// Every target.
-pub const TARGETS: &[Target] = &[Target {
-    name: "srtp_open",
-    run: srtp_open,
-}];
+/// Every target, by name.
+#[rustfmt::skip]
+pub const TARGETS: &[Target] = &[
+    Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
+];
 
 /// The program of a target.
 #[macro_export]
