@@ -127,6 +127,37 @@ mod tests {
         }
     }
 
+    /// RFC 8489 appendix B.1. Its length field says 0x9c, the length of the whole message, where 0x88 would be right (without
+    /// the header), and its HMAC was computed with that. So it does not parse, but the key and the HMAC can be compared.
+    const SAMPLE_SHA256_REQUEST: &str = "0001009c2112a44278ad3433c6ad72c029da412e001e00204a3cf38fef6992bda952c6780417da0f24819415\
+         569e60b205c46e41407f1704001500296f624d61744a6f733241414143662f2f3439396b39353464364f4c33\
+         346f4c394653547679363473410000000014000b6578616d706c652e6f726700001c0020e4686c8f0edeb590\
+         13e07090010a93efccbccc544c0a45d9f830aa6d6f735a01";
+
+    #[test]
+    fn the_sample_with_sha256_and_userhash() {
+        let bytes: std::vec::Vec<u8> = (0..SAMPLE_SHA256_REQUEST.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&SAMPLE_SHA256_REQUEST[at..at + 2], 16).unwrap())
+            .collect();
+        let (covered, attribute) = bytes.split_at(bytes.len() - 36);
+        let (username, realm) = ("\u{30DE}\u{30C8}\u{30EA}\u{30C3}\u{30AF}\u{30B9}", "example.org");
+        let key = Key::long_term_sha256(username, realm, "TheMatrIX");
+        assert_eq!(key.sha256(0x9c, covered)[..], attribute[4..]);
+
+        let mut corrected = bytes.clone();
+        corrected[3] = 0x88;
+        assert!(crate::Message::parse(&bytes).is_err());
+        let message = crate::Message::parse(&corrected).unwrap();
+        assert_eq!(message.userhash(), Ok(Some(&userhash(username, realm))));
+        assert_eq!(message.realm(), Ok(Some(realm)));
+        assert_eq!(message.nonce(), Ok(Some("obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA")));
+        assert_eq!(
+            message.verify_integrity(&key).err(),
+            Some(crate::IntegrityError::Mismatch)
+        );
+    }
+
     #[test]
     fn debug_does_not_tell_the_key() {
         assert_eq!(std::format!("{:?}", Key::short_term("secret")), "Key(..)");
