@@ -292,6 +292,32 @@ impl<B: AsRef<[u8]> + AsMut<[u8]>> Packet<B> {
     }
 }
 
+impl Packet<&mut [u8]> {
+    /// Moves the header towards the payload by `by` bytes, which the payload loses at its beginning. The payload has so
+    /// many.
+    pub(crate) fn move_header(self, by: usize) -> Self {
+        let Layout {
+            csrcs_end,
+            profile,
+            header_len,
+            payload_end,
+        } = self.layout;
+        debug_assert!(by <= self.payload_range().len(), "the header is moved into the payload");
+        if let Some(area) = self.bytes.get_mut(..header_len.saturating_add(by)) {
+            area.copy_within(..header_len, by);
+        }
+        Self {
+            bytes: self.bytes.get_mut(by..).unwrap_or_default(),
+            layout: Layout {
+                csrcs_end,
+                profile,
+                header_len,
+                payload_end: payload_end.saturating_sub(by),
+            },
+        }
+    }
+}
+
 impl<B: AsRef<[u8]>> fmt::Display for Packet<B> {
     /// One line: `RTP pt=96 m seq=12 ts=3000 ssrc=0820d600 ext=[3:2 4:1] payload=1100 padding=3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,20 +13,8 @@ use std::time::{Duration, Instant};
 
 use wire::{Unwrapper, Writer};
 
-use crate::Ssrc;
 use crate::rtcp::{FeedbackHeader, Measure, Status, TICKS_PER_REFERENCE, TransportFeedback};
-
-wire::counters! {
-    /// What a [`Recorder`] noticed.
-    pub struct Counters {
-        /// Packets with a transport-wide number that has been recorded already.
-        pub twcc_duplicates,
-        /// Packets so far behind the newest that they are not told of any more.
-        pub twcc_late,
-        /// Packets that were never told of since the numbers ran away from them before feedback was taken.
-        pub twcc_overruns,
-    }
-}
+use crate::{Counters, Ssrc};
 
 /// Records when the packets of a transport arrived, of all its SSRCs together, and writes feedback about them.
 ///
