@@ -354,7 +354,8 @@ mod tests {
         fn counts_are_those_of_a_model(first: u16, steps in proptest::collection::vec(0u64..20, 1..300)) {
             let start = Instant::now();
             let mut statistics = statistics(start);
-            let (mut number, mut received) = (0u64, 0u64);
+            let (mut number, mut received) = (0u64, 1u64);
+            prop_assert!(statistics.record(start, first, 0));
             for step in steps {
                 number += step;
                 received += 1;
