@@ -155,7 +155,12 @@ impl Drop for KeyAndSalt {
 
 impl fmt::Debug for KeyAndSalt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyAndSalt({} + {} bytes)", self.profile.key_len(), self.profile.salt_len())
+        write!(
+            f,
+            "KeyAndSalt({} + {} bytes)",
+            self.profile.key_len(),
+            self.profile.salt_len()
+        )
     }
 }
 

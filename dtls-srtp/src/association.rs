@@ -1,0 +1,128 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use wire::{Full, Seed, Writer};
+
+use crate::config::Config;
+use crate::event::CloseReason;
+use crate::flight::Flight;
+use crate::hello::RANDOM_LEN;
+use crate::identity::PeerIdentity;
+use crate::key_log;
+use crate::reassembly::Message;
+use crate::records::Records;
+use crate::registry::HandshakeType;
+use crate::timer::RetransmitTimer;
+use crate::transcript::Transcript;
+
+/// What every handshake works with, whatever its version and role.
+pub(crate) struct Association {
+    pub(crate) config: Arc<Config>,
+    pub(crate) records: Records,
+    pub(crate) transcript: Transcript,
+    pub(crate) flight: Flight,
+    pub(crate) timer: RetransmitTimer,
+    pub(crate) identity: PeerIdentity,
+    /// The epoch that we seal with: alerts go out in it.
+    pub(crate) write_epoch: u16,
+    next_message_seq: u16,
+    rng: StdRng,
+}
+
+impl Association {
+    pub(crate) fn new(config: Arc<Config>, seed: Seed) -> Self {
+        Self {
+            config,
+            records: Records::new(),
+            transcript: Transcript::default(),
+            flight: Flight::default(),
+            timer: RetransmitTimer::new(),
+            identity: PeerIdentity::default(),
+            write_epoch: 0,
+            next_message_seq: 0,
+            rng: StdRng::from_seed(seed.0),
+        }
+    }
+
+    /// A random for a hello: 32 random bytes. RFC 5246 §7.4.1.2 wants the time in the first four; nobody does that any
+    /// more, it only tells one machine from another.
+    pub(crate) fn hello_random(&mut self) -> [u8; RANDOM_LEN] {
+        let mut random = [0; RANDOM_LEN];
+        self.rng.fill_bytes(&mut random);
+        random
+    }
+
+    /// A seed for something that takes its own.
+    pub(crate) fn seed(&mut self) -> Seed {
+        let mut seed = [0; 32];
+        self.rng.fill_bytes(&mut seed);
+        Seed(seed)
+    }
+
+    /// Starts a new flight; the one before was answered.
+    pub(crate) fn begin_flight(&mut self) {
+        self.flight.clear();
+        self.timer.begin_flight();
+    }
+
+    /// Adds a message of ours to the flight and to the transcript.
+    pub(crate) fn say(
+        &mut self,
+        message_type: HandshakeType,
+        write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
+    ) -> Result<(), CloseReason> {
+        // Every message of ours is a certificate or much shorter than this.
+        let mut body = vec![0; 2048 + self.config.certificate.der().len()];
+        let mut w = Writer::new(&mut body);
+        write(&mut w).map_err(|Full| CloseReason::Internal)?;
+        let len = w.position();
+        body.truncate(len);
+        let message_seq = self.next_message_seq;
+        self.next_message_seq = message_seq.wrapping_add(1);
+        self.transcript
+            .push(message_type, message_seq, &body)
+            .map_err(|_| CloseReason::HandshakeTooLong)?;
+        self.flight
+            .push_handshake(self.write_epoch, message_type, message_seq, body);
+        Ok(())
+    }
+
+    /// Adds a message of the peer's to the transcript.
+    pub(crate) fn hear(&mut self, message: &Message) -> Result<(), CloseReason> {
+        self.transcript
+            .push(message.message_type, message.message_seq, &message.body)
+            .map_err(|_| CloseReason::HandshakeTooLong)
+    }
+
+    /// The whole flight is there: sends it.
+    pub(crate) fn send_flight(&mut self) {
+        self.flight.send();
+    }
+
+    /// Writes a secret to the key log, if there is one.
+    pub(crate) fn log_secret(&self, label: &str, client_random: &[u8; RANDOM_LEN], secret: &[u8]) {
+        if let Some(log) = &self.config.key_log {
+            log.log(&key_log::line(label, client_random, secret));
+        }
+    }
+
+    /// Starts the clock of the handshake, unless it runs.
+    pub(crate) fn start_clock(&mut self, now: Instant) {
+        self.timer.start(now, self.config.handshake_timeout);
+    }
+}
+
+impl fmt::Debug for Association {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Association")
+            .field("records", &self.records)
+            .field("transcript", &self.transcript)
+            .field("flight", &self.flight)
+            .field("timer", &self.timer)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
+    }
+}

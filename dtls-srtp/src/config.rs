@@ -1,0 +1,52 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::certificate::Certificate;
+use crate::crypto::Crypto;
+use crate::key_log::KeyLog;
+use crate::profile::SrtpProfile;
+use crate::registry::{CipherSuite, NamedGroup};
+
+/// What many connections have in common.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The cryptography, [`RingCrypto`](crate::RingCrypto) in production.
+    pub crypto: Arc<dyn Crypto>,
+    /// Our certificate.
+    pub certificate: Certificate,
+    /// SRTP profiles, best first; as server this order decides. Empty when the connection carries no media.
+    pub srtp_profiles: Vec<SrtpProfile>,
+    /// Cipher suites, best first; as server this order decides. Those that `crypto` does not have are left out.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Groups, best first; as server this order decides. Those that `crypto` does not have are left out.
+    pub groups: Vec<NamedGroup>,
+    /// The largest datagram that the handshake sends, in bytes, without UDP and IP headers.
+    pub max_datagram: usize,
+    /// How long a handshake may take, from the first datagram on.
+    pub handshake_timeout: Duration,
+    /// The longest handshake message taken from the peer, in bytes.
+    pub max_message: usize,
+    /// How many bytes of incomplete handshake messages, and how many of early records, are kept.
+    pub max_pending: usize,
+    /// Where secrets are logged; `None` in production.
+    pub key_log: Option<Arc<dyn KeyLog>>,
+}
+
+impl Config {
+    /// The defaults: everything that `crypto` has, all SRTP profiles with GCM first, datagrams of 1200 bytes, 30 s,
+    /// messages of 16 KiB with 32 KiB pending, and no key log.
+    pub fn new(crypto: Arc<dyn Crypto>, certificate: Certificate) -> Self {
+        Self {
+            cipher_suites: crypto.cipher_suites().to_vec(),
+            groups: crypto.groups().to_vec(),
+            crypto,
+            certificate,
+            srtp_profiles: SrtpProfile::ALL.to_vec(),
+            max_datagram: 1200,
+            handshake_timeout: Duration::from_secs(30),
+            max_message: 16 << 10,
+            max_pending: 32 << 10,
+            key_log: None,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+wire::counters! {
+    /// What the peer did that was tolerated. Each of these changes nothing else; faults that end the connection come as
+    /// [`CloseReason`](crate::CloseReason) instead. A clean call leaves all of them at zero.
+    pub struct Counters {
+        /// Datagrams, or the rest of one, in which no record could be found (RFC 6347 §4.1.2.7: silently discarded).
+        pub malformed_records,
+        /// Records with a content type that means nothing here.
+        pub unknown_content_types,
+        /// Records of an epoch whose keys are gone, or unprotected ones after the handshake.
+        pub stale_epoch_records,
+        /// Records of an epoch that is not reached yet, beyond the budget for keeping them.
+        pub early_records_dropped,
+        /// Protected records that were seen before or are too old for the window (RFC 6347 §4.1.2.6).
+        pub replayed_records,
+        /// Protected records whose tag is wrong (RFC 6347 §4.1.2.7).
+        pub unauthenticated_records,
+        /// Handshake fragments that are cut off or reach beyond their message.
+        pub malformed_fragments,
+        /// Handshake fragments that came again: the peer, or the network, repeated them.
+        pub repeated_fragments,
+        /// Handshake fragments that contradict earlier ones of the same message.
+        pub inconsistent_fragments,
+        /// Handshake messages announced with more than the configured length.
+        pub oversized_messages,
+        /// Handshake fragments for which there was no room.
+        pub fragments_beyond_budget,
+        /// A Finished without protection, or another message with it, before the handshake was over.
+        pub misprotected_messages,
+        /// Change-cipher-spec records that are not a single 1.
+        pub malformed_change_cipher_specs,
+        /// Alerts that are not two bytes of known meaning.
+        pub malformed_alerts,
+        /// Alerts without protection that came when protection was due.
+        pub unprotected_alerts,
+        /// Alerts of level warning, other than close_notify.
+        pub warning_alerts,
+        /// Application data without protection.
+        pub unprotected_application_data,
+        /// Attempts to renegotiate, answered with no_renegotiation.
+        pub renegotiations_refused,
+        /// Handshake messages after the handshake that mean nothing then.
+        pub unexpected_messages,
+        /// Datagrams after the end.
+        pub datagrams_after_close,
+        /// Flights that we sent again, by the clock or because the peer did.
+        pub retransmitted_flights,
+    }
+}

@@ -1,0 +1,266 @@
+#![deny(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
+
+use std::fmt;
+
+use wire::Writer;
+
+use crate::handshake::HandshakeHeader;
+use crate::record::RecordHeader;
+use crate::records::Records;
+use crate::registry::{ContentType, HandshakeType};
+
+/// The messages that we sent last, kept as a whole until the peer's answer shows that it has them (RFC 6347 §4.2.4).
+/// Each sending cuts them anew into records with fresh sequence numbers, as large as the datagram of the moment allows.
+#[derive(Default)]
+pub(crate) struct Flight {
+    items: Vec<Item>,
+    /// Where the next datagram goes on; `None` when all was sent.
+    cursor: Option<Cursor>,
+    /// How often the flight was begun to be sent.
+    transmissions: u32,
+}
+
+struct Item {
+    epoch: u16,
+    content: Content,
+}
+
+enum Content {
+    Handshake {
+        message_type: HandshakeType,
+        message_seq: u16,
+        body: Vec<u8>,
+    },
+    ChangeCipherSpec,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Cursor {
+    item: usize,
+    /// Bytes of that message already sent.
+    offset: usize,
+}
+
+impl Flight {
+    /// A fragment of a message is not made shorter than this when a fresh datagram could hold more.
+    const MIN_FRAGMENT: usize = 64;
+
+    /// From the fourth transmission on, datagrams that pass nearly every path (576 - 28; RFC 6347 §4.1.1.1: "if repeated
+    /// retransmissions do not result in a response").
+    const CAUTIOUS_DATAGRAM: usize = 548;
+
+    /// Forgets the flight.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn push_handshake(&mut self, epoch: u16, message_type: HandshakeType, message_seq: u16, body: Vec<u8>) {
+        self.items.push(Item {
+            epoch,
+            content: Content::Handshake {
+                message_type,
+                message_seq,
+                body,
+            },
+        });
+    }
+
+    pub(crate) fn push_change_cipher_spec(&mut self, epoch: u16) {
+        self.items.push(Item {
+            epoch,
+            content: Content::ChangeCipherSpec,
+        });
+    }
+
+    /// Sends the flight from its beginning.
+    pub(crate) fn send(&mut self) {
+        if !self.items.is_empty() {
+            self.cursor = Some(Cursor::default());
+            self.transmissions = self.transmissions.saturating_add(1);
+        }
+    }
+
+    /// Whether datagrams wait to be written.
+    pub(crate) const fn is_pending(&self) -> bool {
+        self.cursor.is_some()
+    }
+
+    /// Writes the next datagram; 0 when nothing fits.
+    pub(crate) fn write_datagram(&mut self, records: &mut Records, out: &mut [u8]) -> usize {
+        let limit = if self.transmissions > 3 {
+            Self::CAUTIOUS_DATAGRAM.min(out.len())
+        } else {
+            out.len()
+        };
+        let mut rest = out.get_mut(..limit).unwrap_or_default();
+        let mut written: usize = 0;
+        while let Some(cursor) = self.cursor {
+            let Some(item) = self.items.get(cursor.item) else {
+                self.cursor = None;
+                break;
+            };
+            let fresh = written == 0;
+            let Some((len, next)) = item.write_record(records, rest, cursor, fresh) else {
+                break;
+            };
+            self.cursor = Some(next).filter(|next| next.item < self.items.len());
+            written = written.saturating_add(len);
+            rest = rest.get_mut(len..).unwrap_or_default();
+        }
+        written
+    }
+}
+
+impl Item {
+    /// Writes one record with as much as fits; `None` when it is better begun in another datagram.
+    fn write_record(
+        &self,
+        records: &mut Records,
+        out: &mut [u8],
+        cursor: Cursor,
+        fresh_datagram: bool,
+    ) -> Option<(usize, Cursor)> {
+        let overhead = records.overhead(self.epoch)?;
+        let room = out.len().checked_sub(overhead.total())?;
+        let next_item = Cursor {
+            item: cursor.item.saturating_add(1),
+            offset: 0,
+        };
+        let mut w = Writer::new(out.get_mut(overhead.head..)?);
+        let (content_type, next) = match &self.content {
+            Content::ChangeCipherSpec => {
+                room.checked_sub(1)?;
+                w.u8(1).ok()?;
+                (ContentType::CHANGE_CIPHER_SPEC, next_item)
+            }
+            Content::Handshake {
+                message_type,
+                message_seq,
+                body,
+            } => {
+                let left = body.get(cursor.offset..)?;
+                let room = room.checked_sub(HandshakeHeader::LEN)?;
+                let wanted = left.len().min(if fresh_datagram { 1 } else { Flight::MIN_FRAGMENT });
+                if room < wanted {
+                    return None;
+                }
+                let chunk = left.get(..left.len().min(room))?;
+                let header = HandshakeHeader {
+                    message_type: *message_type,
+                    length: u32::try_from(body.len()).ok()?,
+                    message_seq: *message_seq,
+                    fragment_offset: u32::try_from(cursor.offset).ok()?,
+                    fragment_length: u32::try_from(chunk.len()).ok()?,
+                };
+                header.write(&mut w).ok()?;
+                w.put(chunk).ok()?;
+                let next = if chunk.len() == left.len() {
+                    next_item
+                } else {
+                    Cursor {
+                        item: cursor.item,
+                        offset: cursor.offset.saturating_add(chunk.len()),
+                    }
+                };
+                (ContentType::HANDSHAKE, next)
+            }
+        };
+        let len = w.position();
+        let written = records.seal(self.epoch, content_type, out, len).ok()?;
+        debug_assert!(written > RecordHeader::LEN);
+        Some((written, next))
+    }
+}
+
+impl fmt::Debug for Flight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.items.iter().map(|item| match &item.content {
+            Content::Handshake { message_type, .. } => message_type.to_string(),
+            Content::ChangeCipherSpec => "change_cipher_spec".to_owned(),
+        });
+        f.debug_list().entries(names).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handshake::Fragment;
+    use crate::reassembly::{Pushed, Reassembler, ReassemblyLimits};
+    use crate::record::split_record;
+    use proptest::prelude::*;
+    use wire::Reader;
+
+    fn flight(bodies: &[Vec<u8>]) -> Flight {
+        let mut flight = Flight::default();
+        for (seq, body) in bodies.iter().enumerate() {
+            flight.push_handshake(0, HandshakeType::CERTIFICATE, seq as u16, body.clone());
+        }
+        flight.push_change_cipher_spec(0);
+        flight.send();
+        flight
+    }
+
+    fn datagrams(flight: &mut Flight, records: &mut Records, size: usize) -> Vec<Vec<u8>> {
+        let mut datagrams = Vec::new();
+        while flight.is_pending() {
+            let mut out = vec![0; size];
+            let len = flight.write_datagram(records, &mut out);
+            assert!(len > 0 && len <= size);
+            out.truncate(len);
+            datagrams.push(out);
+        }
+        datagrams
+    }
+
+    #[test]
+    fn what_fits_goes_into_one_datagram() {
+        let mut records = Records::new();
+        let sent = datagrams(&mut flight(&[vec![1; 300], vec![], vec![2; 400]]), &mut records, 1200);
+        assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [3 * 25 + 700 + 14]);
+    }
+
+    #[test]
+    fn the_fourth_transmission_is_cautious() {
+        let mut records = Records::new();
+        let mut flight = flight(&[vec![1; 1000]]);
+        let sizes: Vec<_> = (0..4)
+            .map(|_| {
+                let count = datagrams(&mut flight, &mut records, 1200).len();
+                flight.send();
+                count
+            })
+            .collect();
+        assert_eq!(sizes, [1, 1, 1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_is_put_together_again(
+            bodies in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..900), 1..6),
+            size in 100usize..1300,
+        ) {
+            let mut records = Records::new();
+            let mut reassembler = Reassembler::new(ReassemblyLimits { message: 1000, total: 10_000 });
+            for mut datagram in datagrams(&mut flight(&bodies), &mut records, size).into_iter().rev() {
+                let mut rest = &mut datagram[..];
+                while !rest.is_empty() {
+                    let (header, body, tail) = split_record(rest).unwrap();
+                    if header.content_type == ContentType::HANDSHAKE {
+                        let fragment = Fragment::read(&mut Reader::new(body)).unwrap();
+                        prop_assert_eq!(reassembler.push(&fragment), Pushed::Kept);
+                    }
+                    rest = tail;
+                }
+            }
+            for body in bodies {
+                prop_assert_eq!(reassembler.take().unwrap().body, body);
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+/// What sealing adds around a plaintext. The caller leaves this room, so that a packet is laid straight into the record
+/// that will be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overhead {
+    /// Bytes before the plaintext.
+    pub head: usize,
+    /// Bytes after it.
+    pub tail: usize,
+}
+
+impl Overhead {
+    /// The most that any suite adds: 13 bytes of header, 8 of explicit nonce, 16 of tag.
+    pub const MAX: Self = Self { head: 21, tail: 16 };
+
+    /// Head and tail together.
+    pub const fn total(self) -> usize {
+        self.head + self.tail
+    }
+}

@@ -1,0 +1,296 @@
+use crate::association::Association;
+use crate::crypto::{CryptoError, KeyExchange};
+use crate::event::CloseReason;
+use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
+use crate::hello::{ClientHello, ServerHello};
+use crate::profile::SrtpProfile;
+use crate::reassembly::Message;
+use crate::registry::{
+    CipherSuite, ClientCertificateType, ExtensionType, HandshakeType, NamedGroup, SignatureScheme, Version,
+};
+use crate::session::Session;
+use crate::v12::Protection;
+use crate::v12::message::{
+    CertificateChain, CertificateRequest, CertificateVerify, ClientKeyExchange, ServerKeyExchange,
+};
+use crate::v12::negotiation::{
+    Hellos, PROTECTED_EPOCH, malformed, own_groups, own_scheme, own_suites, take_certificate, verify,
+};
+use crate::v12::schedule::{End, Master};
+
+/// The server's side of a DTLS 1.2 handshake (RFC 5246 §7.3, RFC 6347 §4.2). It sends no `HelloVerifyRequest`: behind
+/// ICE the peer's address is proven already (RFC 6347 §4.2.1 wants the cookie against forged addresses).
+pub(crate) struct Server {
+    step: Step,
+}
+
+/// What the server waits for.
+enum Step {
+    ClientHello,
+    Certificate(Hellos, Exchange),
+    ClientKeyExchange(Hellos, Exchange),
+    CertificateVerify(Keyed),
+    Finished(Keyed),
+    /// Nothing any more.
+    Done,
+}
+
+struct Exchange {
+    group: NamedGroup,
+    ours: Box<dyn KeyExchange>,
+}
+
+/// A handshake whose keys are known; ours are not in use before the client's Finished proved right.
+struct Keyed {
+    session: Session,
+    sealing: Protection,
+}
+
+impl Server {
+    /// Waits for a `ClientHello`.
+    pub(crate) const fn new() -> Self {
+        Self {
+            step: Step::ClientHello,
+        }
+    }
+
+    /// Takes the next message of the client's. `Some` when the handshake is complete.
+    pub(crate) fn handle(
+        &mut self,
+        association: &mut Association,
+        message: &Message,
+    ) -> Result<Option<Session>, CloseReason> {
+        let step = std::mem::replace(&mut self.step, Step::Done);
+        let body = &message.body[..];
+        self.step = match (step, message.message_type) {
+            (Step::ClientHello, HandshakeType::CLIENT_HELLO) => {
+                association.hear(message)?;
+                let (hellos, exchange) = answer_hello(association, body)?;
+                Step::Certificate(hellos, exchange)
+            }
+            (Step::Certificate(hellos, exchange), HandshakeType::CERTIFICATE) => {
+                association.hear(message)?;
+                take_certificate(association, body)?;
+                Step::ClientKeyExchange(hellos, exchange)
+            }
+            (Step::ClientKeyExchange(hellos, exchange), HandshakeType::CLIENT_KEY_EXCHANGE) => {
+                association.hear(message)?;
+                Step::CertificateVerify(take_client_key_exchange(association, hellos, exchange, body)?)
+            }
+            (Step::CertificateVerify(keyed), HandshakeType::CERTIFICATE_VERIFY) => {
+                let signed = CertificateVerify::parse(body).map_err(malformed(message.message_type))?;
+                verify(
+                    association,
+                    signed.scheme,
+                    association.transcript.as_bytes(),
+                    signed.signature,
+                )?;
+                association.hear(message)?;
+                Step::Finished(keyed)
+            }
+            (Step::Finished(keyed), HandshakeType::FINISHED) => {
+                if !keyed
+                    .session
+                    .master
+                    .verifies(End::Client, association.transcript.as_bytes(), body)
+                {
+                    return Err(CloseReason::BadFinished);
+                }
+                association.hear(message)?;
+                return finish(association, keyed).map(Some);
+            }
+            (_, message_type) => return Err(CloseReason::UnexpectedMessage(message_type)),
+        };
+        Ok(None)
+    }
+}
+
+/// Sends the server's first flight: ServerHello, Certificate, ServerKeyExchange, CertificateRequest, ServerHelloDone.
+fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, Exchange), CloseReason> {
+    let malformed = malformed(HandshakeType::CLIENT_HELLO);
+    let hello = ClientHello::parse(body).map_err(&malformed)?;
+    let extensions = hello.extensions;
+    // RFC 8446 §4.2.1: supported_versions overrules the field. Versions count downwards in DTLS.
+    let speaks_1_2 = match extensions.supported_versions().map_err(&malformed)? {
+        Some(versions) => versions.contains(Version::DTLS_1_2.0),
+        None => hello.version.is_dtls() && hello.version.0 <= Version::DTLS_1_2.0,
+    };
+    if !speaks_1_2 {
+        return Err(CloseReason::UnsupportedVersion);
+    }
+    if !hello.compression_methods.contains(&0) {
+        return Err(CloseReason::IllegalParameter(
+            "the client offers no compression (RFC 5246 §7.4.1.2)",
+        ));
+    }
+    let scsv = hello
+        .cipher_suites
+        .contains(CipherSuite::TLS_EMPTY_RENEGOTIATION_INFO_SCSV.0);
+    let renegotiation = extensions.renegotiation_info().map_err(&malformed)?;
+    if renegotiation.is_some_and(|info| !info.is_empty()) {
+        return Err(CloseReason::IllegalParameter(
+            "renegotiation_info of a first handshake is empty",
+        ));
+    }
+    let point_formats = extensions.ec_point_formats().map_err(&malformed)?;
+    if point_formats.is_some_and(|formats| !formats.contains(&0)) {
+        return Err(CloseReason::IllegalParameter(
+            "the client takes uncompressed points (RFC 8422 §5.1.2)",
+        ));
+    }
+    if !extensions.contains(ExtensionType::EXTENDED_MASTER_SECRET) {
+        return Err(CloseReason::NoExtendedMasterSecret);
+    }
+
+    let own_kind = association.config.certificate.key().kind();
+    let (suite, parameters) = own_suites(association)
+        .find(|(suite, parameters)| parameters.authentication == own_kind && hello.cipher_suites.contains(suite.0))
+        .ok_or(CloseReason::NoCommonCipherSuite)?;
+    let group = match extensions.supported_groups().map_err(&malformed)? {
+        Some(groups) => own_groups(association).find(|group| groups.contains(group.0)),
+        // RFC 8422 §4: without the extension the server may choose; P-256 is what everybody has.
+        None => own_groups(association).find(|&group| group == NamedGroup::SECP256R1),
+    };
+    let group = group.ok_or(CloseReason::NoCommonGroup)?;
+    let schemes = extensions
+        .signature_algorithms()
+        .map_err(&malformed)?
+        .unwrap_or_default();
+    let scheme = own_scheme(association, schemes.iter())?;
+    let profile = extensions.use_srtp().map_err(&malformed)?.and_then(|srtp| {
+        let mut ours = association.config.srtp_profiles.iter().copied();
+        ours.find(|profile: &SrtpProfile| srtp.profiles().any(|offered| offered == profile.id()))
+    });
+
+    // No sentinel of RFC 8446 §4.1.3 in the random: it is for servers that speak 1.3, and a client that speaks 1.3 would
+    // take it for an attack.
+    let hellos = Hellos {
+        suite,
+        parameters,
+        profile,
+        client_random: hello.random,
+        server_random: association.hello_random(),
+    };
+    let seed = association.seed();
+    let ours = association
+        .config
+        .crypto
+        .start_key_exchange(group, &seed)
+        .map_err(|_| CloseReason::Internal)?;
+    let config = association.config.clone();
+
+    association.begin_flight();
+    association.say(HandshakeType::SERVER_HELLO, |w| {
+        // An empty session id: the session will not be resumed (RFC 5246 §7.4.1.3).
+        let head = ServerHello {
+            version: Version::DTLS_1_2,
+            random: hellos.server_random,
+            session_id: &[],
+            cipher_suite: suite,
+            compression_method: 0,
+            extensions: Extensions::default(),
+        };
+        head.write_head(w)?;
+        let block = w.reserve(2)?;
+        write_extension(w, ExtensionType::EXTENDED_MASTER_SECRET, |_| Ok(()))?;
+        if scsv || renegotiation.is_some() {
+            write_extension(w, ExtensionType::RENEGOTIATION_INFO, |w| write_bytes8(w, &[]))?;
+        }
+        if point_formats.is_some() {
+            write_extension(w, ExtensionType::EC_POINT_FORMATS, |w| write_bytes8(w, &[0]))?;
+        }
+        if let Some(profile) = profile {
+            write_extension(w, ExtensionType::USE_SRTP, |w| {
+                write_list16(w, [profile.id().0])?;
+                write_bytes8(w, &[])
+            })?;
+        }
+        w.fill_length(block)
+    })?;
+    association.say(HandshakeType::CERTIFICATE, |w| {
+        CertificateChain::write_one(w, config.certificate.der())
+    })?;
+
+    let mut parameters = vec![0; 4 + ours.share().len()];
+    ServerKeyExchange::write_parameters(&mut wire::Writer::new(&mut parameters), group, ours.share())
+        .map_err(|_| CloseReason::Internal)?;
+    let signature = config
+        .certificate
+        .key()
+        .sign(scheme, &hellos.signed_parameters(&parameters));
+    let signature = signature.map_err(|_| CloseReason::Internal)?;
+    association.say(HandshakeType::SERVER_KEY_EXCHANGE, |w| {
+        w.put(&parameters)?;
+        CertificateVerify {
+            scheme,
+            signature: &signature,
+        }
+        .write(w)
+    })?;
+
+    let schemes: Vec<u8> = config
+        .crypto
+        .verification_schemes()
+        .iter()
+        .flat_map(|scheme: &SignatureScheme| scheme.0.to_be_bytes())
+        .collect();
+    let schemes = List16::read(&mut wire::Reader::new(&schemes)).map_err(|_| CloseReason::Internal)?;
+    let certificate_types = [ClientCertificateType::ECDSA_SIGN.0, ClientCertificateType::RSA_SIGN.0];
+    association.say(HandshakeType::CERTIFICATE_REQUEST, |w| {
+        CertificateRequest {
+            certificate_types: &certificate_types,
+            schemes,
+            authorities: &[],
+        }
+        .write(w)
+    })?;
+    association.say(HandshakeType::SERVER_HELLO_DONE, |_| Ok(()))?;
+    association.send_flight();
+    Ok((hellos, Exchange { group, ours }))
+}
+
+/// Derives all keys; records of the client can be opened from here on.
+fn take_client_key_exchange(
+    association: &mut Association,
+    hellos: Hellos,
+    exchange: Exchange,
+    body: &[u8],
+) -> Result<Keyed, CloseReason> {
+    let theirs = ClientKeyExchange::parse(body).map_err(malformed(HandshakeType::CLIENT_KEY_EXCHANGE))?;
+    let shared = exchange.ours.complete(theirs.share).map_err(|error| match error {
+        CryptoError::InvalidShare => CloseReason::BadKeyShare,
+        _ => CloseReason::Internal,
+    })?;
+    let master = Master::extended(
+        association.config.crypto.clone(),
+        hellos.parameters.hash,
+        &shared,
+        association.transcript.as_bytes(),
+        hellos.client_random,
+        hellos.server_random,
+    );
+    association.log_secret("CLIENT_RANDOM", master.client_random(), master.secret());
+    let keys = master
+        .record_keys(&hellos.parameters)
+        .map_err(|_| CloseReason::Internal)?;
+    association.records.install_opening(PROTECTED_EPOCH, keys.client);
+    Ok(Keyed {
+        session: hellos.into_session(exchange.group, master),
+        sealing: keys.server,
+    })
+}
+
+/// Sends the server's last flight: ChangeCipherSpec, Finished.
+fn finish(association: &mut Association, keyed: Keyed) -> Result<Session, CloseReason> {
+    let Keyed { session, sealing } = keyed;
+    association.begin_flight();
+    association.flight.push_change_cipher_spec(association.write_epoch);
+    association.records.install_sealing(PROTECTED_EPOCH, sealing);
+    association.write_epoch = PROTECTED_EPOCH;
+    let verify_data = session
+        .master
+        .verify_data(End::Server, association.transcript.as_bytes());
+    association.say(HandshakeType::FINISHED, |w| w.put(&verify_data))?;
+    association.send_flight();
+    Ok(session)
+}
