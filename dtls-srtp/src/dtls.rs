@@ -121,6 +121,17 @@ impl Dtls {
         self.association.identity.certificate()
     }
 
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.association.config
+    }
+
+    /// Bytes of incomplete messages and of early records that are held: at most twice
+    /// [`Config::max_pending`](crate::Config::max_pending), whatever the peer sends.
+    pub fn held_bytes(&self) -> usize {
+        self.reassembler.held_bytes().saturating_add(self.early.held_bytes())
+    }
+
     /// What was tolerated so far.
     pub const fn counters(&self) -> &Counters {
         &self.counters
@@ -229,7 +240,7 @@ impl Dtls {
         }
     }
 
-    /// Tells the round trip that ICE has measured. The next flight is sent again after 1.5 times this, at least 50 ms.
+    /// Tells the round trip that ICE has measured. The next flight that leaves is sent again after 1.5 times this, at least 50 ms.
     pub fn set_rtt(&mut self, rtt: Duration) {
         self.association.timer.set_rtt(rtt);
     }

@@ -22,6 +22,10 @@ impl EarlyRecords {
         }
     }
 
+    pub(crate) const fn held_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Keeps a record; `false` when there is no room.
     pub(crate) fn keep(&mut self, header: &RecordHeader, body: &[u8]) -> bool {
         let bytes = self.bytes.saturating_add(body.len());

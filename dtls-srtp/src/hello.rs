@@ -183,12 +183,12 @@ mod tests {
             let mut out = [0; 1000];
             let mut w = Writer::new(&mut out);
             hello.write(&mut w).unwrap();
-            let bytes = w.into_written();
+            let bytes = &*w.into_written();
             let again = ClientHello::parse(bytes).unwrap();
             let mut second = [0; 1000];
             let mut w = Writer::new(&mut second);
             again.write(&mut w).unwrap();
-            prop_assert_eq!(w.into_written(), bytes);
+            prop_assert_eq!(&*w.into_written(), &*bytes);
             prop_assert_eq!((again.random, again.cookie, again.cipher_suites), (random, &cookie[..], hello.cipher_suites));
         }
 
@@ -205,12 +205,12 @@ mod tests {
             let mut out = [0; 1000];
             let mut w = Writer::new(&mut out);
             hello.write(&mut w).unwrap();
-            let bytes = w.into_written();
+            let bytes = &*w.into_written();
             let again = ServerHello::parse(bytes).unwrap();
             let mut second = [0; 1000];
             let mut w = Writer::new(&mut second);
             again.write(&mut w).unwrap();
-            prop_assert_eq!(w.into_written(), bytes);
+            prop_assert_eq!(&*w.into_written(), &*bytes);
             prop_assert_eq!((again.session_id, again.cipher_suite), (&session_id[..], CipherSuite(suite)));
         }
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct RetransmitTimer {
     first: Duration,
     interval: Duration,
+    /// Whether the flight left at least once.
+    sent: bool,
     retransmit_at: Option<Instant>,
     give_up_at: Option<Instant>,
 }
@@ -23,6 +25,7 @@ impl RetransmitTimer {
         Self {
             first: Self::FIRST,
             interval: Self::FIRST,
+            sent: false,
             retransmit_at: None,
             give_up_at: None,
         }
@@ -38,9 +41,12 @@ impl RetransmitTimer {
         [self.retransmit_at, self.give_up_at].into_iter().flatten().min()
     }
 
-    /// Takes a measured round trip; it holds from the next flight on.
+    /// Takes a measured round trip; it holds from the next flight on that is not sent yet.
     pub(crate) fn set_rtt(&mut self, rtt: Duration) {
         self.first = rtt.saturating_add(rtt / 2).clamp(Self::LEAST, Self::MOST);
+        if !self.sent {
+            self.interval = self.first;
+        }
     }
 
     /// Starts the clock of the whole handshake, unless it runs.
@@ -51,11 +57,13 @@ impl RetransmitTimer {
     /// A new flight is on its way.
     pub(crate) fn begin_flight(&mut self) {
         self.interval = self.first;
+        self.sent = false;
         self.retransmit_at = None;
     }
 
     /// A flight was written out completely.
     pub(crate) fn flight_sent(&mut self, now: Instant) {
+        self.sent = true;
         self.retransmit_at = Some(now + self.interval);
     }
 

@@ -319,7 +319,8 @@ mod tests {
         ) {
             let (group, scheme) = (NamedGroup(group), SignatureScheme(scheme));
             let hvr = HelloVerifyRequest { version: Version::DTLS_1_0, cookie: &cookie };
-            prop_assert_eq!(HelloVerifyRequest::parse(&written(|w| hvr.write(w))), Ok(hvr));
+            let bytes = written(|w| hvr.write(w));
+            prop_assert_eq!(HelloVerifyRequest::parse(&bytes), Ok(hvr));
 
             let list: Vec<u8> = ders.iter().flat_map(|der| [&(der.len() as u32).to_be_bytes()[1..], der].concat()).collect();
             let chain = CertificateChain { list: &list };
@@ -329,18 +330,22 @@ mod tests {
 
             let parameters = written(|w| ServerKeyExchange::write_parameters(w, group, &share));
             let ske = ServerKeyExchange { group, share: &share, scheme, signature: &signature, parameters: &parameters };
-            prop_assert_eq!(ServerKeyExchange::parse(&written(|w| ske.write(w))), Ok(ske));
+            let bytes = written(|w| ske.write(w));
+            prop_assert_eq!(ServerKeyExchange::parse(&bytes), Ok(ske));
 
             let schemes: Vec<u8> = schemes.iter().flat_map(|scheme| scheme.to_be_bytes()).collect();
             let schemes = List16::read(&mut Reader::new(&schemes)).unwrap();
             let request = CertificateRequest { certificate_types: &types, schemes, authorities: &authorities };
-            prop_assert_eq!(CertificateRequest::parse(&written(|w| request.write(w))), Ok(request));
+            let bytes = written(|w| request.write(w));
+            prop_assert_eq!(CertificateRequest::parse(&bytes), Ok(request));
 
             let cke = ClientKeyExchange { share: &share };
-            prop_assert_eq!(ClientKeyExchange::parse(&written(|w| cke.write(w))), Ok(cke));
+            let bytes = written(|w| cke.write(w));
+            prop_assert_eq!(ClientKeyExchange::parse(&bytes), Ok(cke));
 
             let verify = CertificateVerify { scheme, signature: &signature };
-            prop_assert_eq!(CertificateVerify::parse(&written(|w| verify.write(w))), Ok(verify));
+            let bytes = written(|w| verify.write(w));
+            prop_assert_eq!(CertificateVerify::parse(&bytes), Ok(verify));
         }
 
         #[test]
