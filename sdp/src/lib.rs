@@ -72,7 +72,7 @@ pub use candidate::{Candidate, CandidateKind, Extensions, RemoteCandidates, TcpT
 pub use connection::Connection;
 pub use data_channel::{Dcmap, Dcsa, SctpMap};
 pub use direction::Direction;
-pub use explain::{Explanation, explain, reprint};
+pub use explain::{Explanation, Sentence, explain, reprint};
 pub use extmap::Extmap;
 pub use fingerprint::Fingerprint;
 pub use fmtp::Fmtp;

@@ -240,3 +240,194 @@ impl<'a> Order<'a> {
 }
 
 const NO_TIMING: &str = "a t= line is missing, t=0 0 when the session is always on (RFC 8866 §5.9)";
+
+#[cfg(test)]
+mod tests {
+    use std::format;
+    use std::string::String;
+
+    use crate::{Limits, ParseError, Session};
+
+    const HEAD: &str = "v=0\no=- 1 1 IN IP4 127.0.0.1\ns=-\n";
+
+    fn error(text: &str) -> (usize, &'static str) {
+        let ParseError { line, rule } = Session::parse(text).unwrap_err();
+        (line, rule.as_str())
+    }
+
+    #[test]
+    fn a_description_with_everything_in_its_order() {
+        let text = format!(
+            "{HEAD}i=x\nx=early\nu=a:b\ne=a@b\ne=c@d\np=1\np=2\nc=IN IP4 1.2.3.4\nb=AS:1\nb=CT:2\nt=1 2\nr=7d 1h 0\nr=1d 1h 0\n\
+             z=1 -1h\nt=3 4\nk=prompt\na=x\na=y\nm=audio 9 RTP/AVP 0\ni=x\nc=IN IP4 1.2.3.4\nc=IN IP4 1.2.3.5\nb=AS:1\nk=prompt\na=mid:0\n\
+             m=video 9 RTP/AVP 31\na=mid:1\nc=IN IP4 0.0.0.0\ny=late\n"
+        );
+        let session = Session::parse(&text).unwrap();
+        assert_eq!(session.as_str(), text);
+        assert_eq!(
+            (
+                session.emails().count(),
+                session.phones().count(),
+                session.bandwidths().count()
+            ),
+            (2, 2, 2)
+        );
+        assert_eq!(
+            (
+                session.timings().count(),
+                session.repeats().count(),
+                session.zones().count()
+            ),
+            (2, 2, 1)
+        );
+        assert!(session.key().is_some() && session.uri().is_some() && session.information().is_some());
+        assert_eq!(
+            session.media_at(1).unwrap().connection().unwrap().address.ip(),
+            Some([0, 0, 0, 0].into())
+        );
+    }
+
+    #[test]
+    fn the_session_part_keeps_its_order() {
+        assert_eq!(error("").0, 1);
+        assert_eq!(error("o=- 1 1 IN IP4 0.0.0.0\n").0, 1);
+        assert_eq!(error("v=0\n").0, 2);
+        assert_eq!(error("v=0\ns=-\n").0, 2);
+        assert_eq!(error("v=0\nx=1\n").0, 2);
+        assert_eq!(error("v=0\no=- 1 1 IN IP4 0.0.0.0\nt=0 0\n").0, 3);
+        assert_eq!(error(&format!("{HEAD}m=audio 9 RTP/AVP 0\n")).0, 4);
+        assert_eq!(error(HEAD).0, 4);
+        for (tail, line) in [
+            ("a=x\n", 4),
+            ("k=prompt\n", 4),
+            ("t=0 0\na=x\nt=0 0\n", 6),
+            ("t=0 0\nv=0\n", 5),
+            ("t=0 0\ni=x\n", 5),
+            ("i=x\ni=y\nt=0 0\n", 5),
+            ("c=IN IP4 1.2.3.4\nc=IN IP4 1.2.3.4\nt=0 0\n", 5),
+            ("r=1 1 1\nt=0 0\n", 4),
+            ("t=0 0\nz=1 1\n", 5),
+            ("t=0 0\nk=prompt\nr=1 1 1\n", 6),
+            ("t=0 0\nk=prompt\nk=prompt\n", 6),
+        ] {
+            assert_eq!(error(&format!("{HEAD}{tail}")).0, line, "{tail:?}");
+        }
+    }
+
+    #[test]
+    fn sections_take_only_their_own_lines() {
+        for letter in [
+            "v=0",
+            "o=- 1 1 IN IP4 0.0.0.0",
+            "s=-",
+            "u=a:b",
+            "e=a@b",
+            "p=1",
+            "t=0 0",
+            "r=1 1 1",
+            "z=1 1",
+        ] {
+            assert_eq!(
+                error(&format!("{HEAD}t=0 0\nm=audio 9 RTP/AVP 0\n{letter}\n")).0,
+                6,
+                "{letter}"
+            );
+        }
+        assert_eq!(error(&format!("{HEAD}t=0 0\nm=audio 9 RTP/AVP 0\ni=x\ni=x\n")).0, 7);
+    }
+
+    #[test]
+    fn what_must_not_stand_twice() {
+        for attribute in [
+            "a=mid:0",
+            "a=ice-ufrag:abcd",
+            "a=ice-pwd:abcdabcdabcdabcdabcdab",
+            "a=setup:active",
+            "a=sctp-port:5000",
+            "a=simulcast:send a",
+            "a=rtpmap:0 PCMU/8000",
+            "a=extmap:1 a:b",
+            "a=extmap:255 a:b",
+            "a=rtcp:9",
+        ] {
+            assert_eq!(
+                error(&format!("{HEAD}t=0 0\nm=audio 9 RTP/AVP 0\n{attribute}\n{attribute}\n")).0,
+                7,
+                "{attribute}"
+            );
+            let apart = attribute.replace("mid:0", "label:x");
+            let text = format!("{HEAD}t=0 0\nm=audio 9 RTP/AVP 0\n{apart}\nm=audio 9 RTP/AVP 0\n{apart}\n");
+            assert!(Session::parse(&text).is_ok(), "{attribute}");
+        }
+        assert_eq!(
+            error(&format!("{HEAD}t=0 0\nm=audio 9 RTP/AVP 0\na=sendonly\na=recvonly\n")).0,
+            7
+        );
+        // Session and section are two levels.
+        let text = format!("{HEAD}t=0 0\na=sendrecv\nm=audio 9 RTP/AVP 0\na=recvonly\nm=audio 9 RTP/AVP 0\n");
+        let session = Session::parse(&text).unwrap();
+        assert_eq!(
+            session
+                .media()
+                .map(|media| media.direction().as_str())
+                .collect::<std::vec::Vec<_>>(),
+            ["recvonly", "sendrecv"]
+        );
+        // Ids of the session level hold in every section; those above 4096 are alternatives.
+        assert_eq!(
+            error(&format!(
+                "{HEAD}t=0 0\na=extmap:1 a:b\nm=audio 9 RTP/AVP 0\na=extmap:1 a:c\n"
+            ))
+            .0,
+            7
+        );
+        let text = format!("{HEAD}t=0 0\nm=audio 9 RTP/AVP 0\na=extmap:4096 a:b\na=extmap:4096 a:c\n");
+        assert!(Session::parse(&text).is_ok());
+        assert_eq!(
+            error(&format!(
+                "{HEAD}t=0 0\nm=audio 9 RTP/AVP 0\na=mid:x\nm=audio 9 RTP/AVP 0\na=mid:x\n"
+            ))
+            .0,
+            8
+        );
+    }
+
+    #[test]
+    fn lines_end_with_a_line_feed_and_hold_no_control_characters() {
+        assert_eq!(error("v=0\r\no=- 1 1 IN IP4 127.0.0.1\rs=-\r\nt=0 0\r\n").0, 2);
+        assert_eq!(error("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=\0\r\n").0, 3);
+        assert_eq!(error(&format!("{HEAD}t=0 0\r")).0, 4);
+        assert_eq!(error(&format!("{HEAD}\nt=0 0\n")).0, 4);
+        assert!(Session::parse(&format!("{HEAD}t=0 0\n\r\n \n")).is_ok());
+        assert_eq!(
+            Session::parse_bytes(b"v=0\n\xff", &Limits::default()).unwrap_err().line,
+            2
+        );
+    }
+
+    #[test]
+    fn limits() {
+        let mut text = format!("{HEAD}t=0 0\n");
+        text.push_str(&"m=audio 9 RTP/AVP 0\n".repeat(3));
+        let limits = Limits {
+            max_bytes: text.len(),
+            max_lines: 7,
+            max_sections: 3,
+        };
+        assert!(Session::parse_with(&text, &limits).is_ok());
+        let bytes = Limits {
+            max_bytes: text.len() - 1,
+            ..limits
+        };
+        assert_eq!(Session::parse_with(&text, &bytes).unwrap_err().line, 1);
+        let lines = Limits { max_lines: 6, ..limits };
+        assert_eq!(Session::parse_with(&text, &lines).unwrap_err().line, 7);
+        let sections = Limits {
+            max_sections: 2,
+            ..limits
+        };
+        assert_eq!(Session::parse_with(&text, &sections).unwrap_err().line, 7);
+        let large = String::from("v=0\n").repeat(100_000);
+        assert_eq!(error(&large).0, 1);
+    }
+}
