@@ -1,10 +1,20 @@
-use core::time::Duration;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rtp::ntp::NtpClock;
 
 use crate::{Codec, Extension};
 
 /// What a [`Peer`](crate::Peer) agrees to. One is shared by many peers.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The certificate and what DTLS agrees to.
+    pub dtls: Arc<dtls_srtp::Config>,
+    /// When ICE gives up, and its budgets.
+    pub ice: ice::Config,
+    /// The wallclock of sender reports. Peers that share one can be synchronized with each other. `None` counts from the
+    /// construction of the peer, as RFC 3550 §6.4.1 allows.
+    pub wall_clock: Option<NtpClock>,
     /// Audio codecs, the preferred one first. Each is answered at most once.
     pub audio_codecs: Vec<Codec>,
     /// Video codecs, the preferred one first.
@@ -37,8 +47,11 @@ pub struct Config {
 
 impl Config {
     /// The defaults: Opus; VP8 and H.264; everything received and sent, no data sections.
-    pub fn new() -> Self {
+    pub fn new(dtls: Arc<dtls_srtp::Config>) -> Self {
         Self {
+            dtls,
+            ice: ice::Config::default(),
+            wall_clock: None,
             audio_codecs: vec![Codec::Opus],
             video_codecs: [Codec::Vp8].into_iter().chain(Codec::H264).collect(),
             extensions: vec![

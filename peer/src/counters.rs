@@ -39,7 +39,9 @@ wire::counters! {
         pub unexpected_application_data,
         /// Outgoing RTCP feedback that found no room in its queue.
         pub feedback_overflow,
-        /// Remote candidates that are for another ICE session (RFC 8838 §11), another component or no address.
-        pub ignored_candidates,
+        /// Remote candidates of another ICE session than the present one (RFC 8838 §11).
+        pub stale_candidates,
+        /// Events that nobody polled in time.
+        pub lost_events,
     }
 }

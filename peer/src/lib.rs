@@ -6,28 +6,41 @@
 //! - [`Sink`], [`StreamInfo`]: how received media is lent.
 //! - [`Event`], [`State`], [`Counters`]: what happened.
 
+mod agreement;
+mod answer;
+mod bundle;
 mod codec;
 mod config;
 mod counters;
-mod direction;
+mod early;
 mod error;
 mod event;
 mod extension;
+mod negotiation;
+mod offer;
 mod peer;
+mod receiver;
+mod remb;
+mod rtcp_in;
+mod rtcp_out;
 mod section;
 mod sender;
 mod sink;
+mod ssrc_table;
 mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod timers;
 
 pub use codec::{Codec, H264Profile, Kind};
 pub use config::Config;
 pub use counters::Counters;
-pub use direction::Direction;
 pub use error::{Blocked, FragmentError, OfferError};
 pub use event::{CloseReason, Event, Secured, State, Timer};
 pub use extension::{Extension, ExtensionIds};
 pub use peer::Peer;
+pub use sdp::Direction;
 pub use section::{Format, Section, Stream};
-pub use sender::Sender;
+pub use sender::{Sender, SenderStatistics};
 pub use sink::Sink;
 pub use stream::{SenderId, StreamId, StreamInfo};

@@ -1,22 +1,78 @@
+use std::collections::VecDeque;
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rtp::RtpOut;
-use wire::{Path, Seed, Transmit};
+use dtls_srtp::srtp::{Opener, Sealer};
+use dtls_srtp::{Dtls, Fingerprint, Role};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use rtp::ntp::{NtpClock, NtpTime};
+use rtp::twcc::Recorder;
+use rtp::{ReceiverStatistics, RtpOut, Ssrc};
+use wire::{CounterSet, Path, Protocol, Seed, Transmit};
 
+use crate::early::EarlyMedia;
+use crate::receiver::Receivers;
+use crate::remb::Remb;
+use crate::rtcp_out::{Outbox, Request};
+use crate::section::KeyFrameRequest;
+use crate::sender::{Room, Senders};
+use crate::timers::Timers;
 use crate::{
-    Blocked, Config, Counters, Event, FragmentError, OfferError, Section, Sender, SenderId, Sink, State, StreamId,
-    Timer,
+    Blocked, CloseReason, Config, Counters, Event, Section, Secured, Sender, SenderId, SenderStatistics, Sink, State,
+    StreamId, Timer,
 };
 
+mod media;
+mod signalling;
+
 /// A PeerConnection in the answering role, without I/O.
-#[derive(Debug)]
+///
+/// Methods in four families: getters, inputs, commands, outputs. Inputs and commands come in any order and number; then
+/// [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) are called until they give `None`.
 pub struct Peer {
     config: Arc<Config>,
+    rng: StdRng,
+    state: State,
+    /// Whether [`State::Connected`] was reached once.
+    was_connected: bool,
     sections: Vec<Section>,
+    /// The section whose transport is ours.
+    tagged: Option<usize>,
+    session_id: u64,
+    version: u64,
+    ice: ice::Agent,
+    dtls: Option<Dtls>,
+    /// What signalling said of the peer's certificate and of our role; never changes.
+    identity: Option<(Vec<Fingerprint>, Role)>,
+    srtp: Option<Srtp>,
+    early: EarlyMedia,
+    senders: Senders,
+    receivers: Receivers,
+    outbox: Outbox,
+    /// Arrivals of packets with transport-wide numbers, once those are agreed to.
+    feedback: Option<Recorder>,
+    remb: Option<Remb>,
+    /// The path of the last media packet, known to be validated.
+    media_path: Option<Path>,
+    /// The SSRC of the last media packet.
+    media_ssrc: Ssrc,
+    timers: Timers,
+    events: VecDeque<Event>,
     counters: Counters,
 }
+
+/// The two directions of SRTP.
+#[derive(Debug)]
+struct Srtp {
+    sealer: Sealer,
+    opener: Opener,
+}
+
+/// Events that wait at most; one that tells the end always finds room.
+const MAX_EVENTS: usize = 64;
 
 impl Peer {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes.
@@ -24,19 +80,53 @@ impl Peer {
 
     /// A peer that waits for its first offer.
     pub fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
-        let _ = (seed, now);
+        let mut rng = StdRng::from_seed(seed.0);
+        let ice = ice::Agent::new(config.ice.clone(), Seed(random(&mut rng)), now);
+        let own = Ssrc(rng.next_u32().max(1));
+        let cname = random::<8>(&mut rng).iter().map(|byte| format!("{byte:02x}")).collect();
+        let clock = config
+            .wall_clock
+            .unwrap_or_else(|| NtpClock::new(now, NtpTime::from_unix(Duration::ZERO)));
         Self {
-            config,
+            state: State::New,
+            was_connected: false,
             sections: Vec::new(),
+            tagged: None,
+            // RFC 9429 §5.2.1: 63 random bits.
+            session_id: rng.next_u64() >> 1,
+            version: 0,
+            ice,
+            dtls: None,
+            identity: None,
+            srtp: None,
+            early: EarlyMedia::default(),
+            senders: Senders::new(config.max_ssrcs, random(&mut rng)),
+            receivers: Receivers::new(config.max_ssrcs, random(&mut rng)),
+            outbox: Outbox::new(own, cname, clock),
+            feedback: None,
+            remb: None,
+            media_path: None,
+            media_ssrc: Ssrc(0),
+            timers: Timers::default(),
+            events: VecDeque::new(),
             counters: Counters::default(),
+            rng,
+            config,
         }
     }
+}
 
-    // Getters.
+fn random<const N: usize>(rng: &mut StdRng) -> [u8; N] {
+    let mut bytes = [0; N];
+    rng.fill_bytes(&mut bytes);
+    bytes
+}
 
+/// Getters.
+impl Peer {
     /// How far it has come.
-    pub fn state(&self) -> State {
-        State::New
+    pub const fn state(&self) -> State {
+        self.state
     }
 
     /// What was agreed to, one section for each m-line of the last offer.
@@ -46,109 +136,252 @@ impl Peer {
 
     /// What was announced for a sender. A sender whose section was stopped is forgotten.
     pub fn sender(&self, id: SenderId) -> Option<&Sender> {
-        let _ = id;
-        None
+        self.senders.get(id)
     }
 
     /// The username fragments by which the peer may address us now: two while an ICE restart is under way.
     pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
-        core::iter::empty()
+        self.ice.local_ufrags()
     }
 
     /// Where media goes now; `None` when it cannot go anywhere.
     pub fn selected_path(&self) -> Option<Path> {
-        None
+        if self.state == State::Closed {
+            None
+        } else {
+            self.ice.selected()
+        }
     }
 
     /// Whether an authenticated connectivity check has opened this path: the SFU then routes what comes by it here.
     pub fn is_validated(&self, path: &Path) -> bool {
-        let _ = path;
-        false
+        self.ice.is_validated(path)
     }
 
     /// What SRTP adds to a packet of ours, in bytes; 0 before there are keys.
     pub fn srtp_overhead(&self) -> usize {
-        0
+        self.srtp
+            .as_ref()
+            .map_or(0, |srtp| srtp.sealer.profile().rtp_overhead())
     }
 
     /// Whether the peer has reported on this sender (RFC 3550 §6.4): it knows the SSRC, MID need not be sent any more.
     pub fn is_reported(&self, id: SenderId) -> bool {
-        let _ = id;
-        false
+        self.senders.is_reported(id)
     }
 
     /// The round-trip time: from receiver reports, else from connectivity checks.
     pub fn rtt(&self) -> Option<Duration> {
-        None
+        self.senders.rtt().or_else(|| self.ice.rtt())
+    }
+
+    /// What was sent by a sender, and what the peer says about it.
+    pub fn sender_statistics(&self, id: SenderId) -> Option<&SenderStatistics> {
+        self.senders.statistics(id)
+    }
+
+    /// What arrived of a stream under its present SSRC; `repair` asks for its retransmissions.
+    pub fn stream_statistics(&self, id: StreamId, repair: bool) -> Option<&ReceiverStatistics> {
+        self.receivers.statistics(id, repair)
+    }
+
+    /// The canonical name of everything that we send (RFC 7022).
+    pub fn cname(&self) -> &str {
+        self.outbox.cname()
     }
 
     /// What was dropped here.
-    pub fn counters(&self) -> &Counters {
+    pub const fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// Every counter of the peer and of the engines inside.
     pub fn each_counter(&self, visit: &mut dyn FnMut(&'static str, u64)) {
-        wire::CounterSet::each(&self.counters, visit);
+        self.counters.each(visit);
+        self.ice.counters().each(visit);
+        self.dtls
+            .as_ref()
+            .map(Dtls::counters)
+            .copied()
+            .unwrap_or_default()
+            .each(visit);
+        let mut srtp = dtls_srtp::srtp::Counters::default();
+        if let Some(both) = &self.srtp {
+            srtp.absorb(both.sealer.counters());
+            srtp.absorb(both.opener.counters());
+        }
+        srtp.each(visit);
+        let mut rtp = self.feedback.as_ref().map(Recorder::counters).unwrap_or_default();
+        self.receivers
+            .all_statistics()
+            .for_each(|statistics| rtp.absorb(&statistics.counters()));
+        rtp.each(visit);
     }
+}
 
-    // Inputs.
-
+/// Inputs.
+impl Peer {
     /// A datagram arrived. `data` is decrypted in place and lent to `sink`.
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
-        let _ = (now, path, data, sink);
+        if self.state == State::Closed {
+            self.counters.wrong_state += 1;
+            return;
+        }
+        // RFC 7983 §7.
+        match data.first() {
+            Some(128..=191) => self.handle_media(now, path, data, sink),
+            Some(0..=3) => {
+                self.ice.handle_datagram(now, path, data);
+                self.update(now);
+            }
+            Some(20..=63) => self.handle_dtls(now, path, data, sink),
+            _ => self.counters.unknown_protocol += 1,
+        }
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Spurious calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        if self.state == State::Closed {
+            return;
+        }
+        self.ice.handle_timeout(now);
+        if let Some(dtls) = &mut self.dtls {
+            dtls.handle_timeout(now);
+            self.handle_dtls_events();
+        }
+        if self.timers.take_due(Timer::EarlyMedia, now) {
+            self.counters.early_media_expired += self.early.expire(now);
+        }
+        if self.timers.take_due(Timer::Report, now) {
+            self.senders.send_reports();
+            self.receivers.make_reports_due();
+            self.outbox.report();
+            self.arm_report(now);
+        }
+        if self.timers.take_due(Timer::Remb, now)
+            && let Some(remb) = &mut self.remb
+        {
+            let lost = self
+                .receivers
+                .all_statistics()
+                .map(ReceiverStatistics::lost)
+                .sum::<i64>();
+            self.outbox.remb = remb.update(now, u64::try_from(lost).unwrap_or(0));
+            self.timers.set(Timer::Remb, Some(now + Remb::INTERVAL));
+        }
+        self.update(now);
     }
 
-    // Commands.
+    fn handle_dtls(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
+        let Some(dtls) = &mut self.dtls else {
+            self.counters.wrong_state += 1;
+            return;
+        };
+        if !self.ice.is_validated(path) {
+            self.counters.unvalidated_path += 1;
+            return;
+        }
+        let agreed = self
+            .sections
+            .iter()
+            .any(|s| s.kind == crate::Kind::Application && s.rejected.is_none());
+        let was_connected = dtls.is_connected();
+        let mut authentic = false;
+        dtls.handle_datagram(now, data, &mut |data| {
+            authentic = true;
+            if agreed {
+                sink.application(data);
+            } else {
+                self.counters.unexpected_application_data += 1;
+            }
+        });
+        authentic |= dtls.is_connected() && !was_connected;
+        // Anybody can send a record that looks like a handshake: it chooses the path, but is no sign of life.
+        if authentic {
+            self.ice.note_activity(now, path, ice::Activity::Dtls);
+        } else if !was_connected {
+            self.ice.note_activity(now, path, ice::Activity::Handshake);
+        }
+        self.handle_dtls_events();
+        if self.srtp.is_some() && self.timers.get(Timer::Report).is_none() {
+            self.begin_media(now, sink);
+        }
+        self.update(now);
+    }
 
-    /// Adds an address under which the peer reaches us, before the first offer.
+    /// The keys are there: takes up what waited for them.
+    fn begin_media(&mut self, now: Instant, sink: &mut impl Sink) {
+        self.arm_report(now);
+        while let Some(mut packet) = self.early.pop() {
+            self.handle_media(now, &packet.path, &mut packet.data, sink);
+        }
+        self.timers.set(Timer::EarlyMedia, None);
+    }
+
+    fn handle_dtls_events(&mut self) {
+        while let Some(event) = self.dtls.as_mut().and_then(Dtls::poll_event) {
+            match event {
+                dtls_srtp::Event::Connected {
+                    version,
+                    suite,
+                    group,
+                    profile,
+                } => {
+                    self.secure();
+                    self.push_event(Event::Secured(Secured {
+                        version: version.name().unwrap_or("unknown"),
+                        suite: suite.name().unwrap_or("unknown"),
+                        group: group.name().unwrap_or("unknown"),
+                        srtp_profile: profile.and_then(|profile| profile.id().name()).unwrap_or("none"),
+                    }));
+                }
+                dtls_srtp::Event::Closed { reason } => {
+                    let reason = match reason {
+                        dtls_srtp::CloseReason::Local => CloseReason::Local,
+                        dtls_srtp::CloseReason::Peer => CloseReason::Remote,
+                        other => CloseReason::Dtls(other.to_string()),
+                    };
+                    self.end(reason);
+                }
+            }
+        }
+    }
+
+    /// Takes the keys for SRTP out of the handshake (RFC 5764 §4.2).
+    fn secure(&mut self) {
+        let Some(keys) = self.dtls.as_ref().and_then(Dtls::srtp_keys) else {
+            return;
+        };
+        let mut sealer = Sealer::new(&keys.local);
+        let mut opener = Opener::new(&keys.remote);
+        sealer.set_max_streams(self.config.max_ssrcs);
+        opener.set_max_sources(self.config.max_ssrcs);
+        self.senders.attach(&mut sealer);
+        self.srtp = Some(Srtp { sealer, opener });
+    }
+
+    /// Draws the time of the next regular reports (RFC 3550 §6.2): those of many peers must not fall together.
+    fn arm_report(&mut self, now: Instant) {
+        let interval = self.config.report_interval;
+        let spread = interval.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
+        self.timers.set(Timer::Report, Some(now + interval / 2 + spread));
+    }
+}
+
+/// Commands.
+impl Peer {
+    /// Adds an address under which the peer reaches us, the preferred one first, before the first offer.
     pub fn add_local_candidate(&mut self, address: SocketAddr) {
-        let _ = address;
-    }
-
-    /// Takes an offer and gives the answer.
-    ///
-    /// # Errors
-    /// [`OfferError`], a sentence with line and rule. Nothing has changed then.
-    pub fn accept_offer(&mut self, now: Instant, offer: &str) -> Result<String, OfferError> {
-        let _ = (now, offer);
-        Err(OfferError::new(None, "offers are not understood yet"))
-    }
-
-    /// Takes a trickled candidate of the section with the given mid: the text of `RTCIceCandidate.candidate`, empty at
-    /// the end of candidates. What is of no use (another component, a host name) is counted.
-    ///
-    /// # Errors
-    /// When the text is no candidate.
-    pub fn add_remote_candidate(
-        &mut self,
-        now: Instant,
-        mid: Option<&str>,
-        candidate: &str,
-    ) -> Result<(), FragmentError> {
-        let _ = (now, mid, candidate);
-        Ok(())
-    }
-
-    /// Takes an SDP fragment (RFC 8840 §9) as a WHIP client sends it: candidates give `None`, new credentials are an
-    /// ICE restart and give the fragment to answer with.
-    ///
-    /// # Errors
-    /// When the fragment is malformed, or before the first offer.
-    pub fn handle_fragment(&mut self, now: Instant, fragment: &str) -> Result<Option<String>, FragmentError> {
-        let _ = (now, fragment);
-        Ok(None)
+        // RFC 8445 §5.1.2.1: each address has its own local preference.
+        let taken = u16::try_from(self.ice.local_candidates().len()).unwrap_or(u16::MAX);
+        self.ice
+            .add_local_candidate(ice::Candidate::host(address, Protocol::Udp, u16::MAX - taken));
     }
 
     /// Sets the sender's clock: `timestamp` is its RTP timestamp at `at`, and it advances linearly for ever. Sender reports
     /// are made from it; without one they are made from the last packet's timestamp and time.
     pub fn set_sender_clock(&mut self, sender: SenderId, at: Instant, timestamp: u32) {
-        let _ = (sender, at, timestamp);
+        self.senders.set_clock(sender, at, timestamp);
     }
 
     /// Writes a packet of ours, sealed, into `out` and returns its length. The payload comes in pieces, laid one after the
@@ -157,6 +390,7 @@ impl Peer {
     ///
     /// # Errors
     /// [`Blocked`]; nothing has changed then.
+    #[inline]
     pub fn write_rtp(
         &mut self,
         now: Instant,
@@ -165,8 +399,12 @@ impl Peer {
         payload: &[&[u8]],
         out: &mut [u8],
     ) -> Result<usize, Blocked> {
-        let _ = (now, sender, header, payload, out);
-        Err(Blocked::NotConnected)
+        let room = Room {
+            out,
+            max_datagram: self.config.max_datagram,
+        };
+        let sealer = sealer(self.state, &mut self.srtp)?;
+        self.senders.write(now, sealer, sender, header, payload, room)
     }
 
     /// Writes a retransmission (RFC 4588): as [`write_rtp`](Self::write_rtp), with the header of the original packet.
@@ -182,45 +420,182 @@ impl Peer {
         payload: &[&[u8]],
         out: &mut [u8],
     ) -> Result<usize, Blocked> {
-        let _ = (now, sender, original, payload, out);
-        Err(Blocked::NotConnected)
+        let _ = now;
+        let room = Room {
+            out,
+            max_datagram: self.config.max_datagram,
+        };
+        let sealer = sealer(self.state, &mut self.srtp)?;
+        self.senders.write_rtx(sealer, sender, original, payload, room)
     }
 
-    /// Asks the peer for a key frame of a stream that it sends (PLI, or FIR when only that was agreed to).
+    /// Asks the peer for a key frame of a stream that it sends (PLI, or FIR when only that was agreed to). Does nothing
+    /// before the stream's first packet: every stream begins with a key frame.
     pub fn request_key_frame(&mut self, now: Instant, stream: StreamId) {
-        let _ = (now, stream);
+        let _ = now;
+        let Some((ssrc, section)) = self.receivers.source(stream) else {
+            return;
+        };
+        let request = match self.sections.get(section).and_then(|section| section.key_frames) {
+            Some(KeyFrameRequest::Pli) => Request::Pli(ssrc),
+            Some(KeyFrameRequest::Fir) => Request::Fir(ssrc, self.receivers.next_fir(stream)),
+            None => return,
+        };
+        if !self.outbox.request(request) {
+            self.counters.feedback_overflow += 1;
+        }
     }
 
     /// Lets a sender report follow at once, as after a switch of sources.
     pub fn send_report_now(&mut self, now: Instant, sender: SenderId) {
-        let _ = (now, sender);
+        let _ = now;
+        self.senders.send_report(sender);
     }
 
     /// Says goodbye: BYE for everything that was sent, then close_notify. They are still to be polled.
     pub fn close(&mut self, now: Instant) {
         let _ = now;
+        if self.state == State::Closed {
+            return;
+        }
+        if self.srtp.is_some() {
+            self.outbox.say_goodbye(self.senders.used_ssrcs());
+        }
+        if let Some(dtls) = &mut self.dtls {
+            dtls.close();
+        }
+        self.end(CloseReason::Local);
     }
 
-    // Outputs.
+    fn end(&mut self, reason: CloseReason) {
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            self.timers = Timers::default();
+            self.early = EarlyMedia::default();
+            self.events.push_back(Event::Closed { reason });
+        }
+    }
+}
 
+/// Those who may seal now.
+#[inline]
+fn sealer(state: State, srtp: &mut Option<Srtp>) -> Result<&mut Sealer, Blocked> {
+    match (state, srtp) {
+        (State::Connected | State::Disconnected, Some(srtp)) => Ok(&mut srtp.sealer),
+        _ => Err(Blocked::NotConnected),
+    }
+}
+
+/// Outputs.
+impl Peer {
     /// The next datagram to send that is not media. Call until it gives `None`.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
-        let _ = (now, out);
-        None
+        debug_assert!(out.len() >= Self::MIN_OUT, "poll_transmit wants MIN_OUT bytes of room");
+        if out.len() < Self::MIN_OUT {
+            return None;
+        }
+        let transmit = self.next_transmit(now, out);
+        if transmit.is_none() {
+            self.refresh_timers();
+        }
+        transmit
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is armed.
+    fn next_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        if self.state != State::Closed
+            && let Some(transmit) = self.ice.poll_transmit(now, out)
+        {
+            return Some(transmit);
+        }
+        let path = self.ice.selected()?;
+        if let Some(len) = self.write_rtcp(now, out) {
+            return Some(Transmit::one(path, len));
+        }
+        let len = self.dtls.as_mut()?.poll_transmit(now, out)?;
+        Some(Transmit::one(path, len))
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is armed. Valid once
+    /// [`poll_transmit`](Self::poll_transmit) gave `None`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.timers.next().map(|(_, at)| at)
     }
 
     /// Which timer that is.
     pub fn next_timer(&self) -> Option<(Timer, Instant)> {
-        None
+        self.timers.next()
     }
 
     /// What happened; call until it gives `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        self.events.pop_front()
+    }
+
+    fn push_event(&mut self, event: Event) {
+        if self.events.len() < MAX_EVENTS {
+            self.events.push_back(event);
+        } else {
+            self.counters.lost_events += 1;
+        }
+    }
+
+    /// Copies the deadlines of the engines inside into the table.
+    fn refresh_timers(&mut self) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.timers.set(Timer::Ice, self.ice.poll_timeout());
+        self.timers
+            .set(Timer::Dtls, self.dtls.as_ref().and_then(Dtls::poll_timeout));
+        self.timers.set(Timer::EarlyMedia, self.early.deadline());
+        // What cannot be sent is not waited for.
+        let feedback = self.feedback.as_ref().filter(|_| self.ice.selected().is_some());
+        self.timers
+            .set(Timer::TransportFeedback, feedback.and_then(Recorder::poll_timeout));
+    }
+
+    /// Follows the engines inside after an input.
+    fn update(&mut self, now: Instant) {
+        while let Some(event) = self.ice.poll_event() {
+            if let ice::Event::PathRemoved(path) = event
+                && self.media_path == Some(path)
+            {
+                self.media_path = None;
+            }
+        }
+        let secure = self.dtls.as_ref().is_some_and(Dtls::is_connected);
+        let state = match (self.state, self.ice.state()) {
+            (State::Closed, _) => State::Closed,
+            (_, ice::State::Failed) => State::Failed,
+            (_, ice::State::Connected) if secure => State::Connected,
+            (_, ice::State::New | ice::State::Checking | ice::State::Disconnected) if self.was_connected => {
+                State::Disconnected
+            }
+            (State::New, _) => State::New,
+            _ => State::Connecting,
+        };
+        if state != self.state {
+            self.state = state;
+            match state {
+                State::Connected => {
+                    self.was_connected = true;
+                    self.push_event(Event::Connected);
+                }
+                State::Disconnected => self.push_event(Event::Disconnected),
+                State::Failed => self.push_event(Event::Failed),
+                State::New | State::Connecting | State::Closed => {}
+            }
+        }
+        let _ = now;
+    }
+}
+
+impl fmt::Debug for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Peer")
+            .field("state", &self.state)
+            .field("sections", &self.sections.len())
+            .field("path", &self.ice.selected())
+            .finish_non_exhaustive()
     }
 }

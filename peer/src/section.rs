@@ -14,6 +14,20 @@ pub struct Section {
     pub(crate) allow_mixed: bool,
     pub(crate) streams: Vec<Stream>,
     pub(crate) sender: Option<SenderId>,
+    /// How a key frame is asked for.
+    pub(crate) key_frames: Option<KeyFrameRequest>,
+    pub(crate) reduced_size: bool,
+    /// Whether a bit rate is announced to the peer.
+    pub(crate) remb: bool,
+}
+
+/// The two ways to ask for a key frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyFrameRequest {
+    /// RFC 4585 §6.3.1.
+    Pli,
+    /// RFC 5104 §4.3.1.
+    Fir,
 }
 
 /// An agreed payload format.

@@ -1,6 +1,11 @@
-use rtp::Ssrc;
+use std::time::{Duration, Instant};
 
-use crate::{Kind, SenderId};
+use dtls_srtp::srtp::{SealError, Sealer, StreamHandle};
+use rtp::rtcp::ReportBlock;
+use rtp::{HeaderError, PayloadType, RtpOut, Ssrc};
+
+use crate::ssrc_table::SsrcTable;
+use crate::{Blocked, Kind, Section, SenderId};
 
 /// A stream that we send: what was announced for it in the answer and never changes.
 #[derive(Debug, Clone)]
@@ -50,5 +55,427 @@ impl Sender {
     /// rollover counter for another (RFC 3711 §3.3.1).
     pub const fn first_sequence(&self) -> u64 {
         self.first_sequence
+    }
+}
+
+/// What was sent by one sender, and what the peer says about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SenderStatistics {
+    /// Packets sent, without retransmissions.
+    pub packets: u64,
+    /// Their payload, in bytes, without headers and padding.
+    pub payload_bytes: u64,
+    /// Retransmissions sent.
+    pub retransmitted_packets: u64,
+    /// Packets that the peer misses in all, as of its last report (RFC 3550 §6.4.1). Negative when there were duplicates.
+    pub packets_lost: i32,
+    /// Loss since the report before, in 1/256.
+    pub fraction_lost: u8,
+    /// The peer's estimate of the jitter.
+    pub jitter: Duration,
+    /// The round trip, from its last report.
+    pub rtt: Option<Duration>,
+}
+
+/// All streams that we send.
+#[derive(Debug)]
+pub(crate) struct Senders {
+    all: Vec<State>,
+    by_ssrc: SsrcTable,
+    /// The sender of each number in `by_ssrc`, and whether it is for retransmissions.
+    of_number: Vec<(SenderId, bool)>,
+    /// Those that sent something since the last regular report.
+    active: Vec<SenderId>,
+    /// Those for which a report is to be sent.
+    due: Vec<SenderId>,
+}
+
+#[derive(Debug)]
+struct State {
+    sender: Sender,
+    /// False when the section was stopped: the number and its SSRCs are only kept so that they are not used again.
+    live: bool,
+    /// Whether the section's direction lets us send now.
+    sending: bool,
+    allow_mixed: bool,
+    clock_rate: u32,
+    handle: Option<StreamHandle>,
+    rtx_handle: Option<StreamHandle>,
+    /// The payload type of the retransmissions of each payload type, [`NONE`] where there is none.
+    rtx_types: Box<[u8; 128]>,
+    rtx_sequence: u64,
+    /// A time and the timestamp at it, as the user set it.
+    clock: Option<(Instant, u32)>,
+    /// Time and timestamp of the last packet.
+    last: Option<(Instant, u32)>,
+    highest: u64,
+    active: bool,
+    due: bool,
+    reported: bool,
+    /// The last FIR of the peer (RFC 5104 §4.3.1.2).
+    fir: Option<u8>,
+    statistics: SenderStatistics,
+}
+
+const NONE: u8 = 0xff;
+
+/// The place of a datagram and its limits.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    pub(crate) out: &'a mut [u8],
+    pub(crate) max_datagram: usize,
+}
+
+impl Senders {
+    pub(crate) fn new(max_ssrcs: usize, key: [u8; 12]) -> Self {
+        Self {
+            all: Vec::new(),
+            by_ssrc: SsrcTable::new(max_ssrcs, key),
+            of_number: Vec::new(),
+            active: Vec::new(),
+            due: Vec::new(),
+        }
+    }
+
+    /// The number that the next sender gets.
+    pub(crate) fn next_id(&self) -> SenderId {
+        SenderId(u32::try_from(self.all.len()).unwrap_or(u32::MAX))
+    }
+
+    pub(crate) fn get(&self, id: SenderId) -> Option<&Sender> {
+        self.live(id).map(|state| &state.sender)
+    }
+
+    pub(crate) fn statistics(&self, id: SenderId) -> Option<&SenderStatistics> {
+        self.live(id).map(|state| &state.statistics)
+    }
+
+    pub(crate) fn is_reported(&self, id: SenderId) -> bool {
+        self.live(id).is_some_and(|state| state.reported)
+    }
+
+    fn live(&self, id: SenderId) -> Option<&State> {
+        self.all.get(id.0 as usize).filter(|state| state.live)
+    }
+
+    fn live_mut(&mut self, id: SenderId) -> Option<&mut State> {
+        self.all.get_mut(id.0 as usize).filter(|state| state.live)
+    }
+
+    /// Those that are not stopped.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Sender> {
+        self.all.iter().filter(|state| state.live).map(|state| &state.sender)
+    }
+
+    /// The sender whose media (false) or retransmissions (true) have this SSRC, stopped ones too.
+    pub(crate) fn by_ssrc(&self, ssrc: Ssrc) -> Option<(SenderId, bool)> {
+        self.of_number.get(self.by_ssrc.get(ssrc)?).copied()
+    }
+
+    /// How many further SSRCs there is room for.
+    pub(crate) fn vacancies(&self) -> usize {
+        self.by_ssrc.vacancies()
+    }
+
+    /// Adds a sender that the answer announces. The caller has looked for [`vacancies`](Self::vacancies) and drawn SSRCs
+    /// that nobody uses.
+    pub(crate) fn add(&mut self, sender: Sender, clock_rate: u32, rtx_sequence: u64) {
+        for (ssrc, rtx) in [(Some(sender.ssrc), false), (sender.rtx, true)] {
+            if ssrc.and_then(|ssrc| self.by_ssrc.insert(ssrc)).is_some() {
+                self.of_number.push((sender.id, rtx));
+            }
+        }
+        self.all.push(State {
+            sender,
+            live: true,
+            sending: false,
+            allow_mixed: false,
+            clock_rate,
+            handle: None,
+            rtx_handle: None,
+            rtx_types: Box::new([NONE; 128]),
+            rtx_sequence,
+            clock: None,
+            last: None,
+            highest: 0,
+            active: false,
+            due: false,
+            reported: false,
+            fir: None,
+            statistics: SenderStatistics::default(),
+        });
+        // So that nothing is allocated later on.
+        self.active.reserve(self.all.len());
+        self.due.reserve(self.all.len());
+    }
+
+    /// Takes over what was agreed to in its section.
+    pub(crate) fn configure(&mut self, id: SenderId, section: &Section) {
+        let Some(state) = self.live_mut(id) else { return };
+        state.sending = section.direction.sends();
+        state.allow_mixed = section.allow_mixed;
+        state.rtx_types.fill(NONE);
+        for format in &section.formats {
+            let place = state.rtx_types.get_mut(usize::from(format.payload_type.0));
+            if let (Some(place), Some(rtx)) = (place, format.rtx) {
+                *place = rtx.0;
+            }
+        }
+    }
+
+    /// Ends a sender whose section was stopped.
+    pub(crate) fn stop(&mut self, id: SenderId) {
+        if let Some(state) = self.live_mut(id) {
+            state.live = false;
+        }
+    }
+
+    /// The SSRCs of all live senders that were used.
+    pub(crate) fn used_ssrcs(&self) -> impl Iterator<Item = Ssrc> {
+        self.all
+            .iter()
+            .filter(|state| state.live)
+            .flat_map(State::used_ssrcs)
+            .flatten()
+    }
+
+    /// Lets senders seal that cannot yet.
+    pub(crate) fn attach(&mut self, sealer: &mut Sealer) {
+        for state in self.all.iter_mut().filter(|state| state.handle.is_none()) {
+            // The SSRCs are distinct and their number is bounded by the same configuration as the sealer's.
+            state.handle = sealer.add_stream(state.sender.ssrc.0).ok();
+            state.rtx_handle = state.sender.rtx.and_then(|rtx| sealer.add_stream(rtx.0).ok());
+        }
+    }
+
+    pub(crate) fn set_clock(&mut self, id: SenderId, at: Instant, timestamp: u32) {
+        if let Some(state) = self.live_mut(id) {
+            state.clock = Some((at, timestamp));
+        }
+    }
+
+    /// Writes and seals a packet of media. Returns its length.
+    #[inline]
+    pub(crate) fn write(
+        &mut self,
+        now: Instant,
+        sealer: &mut Sealer,
+        id: SenderId,
+        header: &RtpOut<'_>,
+        payload: &[&[u8]],
+        room: Room<'_>,
+    ) -> Result<usize, Blocked> {
+        let state = self
+            .all
+            .get_mut(id.0 as usize)
+            .filter(|state| state.live && state.sending);
+        let state = state.ok_or(Blocked::NotSending)?;
+        let handle = state.handle.ok_or(Blocked::NotConnected)?;
+        let header = RtpOut {
+            ssrc: state.sender.ssrc,
+            ..*header
+        };
+        let (len, payload_len) = seal(sealer, handle, &header, state.allow_mixed, payload, room)?;
+        let statistics = &mut state.statistics;
+        let first = statistics.packets == 0;
+        statistics.packets += 1;
+        statistics.payload_bytes += payload_len as u64;
+        state.highest = state.highest.max(header.sequence_number);
+        state.last = Some((now, header.timestamp));
+        if !state.active {
+            state.active = true;
+            self.active.push(id);
+        }
+        if first {
+            // The receiver can place the stream beside others from the first report on.
+            self.send_report(id);
+        }
+        Ok(len)
+    }
+
+    /// Writes and seals a retransmission (RFC 4588 §4). Returns its length.
+    pub(crate) fn write_rtx(
+        &mut self,
+        sealer: &mut Sealer,
+        id: SenderId,
+        original: &RtpOut<'_>,
+        payload: &[&[u8]],
+        room: Room<'_>,
+    ) -> Result<usize, Blocked> {
+        /// A payload in more pieces than this is no payload of ours.
+        const PIECES: usize = 8;
+        let state = self
+            .all
+            .get_mut(id.0 as usize)
+            .filter(|state| state.live && state.sending);
+        let state = state.ok_or(Blocked::NotSending)?;
+        let rtx = state.sender.rtx.ok_or(Blocked::NoRetransmission)?;
+        let payload_type = state.rtx_types.get(usize::from(original.payload_type.0)).copied();
+        let payload_type = payload_type.filter(|pt| *pt != NONE).ok_or(Blocked::NoRetransmission)?;
+        let handle = state.rtx_handle.ok_or(Blocked::NotConnected)?;
+        let header = RtpOut {
+            ssrc: rtx,
+            sequence_number: state.rtx_sequence,
+            payload_type: PayloadType(payload_type),
+            ..*original
+        };
+        let [.., high, low] = original.sequence_number.to_be_bytes();
+        let osn = [high, low];
+        let mut pieces: [&[u8]; PIECES + 1] = [&[]; PIECES + 1];
+        let (first, rest) = pieces.split_first_mut().ok_or(Blocked::BadHeader)?;
+        *first = &osn;
+        rest.get_mut(..payload.len())
+            .ok_or(Blocked::BadHeader)?
+            .copy_from_slice(payload);
+        let (len, _) = seal(sealer, handle, &header, state.allow_mixed, &pieces, room)?;
+        state.rtx_sequence += 1;
+        state.statistics.retransmitted_packets += 1;
+        Ok(len)
+    }
+
+    /// Makes a report due.
+    pub(crate) fn send_report(&mut self, id: SenderId) {
+        let Some(state) = self.live_mut(id) else { return };
+        // Without a packet there is no timestamp to report, unless the clock says it.
+        if !state.due && (state.last.is_some() || state.clock.is_some()) {
+            state.due = true;
+            self.due.push(id);
+        }
+    }
+
+    /// Makes the reports of all due that sent something since the last call.
+    pub(crate) fn send_reports(&mut self) {
+        while let Some(id) = self.active.pop() {
+            if let Some(state) = self.live_mut(id) {
+                state.active = false;
+                self.send_report(id);
+            }
+        }
+    }
+
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
+    }
+
+    /// The next sender for which a report is due, and what the report says beside the wallclock time.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<DueReport> {
+        while let Some(id) = self.due.pop() {
+            let Some(state) = self.live_mut(id) else { continue };
+            state.due = false;
+            return Some(DueReport {
+                ssrc: state.sender.ssrc,
+                timestamp: state.timestamp(now),
+                // The counts on the wire wrap.
+                packet_count: state.statistics.packets as u32,
+                octet_count: state.statistics.payload_bytes as u32,
+            });
+        }
+        None
+    }
+
+    /// The peer reported on an SSRC of ours, that of media or that of retransmissions.
+    pub(crate) fn reported(&mut self, id: SenderId, block: &ReportBlock, rtt: Option<Duration>, rtx: bool) {
+        let Some(state) = self.live_mut(id) else { return };
+        if rtx {
+            return;
+        }
+        state.reported = true;
+        state.statistics.packets_lost = block.cumulative_lost;
+        state.statistics.fraction_lost = block.fraction_lost;
+        state.statistics.jitter = Duration::from_secs_f64(f64::from(block.jitter) / f64::from(state.clock_rate));
+        state.statistics.rtt = rtt.or(state.statistics.rtt);
+    }
+
+    /// The shortest round trip of those that reports of live senders have proven.
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.all
+            .iter()
+            .filter(|state| state.live)
+            .filter_map(|state| state.statistics.rtt)
+            .min()
+    }
+
+    /// Whether an FIR with this number is a new command and not the last one repeated (RFC 5104 §4.3.1.2).
+    pub(crate) fn is_new_fir(&mut self, id: SenderId, number: u8) -> bool {
+        self.live_mut(id)
+            .is_some_and(|state| state.fir.replace(number) != Some(number))
+    }
+
+    /// Extends a sequence number of a packet that was sent: the highest such number not above the last one sent.
+    pub(crate) fn extend(&self, id: SenderId, sequence: u16) -> Option<u64> {
+        let highest = self.live(id)?.highest;
+        let back = (highest as u16).wrapping_sub(sequence);
+        highest.checked_sub(u64::from(back))
+    }
+}
+
+/// What a sender report says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DueReport {
+    pub(crate) ssrc: Ssrc,
+    pub(crate) timestamp: u32,
+    pub(crate) packet_count: u32,
+    pub(crate) octet_count: u32,
+}
+
+impl State {
+    fn used_ssrcs(&self) -> [Option<Ssrc>; 2] {
+        let statistics = &self.statistics;
+        let rtx = self.sender.rtx.filter(|_| statistics.retransmitted_packets > 0);
+        [Some(self.sender.ssrc).filter(|_| statistics.packets > 0), rtx]
+    }
+
+    /// The RTP timestamp at `now`, by the clock that was set, else by the last packet.
+    fn timestamp(&self, now: Instant) -> u32 {
+        let Some((at, timestamp)) = self.clock.or(self.last) else {
+            return 0;
+        };
+        let ticks = |time: Duration| (time.as_nanos() * u128::from(self.clock_rate) / 1_000_000_000) as u32;
+        match now.checked_duration_since(at) {
+            Some(since) => timestamp.wrapping_add(ticks(since)),
+            None => timestamp.wrapping_sub(ticks(at.saturating_duration_since(now))),
+        }
+    }
+}
+
+/// Lays header, payload and padding into the room and seals them there. Returns the length of the packet and of its
+/// payload.
+#[inline]
+fn seal(
+    sealer: &mut Sealer,
+    handle: StreamHandle,
+    header: &RtpOut<'_>,
+    allow_mixed: bool,
+    payload: &[&[u8]],
+    Room { out, max_datagram }: Room<'_>,
+) -> Result<(usize, usize), Blocked> {
+    let no_room = Blocked::NoRoom { needed: max_datagram };
+    let header_len = header.write(allow_mixed, out).map_err(|error| match error {
+        HeaderError::Full => no_room,
+        _ => Blocked::BadHeader,
+    })?;
+    let mut end = header_len;
+    for piece in payload {
+        let place = out.get_mut(end..end + piece.len()).ok_or(no_room)?;
+        place.copy_from_slice(piece);
+        end += piece.len();
+    }
+    let payload_len = end - header_len;
+    if header.padding != 0 {
+        end += out
+            .get_mut(end..)
+            .and_then(|rest| header.put_padding(rest).ok())
+            .ok_or(no_room)?;
+    }
+    let size = end + sealer.profile().rtp_overhead();
+    if size > max_datagram {
+        return Err(Blocked::TooLarge { size });
+    }
+    let sealed = sealer.seal_rtp(handle, header.sequence_number, header_len, out, end - header_len);
+    match sealed {
+        Ok(len) => Ok((len, payload_len)),
+        Err(SealError::IndexReused) => Err(Blocked::IndexReused),
+        Err(SealError::NoRoom) => Err(Blocked::NoRoom { needed: size }),
+        Err(_) => Err(Blocked::BadHeader),
     }
 }

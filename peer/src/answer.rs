@@ -1,0 +1,236 @@
+use core::net::{IpAddr, Ipv4Addr};
+
+use sdp::{
+    Attribute, Builder, Candidate, Connection, Direction, Fingerprint, Fmtp, Group, Line, List, MediaLine, Msid,
+    MsidSemantic, Origin, Parameters, ParseError, Rid, RidDirection, RtcpFb, RtcpXr, RtpMap, Session, Setup, Simulcast,
+    SimulcastStreams, Ssrc, SsrcGroup,
+};
+
+use crate::agreement::Agreement;
+use crate::negotiation::Plan;
+use crate::offer::OfferedSection;
+use crate::section::Section;
+use crate::sender::{Sender, Senders};
+use crate::{Codec, Kind};
+
+/// What is ours in an answer.
+#[derive(Debug)]
+pub(crate) struct Local<'a> {
+    pub(crate) session_id: u64,
+    /// Goes up with each answer (RFC 9429 §5.3.2).
+    pub(crate) version: u64,
+    pub(crate) ufrag: &'a str,
+    pub(crate) pwd: &'a str,
+    pub(crate) fingerprint: Fingerprint<'a>,
+    pub(crate) setup: Setup,
+    pub(crate) candidates: &'a [Candidate<'a>],
+    pub(crate) cname: &'a str,
+    pub(crate) senders: &'a Senders,
+}
+
+impl Local<'_> {
+    /// Writes the answer that the plan and the sections made of it amount to.
+    ///
+    /// # Errors
+    /// When a value of ours breaks a rule of SDP, which the caller rules out.
+    pub(crate) fn answer(&self, plan: &Plan<'_>, sections: &[Section]) -> Result<Session, ParseError> {
+        let mut builder = Builder::session(&Origin::new(self.session_id, self.version));
+        let mids = |group: &Vec<usize>| -> Vec<&str> {
+            let accepted = group.iter().filter(|index| sections[**index].rejected.is_none());
+            accepted.map(|index| sections[*index].mid.as_str()).collect()
+        };
+        let mids = plan.bundle.as_ref().and_then(|bundle| bundle.group.as_ref()).map(mids);
+        if let Some(mids) = mids.as_ref().filter(|mids| !mids.is_empty()) {
+            builder.attribute(Attribute::Group(Group {
+                semantics: Group::BUNDLE,
+                mids: List::from(&mids[..]),
+            }));
+        }
+        builder.attribute(Attribute::IceLite);
+        builder.attribute(Attribute::IceOptions(List::from(&["trickle", "ice2"])));
+        if plan.offer.session.allow_mixed {
+            builder.attribute(Attribute::ExtmapAllowMixed);
+        }
+        builder.attribute(Attribute::MsidSemantic(MsidSemantic::ANY));
+        for (index, (offered, section)) in plan.offer.sections.iter().zip(sections).enumerate() {
+            let tagged = plan.bundle.as_ref().is_some_and(|bundle| bundle.tagged == index);
+            match &plan.agreements[index] {
+                Ok(agreement) if section.rejected.is_none() => {
+                    self.accepted(
+                        &mut builder,
+                        offered,
+                        agreement,
+                        section,
+                        tagged,
+                        plan.offer.session.allow_mixed,
+                    );
+                }
+                _ => rejected(&mut builder, offered),
+            }
+        }
+        builder.finish()
+    }
+
+    fn accepted(
+        &self,
+        builder: &mut Builder,
+        offered: &OfferedSection<'_>,
+        agreement: &Agreement<'_>,
+        section: &Section,
+        tagged: bool,
+        session_allow_mixed: bool,
+    ) {
+        let payload_types = section
+            .formats
+            .iter()
+            .flat_map(|f| [Some(f.payload_type), f.rtx])
+            .flatten();
+        let payload_types: Vec<String> = payload_types.map(|pt| pt.to_string()).collect();
+        let formats: Vec<&str> = match section.kind {
+            Kind::Application => vec!["webrtc-datachannel"],
+            _ => payload_types.iter().map(String::as_str).collect(),
+        };
+        media_line(builder, offered, 9, &formats);
+        mid(builder, offered);
+        // In every section, as both browsers write them: RFC 9143 §7.1.3 wants the tagged one only, but older stacks look
+        // for them in each.
+        builder
+            .attribute(Attribute::IceUfrag(self.ufrag))
+            .attribute(Attribute::IcePwd(self.pwd));
+        builder
+            .attribute(Attribute::Fingerprint(self.fingerprint))
+            .attribute(Attribute::Setup(self.setup));
+        if tagged {
+            for candidate in self.candidates {
+                builder.attribute(Attribute::Candidate(*candidate));
+            }
+            builder.attribute(Attribute::EndOfCandidates);
+        }
+        if section.kind == Kind::Application {
+            builder
+                .attribute(Attribute::SctpPort(5000))
+                .attribute(Attribute::MaxMessageSize(MAX_MESSAGE_SIZE));
+            return;
+        }
+        if offered.level.allow_mixed && !session_allow_mixed {
+            builder.attribute(Attribute::ExtmapAllowMixed);
+        }
+        for extmap in &agreement.extmaps {
+            builder.attribute(Attribute::Extmap(*extmap));
+        }
+        builder.attribute(section.direction);
+        let sender = section.sender().and_then(|id| self.senders.get(id));
+        if let Some(sender) = sender {
+            let (stream, track) = (format!("s{}", sender.pair), format!("t{}", sender.id.0));
+            builder.attribute(Attribute::Msid(Msid {
+                stream: &stream,
+                track: Some(&track),
+            }));
+        }
+        builder.attribute(Attribute::RtcpMux);
+        if offered.level.rtcp_rsize {
+            builder.attribute(Attribute::RtcpRsize);
+        }
+        // We answer receiver reference times (RFC 3611 §4.5), which only those send that we send to.
+        if offered.level.receiver_rtt && section.direction.sends() {
+            builder.attribute(Attribute::RtcpXr(RtcpXr::RECEIVER_RTT_ALL));
+        }
+        formats_of(builder, offered, agreement);
+        layers_of(builder, agreement);
+        if let Some(sender) = sender {
+            self.ssrcs(builder, sender);
+        }
+    }
+
+    fn ssrcs(&self, builder: &mut Builder, sender: &Sender) {
+        if let Some(rtx) = sender.rtx {
+            let ssrcs = [sender.ssrc.0, rtx.0];
+            builder.attribute(Attribute::SsrcGroup(SsrcGroup {
+                semantics: SsrcGroup::FID,
+                ssrcs: List::from(&ssrcs),
+            }));
+        }
+        for ssrc in [Some(sender.ssrc), sender.rtx].into_iter().flatten() {
+            builder.attribute(Attribute::Ssrc(Ssrc::with_cname(ssrc.0, self.cname)));
+        }
+    }
+}
+
+/// The largest message that a data channel may bring, in bytes: what Chromium takes.
+const MAX_MESSAGE_SIZE: u64 = 262_144;
+
+fn formats_of(builder: &mut Builder, offered: &OfferedSection<'_>, agreement: &Agreement<'_>) {
+    for (format, feedback) in agreement.formats.iter().zip(&agreement.feedback) {
+        let (codec, payload_type) = (format.codec, format.payload_type.0);
+        builder.attribute(Attribute::RtpMap(RtpMap {
+            payload_type,
+            encoding: codec.encoding_name(),
+            clock_rate: codec.clock_rate(),
+            parameters: (codec == Codec::Opus).then_some("2"),
+        }));
+        for (id, parameter) in feedback.iter() {
+            builder.attribute(Attribute::RtcpFb(RtcpFb::new(payload_type, id, parameter)));
+        }
+        fmtp(builder, payload_type, &codec.answer_fmtp(offered.fmtp(payload_type)));
+        if let Some(rtx) = format.rtx {
+            let rtpmap = RtpMap {
+                payload_type: rtx.0,
+                encoding: "rtx",
+                clock_rate: codec.clock_rate(),
+                parameters: None,
+            };
+            builder.attribute(Attribute::RtpMap(rtpmap));
+            fmtp(builder, rtx.0, &format!("apt={payload_type}"));
+        }
+    }
+}
+
+fn fmtp(builder: &mut Builder, payload_type: u8, parameters: &str) {
+    if !parameters.is_empty() {
+        let format = payload_type.to_string();
+        builder.attribute(Attribute::Fmtp(Fmtp {
+            format: &format,
+            parameters: Parameters::new(parameters),
+        }));
+    }
+}
+
+fn layers_of(builder: &mut Builder, agreement: &Agreement<'_>) {
+    let direction = RidDirection::Recv;
+    for (id, restrictions) in &agreement.layers {
+        builder.attribute(Attribute::Rid(Rid {
+            id,
+            direction,
+            restrictions: Parameters::new(restrictions),
+        }));
+    }
+    let ids: Vec<&str> = agreement.layers.iter().map(|layer| layer.0).collect();
+    if !ids.is_empty()
+        && let Ok(streams) = SimulcastStreams::parse(&ids.join(";"))
+    {
+        builder.attribute(Attribute::Simulcast(Simulcast::new(direction, streams)));
+    }
+}
+
+fn rejected(builder: &mut Builder, offered: &OfferedSection<'_>) {
+    let formats: Vec<&str> = offered.media.formats.iter().take(1).collect();
+    media_line(builder, offered, 0, &formats);
+    mid(builder, offered);
+    builder.attribute(Direction::Inactive);
+}
+
+fn media_line(builder: &mut Builder, offered: &OfferedSection<'_>, port: u16, formats: &[&str]) {
+    builder.media(&MediaLine {
+        port,
+        port_count: None,
+        formats: List::from(formats),
+        ..offered.media
+    });
+    builder.line(&Line::Connection(Connection::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
+}
+
+fn mid(builder: &mut Builder, offered: &OfferedSection<'_>) {
+    if let Some(mid) = offered.level.mid {
+        builder.attribute(Attribute::Mid(mid));
+    }
+}

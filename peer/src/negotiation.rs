@@ -1,0 +1,322 @@
+use rand::Rng;
+use rand::rngs::StdRng;
+use rtp::Ssrc;
+use sdp::{Direction, Fingerprint, Setup};
+
+use crate::agreement::{Agreement, ExtensionTable, Feedback};
+use crate::bundle::{Bundle, Member};
+use crate::offer::{Offer, OfferedSection};
+use crate::receiver::Receivers;
+use crate::section::{KeyFrameRequest, Section, Stream};
+use crate::sender::{Sender, Senders};
+use crate::{Config, ExtensionIds, Kind, OfferError, SenderId};
+
+/// What an offer leads to, before anything has changed.
+#[derive(Debug)]
+pub(crate) struct Plan<'o> {
+    pub(crate) offer: &'o Offer<'o>,
+    /// Our one transport; `None` when every section is rejected.
+    pub(crate) bundle: Option<Bundle>,
+    /// For each section what we agree to, or why it is rejected.
+    pub(crate) agreements: Vec<Result<Agreement<'o>, &'static str>>,
+}
+
+/// What the offer says of the transport that we take.
+#[derive(Debug, Clone)]
+pub(crate) struct RemoteTransport<'o> {
+    pub(crate) ufrag: &'o str,
+    pub(crate) pwd: &'o str,
+    pub(crate) fingerprints: &'o [Fingerprint<'o>],
+    pub(crate) setup: Setup,
+    pub(crate) section: &'o OfferedSection<'o>,
+}
+
+impl<'o> Plan<'o> {
+    /// What to make of an offer, `sections` being what was agreed to before.
+    ///
+    /// # Errors
+    /// When the offer as a whole breaks a rule.
+    pub(crate) fn new(config: &Config, sections: &[Section], offer: &'o Offer<'o>) -> Result<Self, OfferError> {
+        let offered = &offer.sections;
+        if offered.len() < sections.len() {
+            let rule = "an offer has at least as many m-sections as the one before (RFC 3264 §8)";
+            return Err(OfferError::new(None, rule));
+        }
+        if let Some(surplus) = offered.get(config.max_sections) {
+            let rule = format!("at most {} m-sections are accepted", config.max_sections);
+            return Err(OfferError::new(Some(surplus.line), rule));
+        }
+        for (index, section) in offered.iter().enumerate() {
+            let doubled =
+                |other: &OfferedSection<'_>| section.level.mid.is_some() && other.level.mid == section.level.mid;
+            if offered[..index].iter().any(doubled) {
+                return Err(OfferError::new(
+                    Some(section.line),
+                    "each m-section has its own mid (RFC 5888 §4)",
+                ));
+            }
+        }
+        let mut ids = ExtensionTable::new();
+        let mut agreements: Vec<_> = offered.iter().map(|section| agree(config, section, &mut ids)).collect();
+        let members: Vec<Member<'_>> = offered
+            .iter()
+            .zip(&agreements)
+            .map(|(section, agreement)| Member {
+                mid: section.level.mid,
+                acceptable: agreement.is_ok(),
+                zero_port: section.media.port == 0,
+            })
+            .collect();
+        let bundle = Bundle::select(&members, offer.groups.iter().map(|group| group.iter().copied()));
+        for (index, agreement) in agreements.iter_mut().enumerate() {
+            if agreement.is_ok() && !bundle.as_ref().is_some_and(|bundle| bundle.contains(index)) {
+                *agreement = Err("it is not in the BUNDLE group, and there is one transport only");
+            }
+        }
+        Ok(Self {
+            offer,
+            bundle,
+            agreements,
+        })
+    }
+
+    /// The transport that the offer describes in the tagged section.
+    ///
+    /// # Errors
+    /// When something is missing there that a transport needs.
+    pub(crate) fn transport(&self) -> Result<Option<RemoteTransport<'o>>, OfferError> {
+        let Some(bundle) = &self.bundle else { return Ok(None) };
+        let section = &self.offer.sections[bundle.tagged];
+        let missing = |what: &str| OfferError::new(Some(section.line), what);
+        let level = &section.level;
+        let ufrag = level
+            .ufrag
+            .ok_or_else(|| missing("the section needs a=ice-ufrag (RFC 8839 §5.4)"))?;
+        let pwd = level
+            .pwd
+            .ok_or_else(|| missing("the section needs a=ice-pwd (RFC 8839 §5.4)"))?;
+        if level.fingerprints.is_empty() {
+            return Err(missing("the section needs a=fingerprint (RFC 8122 §5)"));
+        }
+        // RFC 8842 §5.1: without the attribute, actpass is not implied; active is the default of RFC 4145 §4 for an offer.
+        let setup = level.setup.unwrap_or(Setup::Active);
+        if setup == Setup::HoldConn {
+            return Err(missing("a=setup:holdconn is not for DTLS-SRTP (RFC 5763 §5)"));
+        }
+        Ok(Some(RemoteTransport {
+            ufrag,
+            pwd,
+            fingerprints: &level.fingerprints,
+            setup,
+            section,
+        }))
+    }
+
+    /// Turns the plan into sections, with the streams and senders that are new and without those that are gone.
+    pub(crate) fn apply(
+        &mut self,
+        config: &Config,
+        before: &[Section],
+        senders: &mut Senders,
+        receivers: &mut Receivers,
+        rng: &mut StdRng,
+    ) -> Vec<Section> {
+        let mut sections: Vec<Section> = Vec::with_capacity(self.offer.sections.len());
+        for (index, (offered, agreement)) in self.offer.sections.iter().zip(&mut self.agreements).enumerate() {
+            let before = before.get(index);
+            let mid = offered.level.mid.unwrap_or_default();
+            // A new mid in an old place is a new section (RFC 9429 §5.2.2: recycled).
+            let same = before.filter(|b| b.rejected.is_none() && b.mid == mid && Some(b.kind) == offered.kind);
+            let kept_sender = same.and_then(|section| section.sender);
+            let kept_streams = same.map_or(&[][..], |section| &section.streams);
+            if let Ok(agreed) = agreement
+                && !has_room(config, agreed, kept_sender, kept_streams, senders, receivers)
+            {
+                *agreement = Err("there are as many streams as are allowed");
+            }
+            let section = match agreement {
+                Ok(agreed) => Section {
+                    mid: mid.to_owned(),
+                    kind: offered.kind.unwrap_or(Kind::Application),
+                    rejected: None,
+                    direction: agreed.direction,
+                    formats: agreed.formats.clone(),
+                    extensions: agreed.extensions,
+                    allow_mixed: offered.level.allow_mixed,
+                    streams: streams(agreed, kept_streams, receivers),
+                    sender: kept_sender.or_else(|| {
+                        let sends = agreed.direction.sends();
+                        sends.then(|| add_sender(index, offered, agreed, self.offer, senders, rng))
+                    }),
+                    key_frames: match (any(agreed, |f| f.pli), any(agreed, |f| f.fir)) {
+                        (true, _) => Some(KeyFrameRequest::Pli),
+                        (false, true) => Some(KeyFrameRequest::Fir),
+                        (false, false) => None,
+                    },
+                    reduced_size: offered.level.rtcp_rsize,
+                    remb: any(agreed, |f| f.remb),
+                },
+                Err(reason) => Section {
+                    mid: mid.to_owned(),
+                    kind: offered.kind.unwrap_or(Kind::Application),
+                    rejected: Some(reason),
+                    direction: Direction::Inactive,
+                    formats: Vec::new(),
+                    extensions: ExtensionIds::default(),
+                    allow_mixed: false,
+                    streams: Vec::new(),
+                    sender: None,
+                    key_frames: None,
+                    reduced_size: false,
+                    remb: false,
+                },
+            };
+            if let Some(gone) = before
+                .and_then(|before| before.sender)
+                .filter(|_| section.sender.is_none() || same.is_none())
+            {
+                senders.stop(gone);
+            }
+            if let Some(id) = section.sender {
+                senders.configure(id, &section);
+            }
+            sections.push(section);
+        }
+        receivers.configure(&sections);
+        for (offered, section) in self.offer.sections.iter().zip(&sections) {
+            announce(offered, section, receivers);
+        }
+        sections
+    }
+}
+
+/// What we agree to in a section, but for its transport.
+fn agree<'o>(
+    config: &Config,
+    offered: &OfferedSection<'o>,
+    ids: &mut ExtensionTable,
+) -> Result<Agreement<'o>, &'static str> {
+    if offered.is_stopped() {
+        return Err("the peer stopped it");
+    }
+    match offered.kind {
+        None => Err("only audio, video and data sections are known"),
+        Some(Kind::Application) if !config.application => Err("data channels are not agreed to"),
+        Some(Kind::Application) => Agreement::of_application(offered),
+        Some(_) => Agreement::of_media(config, offered, ids),
+    }
+}
+
+fn any(agreed: &Agreement<'_>, has: impl Fn(&Feedback) -> bool) -> bool {
+    agreed.feedback.iter().any(has)
+}
+
+fn has_room(
+    config: &Config,
+    agreed: &Agreement<'_>,
+    sender: Option<SenderId>,
+    streams: &[Stream],
+    senders: &Senders,
+    receivers: &Receivers,
+) -> bool {
+    let new_ssrcs = if agreed.direction.sends() && sender.is_none() {
+        2
+    } else {
+        0
+    };
+    let new_streams = if agreed.direction.receives() {
+        rids(agreed)
+            .filter(|rid| !streams.iter().any(|stream| stream.rid.as_deref() == *rid))
+            .count()
+    } else {
+        0
+    };
+    senders.vacancies() >= new_ssrcs && receivers.vacancies(config.max_ssrcs) >= new_streams
+}
+
+/// The rids of a section's streams: one of `None` without simulcast.
+fn rids<'a>(agreed: &'a Agreement<'_>) -> impl Iterator<Item = Option<&'a str>> {
+    let plain = agreed.layers.is_empty().then_some(None);
+    agreed.layers.iter().map(|layer| Some(layer.0)).chain(plain)
+}
+
+/// The streams of a section. Those that go on keep their numbers; a section that is on hold keeps its streams.
+fn streams(agreed: &Agreement<'_>, kept: &[Stream], receivers: &mut Receivers) -> Vec<Stream> {
+    if agreed.formats.is_empty() || !agreed.direction.receives() {
+        return kept.to_vec();
+    }
+    let stream = |rid: Option<&str>| {
+        let known = kept.iter().find(|stream| stream.rid.as_deref() == rid).cloned();
+        known.unwrap_or_else(|| Stream {
+            id: receivers.add_stream(),
+            rid: rid.map(str::to_owned),
+        })
+    };
+    rids(agreed).map(stream).collect()
+}
+
+/// Draws SSRCs that neither end uses, and takes the lowest free place in the pairing of audio and video.
+fn add_sender(
+    section: usize,
+    offered: &OfferedSection<'_>,
+    agreed: &Agreement<'_>,
+    offer: &Offer<'_>,
+    senders: &mut Senders,
+    rng: &mut StdRng,
+) -> SenderId {
+    let kind = offered.kind.unwrap_or(Kind::Video);
+    let pair = (0..)
+        .find(|pair| !senders.iter().any(|other| other.kind == kind && other.pair == *pair))
+        .unwrap_or(0);
+    let mut draw = |not: Option<Ssrc>| loop {
+        let ssrc = rng.next_u32();
+        let theirs = || offer.sections.iter().any(|section| section.level.ssrcs.contains(&ssrc));
+        let fresh = ssrc != 0 && Some(Ssrc(ssrc)) != not && senders.by_ssrc(Ssrc(ssrc)).is_none() && !theirs();
+        if fresh {
+            break Ssrc(ssrc);
+        }
+    };
+    let ssrc = draw(None);
+    let rtx = agreed
+        .formats
+        .iter()
+        .any(|format| format.rtx.is_some())
+        .then(|| draw(Some(ssrc)));
+    let clock_rate = agreed
+        .formats
+        .first()
+        .map_or(90_000, |format| format.codec.clock_rate());
+    let id = senders.next_id();
+    let first_sequence = u64::from(rng.next_u32() & 0x7fff);
+    let rtx_sequence = u64::from(rng.next_u32() & 0x7fff);
+    senders.add(
+        Sender {
+            id,
+            section,
+            kind,
+            pair,
+            ssrc,
+            rtx,
+            first_sequence,
+        },
+        clock_rate,
+        rtx_sequence,
+    );
+    id
+}
+
+/// Binds the SSRCs that a section announces. With simulcast nothing says which layer they are: the rid extension does.
+fn announce(offered: &OfferedSection<'_>, section: &Section, receivers: &mut Receivers) {
+    let [Stream { id, rid: None }] = section.streams() else {
+        return;
+    };
+    let Some(clock_rate) = section.formats.first().map(|format| format.codec.clock_rate()) else {
+        return;
+    };
+    if let Some((media, rtx)) = offered.ssrc_pairs().first().copied() {
+        receivers.announce(Ssrc(media), *id, false, clock_rate);
+        if let Some(rtx) = rtx {
+            receivers.announce(Ssrc(rtx), *id, true, clock_rate);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use std::time::Instant;
+
+use rtp::Packet;
+use wire::Path;
+
+use super::Peer;
+use crate::receiver::Stray;
+use crate::remb::Remb;
+use crate::rtcp_in::Inbox;
+use crate::{Sink, State, StreamInfo, Timer};
+
+impl Peer {
+    /// SRTP or SRTCP arrived.
+    pub(super) fn handle_media(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
+        if self.media_path != Some(*path) {
+            if !self.ice.is_validated(path) {
+                self.counters.unvalidated_path += 1;
+                return;
+            }
+            self.media_path = Some(*path);
+        }
+        if self.srtp.is_none() {
+            self.keep_early(now, path, data);
+        } else if rtp::is_rtcp(data) {
+            self.handle_rtcp(now, path, data, sink);
+        } else {
+            self.handle_rtp(now, path, data, sink);
+        }
+    }
+
+    #[cold]
+    fn keep_early(&mut self, now: Instant, path: &Path, data: &[u8]) {
+        if self.dtls.is_none() {
+            self.counters.wrong_state += 1;
+        } else if self.early.push(now, path, data) {
+            self.timers.set(Timer::EarlyMedia, self.early.deadline());
+        } else {
+            self.counters.early_media_overflow += 1;
+        }
+    }
+
+    fn handle_rtp(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
+        let size = data.len();
+        // What does not open is counted by the opener.
+        let Some(opened) = self.srtp.as_mut().and_then(|srtp| srtp.opener.open_rtp(data).ok()) else {
+            return;
+        };
+        self.alive(now, path, ice::Activity::Srtp);
+        let sequence = opened.index;
+        let Ok(packet) = Packet::parse(opened.packet) else {
+            self.counters.malformed_rtp += 1;
+            return;
+        };
+        let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
+        self.media_ssrc = ssrc;
+        let identifiers = self.receivers.identify(&packet);
+        if let Some(recorder) = &mut self.feedback
+            && let Some(number) = identifiers.transport_sequence
+        {
+            recorder.record(now, number);
+            self.timers.set(Timer::TransportFeedback, recorder.poll_timeout());
+        }
+        if let Some(remb) = &mut self.remb {
+            if remb.start(now) {
+                self.timers.set(Timer::Remb, Some(now + Remb::INTERVAL));
+            }
+            remb.record(size);
+        }
+        let mut place = self
+            .receivers
+            .place(now, &self.sections, ssrc, payload_type, &identifiers);
+        if place == Err(Stray::New) {
+            if self.senders.by_ssrc(ssrc).is_some() {
+                self.counters.ssrc_collision += 1;
+                return;
+            }
+            place = self.receivers.bind(&self.sections, ssrc, payload_type, &identifiers);
+        }
+        let place = match place {
+            Ok(place) => place,
+            Err(stray) => {
+                *stray.counter(&mut self.counters) += 1;
+                return;
+            }
+        };
+        self.receivers
+            .record(now, &place, packet.sequence_number(), packet.timestamp());
+        // A retransmission of nothing is a probe for bandwidth.
+        if place.repair && rtp::rtx::original(&packet).is_none() {
+            return;
+        }
+        let section = &self.sections[usize::from(place.section)];
+        let info = StreamInfo {
+            stream: place.stream,
+            section: usize::from(place.section),
+            mid: &section.mid,
+            kind: section.kind,
+            codec: section.formats[usize::from(place.format)].codec,
+            rid: section
+                .streams
+                .get(usize::from(place.layer))
+                .and_then(|stream| stream.rid.as_deref()),
+            layer: place.layer,
+            repair: place.repair,
+            clock_rate: section.formats[usize::from(place.format)].codec.clock_rate(),
+            sequence,
+            ssrc,
+            extensions: &section.extensions,
+        };
+        sink.rtp(&info, packet);
+    }
+
+    fn handle_rtcp(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
+        let Some(Ok(plain)) = self.srtp.as_mut().map(|srtp| srtp.opener.open_rtcp(data)) else {
+            return;
+        };
+        let mut inbox = Inbox {
+            sections: &self.sections,
+            senders: &mut self.senders,
+            receivers: &mut self.receivers,
+            outbox: &mut self.outbox,
+            counters: &mut self.counters,
+        };
+        inbox.handle(now, plain, sink);
+        self.alive(now, path, ice::Activity::Srtcp);
+    }
+
+    /// The peer showed that it is there, and where.
+    #[inline]
+    fn alive(&mut self, now: Instant, path: &Path, activity: ice::Activity) {
+        self.ice.note_activity(now, path, activity);
+        if self.state != State::Connected {
+            self.update(now);
+        }
+    }
+
+    /// Writes the next RTCP packet that is due, sealed, and returns its length.
+    pub(super) fn write_rtcp(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        let srtp = self.srtp.as_mut()?;
+        let room = self
+            .config
+            .max_datagram
+            .min(out.len())
+            .checked_sub(srtp.sealer.profile().rtcp_overhead())?;
+        let plain = out.get_mut(..room)?;
+        let feedback = self.feedback.as_mut();
+        let len = self.outbox.write(
+            now,
+            &mut self.senders,
+            &mut self.receivers,
+            feedback,
+            self.media_ssrc,
+            plain,
+        )?;
+        srtp.sealer.seal_rtcp(out, len).ok()
+    }
+}

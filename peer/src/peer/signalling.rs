@@ -1,0 +1,326 @@
+use std::time::Instant;
+
+use dtls_srtp::{Dtls, Fingerprint, Role};
+use rtp::twcc::Recorder;
+use sdp::{Attribute, Builder, List, MediaLine, SdpFragment, Session, Setup};
+use wire::{Protocol, Seed};
+
+use super::{Peer, random};
+use crate::answer::Local;
+use crate::negotiation::{Plan, RemoteTransport};
+use crate::offer::Offer;
+use crate::remb::Remb;
+use crate::{Event, Extension, FragmentError, OfferError, State};
+
+/// Signalling.
+impl Peer {
+    /// Takes an offer and gives the answer.
+    ///
+    /// # Errors
+    /// [`OfferError`], a sentence with line and rule. Nothing has changed then.
+    pub fn accept_offer(&mut self, now: Instant, offer: &str) -> Result<String, OfferError> {
+        if self.state == State::Closed {
+            return Err(OfferError::new(None, "the peer is closed; make a new one"));
+        }
+        let session = Session::parse(offer).map_err(|error| OfferError::new(Some(error.line), error.rule.as_str()))?;
+        let offer = Offer::new(&session);
+        let mut plan = Plan::new(&self.config, &self.sections, &offer)?;
+        let transport = plan.transport()?;
+        let accepted = transport
+            .as_ref()
+            .map(|transport| self.accept_transport(&offer, transport))
+            .transpose()?;
+        let fingerprint = self.config.dtls.certificate.fingerprint().to_string();
+        let fingerprint = sdp::Fingerprint::parse(&fingerprint)
+            .map_err(|rule| OfferError::new(None, format!("our certificate has no fingerprint for SDP: {rule}")))?;
+
+        // From here on nothing fails.
+        self.sections = plan.apply(
+            &self.config,
+            &self.sections,
+            &mut self.senders,
+            &mut self.receivers,
+            &mut self.rng,
+        );
+        self.tagged = plan.bundle.as_ref().map(|bundle| bundle.tagged);
+        if let (Some(transport), Some(accepted)) = (&transport, accepted) {
+            self.connect(now, transport, accepted);
+        }
+        self.follow_sections(now);
+        self.version += 1;
+        let answer = self.answer(&plan, fingerprint)?;
+        self.push_event(Event::Negotiated);
+        self.update(now);
+        Ok(answer)
+    }
+
+    /// Takes a trickled candidate of the section with the given mid: the text of `RTCIceCandidate.candidate`, empty at
+    /// the end of candidates. What is of no use (another component, a host name) is left aside.
+    ///
+    /// # Errors
+    /// When the text is no candidate.
+    pub fn add_remote_candidate(
+        &mut self,
+        now: Instant,
+        mid: Option<&str>,
+        candidate: &str,
+    ) -> Result<(), FragmentError> {
+        // All sections share one transport; candidates may even come for a section before its offer is there.
+        let _ = (now, mid);
+        if candidate.is_empty() {
+            return Ok(());
+        }
+        let candidate = sdp::Candidate::parse(candidate).map_err(|rule| FragmentError::new(None, rule.as_str()))?;
+        self.add_candidate(&candidate);
+        Ok(())
+    }
+
+    /// Takes an SDP fragment (RFC 8840 §9) as a WHIP client sends it: candidates give `None`, new credentials are an
+    /// ICE restart (RFC 9725 §4.3.3) and give the fragment to answer with.
+    ///
+    /// # Errors
+    /// When the fragment is malformed, or before the first offer.
+    pub fn handle_fragment(&mut self, now: Instant, fragment: &str) -> Result<Option<String>, FragmentError> {
+        let fragment =
+            SdpFragment::parse(fragment).map_err(|error| FragmentError::new(Some(error.line), error.rule.as_str()))?;
+        let present = self.ice.remote_credentials().filter(|_| self.state != State::Closed);
+        let present = present.ok_or_else(|| FragmentError::new(None, "there is no session to which they belong"))?;
+        // On either level, though RFC 8840 §9 has them above the first m-line when they are common.
+        let level = |own: Option<&str>, of: fn(&sdp::Media<'_>) -> Option<String>| {
+            own.map(str::to_owned)
+                .or_else(|| fragment.media().find_map(|media| of(&media)))
+        };
+        let ufrag = level(fragment.ice_ufrag(), |media| media.ice_ufrag().map(str::to_owned));
+        let pwd = level(fragment.ice_pwd(), |media| media.ice_pwd().map(str::to_owned));
+        let restart = match (ufrag, pwd) {
+            (Some(ufrag), Some(pwd)) => {
+                let credentials = ice::Credentials::new(&ufrag, &pwd);
+                let credentials = credentials.map_err(|error| FragmentError::new(None, error.to_string()))?;
+                Some(credentials).filter(|credentials| present.is_restarted_by(credentials))
+            }
+            (Some(ufrag), None) if ufrag != present.ufrag => {
+                return Err(FragmentError::new(
+                    None,
+                    "new credentials need a=ice-pwd too (RFC 8839 §5.4)",
+                ));
+            }
+            _ => None,
+        };
+        if let Some(credentials) = &restart {
+            self.ice.restart(now);
+            self.ice.set_remote_credentials(now, credentials.clone());
+        }
+        for candidate in fragment.media().flat_map(|media| media.candidates()) {
+            self.add_candidate(&candidate);
+        }
+        self.update(now);
+        restart.map(|_| self.fragment()).transpose()
+    }
+
+    /// Our credentials and candidates, for a peer that restarted ICE.
+    fn fragment(&self) -> Result<String, FragmentError> {
+        let local = self.ice.local_credentials();
+        let mut builder = Builder::new();
+        builder.attribute(Attribute::IceLite);
+        builder.attribute(Attribute::IceOptions(List::from(&["trickle", "ice2"])));
+        builder
+            .attribute(Attribute::IceUfrag(&local.ufrag))
+            .attribute(Attribute::IcePwd(&local.pwd));
+        if let Some(section) = self.tagged.and_then(|tagged| self.sections.get(tagged)) {
+            builder.media(&MediaLine {
+                kind: section.kind.as_str(),
+                port: 9,
+                port_count: None,
+                // A pseudo m-line: only the mid counts (RFC 8840 §9.2).
+                protocol: "RTP/AVP",
+                formats: List::from(&["0"]),
+            });
+            if !section.mid.is_empty() {
+                builder.attribute(Attribute::Mid(&section.mid));
+            }
+            for candidate in self.local_candidates() {
+                builder.attribute(Attribute::Candidate(candidate));
+            }
+            builder.attribute(Attribute::EndOfCandidates);
+        }
+        let fragment = builder.finish_fragment();
+        fragment
+            .map(|fragment| fragment.to_string())
+            .map_err(|error| FragmentError::new(None, error.rule.as_str()))
+    }
+
+    /// Checks that the offered transport is the one that we have, or one that we can have.
+    fn accept_transport(&self, offer: &Offer<'_>, transport: &RemoteTransport<'_>) -> Result<Accepted, OfferError> {
+        let line = Some(transport.section.line);
+        if offer.session.ice_lite {
+            let rule = "both ends are ICE-lite: nobody would send checks (RFC 8445 §2.5)";
+            return Err(OfferError::new(None, rule));
+        }
+        let credentials = ice::Credentials::new(transport.ufrag, transport.pwd)
+            .map_err(|error| OfferError::new(line, error.to_string()))?;
+        let known = |fingerprint: &sdp::Fingerprint<'_>| fingerprint.to_string().parse::<Fingerprint>().ok();
+        let fingerprints: Vec<Fingerprint> = transport.fingerprints.iter().filter_map(known).collect();
+        if fingerprints.is_empty() {
+            return Err(OfferError::new(
+                line,
+                "no a=fingerprint has a hash function that is known here; use sha-256",
+            ));
+        }
+        let role = match (transport.setup, &self.identity) {
+            (_, Some((before, _))) if *before != fingerprints => {
+                let rule =
+                    "another certificate needs another DTLS association (RFC 8842 §3.1): make a new peer connection";
+                return Err(OfferError::new(line, rule));
+            }
+            (Setup::ActPass, Some((_, role))) => *role,
+            (Setup::Active, Some((_, Role::Server))) | (Setup::ActPass | Setup::Active, None) => Role::Server,
+            (Setup::Passive, Some((_, Role::Client)) | None) => Role::Client,
+            _ => {
+                let rule = "the DTLS roles stay as they are: offer a=setup:actpass (RFC 8842 §5.5)";
+                return Err(OfferError::new(line, rule));
+            }
+        };
+        Ok(Accepted {
+            credentials,
+            fingerprints,
+            role,
+        })
+    }
+
+    fn connect(&mut self, now: Instant, transport: &RemoteTransport<'_>, accepted: Accepted) {
+        let Accepted {
+            credentials,
+            fingerprints,
+            role,
+        } = accepted;
+        if self
+            .ice
+            .remote_credentials()
+            .is_some_and(|before| before.is_restarted_by(&credentials))
+        {
+            // RFC 8839 §4.4.1.1.1. DTLS and SRTP live on.
+            self.ice.restart(now);
+        }
+        self.ice.set_remote_credentials(now, credentials);
+        for candidate in &transport.section.level.candidates {
+            self.add_candidate(candidate);
+        }
+        if self.dtls.is_none() {
+            let seed = Seed(random(&mut self.rng));
+            let mut dtls = Dtls::new(self.config.dtls.clone(), role, seed, now);
+            dtls.set_remote_fingerprints(fingerprints.clone());
+            self.dtls = Some(dtls);
+            self.identity = Some((fingerprints, role));
+            self.state = State::Connecting;
+        }
+    }
+
+    /// Sets up what depends on all sections together.
+    fn follow_sections(&mut self, now: Instant) {
+        if let Some(srtp) = &mut self.srtp {
+            self.senders.attach(&mut srtp.sealer);
+        }
+        let mut live = self
+            .sections
+            .iter()
+            .filter(|section| section.rejected.is_none() && !section.formats.is_empty());
+        // One RTCP session for all sections: what one of them cannot take, none gets.
+        self.outbox.reduced_size = live.clone().count() > 0 && live.clone().all(|section| section.reduced_size);
+        let transport_cc = live
+            .clone()
+            .any(|section| section.extensions.get(Extension::TransportCc).is_some());
+        if transport_cc && self.feedback.is_none() {
+            self.feedback = Some(Recorder::new(now));
+        }
+        let remb = !transport_cc && live.any(|section| section.remb);
+        if !remb {
+            self.remb = None;
+        } else if self.remb.is_none() {
+            self.remb = Some(Remb::new(self.config.remb_bits_per_second));
+        }
+    }
+
+    fn answer(&self, plan: &Plan<'_>, fingerprint: sdp::Fingerprint<'_>) -> Result<String, OfferError> {
+        let local = self.ice.local_credentials();
+        let candidates: Vec<sdp::Candidate<'_>> = self.local_candidates().collect();
+        let local = Local {
+            session_id: self.session_id,
+            version: self.version,
+            ufrag: &local.ufrag,
+            pwd: &local.pwd,
+            fingerprint,
+            setup: match self.identity {
+                Some((_, Role::Client)) => Setup::Active,
+                _ => Setup::Passive,
+            },
+            candidates: &candidates,
+            cname: self.outbox.cname(),
+            senders: &self.senders,
+        };
+        let answer = local.answer(plan, &self.sections);
+        debug_assert!(answer.is_ok(), "an answer that we write parses: {answer:?}");
+        answer
+            .map(|answer| answer.to_string())
+            .map_err(|error| OfferError::new(None, error.rule.as_str()))
+    }
+
+    fn local_candidates(&self) -> impl Iterator<Item = sdp::Candidate<'_>> {
+        self.ice
+            .local_candidates()
+            .iter()
+            .map(|candidate| sdp::Candidate::host(&candidate.foundation, candidate.priority, candidate.address))
+    }
+
+    fn add_candidate(&mut self, candidate: &sdp::Candidate<'_>) {
+        // A candidate that names its session is of use for that one only (RFC 8838 §11).
+        let session = self.ice.remote_credentials().map(|remote| remote.ufrag.as_str());
+        if candidate
+            .extension("ufrag")
+            .is_some_and(|ufrag| session.is_some_and(|session| session != ufrag))
+        {
+            self.counters.stale_candidates += 1;
+        } else if let Some(candidate) = convert(candidate) {
+            self.ice.add_remote_candidate(candidate);
+        }
+    }
+}
+
+/// A transport that was looked at and found good.
+#[derive(Debug)]
+struct Accepted {
+    credentials: ice::Credentials,
+    fingerprints: Vec<Fingerprint>,
+    role: Role,
+}
+
+/// A candidate of SDP as ICE knows it; `None` when it is of no use: RTCP's component (Firefox offers it beside
+/// rtcp-mux), a host name (mDNS), an unknown transport or type.
+fn convert(candidate: &sdp::Candidate<'_>) -> Option<ice::Candidate> {
+    let protocol = match candidate.transport {
+        sdp::Transport::Udp => Protocol::Udp,
+        sdp::Transport::Tcp => Protocol::Tcp,
+        sdp::Transport::Other(_) => return None,
+    };
+    let kind = match candidate.kind {
+        sdp::CandidateKind::Host => ice::CandidateKind::Host,
+        sdp::CandidateKind::ServerReflexive => ice::CandidateKind::ServerReflexive,
+        sdp::CandidateKind::PeerReflexive => ice::CandidateKind::PeerReflexive,
+        sdp::CandidateKind::Relayed => ice::CandidateKind::Relayed,
+        sdp::CandidateKind::Other(_) => return None,
+    };
+    let tcp_type = candidate.tcp_type.map(|tcp_type| match tcp_type {
+        sdp::TcpType::Active => ice::TcpType::Active,
+        sdp::TcpType::Passive => ice::TcpType::Passive,
+        sdp::TcpType::SimultaneousOpen => ice::TcpType::SimultaneousOpen,
+    });
+    Some(ice::Candidate {
+        foundation: candidate.foundation.to_owned(),
+        component: Some(candidate.component).filter(|component| *component == 1)?,
+        protocol,
+        priority: candidate.priority,
+        address: candidate.socket_addr()?,
+        kind,
+        tcp_type,
+        related: None,
+    })
+}
