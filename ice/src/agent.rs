@@ -182,10 +182,7 @@ impl Agent {
                 Timer::Connect => self.fail(),
                 Timer::Liveness => self.judge(now),
                 Timer::PairExpiry => self.expire(now),
-                Timer::Retire => {
-                    self.generations.forget_previous();
-                    self.pairs.retire_previous();
-                }
+                Timer::Retire => self.retire(),
             }
         }
     }
@@ -226,7 +223,7 @@ impl Agent {
     /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until the peer nominates one
     /// under the new credentials; until then both are answered. After a failure the old ones are void.
     pub fn restart(&mut self, now: Instant) -> Credentials {
-        let keep_previous = self.generations.previous().is_some() && !self.pairs.newest_is_nominated();
+        let keep_previous = self.pairs.previous_carries();
         self.generations.restart(keep_previous);
         self.pairs.restart(keep_previous);
         self.remote_candidates.clear();
@@ -338,6 +335,14 @@ impl Agent {
         }
     }
 
+    fn retire(&mut self) {
+        self.generations.forget_previous();
+        self.pairs.retire_previous();
+        if self.pairs.is_empty() {
+            self.fail();
+        }
+    }
+
     fn expire(&mut self, now: Instant) {
         self.pairs.expire(now, self.config.consent_expires_after);
         match self.pairs.longest_silent_since() {
@@ -377,3 +382,8 @@ impl Agent {
         *counter = counter.saturating_add(1);
     }
 }
+
+#[cfg(test)]
+mod captures;
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,13 @@ impl Generations {
     pub(crate) fn forget_previous(&mut self) {
         self.previous = None;
     }
+
+    /// The credentials of the captured calls, in place of random ones.
+    #[cfg(test)]
+    pub(crate) fn set_newest(&mut self, credentials: Credentials) {
+        self.newest.key = Key::short_term(&credentials.pwd);
+        self.newest.credentials = credentials;
+    }
 }
 
 #[cfg(test)]

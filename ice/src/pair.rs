@@ -150,9 +150,17 @@ impl Pairs {
         })
     }
 
-    /// Whether a pair of the newest session is nominated.
-    pub(crate) fn newest_is_nominated(&self) -> bool {
-        self.pairs.iter().any(|pair| pair.rank() == Rank::Nominated)
+    /// Whether it is the session before the last restart that carries the call, and has to survive another restart.
+    pub(crate) fn previous_carries(&self) -> bool {
+        match self.pairs.iter().map(Pair::rank).max() {
+            None | Some(Rank::Nominated) => false,
+            Some(Rank::NominatedBefore) => true,
+            Some(Rank::Validated) => self.pairs.iter().all(|pair| pair.newest.is_none()),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
     }
 
     /// Takes an accepted check; `false` when another pair had to give way.

@@ -1,1 +1,215 @@
+use super::*;
+use proptest::prelude::*;
+use std::net::SocketAddr;
 
+fn path(port: u16) -> Path {
+    let local: SocketAddr = "192.0.2.1:4000".parse().unwrap();
+    Path::udp(local, SocketAddr::new(local.ip(), port))
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Op {
+    Check {
+        port: u16,
+        newest: bool,
+        nominates: bool,
+        priority: u32,
+    },
+    Note {
+        port: u16,
+    },
+    Restart {
+        keep_previous: bool,
+    },
+    Retire,
+    Expire {
+        silence: u64,
+    },
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        10 => (1u16..6, any::<bool>(), any::<bool>(), 0u32..4)
+            .prop_map(|(port, newest, nominates, priority)| Op::Check { port, newest, nominates, priority }),
+        10 => (1u16..6).prop_map(|port| Op::Note { port }),
+        1 => any::<bool>().prop_map(|keep_previous| Op::Restart { keep_previous }),
+        1 => Just(Op::Retire),
+        1 => (0u64..40).prop_map(|silence| Op::Expire { silence }),
+    ]
+}
+
+/// The history of one pair since it was validated, told as it happened: (step, what).
+#[derive(Debug, Clone)]
+struct Story {
+    port: u16,
+    told: Vec<(usize, Op)>,
+    /// Steps of checks that count for the newest session and for the previous one.
+    newest: Vec<usize>,
+    previous: Vec<usize>,
+}
+
+/// The rule of the page on browsers, read off the histories.
+#[derive(Default)]
+struct Model {
+    stories: Vec<Story>,
+}
+
+impl Model {
+    fn apply(&mut self, step: usize, op: Op) {
+        match op {
+            Op::Check { port, newest, .. } => {
+                let at = self
+                    .stories
+                    .iter()
+                    .position(|story| story.port == port)
+                    .unwrap_or_else(|| {
+                        self.stories.push(Story {
+                            port,
+                            told: vec![],
+                            newest: vec![],
+                            previous: vec![],
+                        });
+                        self.stories.len() - 1
+                    });
+                let story = &mut self.stories[at];
+                story.told.push((step, op));
+                if newest { &mut story.newest } else { &mut story.previous }.push(step);
+            }
+            Op::Note { port } => {
+                if let Some(story) = self.stories.iter_mut().find(|story| story.port == port) {
+                    story.told.push((step, op));
+                }
+            }
+            Op::Restart { keep_previous } => {
+                for story in &mut self.stories {
+                    let newest = std::mem::take(&mut story.newest);
+                    if !keep_previous {
+                        story.previous = newest;
+                    }
+                }
+                self.stories.retain(|story| !story.previous.is_empty());
+            }
+            Op::Retire => {
+                self.stories.iter_mut().for_each(|story| story.previous.clear());
+                self.stories.retain(|story| !story.newest.is_empty());
+            }
+            Op::Expire { silence } => {
+                let last = |story: &Story| story.told.last().unwrap().0;
+                self.stories.retain(|story| last(story) + silence as usize > step);
+            }
+        }
+    }
+
+    fn nominations(story: &Story, session: &[usize]) -> Option<usize> {
+        let nominating =
+            |&&(step, op): &&(usize, Op)| session.contains(&step) && matches!(op, Op::Check { nominates: true, .. });
+        story.told.iter().filter(nominating).map(|&(step, _)| step).max()
+    }
+
+    fn selected(&self) -> Option<u16> {
+        let newest: Vec<_> = self
+            .stories
+            .iter()
+            .filter(|s| Self::nominations(s, &s.newest).is_some())
+            .collect();
+        let before: Vec<_> = self
+            .stories
+            .iter()
+            .filter(|s| Self::nominations(s, &s.previous).is_some())
+            .collect();
+        let all: Vec<_> = self.stories.iter().collect();
+        let (eligible, session): (_, fn(&Story) -> &[usize]) = if !newest.is_empty() {
+            (newest, |s| &s.newest)
+        } else if !before.is_empty() {
+            (before, |s| &s.previous)
+        } else {
+            (all, |s| if s.newest.is_empty() { &s.previous } else { &s.newest })
+        };
+        let media = |s: &Story| {
+            let notes = s.told.iter().filter(|(_, op)| matches!(op, Op::Note { .. }));
+            notes.map(|&(step, _)| step).max()
+        };
+        if eligible.iter().any(|s| media(s).is_some()) {
+            let chosen = |s: &&&Story| media(s).max(Self::nominations(s, session(s)));
+            return eligible.iter().max_by_key(chosen).map(|s| s.port);
+        }
+        let priority = |s: &Story| {
+            let mut checks = s.told.iter().filter(|(step, _)| session(s).contains(step));
+            checks.next_back().map(|(_, op)| match op {
+                Op::Check { priority, .. } => *priority,
+                _ => unreachable!(),
+            })
+        };
+        // Of equals the first that was validated.
+        let highest = eligible.iter().map(|s| priority(s)).max()?;
+        eligible.iter().find(|s| priority(s) == highest).map(|s| s.port)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn the_choice_is_that_of_the_model(ops in proptest::collection::vec(op(), 1..80)) {
+        let t0 = Instant::now();
+        let second = |step: usize| t0 + Duration::from_secs(step as u64);
+        let (mut pairs, mut model) = (Pairs::new(32), Model::default());
+        for (step, op) in ops.into_iter().enumerate() {
+            let now = second(step);
+            match op {
+                Op::Check { port, newest, nominates, priority } => {
+                    let check = Accepted { newest, priority: Some(priority), nominates, local_priority: 0 };
+                    prop_assert!(pairs.check(now, &path(port), check));
+                }
+                Op::Note { port } => {
+                    let known = model.stories.iter().any(|story| story.port == port);
+                    prop_assert_eq!(pairs.note(now, &path(port), true), known);
+                }
+                Op::Restart { keep_previous } => pairs.restart(keep_previous),
+                Op::Retire => pairs.retire_previous(),
+                Op::Expire { silence } => pairs.expire(now, Duration::from_secs(silence)),
+            }
+            model.apply(step, op);
+            prop_assert_eq!(pairs.selected(), model.selected().map(path), "step {} {:?}", step, op);
+            // The shortcut of the hot call comes to the same as the definition.
+            prop_assert_eq!(pairs.selected, pairs.choose());
+            prop_assert_eq!(pairs.iter().filter(|pair| pair.selected).count(), usize::from(pairs.selected.is_some()));
+        }
+    }
+}
+
+#[test]
+fn a_handshake_keeps_no_pair_alive() {
+    let t0 = Instant::now();
+    let mut pairs = Pairs::new(2);
+    let check = Accepted {
+        newest: true,
+        priority: None,
+        nominates: false,
+        local_priority: 0,
+    };
+    pairs.check(t0, &path(1), check);
+    pairs.note(t0 + Duration::from_secs(9), &path(1), false);
+    assert_eq!(pairs.longest_silent_since(), Some(t0));
+    pairs.note(t0 + Duration::from_secs(9), &path(1), true);
+    assert_eq!(pairs.longest_silent_since(), Some(t0 + Duration::from_secs(9)));
+}
+
+#[test]
+fn a_pair_that_was_never_announced_goes_silently() {
+    let t0 = Instant::now();
+    let mut pairs = Pairs::new(0);
+    let check = Accepted {
+        newest: true,
+        priority: None,
+        nominates: true,
+        local_priority: 0,
+    };
+    assert!(pairs.check(t0, &path(1), check));
+    assert!(!pairs.check(t0, &path(2), check), "a limit of 0 counts as 1");
+    assert_eq!((pairs.poll_removed(), pairs.poll_validated()), (None, Some(path(2))));
+    assert_eq!(pairs.selected(), Some(path(2)));
+    pairs.clear();
+    assert_eq!((pairs.poll_removed(), pairs.poll_validated()), (Some(path(2)), None));
+    assert_eq!(pairs.poll_removed(), None);
+}
