@@ -40,7 +40,7 @@ wire::counters! {
         pub renegotiations_refused,
         /// Handshake messages after the handshake that mean nothing then.
         pub unexpected_messages,
-        /// Datagrams after the end.
+        /// Datagrams after an end that was not ours.
         pub datagrams_after_close,
         /// Flights that we sent again, by the clock or because the peer did.
         pub retransmitted_flights,

@@ -58,7 +58,7 @@ enum State {
     /// Complete, but signalling has not told the fingerprints yet.
     Unproven(Session),
     Connected(Session, FingerprintMatched),
-    Closed,
+    Closed(CloseReason),
 }
 
 /// The handshake of one version and role.
@@ -113,7 +113,7 @@ impl Dtls {
 
     /// Whether it is over.
     pub const fn is_closed(&self) -> bool {
-        matches!(self.state, State::Closed)
+        matches!(self.state, State::Closed(_))
     }
 
     /// The peer's certificate in DER, once it came; proven only when [`is_connected`](Self::is_connected).
@@ -200,8 +200,11 @@ impl Dtls {
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut dyn FnMut(&mut [u8])) {
         self.handle_early(now, sink);
         let mut rest = datagram;
-        if self.is_closed() && !rest.is_empty() {
-            self.counters.datagrams_after_close += 1;
+        if let State::Closed(reason) = self.state {
+            // After our own goodbye the peer's answer is on its way, and what it sent before it knew.
+            if reason != CloseReason::Local && !rest.is_empty() {
+                self.counters.datagrams_after_close += 1;
+            }
             return;
         }
         while !rest.is_empty() && !self.is_closed() {
@@ -532,7 +535,7 @@ impl Dtls {
         let (State::Unproven(_), Some(proof)) = (&self.state, self.association.identity.proof()) else {
             return;
         };
-        if let State::Unproven(session) = std::mem::replace(&mut self.state, State::Closed) {
+        if let State::Unproven(session) = std::mem::replace(&mut self.state, State::Closed(CloseReason::Internal)) {
             self.association.timer.stop();
             self.events.push_back(Event::Connected {
                 version: session.version,
@@ -545,7 +548,7 @@ impl Dtls {
     }
 
     fn end(&mut self, reason: CloseReason) {
-        self.state = State::Closed;
+        self.state = State::Closed(reason);
         self.association.timer.stop();
         self.association.transcript.clear();
         self.early.clear();
@@ -574,7 +577,7 @@ impl fmt::Debug for Dtls {
             State::Handshaking(_) => "handshaking",
             State::Unproven(_) => "waiting for fingerprints",
             State::Connected(..) => "connected",
-            State::Closed => "closed",
+            State::Closed(_) => "closed",
         };
         f.debug_struct("Dtls")
             .field("role", &self.role)

@@ -1,8 +1,10 @@
+use std::fmt;
+
 use crate::event::CloseReason;
 use crate::fingerprint::{Fingerprint, FingerprintMatched};
 
 /// Who the peer is: what signalling said and what the handshake showed, whichever came first.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct PeerIdentity {
     fingerprints: Option<Vec<Fingerprint>>,
     certificate: Option<Vec<u8>>,
@@ -40,5 +42,15 @@ impl PeerIdentity {
             self.proof = Some(proof);
         }
         Ok(())
+    }
+}
+
+impl fmt::Debug for PeerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerIdentity")
+            .field("fingerprints", &self.fingerprints)
+            .field("certificate_bytes", &self.certificate.as_ref().map(Vec::len))
+            .field("proven", &self.proof.is_some())
+            .finish()
     }
 }
