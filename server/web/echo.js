@@ -87,7 +87,7 @@ class Test {
     const body = await response.text();
     if (!response.ok) throw fail('server', new Problem('refused', `The server refused the offer (${response.status}): ${body.slice(0, 300)}`));
     const resource = response.headers.get('location');
-    this.#resource = resource && new URL(resource, response.url).href;
+    this.#resource = resource && new URL(resource, location.href).href;
     await pc.setRemoteDescription({ type: 'answer', sdp: body });
     check('server', 'good', 'It answered the offer.');
   }

@@ -15,7 +15,7 @@ export { Problem } from './reasons.js';
 /** How long to wait before trying to reach a lost server again: soon at first, then ever more patiently. */
 const RETRY_MS = [300, 1_000, 2_000, 4_000, 8_000];
 /** Endings after which trying again by itself may help. The others are decisions of a person or of the server. */
-const RETRIABLE = new Set(['server-lost', 'server-unreachable', 'offline']);
+const RETRIABLE = new Set(['server-lost', 'server-unreachable', 'offline', 'shutdown']);
 
 /**
  * A room as this participant sees it. It comes back by itself when the server was away for a while.
@@ -156,11 +156,13 @@ export class Room extends EventTarget {
   /** Puts each slot's track into the stream of the participant whom the slot carries now. */
   #arrange() {
     const held = new Map();
-    for (const { mid, kind, participant: id, name, source, muted } of this.#slots) {
+    for (const { mid, participant: id, name, source, muted } of this.#slots) {
       const transceiver = id === null || id === undefined ? null : this.#session?.slot(mid);
-      if (!transceiver || kind?.startsWith('screen')) continue;
+      if (!transceiver) continue;
       // Somebody who is only heard of by a slot (a publisher without a WebSocket) is a participant too.
       if (!this.participants.has(id)) this.#meet(id, name);
+      // A shared screen is not the person: it does not belong into the stream of their voice and camera.
+      if (this.participants.get(id)?.kindOf(source)?.startsWith('screen')) continue;
       if (!held.has(id)) held.set(id, []);
       held.get(id).push({ receiver: transceiver.receiver, source, muted });
     }
@@ -208,8 +210,8 @@ export class Participant {
   sources;
   /** Sources that this browser cannot decode. */
   undecodable = new Set();
-  /** Their connection to the server, as it last said. */
-  connection = 'connected';
+  /** Their connection to the server, as it last said: `connecting`, `connected`, `disconnected` or `failed`. */
+  connection = 'connecting';
   /** Their voice and camera; always the same object, so that an element can keep it. */
   stream = new MediaStream();
 
@@ -221,6 +223,11 @@ export class Participant {
     this.sources = sources;
   }
 
+  /** What a source of theirs is (`microphone`, `camera`, ...), if it is known. */
+  kindOf(name) {
+    return this.sources.find(({ source }) => source === name)?.kind;
+  }
+
   /** Whether a source of this kind (`microphone`, `camera`, ...) is there and on. */
   sends(kind) {
     return this.sources.some(source => source.kind === kind && !source.muted);
@@ -228,7 +235,7 @@ export class Participant {
 
   /** Whether this browser gets their camera but cannot decode it. */
   get cannotBeSeen() {
-    return this.sources.some(({ source, kind }) => kind === 'camera' && this.undecodable.has(source));
+    return [...this.undecodable].some(source => this.kindOf(source) === 'camera');
   }
 
   /** How loud they are just now, 0 to 1. */

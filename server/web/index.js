@@ -8,6 +8,7 @@ const digits = () => String(crypto.getRandomValues(new Uint16Array(1))[0] % 1000
 
 const field = document.querySelector('#room');
 field.value = `${pick(FIRST)}-${pick(SECOND)}-${digits()}`;
+field.focus();
 field.select();
 
 document.querySelector('#choose').addEventListener('submit', event => {

@@ -144,7 +144,6 @@ async function join(name) {
 function count() {
   const others = room.participants.size;
   find('#alone').hidden = others > 0;
-  find('#call').classList.toggle('is-alone', others === 0);
   find('#count').textContent = others === 0 ? '' : others === 1 ? '2 people' : `${others + 1} people`;
 }
 

@@ -100,7 +100,7 @@ export class Session {
       case 'error': {
         const problem = new Problem(message.code, message.message);
         if (!this.#joined) this.#end(problem);
-        else if (this.#answer && (message.re === 'offer' || message.re === this.#answer.id)) this.#answer.reject(problem);
+        else if (this.#answer && message.re === 'offer') this.#answer.reject(problem);
         else this.#handlers.problem(problem);
         return;
       }

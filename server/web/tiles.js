@@ -1,22 +1,27 @@
 // The other participants' tiles, and how they share the window.
 
 const GAP = 12;
-/** A tile is never narrower or wider than this (width by height); its video is cut to fit. */
-const NARROWEST = 3 / 4;
+/** A tile is never narrower or wider than this (width by height); its video, which mostly is as wide as the widest, is cut. */
+const NARROWEST = 1 / 2;
 const WIDEST = 16 / 9;
 /** How often the speakers' levels are looked at, and from which level on somebody speaks. */
 const LEVEL_MS = 200;
 const SPEAKING = 0.02;
 
-/** One tile per participant in a list element. `blocked` is told when the browser wants a click before it plays sound. */
+/**
+ * One tile per participant in a list element, and the person's own, which the list ends with: in the corner of the other one
+ * while there are two, among the others otherwise. `blocked` is told when the browser wants a click before it plays sound.
+ */
 export class Tiles {
   #list;
+  #own;
   #template;
   #blocked;
   #tiles = new Map(); // by participant
 
   constructor(list, template, blocked) {
     this.#list = list;
+    this.#own = list.lastElementChild;
     this.#template = template;
     this.#blocked = blocked;
     new ResizeObserver(() => this.#lay()).observe(list);
@@ -31,7 +36,7 @@ export class Tiles {
     video.srcObject = participant.stream;
     for (const event of ['loadeddata', 'resize', 'emptied']) video.addEventListener(event, () => this.update(participant));
     this.#tiles.set(participant, tile);
-    this.#list.append(tile);
+    this.#own.before(tile);
     paintAvatar(tile, participant.name);
     this.update(participant);
     this.#lay();
@@ -42,7 +47,7 @@ export class Tiles {
     const tile = this.#tiles.get(participant);
     if (!tile) return;
     const video = tile.querySelector('video');
-    const lost = participant.connection !== 'connected';
+    const lost = participant.connection === 'disconnected' || participant.connection === 'failed';
     video.dataset.participant = participant.name;
     video.setAttribute('aria-label', `Camera of ${participant.name}`);
     tile.querySelector('.name').textContent = participant.name;
@@ -92,23 +97,27 @@ export class Tiles {
 
   #showSpeakers() {
     for (const [participant, tile] of this.#tiles) {
-      tile.classList.toggle('speaking', participant.audioLevel > SPEAKING);
+      tile.classList.toggle('speaking', participant.sends('microphone') && participant.audioLevel > SPEAKING);
     }
   }
 
   /** Chooses the number of columns that shows the most. */
   #lay() {
-    const count = this.#tiles.size;
+    const inCorner = this.#tiles.size === 1;
+    this.#own.classList.toggle('corner', inCorner);
+    const count = inCorner ? 1 : this.#tiles.size + 1;
     const { clientWidth: width, clientHeight: height } = this.#list;
-    if (count === 0 || width === 0) return;
-    let best = { area: 0 };
+    if (width === 0) return;
+    let best = { worth: 0 };
     for (let columns = 1; columns <= count; columns++) {
       const rows = Math.ceil(count / columns);
       let w = (width - GAP * (columns - 1)) / columns;
       let h = (height - GAP * (rows - 1)) / rows;
       w = Math.min(w, h * WIDEST);
       h = Math.min(h, w / NARROWEST);
-      if (w * h > best.area) best = { area: w * h, w, h };
+      // A tile that cuts much of its picture is worth less than its size.
+      const worth = w * h * Math.sqrt(w / h / WIDEST);
+      if (worth > best.worth) best = { worth, w, h };
     }
     this.#list.style.setProperty('--tile-width', `${Math.floor(best.w)}px`);
     this.#list.style.setProperty('--tile-height', `${Math.floor(best.h)}px`);

@@ -1,0 +1,141 @@
+//! Writes pictures of every state of the web page, light and dark, on a laptop and on a phone, to a folder: for looking at the
+//! page after a change, and for the README. The other people are played inside the page.
+//!
+//! `cargo run -p hyaline-browser-test --example pictures -- FOLDER`
+
+#[path = "../tests/page/site.rs"]
+mod site;
+
+use std::error::Error;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use browser_test::{Browser, Kind, Namespace, Options, Page, Viewport};
+use serde_json::{Value, json};
+
+use site::Site;
+
+/// A state of the page: its name, its address, who is there, what to do, and what to wait for.
+struct State {
+    name: &'static str,
+    path: &'static str,
+    scenario: Value,
+    script: &'static str,
+    ready: &'static str,
+}
+
+const PLAYING: &str = "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 0";
+
+fn states() -> Vec<State> {
+    let people =
+        |names: &[&str]| json!({ "people": names.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>() });
+    let state = |name, path, scenario, script, ready| State {
+        name,
+        path,
+        scenario,
+        script,
+        ready,
+    };
+    vec![
+        state("choose", "/", json!({}), "0", "document.querySelector('#room').value"),
+        state(
+            "lobby",
+            "/r/calm-harbour?name=Ada",
+            json!({}),
+            "0",
+            "hyaline.devices.camera",
+        ),
+        state(
+            "alone",
+            "/r/calm-harbour?name=Ada&join=1",
+            json!({}),
+            "0",
+            "document.body.dataset.path === 'connected'",
+        ),
+        state(
+            "two",
+            "/r/calm-harbour?name=Ada&join=1",
+            people(&["Grace Hopper"]),
+            "0",
+            PLAYING,
+        ),
+        state(
+            "four",
+            "/r/calm-harbour?name=Ada&join=1",
+            json!({ "people": [{ "name": "Grace Hopper" }, { "name": "Emmy Noether" }, { "name": "Hedy Lamarr", "camera": false, "microphone": false }] }),
+            "0",
+            "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 1",
+        ),
+        state(
+            "trouble",
+            "/r/calm-harbour?name=Ada&join=1",
+            people(&["Grace Hopper", "Emmy Noether"]),
+            "(fake.send({ type: 'connection', participant: '1', state: 'disconnected' }), \
+              fake.send({ type: 'undecodable', participant: '2', source: '2-camera' }), \
+              fake.send({ type: 'error', code: 'x', message: 'The connection is interrupted. Waiting for it to come back…' }))",
+            PLAYING,
+        ),
+        state(
+            "end",
+            "/r/calm-harbour?name=Ada&join=1",
+            json!({ "refuse": { "code": "full", "message": "The room is full: 4 people are in it. Try again when somebody has left." } }),
+            "0",
+            "!document.querySelector('#end').hidden",
+        ),
+        state(
+            "echo",
+            "/echo?start=1",
+            json!({}),
+            "0",
+            "document.querySelector('[data-check=picture]').dataset.state === 'good' && document.querySelector('#figures').textContent.includes('bit/s')",
+        ),
+    ]
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = PathBuf::from(std::env::args().nth(1).ok_or("name a folder for the pictures")?);
+    let only = std::env::args().nth(2);
+    std::fs::create_dir_all(&folder)?;
+    let namespace = Namespace::with_address(Ipv4Addr::new(10, 66, 0, 2))?;
+    let site = Site::serve(&namespace, "127.0.0.1");
+    let browser = Browser::launch(Kind::Chromium, &Options::within(&namespace))?;
+    for state in states() {
+        if only.as_ref().is_some_and(|only| only != state.name) {
+            continue;
+        }
+        let page = browser.open_with(&format!("{}{}", site.origin, state.path), &fake_server(&state.scenario))?;
+        picture(&page, &state, &folder)?;
+        page.close()?;
+    }
+    browser.close()?;
+    Ok(())
+}
+
+fn picture(page: &Page, state: &State, folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
+    page.wait_for(state.ready, Duration::from_secs(20))?;
+    page.evaluate(state.script)?;
+    for (device, viewport) in [("laptop", Viewport::DESKTOP), ("phone", Viewport::PHONE)] {
+        for (colours, viewport) in [("light", viewport), ("dark", viewport.dark())] {
+            page.set_viewport(viewport)?;
+            // Transitions of a quarter of a second, and a picture of the new size.
+            page.evaluate("new Promise(done => setTimeout(done, 400))")?;
+            let file = folder.join(format!("{}-{device}-{colours}.png", state.name));
+            page.screenshot(&file)?;
+            println!("{}", file.display());
+        }
+    }
+    for line in page.take_console()? {
+        println!("{}: console {}: {}", state.name, line.level, line.text);
+    }
+    Ok(())
+}
+
+fn fake_server(scenario: &Value) -> String {
+    let mut scenario = scenario.clone();
+    scenario["drawnCamera"] = json!(true);
+    format!(
+        "(() => {{ const scenario = {scenario};\n{}\n}})();",
+        include_str!("../tests/page/fake_server.js")
+    )
+}

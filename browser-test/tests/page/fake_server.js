@@ -1,0 +1,210 @@
+// Runs in the page before everything else and plays the server: a WebSocket that speaks the signalling protocol, and a peer
+// connection in the same page that answers offers, draws moving pictures and hums. What the page sent is in `fake.received`.
+// `scenario` is put before this text:
+// { refuse, unreachable, drawnCamera, people: [{ name, microphone, camera }] }.
+const fake = globalThis.fake = {
+  received: [],
+  sockets: 0,
+  socket: null,
+  people: [],
+  slots: [],
+  overlapping: 0,
+  nextId: 1,
+
+  /** Somebody joins, and gets a pair of slots if there is one. */
+  arrive({ name, microphone = true, camera = true }) {
+    const person = { participant: String(this.nextId++), name, sources: [] };
+    if (microphone !== null) person.sources.push({ source: `${person.participant}-microphone`, kind: 'microphone', muted: !microphone });
+    if (camera !== null) person.sources.push({ source: `${person.participant}-camera`, kind: 'camera', muted: !camera });
+    this.people.push(person);
+    this.send({ type: 'participant-joined', participant: person.participant, name });
+    this.send({ type: 'sources', participant: person.participant, sources: person.sources });
+    this.send({ type: 'connection', participant: person.participant, state: 'connected' });
+    this.tellSlots();
+    return person;
+  },
+  depart(name) {
+    const person = this.people.find(each => each.name === name);
+    this.people.splice(this.people.indexOf(person), 1);
+    this.send({ type: 'participant-left', participant: person.participant, reason: 'left' });
+    this.tellSlots();
+  },
+  /** The server's address, as the page sees it, is gone or back. */
+  unreachable: scenario.unreachable ?? false,
+  /** The connection breaks without a word. */
+  drop() { this.socket.break(); },
+  send(message) { this.socket?.deliver(message); },
+  sent(type) { return this.received.filter(message => message.type === type); },
+
+  /** Person n has slots n of both kinds; a person who moves up moves to other sections. */
+  tellSlots() {
+    const slots = ['audio', 'video'].flatMap(kind => {
+      const mids = this.slots.filter(slot => slot.kind === kind).map(slot => slot.mid);
+      return mids.map((mid, index) => {
+        const person = this.people[index];
+        const source = person?.sources.find(each => each.kind === (kind === 'audio' ? 'microphone' : 'camera'));
+        return { mid, kind, participant: source ? person.participant : null, name: source ? person.name : null, source: source?.source ?? null, muted: source?.muted ?? false };
+      });
+    });
+    this.send({ type: 'slots', slots });
+  },
+};
+
+const RealWebSocket = globalThis.WebSocket;
+globalThis.WebSocket = class FakeWebSocket {
+  static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3;
+  readyState = 0;
+  #peer = null;
+  #answering = false;
+  constructor(url) {
+    this.url = url;
+    fake.sockets++;
+    setTimeout(() => {
+      if (this.readyState !== 0) return;
+      if (fake.unreachable) return this.break();
+      fake.socket = this;
+      this.readyState = 1;
+      this.onopen?.({});
+    }, 5);
+  }
+  send(text) {
+    const message = JSON.parse(text);
+    fake.received.push(message);
+    this.#handle(message);
+  }
+  close() {
+    this.readyState = 3;
+    this.#peer?.close();
+    if (fake.socket === this) fake.socket = null;
+  }
+  break() {
+    this.close();
+    this.onclose?.({});
+  }
+  deliver(message) {
+    setTimeout(() => { if (this.readyState === 1) this.onmessage?.({ data: JSON.stringify(message) }); }, 0);
+  }
+  async #handle(message) {
+    switch (message.type) {
+      case 'join': {
+        if (scenario.refuse) return this.deliver({ type: 'error', re: 'join', ...scenario.refuse });
+        const everybody = fake.people.map(({ participant, name, sources }) => ({ participant, name, sources }));
+        this.deliver({ type: 'joined', participant: 'me', name: message.name, room: 'test', participants: everybody, iceServers: [] });
+        for (const { participant } of everybody) this.deliver({ type: 'connection', participant, state: 'connected' });
+        return;
+      }
+      case 'offer': {
+        if (this.#answering) fake.overlapping++;
+        this.#answering = true;
+        const sdp = await this.#answer(message.sdp);
+        this.#answering = false;
+        this.deliver({ type: 'answer', id: message.id, sdp });
+        fake.tellSlots();
+        return;
+      }
+      case 'candidate':
+        if (message.candidate) await this.#peer?.addIceCandidate({ candidate: message.candidate, sdpMid: message.sdpMid }).catch(() => {});
+        return;
+      case 'ping':
+        return this.deliver({ type: 'pong' });
+    }
+  }
+  async #answer(sdp) {
+    const peer = this.#peer ??= new RTCPeerConnection();
+    await peer.setRemoteDescription({ type: 'offer', sdp });
+    fake.slots = [];
+    for (const [index, transceiver] of peer.getTransceivers().entries()) {
+      const wanted = sdp.split(/^m=/m)[index + 1].includes('a=recvonly');
+      if (!wanted) continue;
+      fake.slots.push({ mid: transceiver.mid, kind: transceiver.receiver.track.kind });
+      transceiver.direction = 'sendonly';
+      if (!transceiver.sender.track) {
+        const track = transceiver.receiver.track.kind === 'audio' ? hum() : drawing(fake.slots.length);
+        await transceiver.sender.replaceTrack(track);
+      }
+    }
+    await peer.setLocalDescription();
+    while (peer.iceGatheringState !== 'complete') await new Promise(done => peer.addEventListener('icegatheringstatechange', done, { once: true }));
+    return peer.localDescription.sdp;
+  }
+};
+
+/** A moving picture: a person in front of a wall with drifting light. */
+function drawing(seed) {
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [640, 360];
+  const context = canvas.getContext('2d');
+  const wall = (seed * 83 + 170) % 360;
+  const skin = ['#e8b894', '#8d5a3b', '#f0cdb0', '#b97f57', '#5f3a26'][seed % 5];
+  const shape = (colour, ...ellipses) => {
+    context.fillStyle = colour;
+    for (const [x, y, rx, ry, turn] of ellipses) {
+      context.beginPath();
+      context.ellipse(x, y, rx, ry, turn ?? 0, 0, 7);
+      context.fill();
+    }
+  };
+  let frame = seed * 40;
+  setInterval(() => {
+    frame++;
+    const sway = Math.sin(frame / 25) * 12;
+    const light = context.createLinearGradient(0, 0, 640, 360);
+    light.addColorStop(0, `hsl(${wall} 28% ${76 + 5 * Math.sin(frame / 40)}%)`);
+    light.addColorStop(1, `hsl(${wall + 30} 26% 46%)`);
+    context.fillStyle = light;
+    context.fillRect(0, 0, 640, 360);
+    shape(`hsl(${wall + 20} 22% 20%)`, [320 + sway, 158, 82, 92], [320 + sway, 215, 88, 70]);
+    shape(`hsl(${wall + 140} 32% 34%)`, [320 + sway / 3, 420, 180, 150]);
+    shape(skin, [320 + sway / 2, 268, 34, 50], [320 + sway, 182, 62, 80, sway / 150]);
+    shape(`hsl(${wall + 20} 22% 20%)`, [318 + sway, 112, 66, 34, -0.1], [296 + sway * 1.2, 178, 6, 7], [344 + sway * 1.2, 178, 6, 7]);
+    shape('#9c4a44', [320 + sway * 1.2, 224, 18, 4 + 3 * Math.abs(Math.sin(frame / 4))]);
+  }, 50);
+  return canvas.captureStream(20).getVideoTracks()[0];
+}
+
+if (scenario.drawnCamera) {
+  navigator.mediaDevices.getUserMedia = async () => new MediaStream([hum(), drawing(0)]);
+}
+
+let audio;
+/** A quiet tone. */
+function hum() {
+  audio ??= new AudioContext();
+  const tone = audio.createOscillator();
+  const volume = audio.createGain();
+  const out = audio.createMediaStreamDestination();
+  volume.gain.value = 0.2;
+  tone.connect(volume).connect(out);
+  tone.start();
+  return out.stream.getAudioTracks()[0];
+}
+
+// The echo: a peer that sends back what it gets.
+const realFetch = globalThis.fetch;
+globalThis.fetch = async (address, options = {}) => {
+  const path = new URL(address, location.href).pathname;
+  if (path === '/v1/echo/1' && options.method === 'DELETE') {
+    fake.received.push({ type: 'echo-end' });
+    return new Response(null, { status: 200 });
+  }
+  if (path !== '/v1/echo') return realFetch(address, options);
+  if (fake.unreachable) throw new TypeError('Failed to fetch');
+  if (scenario.refuse) return new Response(scenario.refuse.message, { status: 400 });
+  fake.received.push({ type: 'echo', contentType: options.headers['content-type'], sdp: options.body });
+  const peer = fake.echo = new RTCPeerConnection();
+  await peer.setRemoteDescription({ type: 'offer', sdp: options.body });
+  for (const transceiver of peer.getTransceivers()) {
+    transceiver.direction = 'sendrecv';
+    await transceiver.sender.replaceTrack(transceiver.receiver.track);
+  }
+  await peer.setLocalDescription();
+  while (peer.iceGatheringState !== 'complete') await new Promise(done => peer.addEventListener('icegatheringstatechange', done, { once: true }));
+  return new Response(peer.localDescription.sdp, { status: 201, headers: { 'content-type': 'application/sdp', location: '/v1/echo/1' } });
+};
+
+for (const person of scenario.people ?? []) {
+  fake.people.push({ participant: String(fake.nextId), name: person.name, sources: [
+    { source: `${fake.nextId}-microphone`, kind: 'microphone', muted: person.microphone === false },
+    { source: `${fake.nextId++}-camera`, kind: 'camera', muted: person.camera === false },
+  ] });
+}
