@@ -1,1 +1,32 @@
-//! Rooms, sources, slots and subscriptions: a zero-copy SFU without I/O
+//! Rooms, sources, slots and subscriptions: an SFU without I/O.
+//!
+//! One [`Sfu`] is one worker's part of a server. Datagrams go in, runs of datagrams come out; what a packet needs on the
+//! way is one copy into its source's ring, one into the send buffer for each subscriber, and no allocation.
+
+mod assign;
+mod commands;
+mod config;
+mod counters;
+mod deadlines;
+mod event;
+mod extensions;
+mod history;
+mod ingress;
+mod key_frames;
+mod numbering;
+mod participant;
+mod payload;
+mod ring;
+mod room;
+mod router;
+mod sfu;
+mod slab;
+mod slot;
+mod source;
+
+pub use commands::{CommandError, JoinError};
+pub use config::Config;
+pub use counters::Counters;
+pub use event::{Connection, Event, Gone, ParticipantView, SlotView, SourceKind, SourceLabel, SourceView};
+pub use participant::{ParticipantId, Role};
+pub use sfu::Sfu;

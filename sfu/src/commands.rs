@@ -1,0 +1,259 @@
+use std::fmt;
+use std::time::Instant;
+
+use peer::{FragmentError, OfferError, Peer};
+use rand::Rng;
+use wire::Seed;
+
+use crate::participant::Participant;
+use crate::room::Room;
+use crate::{Event, Gone, ParticipantId, Role, Sfu, SourceLabel};
+
+/// Why somebody could not come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JoinError {
+    /// The room has as many participants as it may have.
+    RoomFull {
+        /// How many that is.
+        capacity: usize,
+    },
+    /// There are as many rooms as there may be.
+    TooManyRooms,
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RoomFull { capacity } => {
+                write!(
+                    f,
+                    "the room is full: it takes {capacity}; try again when somebody has left"
+                )
+            }
+            Self::TooManyRooms => f.write_str("the server has as many rooms as it takes; try again later"),
+        }
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+/// Why a command about a participant failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandError {
+    /// The participant is not here (any more).
+    Gone,
+    /// The offer cannot be accepted.
+    Offer(OfferError),
+    /// The candidate or fragment cannot be taken.
+    Fragment(FragmentError),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gone => f.write_str("this participant is not here any more; join again"),
+            Self::Offer(error) => error.fmt(f),
+            Self::Fragment(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for CommandError {}
+
+/// Commands: what signalling wants.
+impl Sfu {
+    /// Lets somebody into a room, which is made if need be. `name` is shown to the others. For [`Role::Echo`] the room's
+    /// name means nothing.
+    ///
+    /// # Errors
+    /// [`JoinError`].
+    pub fn join(&mut self, now: Instant, room: &str, name: &str, role: Role) -> Result<ParticipantId, JoinError> {
+        let room = if role == Role::Echo {
+            None
+        } else {
+            Some(self.enter(room)?)
+        };
+        let mut seed = Seed([0; 32]);
+        self.rng.fill_bytes(&mut seed.0);
+        let mut peer = Peer::new(self.config.peer.clone(), seed, now);
+        for &address in &self.config.addresses {
+            peer.add_local_candidate(address);
+        }
+        let placeholder = ParticipantId {
+            index: 0,
+            generation: 0,
+        };
+        let (index, generation) = self
+            .participants
+            .insert(Participant::new(placeholder, name.into(), role, room));
+        let id = ParticipantId { index, generation };
+        if let Some(participant) = self.participants.get_mut(index) {
+            participant.id = id;
+        }
+        if self.peers.len() <= index as usize {
+            self.peers.resize_with(index as usize + 1, || None);
+        }
+        self.peers[index as usize] = Some(peer);
+        if let Some(room) = room {
+            if let Some(room) = self.rooms.get_mut(room) {
+                room.participants.push(index);
+            }
+            if let Some(view) = self.view(index) {
+                self.tell_others(index, &Event::ParticipantJoined(view));
+            }
+            self.assign(now, room);
+        }
+        Ok(id)
+    }
+
+    /// Takes a participant's offer and gives the answer.
+    ///
+    /// # Errors
+    /// [`CommandError::Offer`] with line and rule; nothing has changed then. [`CommandError::Gone`].
+    pub fn offer(&mut self, now: Instant, id: ParticipantId, offer: &str) -> Result<String, CommandError> {
+        let connect_timeout = self.config.connect_timeout;
+        let peer = self.peer_mut(id)?;
+        let answer = peer.accept_offer(now, offer).map_err(CommandError::Offer)?;
+        self.renew_ufrags(id.index);
+        if let Some(participant) = self.participants.get_mut(id.index)
+            && !participant.connected
+            && participant.give_up.is_none()
+        {
+            participant.give_up = Some(now + connect_timeout);
+        }
+        self.follow_sections(now, id.index);
+        self.touch(id.index);
+        Ok(answer)
+    }
+
+    /// Takes a trickled candidate of the section with the given mid; an empty one ends the candidates.
+    ///
+    /// # Errors
+    /// [`CommandError::Fragment`] when the text is no candidate. [`CommandError::Gone`].
+    pub fn candidate(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        mid: Option<&str>,
+        candidate: &str,
+    ) -> Result<(), CommandError> {
+        self.peer_mut(id)?
+            .add_remote_candidate(now, mid, candidate)
+            .map_err(CommandError::Fragment)?;
+        self.touch(id.index);
+        Ok(())
+    }
+
+    /// Takes an SDP fragment of a WHIP or WHEP client: candidates give `None`, an ICE restart the fragment to answer with.
+    ///
+    /// # Errors
+    /// [`CommandError::Fragment`] when it is malformed. [`CommandError::Gone`].
+    pub fn fragment(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        fragment: &str,
+    ) -> Result<Option<String>, CommandError> {
+        let answer = self
+            .peer_mut(id)?
+            .handle_fragment(now, fragment)
+            .map_err(CommandError::Fragment)?;
+        self.renew_ufrags(id.index);
+        self.touch(id.index);
+        Ok(answer)
+    }
+
+    /// What a participant says of all the sections in which it sends.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`].
+    pub fn set_sources(
+        &mut self,
+        now: Instant,
+        id: ParticipantId,
+        mut labels: Vec<SourceLabel>,
+    ) -> Result<(), CommandError> {
+        self.peer_mut(id)?;
+        labels.truncate(self.config.max_sources);
+        if let Some(participant) = self.participants.get_mut(id.index) {
+            participant.labels = labels;
+        }
+        self.follow_labels(now, id.index);
+        Ok(())
+    }
+
+    /// A participant muted one of its sources, or does so no longer.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`].
+    pub fn set_muted(&mut self, now: Instant, id: ParticipantId, mid: &str, muted: bool) -> Result<(), CommandError> {
+        self.peer_mut(id)?;
+        if let Some(participant) = self.participants.get_mut(id.index)
+            && let Some(label) = participant.labels.iter_mut().find(|label| label.mid == mid)
+        {
+            label.muted = muted;
+        }
+        self.follow_labels(now, id.index);
+        Ok(())
+    }
+
+    /// Somebody goes. The others are told; BYE and close_notify are still to be polled.
+    pub fn leave(&mut self, now: Instant, id: ParticipantId, why: Gone) {
+        if self.participant(id).is_some() {
+            self.dismiss(now, id.index, why);
+        }
+    }
+
+    /// Says goodbye to everybody.
+    pub fn close(&mut self, now: Instant) {
+        let everybody: Vec<u32> = self.participants.iter().map(|(index, _)| index).collect();
+        for index in everybody {
+            self.dismiss(now, index, Gone::Shutdown);
+        }
+    }
+
+    fn peer_mut(&mut self, id: ParticipantId) -> Result<&mut Peer, CommandError> {
+        let here = self.participant(id).is_some_and(|own| own.leaving.is_none());
+        let peer = self.peers.get_mut(id.index as usize).and_then(Option::as_mut);
+        peer.filter(|_| here).ok_or(CommandError::Gone)
+    }
+
+    /// The room of this name with a place in it.
+    fn enter(&mut self, name: &str) -> Result<u32, JoinError> {
+        if let Some(&index) = self.rooms_by_name.get(name) {
+            let capacity = self.config.room_capacity;
+            let full = self
+                .rooms
+                .get(index)
+                .is_some_and(|room| room.participants.len() >= capacity);
+            return if full {
+                Err(JoinError::RoomFull { capacity })
+            } else {
+                Ok(index)
+            };
+        }
+        if self.rooms.len() >= self.config.max_rooms {
+            return Err(JoinError::TooManyRooms);
+        }
+        let (index, _) = self.rooms.insert(Room::new(name));
+        self.rooms_by_name.insert(name.into(), index);
+        Ok(index)
+    }
+
+    /// The router knows exactly the ufrags under which the peer is reached now.
+    fn renew_ufrags(&mut self, index: u32) {
+        let Some(peer) = self.peers.get(index as usize).and_then(Option::as_ref) else {
+            return;
+        };
+        let Some(participant) = self.participants.get_mut(index) else {
+            return;
+        };
+        for old in participant.ufrags.drain(..) {
+            self.router.remove_ufrag(&old, index);
+        }
+        for ufrag in peer.local_ufrags() {
+            self.router.add_ufrag(ufrag, index);
+            participant.ufrags.push(ufrag.to_owned());
+        }
+    }
+}

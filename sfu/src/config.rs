@@ -1,0 +1,50 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How an [`Sfu`](crate::Sfu) behaves. One is shared by all workers, apart from the addresses.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What each participant's PeerConnection agrees to.
+    pub peer: Arc<peer::Config>,
+    /// Addresses under which peers reach this worker, the preferred one first: each is a host candidate.
+    pub addresses: Vec<SocketAddr>,
+    /// The most participants in one room, watchers included.
+    pub room_capacity: usize,
+    /// The most rooms.
+    pub max_rooms: usize,
+    /// Bytes of payload that are kept of a video source: at least 1.5 s of what it sends, since NACKs are answered from
+    /// them.
+    pub video_ring_bytes: usize,
+    /// Bytes of payload that are kept of an audio source.
+    pub audio_ring_bytes: usize,
+    /// Packets sent per video slot that can be asked for again; rounded up to a power of two.
+    pub history: usize,
+    /// The most sections in which one participant is listened to; what comes in others is counted and dropped.
+    pub max_sources: usize,
+    /// Slots are asked for in steps of this many pairs.
+    pub slot_step: usize,
+    /// How long somebody whose first offer was accepted may take to connect.
+    pub connect_timeout: Duration,
+    /// Events that may wait to be polled, in all; when more happen the oldest are dropped and counted.
+    pub max_events: usize,
+}
+
+impl Config {
+    /// The defaults, for rooms of four.
+    pub fn new(peer: Arc<peer::Config>, addresses: Vec<SocketAddr>) -> Self {
+        Self {
+            peer,
+            addresses,
+            room_capacity: 4,
+            max_rooms: 10_000,
+            video_ring_bytes: 1 << 20,
+            audio_ring_bytes: 1 << 16,
+            history: 2048,
+            max_sources: 8,
+            slot_step: 4,
+            connect_timeout: Duration::from_secs(30),
+            max_events: 65_536,
+        }
+    }
+}

@@ -1,0 +1,39 @@
+wire::counters! {
+    /// What the SFU dropped or could not do. In a clean call all of them stay 0.
+    pub struct Counters {
+        /// Datagrams that are neither STUN nor DTLS nor RTP (RFC 7983 §7).
+        pub unroutable_protocol,
+        /// Datagrams that look like STUN and are not (RFC 8489 §6.3).
+        pub malformed_stun,
+        /// STUN requests without a USERNAME, or whose ufrag belongs to nobody here.
+        pub unknown_ufrag,
+        /// Datagrams that are not STUN requests, on a path that leads to nobody.
+        pub unknown_path,
+        /// Retransmissions that nobody asked for.
+        pub unrequested_retransmissions,
+        /// Packets of a source that is not known (any more).
+        pub unknown_source,
+        /// Packets that came so late that their place in the numbering is forgotten.
+        pub late_packets,
+        /// Packets that are larger than what is kept of a source.
+        pub oversized_packets,
+        /// Padding-only packets that came too late to close the gap which they leave.
+        pub late_padding,
+        /// Header extension elements for which there was no room.
+        pub extensions_dropped,
+        /// Packets that were overwritten in the ring before a subscriber had them.
+        pub overwritten_packets,
+        /// Packets that a subscriber's connection refused.
+        pub refused_packets,
+        /// Packets in a codec that a subscriber did not negotiate.
+        pub undecodable_packets,
+        /// Packets asked for again that are not kept any more, or were sent again a moment ago.
+        pub nack_unanswered,
+        /// Packets asked for again by a subscriber without RTX: sealing them again would use a nonce twice.
+        pub nack_without_rtx,
+        /// Packets asked for again for which the queue had no room.
+        pub nack_overflow,
+        /// Events that nobody polled in time.
+        pub events_dropped,
+    }
+}

@@ -1,0 +1,193 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ParticipantId;
+
+/// What a source shows or plays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SourceKind {
+    /// A person's voice.
+    Microphone,
+    /// A person's picture.
+    Camera,
+    /// A shared screen.
+    Screen,
+    /// The sound of a shared screen.
+    ScreenAudio,
+}
+
+impl SourceKind {
+    /// As signalling spells it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Microphone => "microphone",
+            Self::Camera => "camera",
+            Self::Screen => "screen",
+            Self::ScreenAudio => "screen-audio",
+        }
+    }
+
+    /// From signalling.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Microphone, Self::Camera, Self::Screen, Self::ScreenAudio]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+
+    /// Whether it is a picture.
+    pub const fn is_video(self) -> bool {
+        matches!(self, Self::Camera | Self::Screen)
+    }
+
+    /// Camera and microphone belong together, and so do a screen and its sound: each group takes one pair of slots.
+    pub(crate) const fn group(self) -> u8 {
+        match self {
+            Self::Microphone | Self::Camera => 0,
+            Self::Screen | Self::ScreenAudio => 1,
+        }
+    }
+}
+
+impl fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a participant says of a section in which it sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceLabel {
+    /// The section.
+    pub mid: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// Whether it is muted by its owner.
+    pub muted: bool,
+}
+
+/// A source as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceView {
+    /// What it is.
+    pub kind: SourceKind,
+    /// Whether it is muted by its owner.
+    pub muted: bool,
+}
+
+/// A participant as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParticipantView {
+    /// Who.
+    pub id: ParticipantId,
+    /// The name, as given at the door.
+    pub name: Arc<str>,
+    /// What it sends.
+    pub sources: Vec<SourceView>,
+}
+
+/// What one slot carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotView {
+    /// The section.
+    pub mid: String,
+    /// Whether it is a video slot.
+    pub video: bool,
+    /// Whose source it carries; `None` when the slot is empty.
+    pub carries: Option<(ParticipantId, Arc<str>, SourceKind)>,
+    /// Whether that source is muted by its owner.
+    pub muted: bool,
+}
+
+/// How somebody's connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// Media flows.
+    Connected,
+    /// Nothing was heard for some seconds.
+    Disconnected,
+}
+
+/// Why somebody is not here any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gone {
+    /// It said so.
+    Left,
+    /// Nothing was heard from it for too long.
+    Silent,
+    /// Its connection was closed from its end.
+    Closed,
+    /// Its connection could not be secured, or was never made: why, as a clause for people.
+    Failed(String),
+    /// The server goes away.
+    Shutdown,
+}
+
+impl Gone {
+    /// One word for signalling.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Silent => "silent",
+            Self::Closed => "closed",
+            Self::Failed(_) => "failed",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Left => f.write_str("left the room"),
+            Self::Silent => {
+                f.write_str("nothing was heard from this side for too long; check the network and join again")
+            }
+            Self::Closed => f.write_str("the connection was closed from this side"),
+            Self::Failed(why) => write!(f, "the connection failed: {why}"),
+            Self::Shutdown => f.write_str("the server is going away"),
+        }
+    }
+}
+
+/// What a participant has to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// So many recvonly slots are wanted, in all.
+    Need {
+        /// Of audio.
+        audio: usize,
+        /// Of video.
+        video: usize,
+    },
+    /// What its slots carry from now on: all of them.
+    Slots(Vec<SlotView>),
+    /// Somebody came.
+    ParticipantJoined(ParticipantView),
+    /// Somebody went.
+    ParticipantLeft {
+        /// Who.
+        id: ParticipantId,
+        /// Why.
+        why: Gone,
+    },
+    /// What somebody sends has changed.
+    Sources(ParticipantView),
+    /// Somebody's connection has changed; also one's own.
+    Connection {
+        /// Whose.
+        id: ParticipantId,
+        /// How it is.
+        connection: Connection,
+    },
+    /// A source comes in a codec that this participant did not negotiate.
+    Undecodable {
+        /// Whose.
+        id: ParticipantId,
+        /// Which.
+        kind: SourceKind,
+    },
+    /// This participant's connection is secured.
+    Secured(peer::Secured),
+    /// This participant is not here any more; the last event about it.
+    Gone(Gone),
+}

@@ -1,0 +1,179 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use wire::Path;
+
+use crate::slot::Slot;
+use crate::{Gone, SlotView, SourceLabel};
+
+/// Names a participant, never anybody else later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParticipantId {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl ParticipantId {
+    /// As one number, for those who keep it where only numbers fit.
+    pub const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// From the number.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
+    }
+}
+
+impl fmt::Display for ParticipantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p{}-{}", self.index, self.generation)
+    }
+}
+
+/// What somebody comes for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Sees and is seen: has slots, which carry everybody else.
+    Member,
+    /// Only sends (WHIP).
+    Publisher,
+    /// Only receives, with one pair of slots (WHEP).
+    Viewer {
+        /// Whom, by name. `None`: the first publisher, else who speaks.
+        source: Option<String>,
+    },
+    /// Gets everything back that it sends; is in no room.
+    Echo,
+}
+
+impl Role {
+    /// Whether others are to be told of it.
+    pub(crate) const fn is_seen(&self) -> bool {
+        matches!(self, Self::Member | Self::Publisher)
+    }
+}
+
+/// Whom a pair of slots carries: one participant's camera and microphone, or its screen and the sound of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Carried {
+    pub(crate) participant: u32,
+    pub(crate) group: u8,
+}
+
+/// Somebody in a room (or alone with the echo).
+#[derive(Debug)]
+pub(crate) struct Participant {
+    pub(crate) id: ParticipantId,
+    pub(crate) name: Arc<str>,
+    pub(crate) role: Role,
+    pub(crate) room: Option<u32>,
+    pub(crate) slots: Vec<Slot>,
+    /// Slots that have something to send.
+    pub(crate) dirty: Vec<u32>,
+    /// Whom each pair of slots carries, by the pair's number.
+    pub(crate) pairs: Vec<Option<Carried>>,
+    /// Its sources, in the order of their sections.
+    pub(crate) sources: Vec<u32>,
+    /// What it said of its sections, also of those that are not negotiated yet.
+    pub(crate) labels: Vec<SourceLabel>,
+    /// Pairs that it was asked for.
+    pub(crate) asked_pairs: usize,
+    pub(crate) slots_told: Vec<SlotView>,
+    pub(crate) connected: bool,
+    /// It is told to go, and only waits for its last datagrams to leave.
+    pub(crate) leaving: Option<Gone>,
+    /// It waits in the list of peers that have something to send.
+    pub(crate) queued: bool,
+    /// When it is given up, unless it connects.
+    pub(crate) give_up: Option<Instant>,
+    /// Its entries in the router.
+    pub(crate) paths: Vec<Path>,
+    pub(crate) ufrags: Vec<String>,
+    /// Its own wall clock: an NTP timestamp and the server time taken for it, from its first sender report.
+    pub(crate) wall_clock: Option<(u64, Instant)>,
+}
+
+impl Participant {
+    pub(crate) fn new(id: ParticipantId, name: Arc<str>, role: Role, room: Option<u32>) -> Self {
+        Self {
+            id,
+            name,
+            role,
+            room,
+            slots: Vec::new(),
+            dirty: Vec::new(),
+            pairs: Vec::new(),
+            sources: Vec::new(),
+            labels: Vec::new(),
+            asked_pairs: 0,
+            slots_told: Vec::new(),
+            connected: false,
+            leaving: None,
+            queued: false,
+            give_up: None,
+            paths: Vec::new(),
+            ufrags: Vec::new(),
+            wall_clock: None,
+        }
+    }
+
+    pub(crate) fn label(&self, mid: &str) -> Option<&SourceLabel> {
+        self.labels.iter().find(|label| label.mid == mid)
+    }
+
+    /// A slot has something to send.
+    #[inline]
+    pub(crate) fn mark(&mut self, slot: u32) {
+        if let Some(place) = self.slots.get_mut(slot as usize)
+            && !place.queued
+        {
+            place.queued = true;
+            self.dirty.push(slot);
+        }
+    }
+
+    /// The server time of an NTP timestamp of this participant's clock: the first one is taken as now.
+    pub(crate) fn server_time(&mut self, now: Instant, ntp: u64) -> Option<Instant> {
+        let (first, at) = *self.wall_clock.get_or_insert((ntp, now));
+        // 32.32 fixed point.
+        let way = |fixed: u64| std::time::Duration::from_nanos(((u128::from(fixed) * 1_000_000_000) >> 32) as u64);
+        if ntp >= first {
+            at.checked_add(way(ntp - first))
+        } else {
+            at.checked_sub(way(first - ntp))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn all_sources_of_one_participant_are_placed_by_one_clock() {
+        let id = ParticipantId {
+            index: 3,
+            generation: 1,
+        };
+        let mut participant = Participant::new(id, "ann".into(), Role::Member, None);
+        let now = Instant::now() + Duration::from_secs(100);
+        assert_eq!(participant.server_time(now, 50 << 32), Some(now));
+        let later = now + Duration::from_millis(700);
+        // However late this report comes, its time is told by the first one's clock.
+        assert_eq!(
+            participant.server_time(later, (50 << 32) + (1 << 31)),
+            Some(now + Duration::from_millis(500))
+        );
+        assert_eq!(
+            participant.server_time(later, (49 << 32) + (1 << 31)),
+            Some(now - Duration::from_millis(500))
+        );
+        assert_eq!(id.to_string(), "p3-1");
+    }
+}

@@ -1,0 +1,529 @@
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use peer::Peer;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use wire::{CounterSet, Ecn, Path, Seed, Transmit};
+
+use crate::counters::Counters;
+use crate::deadlines::Deadlines;
+use crate::ingress::Ingress;
+use crate::participant::Participant;
+use crate::room::Room;
+use crate::router::Router;
+use crate::slab::Slab;
+use crate::slot::Forwarded;
+use crate::source::Source;
+use crate::{Config, Connection, Event, Gone, ParticipantId, ParticipantView};
+
+/// One worker's part of the server, without I/O: the rooms that live on it, who is in them, and what goes to whom.
+///
+/// Methods come in four families: getters, inputs (what the network or the clock did), commands, outputs. Any number of
+/// datagrams may be given before polling: what they cause leaves subscriber by subscriber, in runs.
+#[derive(Debug)]
+pub struct Sfu {
+    pub(crate) config: Arc<Config>,
+    pub(crate) rng: StdRng,
+    /// By participant index. Apart from `participants`, so that one peer can read a datagram while its sink changes slots.
+    pub(crate) peers: Vec<Option<Peer>>,
+    pub(crate) participants: Slab<Participant>,
+    pub(crate) sources: Slab<Source>,
+    pub(crate) rooms: Slab<Room>,
+    pub(crate) rooms_by_name: HashMap<Box<str>, u32>,
+    pub(crate) router: Router,
+    /// By participant index.
+    deadlines: Deadlines,
+    /// Key-frame requests, by source index.
+    pub(crate) request_deadlines: Deadlines,
+    /// Participants whose peers may have something to send.
+    work: VecDeque<u32>,
+    /// Sources with packets that their subscribers were not told of.
+    touched: Vec<u32>,
+    /// Sources of which somebody wants a key frame.
+    pub(crate) wanting: Vec<u32>,
+    events: VecDeque<(ParticipantId, Event)>,
+    pub(crate) counters: Counters,
+    /// What those who are gone had counted.
+    retired: BTreeMap<&'static str, u64>,
+}
+
+impl Sfu {
+    /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes. More lets it write longer runs.
+    pub const MIN_OUT: usize = Peer::MIN_OUT;
+
+    /// A worker without rooms.
+    pub fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
+        let _ = now;
+        Self {
+            config,
+            rng: StdRng::from_seed(seed.0),
+            peers: Vec::new(),
+            participants: Slab::default(),
+            sources: Slab::default(),
+            rooms: Slab::default(),
+            rooms_by_name: HashMap::new(),
+            router: Router::default(),
+            deadlines: Deadlines::default(),
+            request_deadlines: Deadlines::default(),
+            work: VecDeque::new(),
+            touched: Vec::new(),
+            wanting: Vec::new(),
+            events: VecDeque::new(),
+            counters: Counters::default(),
+            retired: BTreeMap::new(),
+        }
+    }
+
+    // Getters.
+
+    /// How many rooms and participants there are.
+    pub fn len(&self) -> (usize, usize) {
+        (self.rooms.len(), self.participants.len())
+    }
+
+    /// Whether nobody is here.
+    pub fn is_empty(&self) -> bool {
+        self.participants.len() == 0
+    }
+
+    /// Who else is in the participant's room, in the order in which they came.
+    pub fn others(&self, id: ParticipantId) -> Vec<ParticipantView> {
+        let Some(room) = self
+            .participant(id)
+            .and_then(|own| own.room)
+            .and_then(|room| self.rooms.get(room))
+        else {
+            return Vec::new();
+        };
+        room.participants
+            .iter()
+            .filter(|&&other| other != id.index)
+            .filter_map(|&other| self.view(other))
+            .collect()
+    }
+
+    /// Every counter of this engine and of all engines inside, of those too that are gone.
+    pub fn each_counter(&self, visit: &mut dyn FnMut(&'static str, u64)) {
+        let mut sums = self.retired.clone();
+        for peer in self.peers.iter().flatten() {
+            peer.each_counter(&mut |name, value| *sums.entry(name).or_default() += value);
+        }
+        self.counters.each(visit);
+        for (name, value) in sums {
+            visit(name, value);
+        }
+    }
+
+    // Inputs.
+
+    /// A datagram arrived.
+    pub fn handle_datagram(&mut self, now: Instant, path: Path, ecn: Ecn, data: &mut [u8]) {
+        // ECN feedback (RFC 8888) is not given yet.
+        let _ = ecn;
+        let Some(index) = self.route(&path, data) else { return };
+        let is_stun = stun::is_stun(data);
+        let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let mut sink = Ingress {
+            now,
+            index,
+            config: &self.config,
+            participants: &mut self.participants,
+            sources: &mut self.sources,
+            touched: &mut self.touched,
+            wanting: &mut self.wanting,
+            counters: &mut self.counters,
+        };
+        peer.handle_datagram(now, &path, data, &mut sink);
+        if is_stun && self.router.by_path(&path) != Some(index) && peer.is_validated(&path) {
+            self.add_path(path, index);
+        }
+        self.touch(index);
+    }
+
+    /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Spurious calls do nothing.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        while let Some(index) = self.deadlines.pop_due(now) {
+            if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::as_mut) {
+                peer.handle_timeout(now);
+            }
+            let given_up = self
+                .participants
+                .get(index)
+                .is_some_and(|own| own.give_up.is_some_and(|at| at <= now));
+            if given_up {
+                let why = "no connectivity check arrived; the server's UDP port may be blocked on the way";
+                self.dismiss(now, index, Gone::Failed(why.into()));
+            }
+            self.touch(index);
+        }
+        while let Some(source) = self.request_deadlines.pop_due(now) {
+            self.wanting.push(source);
+        }
+        self.send_requests(now);
+    }
+
+    // Outputs.
+
+    /// Writes the next run of datagrams, all for one peer, into `out`. `None` when there is nothing to send, or when `out`
+    /// is shorter than [`MIN_OUT`](Self::MIN_OUT).
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        if out.len() < Self::MIN_OUT {
+            return None;
+        }
+        self.tell_subscribers(now);
+        self.send_requests(now);
+        while let Some(&index) = self.work.front() {
+            if let Some(transmit) = self.poll_participant(now, index, out) {
+                return Some(transmit);
+            }
+            self.work.pop_front();
+            self.finish(now, index);
+            self.send_requests(now);
+        }
+        None
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called. Valid once [`poll_transmit`](Self::poll_transmit)
+    /// gave `None`.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match (self.deadlines.earliest(), self.request_deadlines.earliest()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// What a participant has to be told; call until it gives `None`.
+    pub fn poll_event(&mut self) -> Option<(ParticipantId, Event)> {
+        self.events.pop_front()
+    }
+
+    // What the commands need.
+
+    pub(crate) fn participant(&self, id: ParticipantId) -> Option<&Participant> {
+        self.participants.get(id.index).filter(|own| own.id == id)
+    }
+
+    pub(crate) fn view(&self, index: u32) -> Option<ParticipantView> {
+        let participant = self
+            .participants
+            .get(index)
+            .filter(|own| own.role.is_seen() && own.leaving.is_none())?;
+        let source = |&source: &u32| self.sources.get(source);
+        let sources = participant.sources.iter().filter_map(source);
+        Some(ParticipantView {
+            id: participant.id,
+            name: participant.name.clone(),
+            sources: sources
+                .map(|source| crate::SourceView {
+                    kind: source.kind,
+                    muted: source.muted,
+                })
+                .collect(),
+        })
+    }
+
+    pub(crate) fn event(&mut self, to: ParticipantId, event: Event) {
+        if self.events.len() >= self.config.max_events {
+            self.events.pop_front();
+            self.counters.events_dropped += 1;
+        }
+        self.events.push_back((to, event));
+    }
+
+    /// Tells everybody in the room of `about`, apart from `about` itself.
+    pub(crate) fn tell_others(&mut self, about: u32, event: &Event) {
+        let Some(room) = self.participants.get(about).and_then(|own| own.room) else {
+            return;
+        };
+        for place in 0.. {
+            let Some(&other) = self.rooms.get(room).and_then(|room| room.participants.get(place)) else {
+                break;
+            };
+            if other == about {
+                continue;
+            }
+            if let Some(id) = self.participants.get(other).map(|other| other.id) {
+                self.event(id, event.clone());
+            }
+        }
+    }
+
+    /// The peer may have something to send.
+    pub(crate) fn touch(&mut self, index: u32) {
+        if let Some(participant) = self.participants.get_mut(index)
+            && !participant.queued
+        {
+            participant.queued = true;
+            self.work.push_back(index);
+        }
+    }
+
+    /// Says goodbye to a peer and takes its participant out of the room; it is forgotten once that has left.
+    pub(crate) fn dismiss(&mut self, now: Instant, index: u32, why: Gone) {
+        let Some(participant) = self.participants.get_mut(index) else {
+            return;
+        };
+        if participant.leaving.is_some() {
+            return;
+        }
+        participant.leaving = Some(why.clone());
+        participant.give_up = None;
+        let (id, seen) = (participant.id, participant.role.is_seen());
+        if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::as_mut) {
+            peer.close(now);
+        }
+        if seen {
+            self.tell_others(index, &Event::ParticipantLeft { id, why: why.clone() });
+        }
+        self.leave_room(now, index);
+        self.event(id, Event::Gone(why));
+        self.touch(index);
+    }
+
+    // Private.
+
+    /// Whose datagram this is: STUN requests by the ufrag in USERNAME, everything else by the path.
+    fn route(&mut self, path: &Path, data: &[u8]) -> Option<u32> {
+        match data.first() {
+            Some(0..=3) => match stun::Message::parse(data) {
+                Ok(message) if message.class() == stun::Class::Request => {
+                    // RFC 8445 §7.2.2: USERNAME is the receiver's ufrag, a colon, and the sender's.
+                    let ufrag = message
+                        .username()
+                        .ok()
+                        .flatten()
+                        .and_then(|name| name.split_once(':'))
+                        .map(|(own, _)| own);
+                    let index = ufrag.and_then(|ufrag| self.router.by_ufrag(ufrag));
+                    self.counters.unknown_ufrag += u64::from(index.is_none());
+                    index
+                }
+                Ok(_) => self.route_by_path(path),
+                Err(_) => {
+                    self.counters.malformed_stun += 1;
+                    None
+                }
+            },
+            Some(20..=63 | 128..=191) => self.route_by_path(path),
+            _ => {
+                self.counters.unroutable_protocol += 1;
+                None
+            }
+        }
+    }
+
+    fn route_by_path(&mut self, path: &Path) -> Option<u32> {
+        let index = self.router.by_path(path);
+        self.counters.unknown_path += u64::from(index.is_none());
+        index
+    }
+
+    /// A check has opened a path; those that ICE has given up are forgotten here too.
+    fn add_path(&mut self, path: Path, index: u32) {
+        let Some(participant) = self.participants.get_mut(index) else {
+            return;
+        };
+        let Some(peer) = self.peers.get(index as usize).and_then(Option::as_ref) else {
+            return;
+        };
+        participant.paths.retain(|old| {
+            let keep = peer.is_validated(old) && *old != path;
+            if !keep {
+                self.router.remove_path(old, index);
+            }
+            keep
+        });
+        participant.paths.push(path);
+        self.router.set_path(path, index);
+    }
+
+    /// Lets the subscribers of what came in since know of it, once per batch.
+    fn tell_subscribers(&mut self, now: Instant) {
+        while let Some(index) = self.touched.pop() {
+            let Some(source) = self.sources.get_mut(index) else {
+                continue;
+            };
+            source.touched = false;
+            for subscriber in &source.subscribers {
+                let Some(participant) = self.participants.get_mut(subscriber.participant) else {
+                    continue;
+                };
+                if !participant.connected {
+                    continue;
+                }
+                participant.mark(subscriber.slot);
+                if !participant.queued {
+                    participant.queued = true;
+                    self.work.push_back(subscriber.participant);
+                }
+            }
+            if source.media == peer::Kind::Audio {
+                let publisher = source.publisher;
+                self.look_for_speaker(now, publisher);
+            }
+        }
+    }
+
+    /// Sends the key-frame requests whose time has come.
+    pub(crate) fn send_requests(&mut self, now: Instant) {
+        while let Some(index) = self.wanting.pop() {
+            let Some(source) = self.sources.get_mut(index) else {
+                self.request_deadlines.set(index, None);
+                continue;
+            };
+            if source.requests.poll(now) {
+                let (publisher, stream) = (source.publisher, source.stream);
+                if let Some(peer) = self.peers.get_mut(publisher as usize).and_then(Option::as_mut) {
+                    peer.request_key_frame(now, stream);
+                }
+                self.touch(publisher);
+            }
+            let due = self.sources.get(index).and_then(|source| source.requests.due(now));
+            self.request_deadlines.set(index, due);
+        }
+    }
+
+    fn poll_participant(&mut self, now: Instant, index: u32, out: &mut [u8]) -> Option<Transmit> {
+        let peer = self.peers.get_mut(index as usize).and_then(Option::as_mut)?;
+        if let Some(transmit) = peer.poll_transmit(now, out) {
+            return Some(transmit);
+        }
+        let participant = self.participants.get_mut(index)?;
+        while let Some(&place) = participant.dirty.last() {
+            let slot = participant.slots.get_mut(place as usize)?;
+            let source = slot
+                .source()
+                .and_then(|index| Some((index, self.sources.get_mut(index)?)));
+            let Some((source_index, source)) = source else {
+                slot.queued = false;
+                participant.dirty.pop();
+                continue;
+            };
+            let forwarded = slot.forward(now, peer, source, out, &mut self.counters);
+            if source.requests.due(now).is_some() {
+                self.wanting.push(source_index);
+            }
+            if slot.is_newly_undecodable() {
+                let (kind, publisher) = (source.kind, source.publisher);
+                let to = participant.id;
+                if let Some(id) = self.participants.get(publisher).map(|publisher| publisher.id) {
+                    self.event(to, Event::Undecodable { id, kind });
+                }
+                return self.poll_participant(now, index, out);
+            }
+            match forwarded {
+                Forwarded::Run(transmit) => return Some(transmit),
+                Forwarded::Idle | Forwarded::NoRoom => {
+                    slot.queued = false;
+                    participant.dirty.pop();
+                }
+            }
+        }
+        // A sender report may have become due by what was sent.
+        peer.poll_transmit(now, out)
+    }
+
+    /// Everything of a participant is sent: its events, its next deadline, and its end if that has come.
+    fn finish(&mut self, now: Instant, index: u32) {
+        let Some(participant) = self.participants.get_mut(index) else {
+            self.deadlines.set(index, None);
+            return;
+        };
+        participant.queued = false;
+        while let Some(event) = self
+            .peers
+            .get_mut(index as usize)
+            .and_then(Option::as_mut)
+            .and_then(Peer::poll_event)
+        {
+            self.handle_peer_event(now, index, event);
+        }
+        let Some(participant) = self.participants.get(index) else {
+            return;
+        };
+        if participant.leaving.is_some() && !participant.queued {
+            self.forget(index);
+            return;
+        }
+        let timeout = self
+            .peers
+            .get(index as usize)
+            .and_then(Option::as_ref)
+            .and_then(Peer::poll_timeout);
+        let deadline = match (timeout, participant.give_up) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        self.deadlines.set(index, deadline);
+    }
+
+    fn handle_peer_event(&mut self, now: Instant, index: u32, event: peer::Event) {
+        let Some(id) = self.participants.get(index).map(|own| own.id) else {
+            return;
+        };
+        match event {
+            peer::Event::Negotiated => {}
+            peer::Event::Secured(secured) => self.event(id, Event::Secured(secured)),
+            peer::Event::Connected => self.connected(now, index, id),
+            peer::Event::Disconnected => self.tell_connection(index, id, Connection::Disconnected),
+            peer::Event::Failed => self.dismiss(now, index, Gone::Silent),
+            peer::Event::Closed { reason } => match reason {
+                peer::CloseReason::Local => {}
+                peer::CloseReason::Remote => self.dismiss(now, index, Gone::Closed),
+                peer::CloseReason::Dtls(why) => self.dismiss(now, index, Gone::Failed(why)),
+            },
+        }
+    }
+
+    fn connected(&mut self, now: Instant, index: u32, id: ParticipantId) {
+        let Some(participant) = self.participants.get_mut(index) else {
+            return;
+        };
+        participant.connected = true;
+        participant.give_up = None;
+        for slot in &mut participant.slots {
+            let Some(source_index) = slot.source() else { continue };
+            let Some(source) = self.sources.get_mut(source_index) else {
+                continue;
+            };
+            slot.restart(source);
+            if slot.waits_for_key_frame() {
+                source.requests.want();
+                self.wanting.push(source_index);
+            }
+        }
+        self.tell_connection(index, id, Connection::Connected);
+        self.send_requests(now);
+    }
+
+    fn tell_connection(&mut self, index: u32, id: ParticipantId, connection: Connection) {
+        let event = Event::Connection { id, connection };
+        if self.participants.get(index).is_some_and(|own| own.role.is_seen()) {
+            self.tell_others(index, &event);
+        }
+        self.event(id, event);
+    }
+
+    /// The end of a participant, once its last datagram has left.
+    fn forget(&mut self, index: u32) {
+        if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::take) {
+            let retired = &mut self.retired;
+            peer.each_counter(&mut |name, value| *retired.entry(name).or_default() += value);
+        }
+        if let Some(participant) = self.participants.remove(index) {
+            participant
+                .paths
+                .iter()
+                .for_each(|path| self.router.remove_path(path, index));
+            participant
+                .ufrags
+                .iter()
+                .for_each(|ufrag| self.router.remove_ufrag(ufrag, index));
+        }
+        self.deadlines.set(index, None);
+    }
+}

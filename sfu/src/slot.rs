@@ -1,0 +1,551 @@
+use std::collections::VecDeque;
+use std::num::{NonZeroU16, NonZeroU32};
+use std::time::{Duration, Instant};
+
+use peer::{Blocked, Extension, Format, Kind, Peer, Section, SenderId};
+use rtp::{RtpClock, RtpOut};
+use wire::{Ecn, Transmit};
+
+use crate::counters::Counters;
+use crate::extensions::{self, Ids};
+use crate::history::History;
+use crate::payload::{Head, Vp8Next, Vp8Offsets};
+use crate::ring::Stored;
+use crate::source::Source;
+
+/// NACKs of one slot that may wait.
+const MAX_NACKS: usize = 256;
+/// A lost retransmission is not repeated sooner than this, whatever the round-trip time.
+const MIN_RESEND_PAUSE: Duration = Duration::from_millis(10);
+/// Datagrams in one GSO message: the kernel takes 64 everywhere.
+const MAX_RUN: usize = 64;
+/// Packets whose lengths differ by no more than this leave as one run: the shorter ones are padded.
+const MAX_PAD: usize = 3;
+/// The largest UDP payload over IPv4.
+const MAX_MESSAGE: usize = 65_507;
+
+/// A section in which we send: its numbering, its clock and what it carries now.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// Index of its section.
+    pub(crate) section: usize,
+    pub(crate) mid: String,
+    pub(crate) media: Kind,
+    pub(crate) sender: SenderId,
+    /// It waits in the participant's list of slots that have something to send.
+    pub(crate) queued: bool,
+    /// The source comes in a codec that this slot did not negotiate; `Some(true)` once that was told.
+    undecodable: Option<bool>,
+    /// The section is negotiated for sending.
+    pub(crate) active: bool,
+    /// The slot changed hands, and the sender report about that is not asked for yet.
+    report_due: bool,
+    subscription: Option<Subscription>,
+    formats: Vec<Format>,
+    ids: Ids,
+    mid_id: Option<u8>,
+    allow_mixed: bool,
+    clock: RtpClock,
+    /// The next sequence number to be used by a new subscription.
+    next_seq: u64,
+    /// The numbers that the next VP8 picture of a new subscription gets.
+    next_vp8: Vp8Next,
+    history: History,
+    nacks: VecDeque<u64>,
+}
+
+/// What ties a slot to a source: how its numbers differ from the source's.
+#[derive(Debug, Clone, Copy)]
+struct Subscription {
+    source: u32,
+    /// The next packet in the source's ring.
+    next: u64,
+    /// Set once the first packet is through.
+    line: Option<Line>,
+}
+
+/// Offsets between the source's numbers and the slot's, fixed while a subscription lasts.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    generation: u32,
+    /// The source's number of the first packet: earlier ones that come late are not for this slot.
+    first: u64,
+    seq: u64,
+    timestamp: u32,
+    vp8: Vp8Offsets,
+    format: Format,
+}
+
+/// What became of a [`forward`](Slot::forward).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Forwarded {
+    /// A run was written.
+    Run(Transmit),
+    /// Nothing is left to send.
+    Idle,
+    /// The buffer is too short for the next packet.
+    NoRoom,
+}
+
+impl Slot {
+    pub(crate) fn new(
+        now: Instant,
+        section: usize,
+        agreed: &Section,
+        sender: &peer::Sender,
+        history: usize,
+        random: u64,
+    ) -> Self {
+        let rate = agreed
+            .formats()
+            .first()
+            .map_or(90_000, |format| format.codec.clock_rate());
+        Self {
+            section,
+            mid: agreed.mid().to_owned(),
+            media: agreed.kind(),
+            sender: sender.id(),
+            queued: false,
+            undecodable: None,
+            active: true,
+            report_due: false,
+            subscription: None,
+            formats: agreed.formats().to_vec(),
+            ids: Ids::new(agreed.extensions()),
+            mid_id: agreed.extensions().get(Extension::Mid),
+            allow_mixed: agreed.allow_mixed(),
+            clock: RtpClock::new(NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN), now, random as u32),
+            next_seq: sender.first_sequence(),
+            next_vp8: Vp8Next {
+                picture: (random >> 32) as u16 & 0x7fff,
+                tl0: (random >> 48) as u8,
+            },
+            history: History::new(
+                if agreed.kind() == Kind::Video {
+                    history
+                } else {
+                    history / 8
+                },
+                now,
+            ),
+            nacks: VecDeque::with_capacity(MAX_NACKS),
+        }
+    }
+
+    /// Takes over what a new offer and answer changed.
+    pub(crate) fn renegotiate(&mut self, agreed: &Section) {
+        self.active = true;
+        self.formats.clear();
+        self.formats.extend_from_slice(agreed.formats());
+        self.ids = Ids::new(agreed.extensions());
+        self.mid_id = agreed.extensions().get(Extension::Mid);
+        self.allow_mixed = agreed.allow_mixed();
+        self.undecodable = None;
+        // The payload types may be others now.
+        let format = |codec| agreed.format_of(codec).copied();
+        if let Some(line) = self
+            .subscription
+            .as_mut()
+            .and_then(|subscription| subscription.line.as_mut())
+            && let Some(format) = format(line.format.codec)
+        {
+            line.format = format;
+        }
+    }
+
+    /// The clock of everything that this slot ever sends: RTP timestamp at a time.
+    pub(crate) const fn clock(&self) -> &RtpClock {
+        &self.clock
+    }
+
+    pub(crate) fn source(&self) -> Option<u32> {
+        self.subscription.as_ref().map(|subscription| subscription.source)
+    }
+
+    /// Carries `source` from its next packet on; video begins with the next key frame.
+    pub(crate) fn subscribe(&mut self, index: u32, source: &Source) {
+        self.subscription = Some(Subscription {
+            source: index,
+            next: source.ring.next_index(),
+            line: None,
+        });
+        self.undecodable = None;
+        // What was sent before stands in another ring.
+        self.history.clear();
+        self.nacks.clear();
+    }
+
+    pub(crate) fn unsubscribe(&mut self) {
+        self.subscription = None;
+        self.history.clear();
+        self.nacks.clear();
+    }
+
+    /// The connection is (again) there: what came meanwhile is passed over.
+    pub(crate) fn restart(&mut self, source: &Source) {
+        if let Some(subscription) = &mut self.subscription {
+            subscription.next = source.ring.next_index();
+            subscription.line = None;
+            self.history.clear();
+            self.nacks.clear();
+        }
+    }
+
+    /// Whether it turned out that the source cannot be decoded; once.
+    pub(crate) fn is_newly_undecodable(&mut self) -> bool {
+        let newly = self.undecodable == Some(false);
+        if newly {
+            self.undecodable = Some(true);
+        }
+        newly
+    }
+
+    /// Whether it waits for a key frame.
+    pub(crate) fn waits_for_key_frame(&self) -> bool {
+        self.media == Kind::Video
+            && self
+                .subscription
+                .is_some_and(|subscription| subscription.line.is_none())
+    }
+
+    /// The subscriber misses a packet. Returns whether there is room to remember that.
+    pub(crate) fn nack(&mut self, seq: u64) -> bool {
+        let room = self.nacks.len() < MAX_NACKS;
+        if room {
+            self.nacks.push_back(seq);
+        }
+        room
+    }
+
+    /// The source's place in time was corrected: timestamps go on along the slot's own line.
+    pub(crate) fn place_anew(&mut self, now: Instant, source: &Source, timestamp: u32) {
+        let clock = self.clock;
+        let Some(line) = self
+            .subscription
+            .as_mut()
+            .and_then(|subscription| subscription.line.as_mut())
+        else {
+            return;
+        };
+        if let Some(time) = source.time_of(timestamp, now) {
+            line.timestamp = clock.timestamp(time).wrapping_sub(timestamp);
+            // Retransmissions of what left before would carry another timestamp than the originals.
+            self.history.clear();
+        }
+    }
+
+    /// Writes the next run of packets: retransmissions first, then what the source's ring holds.
+    pub(crate) fn forward(
+        &mut self,
+        now: Instant,
+        peer: &mut Peer,
+        source: &mut Source,
+        out: &mut [u8],
+        counters: &mut Counters,
+    ) -> Forwarded {
+        let Some(path) = peer.selected_path() else {
+            // Nobody to send to: the ring keeps nothing back for it.
+            self.restart(source);
+            return Forwarded::Idle;
+        };
+        let run = |len, segment| Transmit {
+            path,
+            len,
+            segment,
+            ecn: Ecn::NotEct,
+        };
+        while let Some(seq) = self.nacks.pop_front() {
+            match self.retransmit(now, peer, source, seq, out) {
+                Ok(len) => return Forwarded::Run(run(len, None)),
+                Err(Unsent::NoRoom) => {
+                    self.nacks.push_front(seq);
+                    return Forwarded::NoRoom;
+                }
+                Err(Unsent::Unknown) => counters.nack_unanswered += 1,
+                Err(Unsent::NoRetransmission) => counters.nack_without_rtx += 1,
+                Err(Unsent::Refused) => counters.refused_packets += 1,
+            }
+        }
+        let (mut written, mut packets) = (0, 0);
+        let mut segment = Segment::default();
+        while packets < MAX_RUN {
+            let Some((index, line)) = self.next_packet(source, counters) else {
+                break;
+            };
+            let source = &*source;
+            let Some(stored) = source.ring.get(index) else { break };
+            let (elements, count) = self.elements(&stored, peer);
+            let plain = header_len(&elements[..count], self.allow_mixed) + stored.payload.len();
+            if packets == 0 {
+                segment.plain = longest_alike(source, index, plain);
+            } else if plain > segment.plain || written + segment.sealed > MAX_MESSAGE {
+                break;
+            }
+            // A packet a little shorter than the others is padded to their size, so that the run goes on.
+            let padding = segment.plain - plain;
+            let padding = if padding <= MAX_PAD { padding as u8 } else { 0 };
+            let head = rewrite_head(&stored, &line);
+            let head = head.as_bytes();
+            let header = RtpOut {
+                payload_type: line.format.payload_type,
+                marker: stored.entry.marker,
+                sequence_number: stored.entry.seq.wrapping_add(line.seq),
+                timestamp: stored.entry.timestamp.wrapping_add(line.timestamp),
+                extensions: &elements[..count],
+                padding,
+                ..RtpOut::default()
+            };
+            let pieces = [head, stored.payload.get(head.len()..).unwrap_or_default()];
+            let room = out.get_mut(written..).unwrap_or_default();
+            match peer.write_rtp(now, self.sender, &header, &pieces, room) {
+                Ok(len) => {
+                    let seq = header.sequence_number;
+                    self.sent(now, index, &stored, seq, &line);
+                    if std::mem::take(&mut self.report_due) {
+                        peer.send_report_now(now, self.sender);
+                    }
+                    written += len;
+                    packets += 1;
+                    if packets == 1 {
+                        segment.sealed = len;
+                    } else if len < segment.sealed {
+                        break;
+                    }
+                }
+                Err(Blocked::NoRoom { .. }) if packets > 0 => break,
+                Err(Blocked::NoRoom { .. }) => return Forwarded::NoRoom,
+                Err(_) => {
+                    counters.refused_packets += 1;
+                    self.pass(index);
+                }
+            }
+        }
+        if packets == 0 {
+            return Forwarded::Idle;
+        }
+        let size = u16::try_from(segment.sealed)
+            .ok()
+            .and_then(NonZeroU16::new)
+            .filter(|_| packets > 1);
+        Forwarded::Run(run(written, size))
+    }
+
+    /// The next packet that this slot sends; passes over those that it does not.
+    fn next_packet(&mut self, source: &mut Source, counters: &mut Counters) -> Option<(u64, Line)> {
+        let end = source.ring.next_index();
+        loop {
+            let subscription = self.subscription.as_mut()?;
+            let index = subscription.next;
+            if index >= end {
+                return None;
+            }
+            let Some(entry) = source.ring.entry(index).copied() else {
+                counters.overwritten_packets += 1;
+                subscription.next = index + 1;
+                continue;
+            };
+            let line = subscription.line.filter(|line| line.generation == entry.generation);
+            let line = match line {
+                // From before the slot changed hands, or of another codec than the line was drawn for.
+                Some(line) if entry.seq < line.first => None,
+                Some(line) if entry.codec == line.format.codec => Some(line),
+                _ if entry.starts_key_frame => self.begin(source, index),
+                _ => {
+                    // In the middle of a picture that this subscriber never saw the beginning of.
+                    source.requests.want();
+                    None
+                }
+            };
+            let Some(line) = line else {
+                if !self.formats.iter().any(|format| format.codec == entry.codec) {
+                    counters.undecodable_packets += 1;
+                    self.undecodable.get_or_insert(false);
+                }
+                self.pass(index);
+                continue;
+            };
+            return Some((index, line));
+        }
+    }
+
+    /// Draws the line for the packet at `index`, with which a decoder can begin.
+    fn begin(&mut self, source: &Source, index: u64) -> Option<Line> {
+        let stored = source.ring.get(index)?;
+        let format = *self.formats.iter().find(|format| format.codec == stored.entry.codec)?;
+        let time = source
+            .time_of(stored.entry.timestamp, stored.entry.arrival)
+            .unwrap_or(stored.entry.arrival);
+        let line = Line {
+            generation: stored.entry.generation,
+            first: stored.entry.seq,
+            seq: self.next_seq.wrapping_sub(stored.entry.seq),
+            timestamp: self.clock.timestamp(time).wrapping_sub(stored.entry.timestamp),
+            vp8: Vp8Offsets::new(stored.entry.vp8.as_ref(), self.next_vp8),
+            format,
+        };
+        self.history.clear();
+        self.report_due = true;
+        if let Some(subscription) = &mut self.subscription {
+            subscription.line = Some(line);
+        }
+        Some(line)
+    }
+
+    fn sent(&mut self, now: Instant, index: u64, stored: &Stored<'_>, seq: u64, line: &Line) {
+        self.history.record(now, index, seq);
+        self.next_seq = self.next_seq.max(seq + 1);
+        if let Some(descriptor) = &stored.entry.vp8 {
+            line.vp8.follow(descriptor, &mut self.next_vp8);
+        }
+        self.pass(index);
+    }
+
+    fn pass(&mut self, index: u64) {
+        if let Some(subscription) = &mut self.subscription {
+            subscription.next = index + 1;
+        }
+    }
+
+    /// The extension elements for a packet: the MID until the peer knows the SSRC, then what is forwarded as it is.
+    fn elements<'a>(&'a self, stored: &Stored<'a>, peer: &Peer) -> ([(u8, &'a [u8]); 6], usize) {
+        let mut elements: [(u8, &[u8]); 6] = [(0, &[]); 6];
+        let mut count = 0;
+        if let Some(id) = self.mid_id
+            && !peer.is_reported(self.sender)
+        {
+            elements[0] = (id, self.mid.as_bytes());
+            count = 1;
+        }
+        for element in extensions::translate(stored.extensions, &self.ids) {
+            if let Some(place) = elements.get_mut(count) {
+                *place = element;
+                count += 1;
+            }
+        }
+        (elements, count)
+    }
+
+    fn retransmit(
+        &mut self,
+        now: Instant,
+        peer: &mut Peer,
+        source: &Source,
+        seq: u64,
+        out: &mut [u8],
+    ) -> Result<usize, Unsent> {
+        let line = self
+            .subscription
+            .and_then(|subscription| subscription.line)
+            .ok_or(Unsent::Unknown)?;
+        if line.format.rtx.is_none() {
+            return Err(Unsent::NoRetransmission);
+        }
+        let pause = peer.rtt().unwrap_or_default().max(MIN_RESEND_PAUSE);
+        if out.len() < Peer::MIN_OUT {
+            return Err(Unsent::NoRoom);
+        }
+        let sent = self.history.resend(now, seq, pause).ok_or(Unsent::Unknown)?;
+        let stored = source.ring.get(sent.index).ok_or(Unsent::Unknown)?;
+        let (elements, count) = self.elements(&stored, peer);
+        let head = rewrite_head(&stored, &line);
+        let head = head.as_bytes();
+        let original = RtpOut {
+            payload_type: line.format.payload_type,
+            marker: stored.entry.marker,
+            sequence_number: seq,
+            timestamp: stored.entry.timestamp.wrapping_add(line.timestamp),
+            extensions: &elements[..count],
+            ..RtpOut::default()
+        };
+        let pieces = [head, stored.payload.get(head.len()..).unwrap_or_default()];
+        peer.write_rtx(now, self.sender, &original, &pieces, out)
+            .map_err(|blocked| match blocked {
+                Blocked::NoRetransmission => Unsent::NoRetransmission,
+                _ => Unsent::Refused,
+            })
+    }
+}
+
+/// Why a retransmission was not sent.
+enum Unsent {
+    NoRoom,
+    Unknown,
+    NoRetransmission,
+    Refused,
+}
+
+/// Sizes in a run, before and after sealing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Segment {
+    plain: usize,
+    sealed: usize,
+}
+
+/// The greatest length among the packets that follow at once and differ by little, so that they can be padded to it.
+fn longest_alike(source: &Source, index: u64, plain: usize) -> usize {
+    let Some((extensions, payload)) = source.ring.lengths(index) else {
+        return plain;
+    };
+    let fixed = plain - payload;
+    let (mut least, mut most) = (payload, payload);
+    let end = source.ring.next_index().min(index + MAX_RUN as u64);
+    for next in index + 1..end {
+        let Some((other_extensions, other)) = source.ring.lengths(next) else {
+            break;
+        };
+        let (low, high) = (least.min(other), most.max(other));
+        if other_extensions != extensions || high - low > MAX_PAD {
+            break;
+        }
+        (least, most) = (low, high);
+    }
+    fixed + most
+}
+
+/// The beginning of the payload as this subscriber gets it, when it differs.
+#[inline]
+fn rewrite_head(stored: &Stored<'_>, line: &Line) -> Head {
+    match stored.entry.vp8 {
+        Some(descriptor) => line.vp8.apply(descriptor, stored.payload),
+        None => Head::default(),
+    }
+}
+
+/// How long the header of a packet with these elements is, in bytes (RFC 8285 §4.2, §4.3).
+#[inline]
+fn header_len(elements: &[(u8, &[u8])], allow_mixed: bool) -> usize {
+    if elements.is_empty() {
+        return 12;
+    }
+    let wide = |(id, value): &(u8, &[u8])| *id > 14 || value.is_empty() || value.len() > 16;
+    let len: usize = if !elements.iter().any(wide) {
+        elements.iter().map(|(_, value)| 1 + value.len()).sum()
+    } else if allow_mixed {
+        elements.iter().map(|(_, value)| 2 + value.len()).sum()
+    } else {
+        elements
+            .iter()
+            .filter(|element| !wide(element))
+            .map(|(_, value)| 1 + value.len())
+            .sum()
+    };
+    if len == 0 { 12 } else { 16 + len.next_multiple_of(4) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The length by which runs are planned is the one that is written.
+        #[test]
+        fn header_lengths_are_foreseen(elements in proptest::collection::vec((1u8..=255, proptest::collection::vec(any::<u8>(), 0..40)), 0..6), allow_mixed: bool) {
+            let elements: Vec<(u8, &[u8])> = elements.iter().map(|(id, value)| (*id, &value[..])).collect();
+            let header = RtpOut { extensions: &elements, ..RtpOut::default() };
+            let mut out = [0; 400];
+            let written = header.write(allow_mixed, &mut out).unwrap();
+            prop_assert_eq!(header_len(&elements, allow_mixed), written);
+        }
+    }
+}
