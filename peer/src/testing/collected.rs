@@ -1,0 +1,95 @@
+use rtp::Packet;
+
+use crate::{Codec, Kind, SenderId, Sink, StreamId, StreamInfo};
+
+/// A sink that keeps what it is given.
+#[derive(Debug, Clone, Default)]
+pub struct Collected {
+    /// RTP packets.
+    pub rtp: Vec<CollectedRtp>,
+    /// Requests for key frames.
+    pub key_frame_requests: Vec<SenderId>,
+    /// Missed sequence numbers.
+    pub nacks: Vec<(SenderId, Vec<u64>)>,
+    /// Sender reports: NTP time and timestamp.
+    pub sender_reports: Vec<(StreamId, u64, u32)>,
+    /// Streams that ended.
+    pub byes: Vec<StreamId>,
+    /// Application data.
+    pub application: Vec<Vec<u8>>,
+}
+
+/// An RTP packet with what was known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CollectedRtp {
+    /// [`StreamInfo::stream`].
+    pub stream: StreamId,
+    /// [`StreamInfo::section`].
+    pub section: usize,
+    /// [`StreamInfo::mid`].
+    pub mid: String,
+    /// [`StreamInfo::kind`].
+    pub kind: Kind,
+    /// [`StreamInfo::codec`].
+    pub codec: Codec,
+    /// [`StreamInfo::rid`].
+    pub rid: Option<String>,
+    /// [`StreamInfo::layer`].
+    pub layer: u8,
+    /// [`StreamInfo::repair`].
+    pub repair: bool,
+    /// [`StreamInfo::sequence`].
+    pub sequence: u64,
+    /// The whole packet.
+    pub bytes: Vec<u8>,
+}
+
+impl CollectedRtp {
+    /// The payload, without padding.
+    ///
+    /// # Panics
+    /// Never: it was parsed before.
+    pub fn payload(&self) -> Vec<u8> {
+        Packet::parse(&self.bytes[..])
+            .expect("it was parsed before")
+            .payload()
+            .to_vec()
+    }
+}
+
+impl Sink for Collected {
+    fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>) {
+        self.rtp.push(CollectedRtp {
+            stream: info.stream,
+            section: info.section,
+            mid: info.mid.to_owned(),
+            kind: info.kind,
+            codec: info.codec,
+            rid: info.rid.map(str::to_owned),
+            layer: info.layer,
+            repair: info.repair,
+            sequence: info.sequence,
+            bytes: packet.as_bytes().to_vec(),
+        });
+    }
+
+    fn key_frame_request(&mut self, sender: SenderId) {
+        self.key_frame_requests.push(sender);
+    }
+
+    fn nack(&mut self, sender: SenderId, sequences: &mut dyn Iterator<Item = u64>) {
+        self.nacks.push((sender, sequences.collect()));
+    }
+
+    fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {
+        self.sender_reports.push((stream, ntp, timestamp));
+    }
+
+    fn bye(&mut self, stream: StreamId) {
+        self.byes.push(stream);
+    }
+
+    fn application(&mut self, data: &mut [u8]) {
+        self.application.push(data.to_vec());
+    }
+}
