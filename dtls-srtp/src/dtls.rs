@@ -551,6 +551,7 @@ impl Dtls {
         self.state = State::Closed(reason);
         self.association.timer.stop();
         self.association.transcript.clear();
+        self.reassembler.clear();
         self.early.clear();
         // A flight that is on its way (our Finished, say) still leaves when nothing went wrong.
         if reason != CloseReason::Local {

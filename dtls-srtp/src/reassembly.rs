@@ -133,6 +133,11 @@ impl Reassembler {
         partial.insert(start..end, fragment.body)
     }
 
+    /// Forgets all parts.
+    pub(crate) fn clear(&mut self) {
+        self.messages.clear();
+    }
+
     /// The next message in order, once it is whole.
     pub(crate) fn take(&mut self) -> Option<Message> {
         if !self.messages.get(&self.next_seq)?.is_whole() {

@@ -1,0 +1,792 @@
+//! What a peer, or somebody else, may do wrong: each tolerated fault raises exactly its counter and changes nothing else,
+//! each other one ends the connection with its reason.
+
+mod pair;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dtls_srtp::message::{
+    Alert, AlertLevel, ClientHello, Fragment, HandshakeHeader, RecordHeader, ServerHello, split_record,
+};
+use dtls_srtp::{
+    AlertDescription, Certificate, CloseReason, Config, ContentType, Counters, Event, HandshakeType, NamedGroup, Role,
+    Version, fake,
+};
+use pair::{End, Network, Pair, Side, config, fake_config};
+use wire::{Reader, Writer};
+
+/// A record in the clear.
+fn record(content_type: ContentType, epoch: u16, sequence: u64, body: &[u8]) -> Vec<u8> {
+    let length = body.len() as u16;
+    let header = RecordHeader {
+        content_type,
+        version: Version::DTLS_1_2,
+        epoch,
+        sequence,
+        length,
+    };
+    let mut out = vec![0; RecordHeader::LEN];
+    header.write(&mut Writer::new(&mut out)).unwrap();
+    out.extend_from_slice(body);
+    out
+}
+
+/// A fragment of a handshake message: `length` is what its header says of the whole.
+fn fragment(message_type: HandshakeType, message_seq: u16, length: u32, offset: u32, body: &[u8]) -> Vec<u8> {
+    let fragment_length = body.len() as u32;
+    let header = HandshakeHeader {
+        message_type,
+        length,
+        message_seq,
+        fragment_offset: offset,
+        fragment_length,
+    };
+    let mut out = vec![0; HandshakeHeader::LEN];
+    header.write(&mut Writer::new(&mut out)).unwrap();
+    out.extend_from_slice(body);
+    out
+}
+
+fn whole(message_type: HandshakeType, message_seq: u16, body: &[u8]) -> Vec<u8> {
+    record(
+        ContentType::HANDSHAKE,
+        0,
+        0,
+        &fragment(message_type, message_seq, body.len() as u32, 0, body),
+    )
+}
+
+fn counters(change: impl FnOnce(&mut Counters)) -> Counters {
+    let mut counters = Counters::default();
+    change(&mut counters);
+    counters
+}
+
+/// A connected pair whose record layer takes any tag, so that a test can seal what an engine never would.
+fn lenient_pair() -> Pair {
+    let lenient = |number| config(fake::FakeCrypto::lenient(), fake::certificate(number));
+    let mut pair = Pair::new(lenient(1), lenient(2), Network::CLEAN, 1);
+    pair.settle();
+    pair.assert_connected();
+    pair
+}
+
+/// A protected record of this type, as the peer of `to` could send it.
+fn protected(pair: &mut Pair, to: Side, content_type: ContentType, plaintext: &[u8]) -> Vec<u8> {
+    let mut datagram = pair.end(to.other()).seal(plaintext);
+    datagram[0] = content_type.0;
+    datagram
+}
+
+/// Sends to a server that waits for its first hello, and expects exactly these counters.
+#[track_caller]
+fn before_the_handshake(datagrams: &[Vec<u8>], expected: Counters) {
+    let now = Instant::now();
+    let config = Config {
+        max_pending: 4000,
+        max_message: 3000,
+        ..fake_config(1)
+    };
+    let mut server = End::new(Arc::new(config), Role::Server, 1, now);
+    for datagram in datagrams {
+        server.handle(now, datagram);
+    }
+    assert_eq!(*server.dtls.counters(), expected);
+    assert_eq!(server.events, []);
+    assert_eq!(server.transmits(now), Vec::<Vec<u8>>::new());
+}
+
+/// Sends to both ends of a connection, and expects exactly these counters, and a connection that goes on.
+#[track_caller]
+fn during_the_connection(datagram: impl Fn(&mut Pair, Side) -> Vec<u8>, expected: Counters) {
+    for side in [Side::Client, Side::Server] {
+        let mut pair = lenient_pair();
+        let datagram = datagram(&mut pair, side);
+        let now = pair.now;
+        pair.end(side).handle(now, &datagram);
+        assert_eq!(*pair.end(side).dtls.counters(), expected, "{side:?}");
+        assert_eq!(pair.end(side).received, Vec::<Vec<u8>>::new());
+        pair.assert_talking();
+    }
+}
+
+#[test]
+fn malformed_records() {
+    let cut = record(ContentType::HANDSHAKE, 0, 0, &[1, 2, 3])[..15].to_vec();
+    for bad in [vec![0], vec![22; 12], b"\x80\x00 not DTLS at all".to_vec(), cut] {
+        before_the_handshake(std::slice::from_ref(&bad), counters(|c| c.malformed_records = 1));
+        during_the_connection(|_, _| bad.clone(), counters(|c| c.malformed_records = 1));
+    }
+}
+
+#[test]
+fn unknown_content_types() {
+    let expected = counters(|c| c.unknown_content_types = 1);
+    before_the_handshake(&[record(ContentType(63), 0, 0, b"?")], expected);
+    during_the_connection(|pair, to| protected(pair, to, ContentType(24), b"heartbeat"), expected);
+}
+
+#[test]
+fn stale_epoch_records() {
+    let expected = counters(|c| c.stale_epoch_records = 1);
+    during_the_connection(|_, _| record(ContentType::APPLICATION_DATA, 7, 0, &[0; 40]), expected);
+    during_the_connection(|_, _| whole(HandshakeType::CLIENT_HELLO, 0, &[0; 50]), expected);
+    before_the_handshake(&[record(ContentType::HANDSHAKE, 2, 0, &[0; 40])], expected);
+}
+
+#[test]
+fn early_records_dropped() {
+    let early: Vec<_> = (0..18)
+        .map(|n| record(ContentType::HANDSHAKE, 1, n, &[0; 40]))
+        .collect();
+    before_the_handshake(&early, counters(|c| c.early_records_dropped = 2));
+    let long: Vec<_> = (0..2)
+        .map(|n| record(ContentType::APPLICATION_DATA, 1, n, &[0; 2500]))
+        .collect();
+    before_the_handshake(&long, counters(|c| c.early_records_dropped = 1));
+}
+
+#[test]
+fn replayed_records() {
+    for side in [Side::Client, Side::Server] {
+        let mut pair = lenient_pair();
+        let datagram = pair.end(side.other()).seal(b"once");
+        let now = pair.now;
+        for _ in 0..3 {
+            pair.end(side).handle(now, &datagram);
+        }
+        assert_eq!(pair.end(side).received, [b"once"]);
+        assert_eq!(*pair.end(side).dtls.counters(), counters(|c| c.replayed_records = 2));
+    }
+}
+
+#[test]
+fn unauthenticated_records() {
+    let mut pair = Pair::fake(Network::CLEAN, 1);
+    pair.settle();
+    let mut datagram = pair.client.seal(b"forged");
+    *datagram.last_mut().unwrap() ^= 1;
+    let now = pair.now;
+    pair.server.handle(now, &datagram);
+    // A forged sequence number does not move the window either.
+    let mut far = pair.client.seal(b"far ahead");
+    far[5] = 0x7f;
+    pair.server.handle(now, &far);
+    // Shorter than a tag.
+    pair.server
+        .handle(now, &record(ContentType::APPLICATION_DATA, 1, 50, &[0; 10]));
+    assert_eq!(
+        *pair.server.dtls.counters(),
+        counters(|c| c.unauthenticated_records = 3)
+    );
+    pair.assert_talking();
+}
+
+#[test]
+fn malformed_fragments() {
+    let expected = counters(|c| c.malformed_fragments = 1);
+    let beyond = fragment(HandshakeType::CLIENT_HELLO, 0, 10, 8, b"abc");
+    for bad in [vec![], vec![1, 0, 0], beyond] {
+        before_the_handshake(&[record(ContentType::HANDSHAKE, 0, 0, &bad)], expected);
+        during_the_connection(|pair, to| protected(pair, to, ContentType::HANDSHAKE, &bad), expected);
+    }
+}
+
+#[test]
+fn repeated_fragments() {
+    let part = record(
+        ContentType::HANDSHAKE,
+        0,
+        0,
+        &fragment(HandshakeType::CLIENT_HELLO, 0, 100, 0, &[7; 50]),
+    );
+    before_the_handshake(&[part.clone(), part], counters(|c| c.repeated_fragments = 1));
+    // A Finished that comes again once the handshake is over.
+    let finished = fragment(HandshakeType::FINISHED, 0, 12, 0, &[0; 12]);
+    let expected = counters(|c| c.repeated_fragments = 1);
+    during_the_connection(
+        |pair, to| protected(pair, to, ContentType::HANDSHAKE, &finished),
+        expected,
+    );
+}
+
+#[test]
+fn inconsistent_fragments() {
+    let part = |length| {
+        record(
+            ContentType::HANDSHAKE,
+            0,
+            0,
+            &fragment(HandshakeType::CLIENT_HELLO, 0, length, 0, &[7; 50]),
+        )
+    };
+    before_the_handshake(&[part(100), part(101)], counters(|c| c.inconsistent_fragments = 1));
+}
+
+#[test]
+fn oversized_messages() {
+    let part = record(
+        ContentType::HANDSHAKE,
+        0,
+        0,
+        &fragment(HandshakeType::CLIENT_HELLO, 0, 3001, 0, &[7; 50]),
+    );
+    before_the_handshake(&[part], counters(|c| c.oversized_messages = 1));
+}
+
+#[test]
+fn fragments_beyond_budget() {
+    let part = |seq, body: &[u8]| {
+        record(
+            ContentType::HANDSHAKE,
+            0,
+            0,
+            &fragment(HandshakeType::CLIENT_HELLO, seq, 3000, 0, body),
+        )
+    };
+    before_the_handshake(&[part(8, b"far ahead")], counters(|c| c.fragments_beyond_budget = 1));
+    before_the_handshake(
+        &[part(0, &[7; 2500]), part(1, &[7; 2500])],
+        counters(|c| c.fragments_beyond_budget = 1),
+    );
+}
+
+#[test]
+fn misprotected_messages() {
+    before_the_handshake(
+        &[whole(HandshakeType::FINISHED, 3, &[0; 12])],
+        counters(|c| c.misprotected_messages = 1),
+    );
+}
+
+#[test]
+fn malformed_change_cipher_specs() {
+    let expected = counters(|c| c.malformed_change_cipher_specs = 1);
+    before_the_handshake(&[record(ContentType::CHANGE_CIPHER_SPEC, 0, 0, &[2])], expected);
+    during_the_connection(
+        |pair, to| protected(pair, to, ContentType::CHANGE_CIPHER_SPEC, &[1]),
+        expected,
+    );
+    // In good form it means nothing: the epoch of the next record says the same.
+    before_the_handshake(
+        &[record(ContentType::CHANGE_CIPHER_SPEC, 0, 0, &[1])],
+        Counters::default(),
+    );
+}
+
+#[test]
+fn malformed_alerts() {
+    let expected = counters(|c| c.malformed_alerts = 1);
+    before_the_handshake(&[record(ContentType::ALERT, 0, 0, &[2])], expected);
+    during_the_connection(|pair, to| protected(pair, to, ContentType::ALERT, &[3, 3]), expected);
+}
+
+#[test]
+fn unprotected_alerts() {
+    let fatal = Alert::fatal(AlertDescription::INTERNAL_ERROR).to_bytes();
+    let expected = counters(|c| c.unprotected_alerts = 1);
+    during_the_connection(|_, _| record(ContentType::ALERT, 0, 9, &fatal), expected);
+}
+
+#[test]
+fn warning_alerts() {
+    let warning = Alert {
+        level: AlertLevel::Warning,
+        description: AlertDescription::USER_CANCELED,
+    }
+    .to_bytes();
+    let expected = counters(|c| c.warning_alerts = 1);
+    before_the_handshake(&[record(ContentType::ALERT, 0, 0, &warning)], expected);
+    during_the_connection(|pair, to| protected(pair, to, ContentType::ALERT, &warning), expected);
+}
+
+#[test]
+fn unprotected_application_data() {
+    let expected = counters(|c| c.unprotected_application_data = 1);
+    before_the_handshake(&[record(ContentType::APPLICATION_DATA, 0, 0, b"data")], expected);
+    during_the_connection(|_, _| record(ContentType::APPLICATION_DATA, 0, 0, b"data"), expected);
+}
+
+#[test]
+fn renegotiations_refused() {
+    for (side, message_type) in [
+        (Side::Client, HandshakeType::HELLO_REQUEST),
+        (Side::Server, HandshakeType::CLIENT_HELLO),
+    ] {
+        let mut pair = lenient_pair();
+        let request = fragment(message_type, 0, 0, 0, &[]);
+        let datagram = protected(&mut pair, side, ContentType::HANDSHAKE, &request);
+        let now = pair.now;
+        pair.end(side).handle(now, &datagram);
+        assert_eq!(
+            *pair.end(side).dtls.counters(),
+            counters(|c| c.renegotiations_refused = 1)
+        );
+        // The peer is told, and counts a warning.
+        pair.run_for(Duration::from_millis(100));
+        assert_eq!(
+            *pair.end(side.other()).dtls.counters(),
+            counters(|c| c.warning_alerts = 1)
+        );
+        pair.assert_talking();
+    }
+}
+
+#[test]
+fn unexpected_messages() {
+    let ticket = fragment(HandshakeType::NEW_SESSION_TICKET, 9, 0, 0, &[]);
+    let expected = counters(|c| c.unexpected_messages = 1);
+    during_the_connection(
+        |pair, to| protected(pair, to, ContentType::HANDSHAKE, &ticket),
+        expected,
+    );
+}
+
+#[test]
+fn datagrams_after_close() {
+    let mut pair = lenient_pair();
+    pair.client.dtls.close();
+    pair.run_for(Duration::from_secs(1));
+    let now = pair.now;
+    pair.server.handle(now, b"still there?");
+    assert_eq!(*pair.server.dtls.counters(), counters(|c| c.datagrams_after_close = 1));
+    // After our own goodbye they are only to be expected.
+    pair.client.handle(now, b"still there?");
+    assert_eq!(*pair.client.dtls.counters(), Counters::default());
+}
+
+#[test]
+fn retransmitted_flights() {
+    let mut pair = Pair::fake(
+        Network {
+            loss_percent: 100,
+            ..Network::CLEAN
+        },
+        1,
+    );
+    pair.run_for(Duration::from_millis(150));
+    assert_eq!(*pair.client.dtls.counters(), counters(|c| c.retransmitted_flights = 1));
+}
+
+/// Every counter has a test of its name above.
+#[test]
+fn every_counter_has_its_test() {
+    let this = include_str!("faults.rs");
+    for (name, _) in Counters::default().iter() {
+        assert!(this.contains(&format!("fn {name}() {{")), "{name}");
+    }
+}
+
+#[test]
+fn garbage_never_ends_a_connection() {
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    let mut pair = Pair::fake(Network::CLEAN, 1);
+    pair.settle();
+    for n in 0..50_000 {
+        let mut garbage = vec![0_u8; rng.random_range(1..200)];
+        rng.fill(&mut garbage[..]);
+        // Every other one has a plausible header.
+        if n % 2 == 0 && garbage.len() > 13 {
+            let len = (garbage.len() - 13) as u16;
+            garbage[0] = rng.random_range(20..=25);
+            garbage[1..4].copy_from_slice(&[0xfe, 0xfd, 0]);
+            garbage[4] = rng.random_range(0..3);
+            garbage[11..13].copy_from_slice(&len.to_be_bytes());
+        }
+        let side = if n % 3 == 0 { Side::Client } else { Side::Server };
+        let now = pair.now;
+        pair.end(side).handle(now, &garbage);
+    }
+    pair.assert_talking();
+}
+
+#[test]
+fn half_open_floods_are_bounded() {
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand::rngs::StdRng::seed_from_u64(2);
+    let now = Instant::now();
+    let mut server = End::new(Arc::new(fake_config(1)), Role::Server, 1, now);
+    let budget = server.dtls.config().max_pending;
+    for n in 0..20_000_u64 {
+        let offset = rng.random_range(0..15_000);
+        let body = vec![n as u8; rng.random_range(1..1000)];
+        let length = 16_000;
+        // Never the first byte of message 0, so that it never becomes whole.
+        let part = fragment(
+            HandshakeType::CLIENT_HELLO,
+            rng.random_range(0..10),
+            length,
+            offset + 1,
+            &body,
+        );
+        server.handle(now, &record(ContentType::HANDSHAKE, 0, n, &part));
+        server.handle(now, &record(ContentType::APPLICATION_DATA, 1, n, &body));
+        assert!(server.dtls.held_bytes() <= 2 * budget);
+    }
+    assert!(server.dtls.held_bytes() > budget / 2);
+    assert_eq!(server.transmits(now), Vec::<Vec<u8>>::new());
+    // It gives up like any other handshake, and lets go of everything.
+    server.timeout(now + Duration::from_secs(30));
+    assert_eq!(
+        server.events,
+        [Event::Closed {
+            reason: CloseReason::Timeout
+        }]
+    );
+    assert_eq!(server.dtls.held_bytes(), 0);
+}
+
+/// The first `ClientHello` of our own client, whole, without headers.
+fn client_hello() -> Vec<u8> {
+    let now = Instant::now();
+    let mut client = End::new(Arc::new(fake_config(1)), Role::Client, 1, now);
+    let mut datagram = client.transmits(now).remove(0);
+    let (_, body, _) = split_record(&mut datagram).unwrap();
+    Fragment::read(&mut Reader::new(body)).unwrap().body.to_vec()
+}
+
+/// What a server makes of a hello.
+fn answer(hello: &[u8]) -> Option<CloseReason> {
+    let now = Instant::now();
+    let mut server = End::new(Arc::new(fake_config(2)), Role::Server, 2, now);
+    server.handle(now, &whole(HandshakeType::CLIENT_HELLO, 0, hello));
+    let answered = server.transmits(now);
+    assert_eq!(answered.len(), 1);
+    match server.events[..] {
+        [] => None,
+        [Event::Closed { reason }] => {
+            // The peer is told: one fatal alert.
+            assert_eq!((answered[0][0], answered[0][13], answered[0].len()), (21, 2, 15));
+            Some(reason)
+        }
+        ref other => panic!("{other:?}"),
+    }
+}
+
+/// The hello with one extension changed (`Some`) or left out (`None`).
+fn with_extension(hello: &[u8], extension_type: u16, data: Option<&[u8]>) -> Vec<u8> {
+    let parsed = ClientHello::parse(hello).unwrap();
+    let mut block = Vec::new();
+    for (name, mut old) in parsed.extensions.iter() {
+        if name.0 != extension_type {
+            block.extend(name.0.to_be_bytes());
+            block.extend((old.remaining() as u16).to_be_bytes());
+            block.extend(old.all());
+        }
+    }
+    if let Some(data) = data {
+        block.extend(extension_type.to_be_bytes());
+        block.extend((data.len() as u16).to_be_bytes());
+        block.extend(data);
+    }
+    let old_block = parsed
+        .extensions
+        .iter()
+        .map(|(_, data)| 4 + data.remaining())
+        .sum::<usize>();
+    let mut out = hello[..hello.len() - old_block - 2].to_vec();
+    out.extend((block.len() as u16).to_be_bytes());
+    out.extend(block);
+    out
+}
+
+#[test]
+fn what_a_server_refuses_in_a_hello() {
+    let hello = client_hello();
+    assert_eq!(answer(&hello), None);
+    let refused = |hello: &[u8]| answer(hello).expect("a refusal");
+
+    let mut old = hello.clone();
+    old[..2].copy_from_slice(&Version::DTLS_1_0.0.to_be_bytes());
+    assert_eq!(refused(&old), CloseReason::UnsupportedVersion);
+    // supported_versions overrules the field, both ways.
+    let with_versions = |versions: &[u8]| with_extension(&old, 43, Some(versions));
+    assert_eq!(answer(&with_versions(&[4, 0xfe, 0xfc, 0xfe, 0xfd])), None);
+    let only_1_3 = with_extension(&hello, 43, Some(&[2, 0xfe, 0xfc]));
+    assert_eq!(refused(&only_1_3), CloseReason::UnsupportedVersion);
+
+    assert_eq!(
+        refused(&with_extension(&hello, 23, None)),
+        CloseReason::NoExtendedMasterSecret
+    );
+    assert_eq!(
+        refused(&with_extension(&hello, 10, Some(&[0, 2, 0x11, 0xec]))),
+        CloseReason::NoCommonGroup
+    );
+    assert_eq!(
+        refused(&with_extension(&hello, 13, Some(&[0, 2, 2, 1]))),
+        CloseReason::NoCommonSignatureScheme
+    );
+    assert_eq!(
+        refused(&with_extension(&hello, 13, None)),
+        CloseReason::NoCommonSignatureScheme
+    );
+    assert!(matches!(
+        refused(&with_extension(&hello, 0xff01, Some(&[1, 9]))),
+        CloseReason::IllegalParameter(_)
+    ));
+    assert!(matches!(
+        refused(&with_extension(&hello, 11, Some(&[1, 1]))),
+        CloseReason::IllegalParameter(_)
+    ));
+    // Without groups, P-256 is what everybody has.
+    assert_eq!(answer(&with_extension(&hello, 10, None)), None);
+    assert_eq!(answer(&with_extension(&hello, 14, None)), None);
+
+    let parsed = ClientHello::parse(&hello).unwrap();
+    let suites_at = 2 + 32 + 1 + 1 + 2;
+    let suites_len = parsed.cipher_suites.as_bytes().len();
+    let mut other_suites = hello.clone();
+    other_suites[suites_at..suites_at + suites_len].fill(0x0a);
+    assert_eq!(refused(&other_suites), CloseReason::NoCommonCipherSuite);
+    let mut deflate = hello.clone();
+    deflate[suites_at + suites_len + 1] = 1;
+    assert!(matches!(refused(&deflate), CloseReason::IllegalParameter(_)));
+
+    assert!(matches!(
+        refused(&hello[..hello.len() - 1]),
+        CloseReason::Malformed {
+            message: HandshakeType::CLIENT_HELLO,
+            ..
+        }
+    ));
+    for extension in [10, 13, 14, 11, 43] {
+        let malformed = with_extension(&hello, extension, Some(&[9]));
+        assert!(
+            matches!(refused(&malformed), CloseReason::Malformed { .. }),
+            "{extension}"
+        );
+    }
+}
+
+#[test]
+fn messages_out_of_turn_end_the_handshake() {
+    let now = Instant::now();
+    let mut server = End::new(Arc::new(fake_config(2)), Role::Server, 2, now);
+    server.handle(now, &whole(HandshakeType::SERVER_HELLO_DONE, 0, &[]));
+    let reason = CloseReason::UnexpectedMessage(HandshakeType::SERVER_HELLO_DONE);
+    assert_eq!(server.events, [Event::Closed { reason }]);
+}
+
+/// Runs a handshake in which the server's messages of one type are changed on the way; the change keeps their length.
+fn with_server_message(message_type: HandshakeType, change: impl Fn(&mut [u8]) + Copy + 'static) -> CloseReason {
+    let mut pair = Pair::fake(Network::CLEAN, 1);
+    pair.tamper = Box::new(move |_, from, datagram| {
+        let mut rest = &mut datagram[..];
+        while from == Side::Server && !rest.is_empty() {
+            let (header, body, tail) = split_record(rest).unwrap();
+            if header.epoch == 0 && header.content_type == ContentType::HANDSHAKE && body[0] == message_type.0 {
+                change(&mut body[HandshakeHeader::LEN..]);
+            }
+            rest = tail;
+        }
+    });
+    pair.settle();
+    match pair.client.events[..] {
+        [Event::Closed { reason }] => reason,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_client_refuses() {
+    use HandshakeType as H;
+    let illegal = |reason| matches!(reason, CloseReason::IllegalParameter(_));
+    assert_eq!(
+        with_server_message(H::SERVER_HELLO, |body| body[1] = 0xff),
+        CloseReason::UnsupportedVersion
+    );
+    // A suite that was not offered; a compression method; an extension that was not offered.
+    assert!(illegal(with_server_message(H::SERVER_HELLO, |body| body[36] ^= 0x40)));
+    assert!(illegal(with_server_message(H::SERVER_HELLO, |body| body[37] = 1)));
+    assert!(illegal(with_server_message(H::SERVER_HELLO, |body| body[41] = 99)));
+    // The profile in use_srtp, and its MKI.
+    assert!(illegal(with_server_message(H::SERVER_HELLO, |body| {
+        let srtp = ServerHello::parse(body)
+            .unwrap()
+            .extensions
+            .get(dtls_srtp::ExtensionType::USE_SRTP)
+            .unwrap();
+        let profile = srtp.offset() + 3;
+        body[profile] = 5;
+    })));
+    assert!(matches!(
+        with_server_message(H::CERTIFICATE, |body| body[6] ^= 1),
+        CloseReason::BadCertificate(_)
+    ));
+    assert!(illegal(
+        with_server_message(H::SERVER_KEY_EXCHANGE, |body| body[2] = 0x1e)
+    ));
+    assert_eq!(
+        with_server_message(H::SERVER_KEY_EXCHANGE, |body| body[10] ^= 1),
+        CloseReason::BadSignature
+    );
+    assert!(illegal(with_server_message(H::SERVER_KEY_EXCHANGE, |body| body[37] = 1)));
+    assert_eq!(
+        with_server_message(H::CERTIFICATE_REQUEST, |body| body[6] = 1),
+        CloseReason::NoCommonSignatureScheme
+    );
+}
+
+/// Like [`with_server_message`], for the client's messages and the server's refusal.
+fn with_client_message(message_type: HandshakeType, change: impl Fn(&mut [u8]) + Copy + 'static) -> CloseReason {
+    let mut pair = Pair::fake(Network::CLEAN, 1);
+    pair.tamper = Box::new(move |_, from, datagram| {
+        let mut rest = &mut datagram[..];
+        while from == Side::Client && !rest.is_empty() {
+            let (header, body, tail) = split_record(rest).unwrap();
+            if header.epoch == 0 && header.content_type == ContentType::HANDSHAKE && body[0] == message_type.0 {
+                change(&mut body[HandshakeHeader::LEN..]);
+            }
+            rest = tail;
+        }
+    });
+    pair.settle();
+    match pair.server.events[..] {
+        [Event::Closed { reason }] => reason,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_a_server_refuses_after_the_hello() {
+    use HandshakeType as H;
+    assert!(matches!(
+        with_client_message(H::CLIENT_KEY_EXCHANGE, |body| body[0] = 31),
+        CloseReason::Malformed {
+            message: H::CLIENT_KEY_EXCHANGE,
+            ..
+        }
+    ));
+    assert_eq!(
+        with_client_message(H::CERTIFICATE_VERIFY, |body| body[9] ^= 1),
+        CloseReason::BadSignature
+    );
+    // A changed random is only noticed when all is signed.
+    assert_eq!(
+        with_client_message(H::CLIENT_HELLO, |body| body[9] ^= 1),
+        CloseReason::Alert(AlertDescription::DECRYPT_ERROR)
+    );
+}
+
+#[test]
+fn a_client_without_certificate_is_refused() {
+    let now = Instant::now();
+    let mut server = End::new(Arc::new(fake_config(2)), Role::Server, 2, now);
+    server.handle(now, &whole(HandshakeType::CLIENT_HELLO, 0, &client_hello()));
+    server.handle(now, &whole(HandshakeType::CERTIFICATE, 1, &[0, 0, 0]));
+    assert_eq!(
+        server.events,
+        [Event::Closed {
+            reason: CloseReason::NoPeerCertificate
+        }]
+    );
+}
+
+#[test]
+fn groups_that_share_nothing() {
+    let client = Config {
+        groups: vec![NamedGroup::X25519],
+        ..fake_config(1)
+    };
+    let server = Config {
+        groups: vec![NamedGroup::SECP256R1],
+        ..fake_config(2)
+    };
+    let mut pair = Pair::new(client, server, Network::CLEAN, 1);
+    pair.settle();
+    assert_eq!(
+        pair.server.events,
+        [Event::Closed {
+            reason: CloseReason::NoCommonGroup
+        }]
+    );
+    let told = CloseReason::Alert(AlertDescription::HANDSHAKE_FAILURE);
+    assert_eq!(pair.client.events, [Event::Closed { reason: told }]);
+}
+
+/// A library that has nothing to offer, or a key that signs nothing that the peer verifies.
+#[test]
+fn a_client_with_nothing_to_offer_ends_at_once() {
+    let now = Instant::now();
+    let config = Config {
+        cipher_suites: vec![],
+        ..fake_config(1)
+    };
+    let mut client = End::new(Arc::new(config), Role::Client, 1, now);
+    client.timeout(now);
+    assert_eq!(
+        client.events,
+        [Event::Closed {
+            reason: CloseReason::NoCommonCipherSuite
+        }]
+    );
+
+    let real = config_with_a_real_certificate();
+    let mut pair = Pair::new(real, fake_config(2), Network::CLEAN, 1);
+    pair.settle();
+    assert_eq!(
+        pair.client.events,
+        [Event::Closed {
+            reason: CloseReason::UnsupportedPeerKey
+        }]
+    );
+}
+
+fn config_with_a_real_certificate() -> Config {
+    config(dtls_srtp::RingCrypto::new(), Certificate::generate().unwrap())
+}
+
+#[test]
+fn cookies_are_answered_but_not_for_ever() {
+    let now = Instant::now();
+    let mut client = End::new(Arc::new(fake_config(1)), Role::Client, 1, now);
+    let first = client.transmits(now);
+    let mut hellos = vec![first[0].clone()];
+    for seq in 0..4_u16 {
+        let request = [&[0xfe, 0xff, 4][..], &[seq as u8; 4]].concat();
+        client.handle(now, &whole(HandshakeType::HELLO_VERIFY_REQUEST, seq, &request));
+        hellos.extend(client.transmits(now));
+    }
+    let reason = CloseReason::UnexpectedMessage(HandshakeType::HELLO_VERIFY_REQUEST);
+    assert_eq!(client.events, [Event::Closed { reason }]);
+    // Three hellos with cookies, with rising message numbers and the same random; then the alert.
+    assert_eq!(hellos.len(), 5);
+    let parsed: Vec<_> = hellos[..4]
+        .iter_mut()
+        .map(|datagram| {
+            let (_, body, _) = split_record(datagram).unwrap();
+            let fragment = Fragment::read(&mut Reader::new(body)).unwrap();
+            let hello = ClientHello::parse(fragment.body).unwrap();
+            (fragment.header.message_seq, hello.random, hello.cookie.to_vec())
+        })
+        .collect();
+    for (n, (seq, random, cookie)) in parsed.iter().enumerate() {
+        assert_eq!((*seq as usize, random), (n, &parsed[0].1));
+        assert_eq!(cookie, &vec![(n as u8).wrapping_sub(1); if n == 0 { 0 } else { 4 }]);
+    }
+}
+
+#[test]
+fn reasons_are_sentences_and_have_alerts() {
+    let reasons = [
+        CloseReason::Local,
+        CloseReason::Timeout,
+        CloseReason::FingerprintMismatch,
+        CloseReason::Malformed {
+            message: HandshakeType::FINISHED,
+            error: wire::Error::Trailing { offset: 3 },
+        },
+        CloseReason::UnexpectedMessage(HandshakeType(99)),
+        CloseReason::Alert(AlertDescription::BAD_CERTIFICATE),
+    ];
+    for reason in reasons {
+        assert!(reason.to_string().len() > 10);
+    }
+    assert_eq!(
+        reasons[3].to_string(),
+        "the peer's finished cannot be read: bytes left over at offset 3"
+    );
+}
