@@ -5,15 +5,19 @@
 //! libFuzzer and the normal build without: then it runs the files that are named on its command line, such as a crash that
 //! libFuzzer left behind.
 
+mod ice;
 mod rtcp;
 mod rtp;
 mod sdp;
 mod srtp;
+mod stun;
 
+pub use ice::ice;
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
 pub use sdp::sdp;
 pub use srtp::srtp_open;
+pub use stun::stun;
 
 #[doc(hidden)]
 #[cfg(fuzzing)]
@@ -33,11 +37,13 @@ pub struct Target {
 /// Every target, by name.
 #[rustfmt::skip]
 pub const TARGETS: &[Target] = &[
+    Target { name: "ice", run: ice, seeds: &["fuzz/seeds/ice"] },
     Target { name: "rtcp", run: rtcp, seeds: &["fuzz/seeds/rtcp"] },
     Target { name: "rtp", run: rtp, seeds: &["fuzz/seeds/rtp"] },
     Target { name: "rtp_receive", run: rtp_receive, seeds: &["fuzz/seeds/rtp_receive"] },
     Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp"] },
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
+    Target { name: "stun", run: stun, seeds: &["fixtures/stun"] },
 ];
 
 /// The program of a target.

@@ -143,12 +143,8 @@ impl Replay {
 /// A call with one path: connected with the first check, and never otherwise until the peer is silent.
 fn one_path(capture: &str, checks: usize) {
     let mut replay = Replay::new(capture);
-    let remote = replay
-        .log
-        .iter()
-        .find_map(|e| e["src"].as_str().or_else(|| e["accept"].as_str()));
-    let path = replay.path(&remote.unwrap().to_owned());
     let log = replay.log.clone();
+    let path = replay.path(log[0]["src"].as_str().unwrap());
     let last = replay.run();
     assert_eq!(replay.checks, checks);
     let at = replay.events[0].0;
