@@ -181,4 +181,21 @@ mod tests {
             hex("EC8CDF7398607CB0F2D21675EA9EA1E4 362B7C3C6773516318A077D7FC5073AE 6A2CC3787889374FBEB4C81B17BA6C44")
         );
     }
+
+    /// RFC 3711 §3.4: without the E bit a packet is authenticated and in clear.
+    #[test]
+    fn rtcp_in_clear_is_verified_and_left_alone() {
+        let master = KeyAndSalt::new(crate::SrtpProfile::Aes128CmHmacSha1_80, &[1; 16], &[2; 14]).unwrap();
+        let mode = CounterMode::new(&master, Labels::RTCP);
+        let mut packet = hex("81c8000d 4d617273 4e545031 4e545032 00000005");
+        packet.extend(mode.tag(&packet, &[]));
+        let before = packet.clone();
+        assert_eq!(CounterMode::rtcp_index(&packet), Some(5));
+        assert_eq!(mode.open_rtcp(0x4d61_7273, &mut packet), Some(()));
+        assert_eq!(packet, before);
+
+        // The tag covers the bit.
+        packet[16] ^= 0x80;
+        assert_eq!(mode.open_rtcp(0x4d61_7273, &mut packet), None);
+    }
 }

@@ -130,6 +130,7 @@ fn a_refused_packet_uses_no_index_up() {
     assert_eq!(seal(7, &header(SSRC, 8), 100), Err(SealError::HeaderMismatch));
     assert_eq!(seal(7, &header(SSRC + 1, 7), 100), Err(SealError::HeaderMismatch));
     assert_eq!(seal(7, &header(SSRC, 7)[..11], 100), Err(SealError::HeaderMismatch));
+    assert_eq!(seal(1 << 48, &header(SSRC, 0), 100), Err(SealError::KeyExhausted));
     assert_eq!(seal(1 << 48 | 7, &header(SSRC, 7), 100), Err(SealError::KeyExhausted));
     assert_eq!(seal(7, &header(SSRC, 7), 31), Ok(31));
     assert_eq!(seal((1 << 48) - 1, &header(SSRC, 0xffff), 31), Ok(31));
@@ -300,6 +301,12 @@ fn sources_are_bounded() {
     }
     assert_eq!(results, [Ok(1), Ok(1), Err(OpenError::SourcesFull)]);
     assert_raised(opener.counters(), &["srtp_sources_full"]);
+    let mut forged = [&header(4, 1)[..], &[0; 30]].concat();
+    assert_eq!(
+        opener.open_rtp(&mut forged),
+        Err(OpenError::SourcesFull),
+        "before the cipher has run"
+    );
     assert_eq!(opener.set_roc(3, 1), Err(OpenError::SourcesFull));
     assert_eq!(opener.set_roc(2, 1), Ok(()));
 
@@ -340,9 +347,12 @@ fn a_late_joiner_is_told_the_rollover_counter() {
         forged[13] ^= 1;
         assert_eq!(pair.open(forged), Err(OpenError::AuthenticationFailed));
         assert_eq!(pair.open(sealed), Ok(index), "a forgery does not spend what was told");
-        let sealed = pair.seal(index + 40_000 - 20_000, b"");
-        assert_eq!(pair.open(sealed), Ok(index + 20_000), "from here on by itself");
-        assert_eq!(pair.opener.highest_index(SSRC), Some(index + 20_000));
+        // From here on by itself, across the next roll-over.
+        for index in [index + 20_000, index + 40_000] {
+            let sealed = pair.seal(index, b"");
+            assert_eq!(pair.open(sealed), Ok(index));
+            assert_eq!(pair.opener.highest_index(SSRC), Some(index));
+        }
     }
 }
 
@@ -379,6 +389,22 @@ fn estimate(s_l: i64, roc: i64, seq: i64) -> i64 {
         roc
     };
     seq + v * 65_536
+}
+
+#[test]
+fn the_estimate_turns_over_where_appendix_a_does() {
+    for s_l in [0, 1, 2, 32_766, 32_767, 32_768, 32_769, 65_534, 65_535_u16] {
+        for way in [32_766, 32_767, 32_768, 32_769, 32_770] {
+            for seq in [s_l.wrapping_add(way), s_l.wrapping_sub(way)] {
+                let expected = estimate(s_l.into(), 5, seq.into()) as u64;
+                assert_eq!(
+                    opener::estimate_from(5 << 16 | u64::from(s_l), seq),
+                    expected,
+                    "{s_l} {seq}"
+                );
+            }
+        }
+    }
 }
 
 fn profiles() -> impl Strategy<Value = SrtpProfile> {
