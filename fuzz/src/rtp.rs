@@ -12,7 +12,7 @@ use wire::Reader;
 /// looks into extensions and payloads is run on it too.
 pub fn rtp(data: &[u8]) {
     let Ok(packet) = Packet::parse(data) else { return };
-    let _ = packet.to_string();
+    let _ = (packet.to_string(), rtp::dump::Rtp(&packet).to_string());
     assert_eq!(
         packet.header_len() + packet.payload().len() + packet.padding_len(),
         data.len()

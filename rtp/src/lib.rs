@@ -8,7 +8,33 @@
 //! - [`rtcp`]: compound packets, read and written; [`ntp`]: the time that stands in them.
 //! - [`ReceiverStatistics`], [`SenderStatistics`], [`RtpClock`]: what reports are made of.
 //! - [`twcc`]: arrivals recorded for transport-wide feedback.
+//! - [`dump`]: packets field by field.
 //! - [`is_rtp`], [`is_rtcp`]: telling them apart on one port (RFC 5761, RFC 7983).
+//!
+//! ```
+//! use rtp::{Packet, PayloadType, RtpOut, Ssrc};
+//!
+//! // What a forwarder does with a packet: look, write another header, copy the payload.
+//! let received = [0x90, 0x60, 0, 9, 0, 0, 0, 1, 0, 0, 0, 7, 0xbe, 0xde, 0, 1, 0x10, 0xa5, 0, 0, b'x'];
+//! let packet = Packet::parse(&received[..])?;
+//! let level = packet.extension(1).and_then(rtp::extension::AudioLevel::parse);
+//! assert_eq!(level.map(|level| level.level), Some(37));
+//!
+//! let mut out = [0; 1500];
+//! let header = RtpOut {
+//!     payload_type: PayloadType(111),
+//!     sequence_number: 0x1_0000,
+//!     timestamp: packet.timestamp(),
+//!     ssrc: Ssrc(0x1234_5678),
+//!     extensions: &[(4, b"mid")],
+//!     ..RtpOut::default()
+//! };
+//! let header_len = header.write(false, &mut out)?;
+//! let len = header_len + packet.payload().len();
+//! out[header_len..len].copy_from_slice(packet.payload());
+//! assert_eq!(Packet::parse(&out[..len])?.extension(4), Some(&b"mid"[..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 //!
 //! What only looks at bytes works without `std`; whatever knows time needs the feature `std`, which is on by default.
 #![no_std]
@@ -20,6 +46,7 @@ pub mod codec;
 #[cfg(feature = "std")]
 mod counters;
 mod demux;
+pub mod dump;
 pub mod extension;
 mod header;
 pub mod ntp;

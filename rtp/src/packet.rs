@@ -453,6 +453,11 @@ impl<'a> Extensions<'a> {
         self.stopped_early
     }
 
+    /// How many bytes of the extension follow the elements given so far.
+    pub(crate) fn rest_len(&self) -> usize {
+        self.rest.len()
+    }
+
     fn stop<T>(&mut self) -> Option<T> {
         self.rest = &[];
         self.stopped_early = true;

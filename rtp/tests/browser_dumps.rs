@@ -86,6 +86,7 @@ fn every_rtp_packet_is_built_again() {
             out[header_len..payload_end].copy_from_slice(packet.payload());
             let len = payload_end + header.put_padding(&mut out[payload_end..]).unwrap();
             assert_eq!(out[..len], line.bytes, "{name} at {} ms: {packet}", line.millis);
+            assert!(!rtp::dump::Rtp(&packet.view()).to_string().contains("malformed"));
             total += 1;
             one_byte += usize::from(packet.profile().is_some_and(rtp::Profile::is_one_byte));
             two_byte += usize::from(packet.profile().is_some_and(rtp::Profile::is_two_byte));
@@ -124,6 +125,7 @@ fn every_rtcp_packet_is_built_again() {
                 }] += 1;
             }
             assert_eq!(w.written(), line.bytes, "{name} at {} ms: {compound}", line.millis);
+            assert!(!rtp::dump::Rtcp(compound).to_string().contains("malformed"));
             total += 1;
             reduced += usize::from(compound.is_reduced_size());
         }

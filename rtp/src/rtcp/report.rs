@@ -246,6 +246,8 @@ impl fmt::Display for ReceiverReport<'_> {
 
 fn read_reports<'a>(r: &mut Reader<'a>, count: u8) -> Result<(ReportBlocks<'a>, &'a [u8]), Error> {
     let rest = r.take(usize::from(count).saturating_mul(ReportBlock::LEN))?;
+    // Padding of another length than a multiple of four would leave such a rest.
+    r.ensure(r.remaining() & 3 == 0, "a report's extension is made of 32-bit words")?;
     Ok((ReportBlocks { rest }, r.all()))
 }
 

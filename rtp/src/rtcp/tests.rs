@@ -185,6 +185,9 @@ fn report_extensions_are_kept() {
     assert_eq!(rr.extension, [0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4]);
     bytes[0] = 0x81;
     assert!(Compound::parse(&bytes).unwrap().packets().next().unwrap().is_err());
+    // Padding by one byte leaves no whole words.
+    let odd = hex("a0c90003 00000001 deadbeef 01020301");
+    assert!(Compound::parse(&odd).unwrap().packets().next().unwrap().is_err());
 }
 
 #[test]
