@@ -5,7 +5,7 @@ use core::ops::Range;
 use crate::attribute::Name;
 use crate::line::{self, Kind};
 use crate::order::Order;
-use crate::{Attribute, Limits, Line, ParseError};
+use crate::{Attribute, Limits, Line, ParseError, Rule};
 
 /// A text whose lines were all checked: the text itself, what each line is, and where the sections begin.
 ///
@@ -46,8 +46,6 @@ impl Document {
                 "the description is longer than the configured limit",
             ));
         }
-        check_bytes(text)?;
-
         let mut lines = Vec::with_capacity(text.len().wrapping_div(32).saturating_add(8));
         let mut sections = Vec::new();
         let mut order = Order::new(grammar);
@@ -55,10 +53,9 @@ impl Document {
         let mut start = 0usize;
         while !rest.is_empty() {
             let number = lines.len().saturating_add(1);
-            let length = find_line_feed(rest.as_bytes()).unwrap_or(rest.len());
-            let (raw, tail) = rest.split_at_checked(length).unwrap_or((rest, ""));
-            let line = raw.strip_suffix('\r').unwrap_or(raw);
-            let tail = tail.strip_prefix('\n').unwrap_or(tail);
+            let (length, ending) = find_ending(rest.as_bytes()).map_err(|rule| ParseError { line: number, rule })?;
+            let (line, tail) = rest.split_at_checked(length).unwrap_or((rest, ""));
+            let tail = tail.get(ending..).unwrap_or("");
             if line.is_empty() && tail.trim_ascii().is_empty() {
                 // Blank lines at the very end, as texts get from editors and mail.
                 break;
@@ -190,62 +187,49 @@ fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// No NUL anywhere, and a carriage return only before a line feed (RFC 8866 §9, byte-string). One pass over the whole
-/// text, which the compiler makes wide, instead of one per field.
-fn check_bytes(text: &str) -> Result<(), ParseError> {
-    let bytes = text.as_bytes();
-    let nul = bytes.iter().fold(false, |nul, b| nul | (*b == 0));
-    let returns = bytes.iter().filter(|b| **b == b'\r').count();
-    let pairs = bytes
-        .iter()
-        .zip(bytes.iter().skip(1))
-        .filter(|(a, b)| (**a == b'\r') & (**b == b'\n'))
-        .count();
-    if !nul && returns == pairs {
-        return Ok(());
-    }
-    for (i, line) in text.split('\n').enumerate() {
-        let line = line.strip_suffix('\r').unwrap_or(line);
-        let number = i.saturating_add(1);
-        if line.contains('\0') {
-            return Err(ParseError::new(
-                number,
-                "a NUL character stands in the line (RFC 8866 §9)",
-            ));
-        }
-        if line.contains('\r') {
-            return Err(ParseError::new(
-                number,
-                "a carriage return stands where the line does not end (RFC 8866 §9)",
-            ));
+/// How long the first line is, and how long its ending: CRLF, LF, or nothing at the end of the text. On the way it is made
+/// sure that the line holds no NUL and no carriage return (RFC 8866 §9, byte-string), so that no type of line need ask again.
+fn find_ending(bytes: &[u8]) -> Result<(usize, usize), Rule> {
+    let mut at = 0usize;
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        let Some(found) = find_control(rest) else {
+            return Ok((bytes.len(), 0));
+        };
+        let length = at.saturating_add(found);
+        match rest.get(found..).unwrap_or_default() {
+            [b'\n', ..] => return Ok((length, 1)),
+            [b'\r', b'\n', ..] => return Ok((length, 2)),
+            [b'\r', ..] => {
+                return Err(Rule(
+                    "a line ends with CRLF or LF; a carriage return alone has no place in it (RFC 8866 §5)",
+                ));
+            }
+            [0, ..] => return Err(Rule("a NUL character stands in the line (RFC 8866 §9)")),
+            // A tab or another control character, which SDP allows.
+            _ => at = length.saturating_add(1),
         }
     }
-    let last = text.split('\n').count();
-    Err(ParseError::new(
-        last,
-        "a line ends with CRLF, or with LF, but not with CR alone (RFC 8866 §5)",
-    ))
 }
 
-/// Where the first line feed stands, eight bytes at a time.
-fn find_line_feed(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+/// Where the first byte below 16 stands, eight bytes at a time.
+fn find_control(bytes: &[u8]) -> Option<usize> {
     const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    const FEEDS: u64 = u64::from_ne_bytes([b'\n'; 8]);
+    const LIMIT: u64 = u64::from_ne_bytes([16; 8]);
     let (words, tail) = bytes.as_chunks::<8>();
     let mut at = 0usize;
     for word in words {
-        let differs = u64::from_le_bytes(*word) ^ FEEDS;
-        // A byte of the result has its high bit set where the difference is zero; below the first such byte the trick
-        // is exact, and only the first one is asked for.
-        let found = differs.wrapping_sub(ONES) & !differs & HIGH;
+        let word = u64::from_le_bytes(*word);
+        // A byte of the difference borrows when it is below the limit. A borrow spoils only the bytes above it, so the
+        // lowest bit found is exact, and only that one is asked for.
+        let found = word.wrapping_sub(LIMIT) & !word & HIGH;
         if found != 0 {
             let byte = usize::try_from(found.trailing_zeros().wrapping_div(8)).ok()?;
             return at.checked_add(byte);
         }
         at = at.saturating_add(8);
     }
-    let rest = tail.iter().position(|b| *b == b'\n')?;
+    let rest = tail.iter().position(|b| *b < 16)?;
     at.checked_add(rest)
 }
 
@@ -256,16 +240,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_feeds_are_found_wherever_they_stand() {
+    fn endings_are_found_wherever_they_stand() {
         for length in 0..40 {
-            let mut bytes = vec![0x8a; length];
-            assert_eq!(find_line_feed(&bytes), None);
-            for at in (0..length).rev() {
-                bytes[at] = b'\n';
-                assert_eq!(find_line_feed(&bytes), Some(at));
+            for filler in [b'x', 0x80, 0x8a, 0x8d, 0xff, 0x10, b'\t', 0x0b, 0x0f] {
+                let mut bytes = vec![filler; length];
+                assert_eq!(find_ending(&bytes), Ok((length, 0)));
+                for at in (0..length).rev() {
+                    bytes[at] = b'\n';
+                    assert_eq!(find_ending(&bytes), Ok((at, 1)));
+                    if at > 0 {
+                        bytes[at - 1] = b'\r';
+                        assert_eq!(find_ending(&bytes), Ok((at - 1, 2)));
+                    }
+                    bytes[at] = 0;
+                    assert!(find_ending(&bytes).is_err());
+                    bytes[at] = b'\r';
+                    bytes.truncate(at + 1);
+                    assert!(find_ending(&bytes).is_err());
+                }
             }
         }
-        assert_eq!(find_line_feed(b"\x0b\x0b\x0b\n\x0b"), Some(3));
     }
 
     #[test]
