@@ -7,6 +7,8 @@ mod negotiation;
 mod protection;
 mod schedule;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use client::Client;
 pub use message::{

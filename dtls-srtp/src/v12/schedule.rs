@@ -62,6 +62,24 @@ impl Master {
         }
     }
 
+    /// From a secret out of a key log.
+    #[cfg(test)]
+    pub(super) fn from_secret(
+        crypto: Arc<dyn Crypto>,
+        hash: HashAlgorithm,
+        secret: [u8; Self::LEN],
+        client_random: [u8; RANDOM_LEN],
+        server_random: [u8; RANDOM_LEN],
+    ) -> Self {
+        Self {
+            crypto,
+            hash,
+            secret,
+            client_random,
+            server_random,
+        }
+    }
+
     pub(super) const fn client_random(&self) -> &[u8; RANDOM_LEN] {
         &self.client_random
     }
