@@ -1,1 +1,88 @@
-fn main() {}
+//! `cargo xtask test`: everything that CI does, installing what it needs.
+
+mod fuzz;
+mod install;
+mod report;
+mod stage;
+
+use std::process::ExitCode;
+
+use report::Report;
+use stage::{STAGES, Settings};
+
+const HELP: &str = "\
+Runs everything that has to be green before a change goes in. CI runs exactly this.
+
+usage: cargo xtask test [--long] [STAGE]...
+
+Without a name all stages run, in this order:
+";
+
+const HELP_END: &str = "
+  --long    many more seeds and cases, fuzzing for minutes, the browser tests ten times
+
+What is missing is installed first: Debian packages by apt-get (as root, or with a sudo that asks no password) and cargo-fuzz by
+cargo. Nothing is retried and nothing is skipped: a missing browser and an ignored test are failures. Network tests stay on loopback
+or in network namespaces that they make, for which they need root.
+
+Seconds and results per stage are printed at the end; the exit status is 0 only if everything passed.
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("test") => {}
+        Some("--help" | "-h" | "help") => {
+            print!("{}", help());
+            return ExitCode::SUCCESS;
+        }
+        other => {
+            if let Some(other) = other {
+                eprintln!("xtask: there is no task `{other}`\n");
+            }
+            eprint!("{}", help());
+            return ExitCode::from(2);
+        }
+    }
+    let mut long = false;
+    let mut chosen = Vec::new();
+    for argument in arguments {
+        match argument.as_str() {
+            "--long" => long = true,
+            "--help" | "-h" => {
+                print!("{}", help());
+                return ExitCode::SUCCESS;
+            }
+            name => match STAGES.iter().find(|stage| stage.name == name) {
+                Some(stage) => chosen.push(stage),
+                None => {
+                    eprintln!("xtask: there is no stage `{name}`\n");
+                    eprint!("{}", help());
+                    return ExitCode::from(2);
+                }
+            },
+        }
+    }
+    if chosen.is_empty() {
+        chosen.extend(STAGES);
+    }
+    let settings = Settings::new(long);
+    let mut report = Report::default();
+    for stage in chosen {
+        report.run(stage, &settings);
+    }
+    report.print();
+    if report.is_green() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn help() -> String {
+    let stages: String = STAGES
+        .iter()
+        .map(|stage| format!("  {:9} {}\n", stage.name, stage.about))
+        .collect();
+    format!("{HELP}{stages}{HELP_END}")
+}
