@@ -3,16 +3,21 @@
 //! Figures are medians of interleaved rounds and are printed as multiples of the same run's floors and peers: absolute
 //! times say more about the machine than about the code.
 
+mod allocations;
 mod rounds;
+mod sdp;
 mod srtp;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
+        Some("sdp") => sdp::run(),
         Some("srtp") => srtp::run(),
         _ => {
-            eprintln!("usage: hyaline-bench COMPARISON\n\n  srtp   sealing and opening SRTP, beside raw ciphers");
+            eprintln!("usage: hyaline-bench COMPARISON\n");
+            eprintln!("  sdp    parsing session descriptions, beside rtc-sdp and webrtc-sdp");
+            eprintln!("  srtp   sealing and opening SRTP, beside raw ciphers");
             return ExitCode::from(2);
         }
     }
