@@ -114,7 +114,7 @@ impl Sfu {
         let connect_timeout = self.config.connect_timeout;
         let peer = self.peer_mut(id)?;
         let answer = peer.accept_offer(now, offer).map_err(CommandError::Offer)?;
-        self.renew_ufrags(id.index);
+        self.renew_ufrags(now, id.index);
         if let Some(participant) = self.participants.get_mut(id.index)
             && !participant.connected
             && participant.give_up.is_none()
@@ -158,7 +158,7 @@ impl Sfu {
             .peer_mut(id)?
             .handle_fragment(now, fragment)
             .map_err(CommandError::Fragment)?;
-        self.renew_ufrags(id.index);
+        self.renew_ufrags(now, id.index);
         self.touch(id.index);
         Ok(answer)
     }
@@ -241,15 +241,17 @@ impl Sfu {
     }
 
     /// The router knows exactly the ufrags under which the peer is reached now.
-    fn renew_ufrags(&mut self, index: u32) {
+    fn renew_ufrags(&mut self, now: Instant, index: u32) {
         let Some(peer) = self.peers.get(index as usize).and_then(Option::as_ref) else {
             return;
         };
         let Some(participant) = self.participants.get_mut(index) else {
             return;
         };
-        for old in participant.ufrags.drain(..) {
-            self.router.remove_ufrag(&old, index);
+        for old in std::mem::take(&mut participant.ufrags) {
+            if !peer.local_ufrags().any(|ufrag| ufrag == old) {
+                self.router.retire_ufrag(now, &old, index);
+            }
         }
         for ufrag in peer.local_ufrags() {
             self.router.add_ufrag(ufrag, index);

@@ -12,7 +12,7 @@ use crate::deadlines::Deadlines;
 use crate::ingress::Ingress;
 use crate::participant::Participant;
 use crate::room::Room;
-use crate::router::Router;
+use crate::router::{Route, Router};
 use crate::slab::Slab;
 use crate::slot::Forwarded;
 use crate::source::Source;
@@ -138,8 +138,8 @@ impl Sfu {
             counters: &mut self.counters,
         };
         peer.handle_datagram(now, &path, data, &mut sink);
-        if is_stun && self.router.by_path(&path) != Some(index) && peer.is_validated(&path) {
-            self.add_path(path, index);
+        if is_stun && self.router.by_path(&path) != Route::Peer(index) && peer.is_validated(&path) {
+            self.add_path(now, path, index);
         }
         self.touch(index);
     }
@@ -298,9 +298,14 @@ impl Sfu {
                         .flatten()
                         .and_then(|name| name.split_once(':'))
                         .map(|(own, _)| own);
-                    let index = ufrag.and_then(|ufrag| self.router.by_ufrag(ufrag));
-                    self.counters.unknown_ufrag += u64::from(index.is_none());
-                    index
+                    match ufrag.map_or(Route::Unknown, |ufrag| self.router.by_ufrag(ufrag)) {
+                        Route::Peer(index) => Some(index),
+                        Route::Gone => None,
+                        Route::Unknown => {
+                            self.counters.unknown_ufrag += 1;
+                            None
+                        }
+                    }
                 }
                 Ok(_) => self.route_by_path(path),
                 Err(_) => {
@@ -317,13 +322,18 @@ impl Sfu {
     }
 
     fn route_by_path(&mut self, path: &Path) -> Option<u32> {
-        let index = self.router.by_path(path);
-        self.counters.unknown_path += u64::from(index.is_none());
-        index
+        match self.router.by_path(path) {
+            Route::Peer(index) => Some(index),
+            Route::Gone => None,
+            Route::Unknown => {
+                self.counters.unknown_path += 1;
+                None
+            }
+        }
     }
 
     /// A check has opened a path; those that ICE has given up are forgotten here too.
-    fn add_path(&mut self, path: Path, index: u32) {
+    fn add_path(&mut self, now: Instant, path: Path, index: u32) {
         let Some(participant) = self.participants.get_mut(index) else {
             return;
         };
@@ -333,7 +343,7 @@ impl Sfu {
         participant.paths.retain(|old| {
             let keep = peer.is_validated(old) && *old != path;
             if !keep {
-                self.router.remove_path(old, index);
+                self.router.retire_path(now, *old, index);
             }
             keep
         });
@@ -446,7 +456,7 @@ impl Sfu {
             return;
         };
         if participant.leaving.is_some() && !participant.queued {
-            self.forget(index);
+            self.forget(now, index);
             return;
         }
         let timeout = self
@@ -509,20 +519,18 @@ impl Sfu {
     }
 
     /// The end of a participant, once its last datagram has left.
-    fn forget(&mut self, index: u32) {
+    fn forget(&mut self, now: Instant, index: u32) {
         if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::take) {
             let retired = &mut self.retired;
             peer.each_counter(&mut |name, value| *retired.entry(name).or_default() += value);
         }
         if let Some(participant) = self.participants.remove(index) {
-            participant
-                .paths
-                .iter()
-                .for_each(|path| self.router.remove_path(path, index));
-            participant
-                .ufrags
-                .iter()
-                .for_each(|ufrag| self.router.remove_ufrag(ufrag, index));
+            for path in participant.paths {
+                self.router.retire_path(now, path, index);
+            }
+            for ufrag in &participant.ufrags {
+                self.router.retire_ufrag(now, ufrag, index);
+            }
         }
         self.deadlines.set(index, None);
     }

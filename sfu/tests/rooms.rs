@@ -1,0 +1,423 @@
+//! Rooms in virtual time: who sees whom, with which numbers, and how people come and go.
+
+mod house;
+
+use std::time::Duration;
+
+use house::{CAMERA, House, MICROPHONE};
+use peer::{Direction, Kind};
+use rtp::Ssrc;
+use sfu::{Connection, Event, Gone, JoinError, Role};
+
+const FRAME: Duration = Duration::from_millis(40);
+
+/// Sends `frames` frames of two packets from a guest's camera; the first is a key frame if `key`.
+fn film(house: &mut House, guest: usize, first: u16, frames: u16, key: bool) {
+    for frame in 0..frames {
+        let number = first + frame;
+        house.send_frame(guest, CAMERA, u32::from(number) * 3600, number, key && frame == 0, 2);
+        house.run(FRAME);
+    }
+}
+
+fn key_frames_asked(house: &House, guest: usize) -> usize {
+    let rtcp = &house.guests[guest].client.rtcp;
+    let plis = |compound: &Vec<u8>| {
+        rtp::rtcp::Compound::parse(compound)
+            .unwrap()
+            .packets()
+            .filter(|packet| matches!(packet, Ok(rtp::rtcp::Packet::Pli(_))))
+            .count()
+    };
+    rtcp.iter().map(plis).sum()
+}
+
+#[test]
+fn two_people_see_and_hear_each_other() {
+    let mut house = House::new(1);
+    let ann = house.member("r", "ann", 4);
+    let bob = house.member("r", "bob", 4);
+    assert_eq!(
+        house.slots(ann)[..2],
+        [(false, Some("bob".into())), (true, Some("bob".into()))]
+    );
+    assert_eq!(
+        house.slots(bob)[..2],
+        [(false, Some("ann".into())), (true, Some("ann".into()))]
+    );
+    assert!(key_frames_asked(&house, ann) > 0, "a new subscriber needs a key frame");
+    film(&mut house, ann, 100, 10, true);
+    film(&mut house, bob, 7, 10, true);
+    for n in 0..10 {
+        house.guests[ann].client.send_media(MICROPHONE, 960 * n, &[0x78; 80]);
+        house.run(Duration::from_millis(20));
+    }
+    for guest in [ann, bob] {
+        let video = house.video(guest);
+        assert_eq!(video.len(), 20);
+        assert!(
+            video.windows(2).all(|w| w[1].1 == w[0].1 + 1),
+            "numbering is continuous"
+        );
+        assert!(video[0].1 < 1 << 15, "and begins below 2^15");
+    }
+    assert_eq!(house.guests[bob].client.rtp.len(), 30, "sound came too");
+    assert_eq!(house.counters(), [].into(), "a clean call drops nothing");
+    assert!(house.runs.contains(&2), "packets of one frame leave as one run");
+}
+
+#[test]
+fn video_begins_with_a_key_frame_and_the_request_is_repeated_until_one_came() {
+    let mut house = House::new(2);
+    let ann = house.member("r", "ann", 4);
+    let bob = house.member("r", "bob", 4);
+    let asked = key_frames_asked(&house, ann);
+    // Two seconds without the key frame: asked for again every half second, and nothing is forwarded.
+    film(&mut house, ann, 0, 50, false);
+    let again = key_frames_asked(&house, ann) - asked;
+    assert!((3..=5).contains(&again), "{again}");
+    assert_eq!(house.video(bob), []);
+    film(&mut house, ann, 50, 5, true);
+    let asked = key_frames_asked(&house, ann);
+    film(&mut house, ann, 55, 50, false);
+    assert_eq!(key_frames_asked(&house, ann), asked);
+    assert_eq!(house.video(bob).len(), 2 * 55);
+}
+
+#[test]
+fn a_subscribers_request_for_a_key_frame_reaches_the_publisher_merged() {
+    let mut house = House::new(3);
+    let ann = house.member("r", "ann", 4);
+    let viewers: Vec<usize> = ["bob", "cid", "dan"].map(|name| house.member("r", name, 4)).into();
+    film(&mut house, ann, 0, 30, true);
+    let before = key_frames_asked(&house, ann);
+    for &viewer in &viewers {
+        let media = house.video(viewer)[0].0;
+        house.guests[viewer].client.send_rtcp(|w| {
+            rtp::rtcp::Pli {
+                sender: Ssrc(1),
+                media: Ssrc(media),
+            }
+            .write(w)
+        });
+    }
+    house.run(Duration::from_millis(100));
+    assert_eq!(
+        key_frames_asked(&house, ann),
+        before + 1,
+        "three requests within the window are one"
+    );
+}
+
+#[test]
+fn numbers_go_on_when_a_slot_changes_hands() {
+    let mut house = House::new(4);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 1000, 10, true);
+    house.sfu.leave(house.now, house.guests[ann].id, Gone::Left);
+    house.run(Duration::from_millis(300));
+    let cid = house.member("r", "cid", 1);
+    assert_eq!(
+        house.slots(bob),
+        [(false, Some("cid".into())), (true, Some("cid".into()))]
+    );
+    film(&mut house, cid, 5, 10, true);
+    let video = house.video(bob);
+    assert_eq!(video.len(), 40);
+    for pair in video.windows(2) {
+        assert_eq!(pair[0].0, pair[1].0, "the slot keeps its SSRC");
+        assert_eq!(pair[1].1, pair[0].1 + 1, "sequence numbers have no gap");
+        assert!(pair[1].2.wrapping_sub(pair[0].2) < 1 << 31, "timestamps go forward");
+        let picture = |payload: &[u8]| u16::from_be_bytes([payload[2] & 0x7f, payload[3]]);
+        let step = picture(&pair[1].3).wrapping_sub(picture(&pair[0].3)) & 0x7fff;
+        assert!(step <= 1, "picture ids go on: {step}");
+    }
+    // The slot's clock is one line: the pause between the two is as long as it was.
+    let pause = video[20].2.wrapping_sub(video[19].2);
+    assert!(pause > 90 * 300, "{pause}");
+    assert_eq!(house.counters(), [].into());
+}
+
+#[test]
+fn padding_is_not_forwarded_and_leaves_no_gap() {
+    let mut house = House::new(5);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 0, 2, true);
+    for _ in 0..5 {
+        house.guests[ann].client.send_media(CAMERA, 0, &[]);
+        house.run(FRAME);
+    }
+    film(&mut house, ann, 2, 2, false);
+    let video = house.video(bob);
+    assert_eq!(video.len(), 8);
+    assert!(video.windows(2).all(|w| w[1].1 == w[0].1 + 1));
+    for received in &house.guests[bob].client.rtp {
+        assert_eq!(
+            received.packet().padding_len(),
+            0,
+            "nothing to pad in packets of one size"
+        );
+    }
+}
+
+#[test]
+fn packets_of_almost_one_size_leave_as_one_run_with_their_payload_intact() {
+    let mut house = House::new(6);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    house.runs.clear();
+    let sizes = [903, 902, 904, 901, 903];
+    for (n, size) in sizes.into_iter().enumerate() {
+        let mut payload = vec![n as u8; size];
+        payload[..3].copy_from_slice(&[if n == 0 { 0x10 } else { 0 }, 0, 7]);
+        house.guests[ann].client.send_media(CAMERA, 0, &payload);
+    }
+    house.run(FRAME);
+    assert!(house.runs.contains(&5), "{:?}", house.runs);
+    let got: Vec<usize> = house.video(bob).iter().map(|(.., payload)| payload.len()).collect();
+    assert_eq!(got, sizes);
+    for received in &house.guests[bob].client.rtp {
+        assert!(received.packet().padding_len() <= 3);
+    }
+}
+
+#[test]
+fn a_lost_packet_is_sent_again_to_the_one_who_misses_it_with_his_own_numbers() {
+    let mut house = House::new(7);
+    let ann = house.member("r", "ann", 4);
+    let bob = house.member("r", "bob", 4);
+    let cid = house.member("r", "cid", 4);
+    film(&mut house, ann, 0, 10, true);
+    let (bobs, cids) = (house.video(bob), house.video(cid));
+    let (ssrc, lost, timestamp, payload) = bobs[7].clone();
+    let before = (house.guests[bob].client.rtp.len(), house.guests[cid].client.rtp.len());
+    house.guests[bob]
+        .client
+        .send_rtcp(|w| rtp::rtcp::Nack::write(w, Ssrc(1), Ssrc(ssrc), [lost as u16]));
+    house.run(Duration::from_millis(100));
+    let again = &house.guests[bob].client.rtp[before.0..];
+    assert_eq!(again.len(), 1);
+    let packet = again[0].packet();
+    assert_ne!(packet.ssrc().0, ssrc, "on the SSRC of retransmissions (RFC 4588)");
+    assert_eq!(
+        packet.payload()[..2],
+        (lost as u16).to_be_bytes(),
+        "original sequence number"
+    );
+    assert_eq!(&packet.payload()[2..], payload);
+    assert_eq!(packet.timestamp(), timestamp);
+    assert_eq!(house.guests[cid].client.rtp.len(), before.1, "nobody else gets it");
+    assert_ne!(cids[7].1, lost, "each has numbers of his own");
+    // Asked for again while the answer is on its way, and asked for what was never sent: nothing.
+    for seq in [lost, lost, lost + 500] {
+        house.guests[bob]
+            .client
+            .send_rtcp(|w| rtp::rtcp::Nack::write(w, Ssrc(1), Ssrc(ssrc), [seq as u16]));
+    }
+    house.run(Duration::from_millis(100));
+    assert_eq!(house.guests[bob].client.rtp.len(), before.0 + 2);
+    assert_eq!(house.counters().get("nack_unanswered"), Some(&1));
+}
+
+#[test]
+fn people_come_and_go_without_renegotiation() {
+    let mut house = House::new(8);
+    let ann = house.member("r", "ann", 4);
+    assert!(house.guests[ann].events.contains(&Event::Need { audio: 4, video: 4 }));
+    let bob = house.member("r", "bob", 4);
+    let cid = house.member("r", "cid", 4);
+    let dan = house.member("r", "dan", 4);
+    assert_eq!(
+        house.sfu.join(house.now, "r", "eve", Role::Member),
+        Err(JoinError::RoomFull { capacity: 4 })
+    );
+    let names = |house: &House, guest| -> Vec<String> {
+        house
+            .slots(guest)
+            .into_iter()
+            .filter(|slot| slot.0)
+            .filter_map(|slot| slot.1)
+            .collect()
+    };
+    assert_eq!(names(&house, ann), ["bob", "cid", "dan"]);
+    assert_eq!(names(&house, dan), ["ann", "bob", "cid"]);
+    house.sfu.leave(house.now, house.guests[bob].id, Gone::Left);
+    house.run(Duration::from_millis(100));
+    let left = Event::ParticipantLeft {
+        id: house.guests[bob].id,
+        why: Gone::Left,
+    };
+    for guest in [ann, cid, dan] {
+        assert!(house.guests[guest].events.contains(&left));
+    }
+    // Who stays keeps his slot; who comes takes the free one.
+    let slot = |house: &House, n: usize| house.slots(ann).into_iter().filter(|slot| slot.0).nth(n).unwrap().1;
+    assert_eq!((slot(&house, 0), slot(&house, 1).as_deref()), (None, Some("cid")));
+    house.member("r", "eve", 4);
+    assert_eq!(slot(&house, 0).as_deref(), Some("eve"));
+    assert_eq!(house.guests[ann].answers.len(), 1, "ann offered once");
+    // Who left has said goodbye in DTLS.
+    assert!(matches!(
+        house.guests[bob].client.dtls_events.last(),
+        Some(dtls_srtp::Event::Closed { .. })
+    ));
+}
+
+#[test]
+fn a_silent_participant_is_gone_within_fifteen_seconds() {
+    let mut house = House::new(9);
+    let ann = house.member("r", "ann", 4);
+    let bob = house.member("r", "bob", 4);
+    house.run(Duration::from_secs(5));
+    house.guests[ann].blackhole = true;
+    let gone = Event::ParticipantLeft {
+        id: house.guests[ann].id,
+        why: Gone::Silent,
+    };
+    let unsure = Event::Connection {
+        id: house.guests[ann].id,
+        connection: Connection::Disconnected,
+    };
+    house.run(Duration::from_secs(5));
+    assert!(!house.guests[bob].events.contains(&gone));
+    house.run(Duration::from_secs(10));
+    assert!(house.guests[bob].events.contains(&unsure));
+    assert!(house.guests[bob].events.contains(&gone));
+    assert_eq!(house.sfu.len(), (1, 1));
+    assert!(!house.guests[bob].events.contains(&Event::Gone(Gone::Silent)));
+}
+
+#[test]
+fn a_participant_who_never_connects_is_given_up() {
+    let mut house = House::new(10);
+    let ann = house.enter("r", "ann", Role::Member);
+    house.guests[ann].client.add(Kind::Audio, Direction::SendOnly);
+    house.guests[ann].blackhole = true;
+    house.negotiate(ann);
+    house.run(Duration::from_secs(29));
+    assert_eq!(house.sfu.len(), (1, 1));
+    house.run(Duration::from_secs(2));
+    assert!(matches!(
+        house.guests[ann].events.last(),
+        Some(Event::Gone(Gone::Failed(_)))
+    ));
+    assert_eq!(house.sfu.len(), (0, 0));
+    assert!(house.sfu.is_empty());
+}
+
+#[test]
+fn an_echo_gives_everything_back_in_its_own_section() {
+    let mut house = House::new(11);
+    let ann = house.enter("", "ann", Role::Echo);
+    house.guests[ann].client.add(Kind::Audio, Direction::SendRecv);
+    house.guests[ann].client.add(Kind::Video, Direction::SendRecv);
+    house.connect(ann);
+    film(&mut house, ann, 0, 5, true);
+    house.guests[ann].client.send_media(MICROPHONE, 0, &[0x78; 80]);
+    house.run(FRAME);
+    assert_eq!(house.video(ann).len(), 10);
+    assert_eq!(house.guests[ann].client.rtp.len(), 11);
+    assert_eq!(house.counters(), [].into());
+}
+
+#[test]
+fn a_viewer_sees_the_publisher_and_a_named_one_whom_it_named() {
+    let mut house = House::new(12);
+    let watch = |house: &mut House, source: Option<&str>| {
+        let role = Role::Viewer {
+            source: source.map(str::to_owned),
+        };
+        let viewer = house.enter("r", "viewer", role);
+        house.guests[viewer].client.add(Kind::Audio, Direction::RecvOnly);
+        house.guests[viewer].client.add(Kind::Video, Direction::RecvOnly);
+        house.connect(viewer);
+        viewer
+    };
+    // Before anybody publishes.
+    let early = watch(&mut house, None);
+    let ann = house.member("r", "ann", 0);
+    assert_eq!(house.slots(early)[1].1.as_deref(), Some("ann"));
+    let publisher = house.enter("r", "obs", Role::Publisher);
+    house.guests[publisher].client.add(Kind::Audio, Direction::SendOnly);
+    house.guests[publisher].client.add(Kind::Video, Direction::SendOnly);
+    house.connect(publisher);
+    assert_eq!(house.slots(early)[1].1.as_deref(), Some("obs"));
+    let named = watch(&mut house, Some("ann"));
+    assert_eq!(house.slots(named)[1].1.as_deref(), Some("ann"));
+    film(&mut house, publisher, 0, 5, true);
+    film(&mut house, ann, 0, 7, true);
+    assert_eq!(house.video(early).len(), 10);
+    assert_eq!(house.video(named).len(), 14);
+    // A viewer is not somebody whom others are told of.
+    let told = |event: &Event| matches!(event, Event::ParticipantJoined(view) if &*view.name == "viewer");
+    assert!(!house.guests[ann].events.iter().any(told));
+}
+
+#[test]
+fn the_speaker_is_shown_to_who_named_nobody() {
+    let mut house = House::new(13);
+    let ann = house.member("r", "ann", 0);
+    let bob = house.member("r", "bob", 0);
+    let viewer = house.enter("r", "viewer", Role::Viewer { source: None });
+    house.guests[viewer].client.add(Kind::Audio, Direction::RecvOnly);
+    house.guests[viewer].client.add(Kind::Video, Direction::RecvOnly);
+    house.connect(viewer);
+    for (speaker, name) in [(bob, "bob"), (ann, "ann")] {
+        for n in 0..50 {
+            for guest in [ann, bob] {
+                let level = if guest == speaker { 15 } else { 127 };
+                house.send_sound(guest, MICROPHONE, 960 * n, level);
+            }
+            house.run(Duration::from_millis(20));
+        }
+        assert_eq!(house.slots(viewer)[0].1.as_deref(), Some(name));
+    }
+}
+
+#[test]
+fn a_publisher_that_begins_anew_with_another_ssrc_goes_on_in_the_slot() {
+    let mut house = House::new(14);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 3000, 5, true);
+    // Same section, another SSRC, other numbers: the extensions tell that it is the same.
+    let media = &mut house.guests[ann].client.media[CAMERA];
+    media.ssrcs[0].0 = Ssrc(0x7777_0001);
+    media.sequence[0].0 = 9;
+    film(&mut house, ann, 1, 5, true);
+    let video = house.video(bob);
+    assert_eq!(video.len(), 20);
+    assert!(video.windows(2).all(|w| w[1].1 == w[0].1 + 1 && w[1].0 == w[0].0));
+    assert!(video.windows(2).all(|w| w[1].2.wrapping_sub(w[0].2) < 1 << 31));
+}
+
+#[test]
+fn sender_reports_place_sound_and_picture_on_one_line() {
+    let mut house = House::new(15);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 0, 10, true);
+    house.run(Duration::from_secs(3));
+    let reports = |house: &House| {
+        let mut infos = Vec::new();
+        for compound in &house.guests[bob].client.rtcp {
+            for packet in rtp::rtcp::Compound::parse(compound).unwrap().packets().flatten() {
+                if let rtp::rtcp::Packet::SenderReport(report) = packet {
+                    infos.push(report.info);
+                }
+            }
+        }
+        infos
+    };
+    let reports = reports(&house);
+    assert!(reports.len() >= 2, "one at once after the switch, then regularly");
+    let (first, last) = (reports[0], *reports.last().unwrap());
+    let wall = (last.ntp.0 - first.ntp.0) as f64 / (1_u64 << 32) as f64;
+    let ticks = f64::from(last.rtp_timestamp.wrapping_sub(first.rtp_timestamp)) / 90_000.0;
+    assert!(
+        (wall - ticks).abs() < 0.001,
+        "the slot's clock is linear: {wall} {ticks}"
+    );
+}
