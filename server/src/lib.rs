@@ -1,1 +1,35 @@
-//! The mio event loop, signalling over HTTP and WebSocket, the web page and the hyaline binary
+//! The mio event loop, signalling over HTTP and WebSocket, the web page, and the `hyaline` binary.
+//!
+//! - [`Server`]: all of it, started with [`Options`] and stopped again; what the binary does, for use inside a program or a test.
+//! - [`Engine`]: what a worker thread drives. [`Server::start`] takes `sfu::Sfu`; [`Server::start_with`] takes any.
+//! - [`ClientMessage`], [`ServerMessage`]: the protocol over the WebSocket, described in `docs/signalling.md`.
+//! - [`RoomName`], [`DisplayName`]: names, checked.
+//! - [`run`]: the command line.
+
+mod addresses;
+mod app;
+mod cli;
+mod counters;
+mod engine;
+mod http;
+mod listener;
+mod names;
+mod options;
+mod placement;
+mod protocol;
+mod rate;
+mod server;
+mod tls;
+mod worker;
+
+pub use addresses::{NoAddress, local_addresses};
+pub use cli::run;
+pub use counters::Counters;
+pub use engine::{
+    Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+};
+pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
+pub use options::{Options, OptionsError, VideoCodec};
+pub use protocol::{ClientMessage, ConnectionState, IceServer, OfferId, ServerMessage, Slot, Source};
+pub use server::{Server, StartError, Stopped, WorkerSetup};
+pub use tls::{Tls, TlsError};

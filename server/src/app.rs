@@ -1,0 +1,193 @@
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::counters::{Counters, Shared};
+use crate::engine::{Join, Kind, Other, ParticipantId, Reason, Refusal};
+use crate::http::sessions::Sessions;
+use crate::placement::{Placement, Seat};
+use crate::protocol::ServerMessage;
+use crate::rate::{PerAddress, Rate};
+use crate::worker::{AnswerTo, Command, Outbox, Unavailable, WorkerHandle};
+use crate::{DisplayName, RoomName};
+
+/// Requests and WebSocket connections that one address may start. A whole office may stand behind one address, and a
+/// page reload costs one; a flood is thousands.
+const REQUESTS: Rate = Rate {
+    burst: 500.0,
+    per_second: 50.0,
+};
+/// How long a worker may take to answer. It is idle or, in a crowd, some milliseconds behind.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What all of signalling shares.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) workers: Vec<WorkerHandle>,
+    pub(crate) placement: Placement,
+    pub(crate) counters: Shared,
+    pub(crate) sessions: Sessions,
+    /// Turns true when the server stops.
+    pub(crate) closing: watch::Receiver<bool>,
+    /// WebSocket connections, each of which has to say goodbye.
+    pub(crate) connections: watch::Sender<usize>,
+    rates: Mutex<PerAddress>,
+}
+
+/// Why a worker did not do what signalling asked for.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The engine refuses.
+    Refused(Refusal),
+    /// The worker is overloaded, or has stopped.
+    Unavailable(Unavailable),
+}
+
+/// Somebody who is in: a participant of an engine, with its place and its messages.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) participant: ParticipantId,
+    pub(crate) others: Vec<Other>,
+    pub(crate) messages: mpsc::Receiver<ServerMessage>,
+    pub(crate) seat: Seat,
+}
+
+impl App {
+    pub(crate) fn new(workers: Vec<WorkerHandle>, closing: watch::Receiver<bool>) -> Self {
+        Self {
+            placement: Placement::new(workers.len()),
+            workers,
+            counters: Shared::default(),
+            sessions: Sessions::default(),
+            closing,
+            connections: watch::Sender::new(0),
+            rates: Mutex::new(PerAddress::new(REQUESTS, Instant::now())),
+        }
+    }
+
+    /// Whether `address` may make one more request now.
+    pub(crate) fn admit(&self, address: IpAddr) -> bool {
+        let admitted = self
+            .rates
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take(address, Instant::now());
+        if !admitted {
+            self.raise(|c| &mut c.rate_limited);
+        }
+        admitted
+    }
+
+    pub(crate) fn raise(&self, counter: impl FnOnce(&mut Counters) -> &mut u64) {
+        self.counters.raise(counter);
+    }
+
+    /// Lets somebody into a room, or, without one, into an echo of its own.
+    pub(crate) async fn join(
+        &self,
+        room: Option<&RoomName>,
+        name: DisplayName,
+        kind: Kind,
+        capacity: usize,
+    ) -> Result<Member, Failure> {
+        let seat = match room {
+            Some(room) => self.placement.in_room(room),
+            None => self.placement.alone(),
+        };
+        let (outbox, messages) = Outbox::new(capacity);
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Join {
+            room: room.map_or_else(String::new, ToString::to_string),
+            join: Join { name, kind },
+            outbox,
+            reply,
+        };
+        let (participant, others) = self.ask(seat.worker(), command, answer).await?.map_err(|refusal| {
+            self.raise(|c| &mut c.join_refused);
+            Failure::Refused(refusal)
+        })?;
+        Ok(Member {
+            participant,
+            others,
+            messages,
+            seat,
+        })
+    }
+
+    /// Hands an offer to the engine and waits for the answer.
+    pub(crate) async fn offer(
+        &self,
+        worker: usize,
+        participant: ParticipantId,
+        sdp: String,
+    ) -> Result<String, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Offer {
+            participant,
+            sdp,
+            answer: AnswerTo::Caller(reply),
+        };
+        self.ask(worker, command, answer).await?.map_err(|refusal| {
+            self.raise(|c| &mut c.offer_refused);
+            Failure::Refused(refusal)
+        })
+    }
+
+    /// Hands a fragment to the engine and waits for the fragment that answers it, if it was an ICE restart.
+    pub(crate) async fn fragment(
+        &self,
+        worker: usize,
+        participant: ParticipantId,
+        fragment: String,
+    ) -> Result<Option<String>, Failure> {
+        let (reply, answer) = oneshot::channel();
+        let command = Command::Fragment {
+            participant,
+            fragment,
+            reply,
+        };
+        self.ask(worker, command, answer).await?.map_err(|refusal| {
+            self.raise(|c| &mut c.fragment_refused);
+            Failure::Refused(refusal)
+        })
+    }
+
+    /// Lets somebody go, however busy the worker is.
+    pub(crate) async fn leave(&self, worker: usize, participant: ParticipantId, reason: Reason) {
+        let mut command = Command::Leave { participant, reason };
+        while let Err((Unavailable::Busy, refused)) = self.command(worker, command) {
+            command = refused;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Gives a worker a command without waiting for it to be carried out.
+    pub(crate) fn command(&self, worker: usize, command: Command) -> Result<(), (Unavailable, Command)> {
+        let Some(handle) = self.workers.get(worker) else {
+            return Err((Unavailable::Stopped, command));
+        };
+        handle.send(command).inspect_err(|(unavailable, _)| {
+            if *unavailable == Unavailable::Busy {
+                self.raise(|c| &mut c.worker_busy);
+            }
+        })
+    }
+
+    /// Gives a worker a command and waits for the answer.
+    pub(crate) async fn ask<T>(
+        &self,
+        worker: usize,
+        command: Command,
+        answer: oneshot::Receiver<T>,
+    ) -> Result<T, Failure> {
+        self.command(worker, command)
+            .map_err(|(unavailable, _)| Failure::Unavailable(unavailable))?;
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(_)) => Err(Failure::Unavailable(Unavailable::Stopped)),
+            Err(_) => Err(Failure::Unavailable(Unavailable::Busy)),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{Options, Server, Stopped, Tls, VideoCodec};
+
+const ABOUT: &str = "Video rooms in one program: the web page, signalling, and the media server.";
+
+const EXAMPLES: &str = "\
+Examples:
+  hyaline
+      Try it on this machine: open the printed address in two windows.
+  hyaline --http 0.0.0.0:8080 --open --tls-self-signed
+      For everybody on the local network. Browsers give a page camera and microphone only over https (or on
+      localhost); they warn once about the self-made certificate.
+  hyaline --http 0.0.0.0:443 --open --tls-cert fullchain.pem --tls-key privkey.pem \\
+          --announce 203.0.113.7 --udp-port 50000
+      On the internet. Let TCP port 443 and, one per worker, the UDP ports from 50000 on through the firewall.
+
+Other ways in, beside the page: WHIP at /whip/ROOM, WHEP at /whep/ROOM, an echo for tests at /echo and POST /v1/echo;
+numbers at /metrics.";
+
+#[derive(Debug, Parser)]
+#[command(name = "hyaline", version, about = ABOUT, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server; the same as without a subcommand.
+    #[command(after_help = EXAMPLES)]
+    Serve(Box<ServeArgs>),
+    /// Explains a session description (SDP) line by line.
+    Sdp {
+        /// Prints the description back as it was understood, which is byte for byte as it was, instead of explaining it.
+        #[arg(long)]
+        print: bool,
+        /// The file with the description; - reads it from the standard input.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Where the page and signalling are. Port 0 picks a free one. Another address than loopback needs --open.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
+    http: SocketAddr,
+
+    /// Lets everybody in who reaches the page. There is no other check yet, so this has to be said.
+    #[arg(long)]
+    open: bool,
+
+    /// The first worker's UDP port for media; each further worker has the next one. 0 picks a free one for each.
+    #[arg(long, value_name = "BASE", default_value_t = 0)]
+    udp_port: u16,
+
+    /// Threads that carry media. A room lives on one of them. [default: one per core]
+    #[arg(long, value_name = "N")]
+    workers: Option<NonZeroUsize>,
+
+    /// Addresses that peers are told to send media to, instead of those of this machine's interfaces: the public one
+    /// when this machine is behind a one-to-one NAT. To add to the machine's own, name them all.
+    #[arg(long, value_name = "IP", value_delimiter = ',')]
+    announce: Vec<IpAddr>,
+
+    /// Video codecs that rooms use, the preferred one first.
+    #[arg(long, value_name = "CODEC", value_delimiter = ',', default_value = "vp8,h264")]
+    video_codecs: Vec<VideoCodec>,
+
+    /// Serves the page over https with a certificate made at the start. Browsers warn once.
+    #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
+    tls_self_signed: bool,
+
+    /// Serves the page over https with this certificate chain (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// What is logged on the standard error: error, warn, info, debug, trace, or per module as in
+    /// hyaline_server=debug,info. [default: $RUST_LOG, else info]
+    #[arg(long, value_name = "FILTER")]
+    log: Option<String>,
+}
+
+impl From<ServeArgs> for Options {
+    fn from(args: ServeArgs) -> Self {
+        let files = args.tls_cert.zip(args.tls_key);
+        let tls = files.map(|(certificate, key)| Tls::Files { certificate, key });
+        let defaults = Self::default();
+        Self {
+            http: args.http,
+            open: args.open,
+            udp_port: args.udp_port,
+            workers: args.workers.unwrap_or(defaults.workers),
+            announce: args.announce,
+            video_codecs: args.video_codecs,
+            tls: if args.tls_self_signed {
+                Some(Tls::SelfSigned)
+            } else {
+                tls
+            },
+        }
+    }
+}
+
+/// Does what the command line says; its first argument is the program's name.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to the standard output and are no failure.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match cli.command {
+        Some(Command::Sdp { print, file }) => sdp(&file, print),
+        Some(Command::Serve(args)) => serve(*args),
+        None => serve(cli.serve),
+    }
+}
+
+fn serve(args: ServeArgs) -> ExitCode {
+    let filter = args.log.clone().or_else(|| std::env::var("RUST_LOG").ok());
+    match EnvFilter::try_new(filter.as_deref().unwrap_or("info")) {
+        Ok(filter) => {
+            let log = tracing_subscriber::fmt()
+                .with_writer(io::stderr)
+                .with_env_filter(filter);
+            // A program that embeds us may have set up its own.
+            drop(log.try_init());
+        }
+        Err(error) => return fail(&format!("The log filter is not understood ({error}): try --log debug.")),
+    }
+    let server = match Server::start(&args.into()) {
+        Ok(server) => server,
+        Err(error) => return fail(&error.to_string()),
+    };
+    // Who started us may wait for this line; a closed output is no reason to stop.
+    drop(writeln!(io::stdout(), "hyaline: {}", server.url()));
+    drop(io::stdout().flush());
+    let stopped = server.wait();
+    if matches!(stopped, Ok(Stopped::Signal)) {
+        tracing::info!("stopping");
+    }
+    server.shutdown();
+    match stopped {
+        Ok(Stopped::Signal) => ExitCode::SUCCESS,
+        Ok(Stopped::Worker) => {
+            fail("A worker thread has ended, which is a fault of this program: please report what it wrote above.")
+        }
+        Err(error) => fail(&format!(
+            "The system does not let the server wait for signals: {error}."
+        )),
+    }
+}
+
+fn sdp(path: &Path, print: bool) -> ExitCode {
+    let name = path.display();
+    let text = match read_text(path) {
+        Ok(text) => text,
+        Err(error) => return fail(&format!("{name} cannot be read: {error}.")),
+    };
+    let session = match sdp::Session::parse(&text) {
+        Ok(session) => session,
+        Err(error) => return fail(&format!("{name}: {error}")),
+    };
+    let written = if print {
+        write!(io::stdout(), "{session}")
+    } else {
+        write!(io::stdout(), "{}", sdp::explain(&session))
+    };
+    match written.and_then(|()| io::stdout().flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // As in `hyaline sdp FILE | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("The output cannot be written: {error}.")),
+    }
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text)?;
+        Ok(text)
+    } else {
+        fs::read_to_string(path)
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    drop(writeln!(io::stderr(), "hyaline: {message}"));
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn options(args: &[&str]) -> Result<Options, clap::Error> {
+        let args = ["hyaline"].iter().chain(args);
+        Cli::try_parse_from(args).map(|cli| match cli.command {
+            Some(Command::Serve(args)) => (*args).into(),
+            Some(Command::Sdp { .. }) => panic!("not serve"),
+            None => cli.serve.into(),
+        })
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn without_a_subcommand_it_serves() {
+        let defaults = options(&[]).unwrap();
+        assert_eq!(defaults.http, "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(defaults.video_codecs, [VideoCodec::Vp8, VideoCodec::H264]);
+        assert_eq!((defaults.udp_port, defaults.open, defaults.tls), (0, false, None));
+        assert_eq!(options(&["serve"]).unwrap().http, defaults.http);
+        assert_eq!(
+            options(&["--http", "[::1]:0"]).unwrap().http,
+            "[::1]:0".parse().unwrap()
+        );
+        assert_eq!(
+            options(&["serve", "--http", "[::1]:0"]).unwrap().http,
+            "[::1]:0".parse().unwrap()
+        );
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas() {
+        let options = options(&[
+            "--announce",
+            "203.0.113.7,2001:db8::7",
+            "--video-codecs",
+            "h264,av1",
+            "--workers",
+            "3",
+        ]);
+        let options = options.unwrap();
+        assert_eq!(
+            options.announce,
+            ["203.0.113.7", "2001:db8::7"].map(|ip| ip.parse::<IpAddr>().unwrap())
+        );
+        assert_eq!(options.video_codecs, [VideoCodec::H264, VideoCodec::Av1]);
+        assert_eq!(options.workers.get(), 3);
+    }
+
+    #[test]
+    fn tls_is_self_made_or_from_two_files() {
+        assert_eq!(options(&["--tls-self-signed"]).unwrap().tls, Some(Tls::SelfSigned));
+        let files = Tls::Files {
+            certificate: "c".into(),
+            key: "k".into(),
+        };
+        assert_eq!(
+            options(&["--tls-cert", "c", "--tls-key", "k"]).unwrap().tls,
+            Some(files)
+        );
+        assert!(options(&["--tls-cert", "c"]).is_err());
+        assert!(options(&["--tls-key", "k"]).is_err());
+        assert!(options(&["--tls-self-signed", "--tls-cert", "c", "--tls-key", "k"]).is_err());
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for bad in [
+            ["--http", "8080"],
+            ["--udp-port", "70000"],
+            ["--workers", "0"],
+            ["--announce", "example.org"],
+            ["--video-codecs", "mpeg1"],
+        ] {
+            assert!(options(&bad).is_err(), "{bad:?}");
+        }
+        assert!(options(&["--nonsense"]).is_err());
+    }
+
+    #[test]
+    fn help_names_every_option() {
+        let help = Cli::command().render_long_help().to_string();
+        for option in [
+            "--http",
+            "--open",
+            "--udp-port",
+            "--workers",
+            "--announce",
+            "--video-codecs",
+            "--tls-self-signed",
+            "--tls-cert",
+            "--tls-key",
+            "--log",
+            "serve",
+            "sdp",
+            "Examples",
+        ] {
+            assert!(help.contains(option), "{option}");
+        }
+    }
+}

@@ -1,0 +1,231 @@
+use std::fmt;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use wire::{Ecn, Path, Transmit};
+
+use crate::DisplayName;
+use crate::protocol::{ServerMessage, Source};
+
+mod sfu;
+
+pub(crate) use self::sfu::{SfuEngine, configuration};
+
+/// What a worker drives: rooms and their peers, without I/O.
+///
+/// `sfu::Sfu` is the one that media flows through; tests of signalling use one that only writes down what it is told.
+/// The methods come in the four families of every engine: getters, inputs, commands, outputs. What the engine has to
+/// tell a participant comes out of [`poll_event`](Self::poll_event) as the message that the participant is sent.
+pub trait Engine {
+    /// Who is in the participant's room, without itself, in the order of joining.
+    fn others(&self, participant: ParticipantId) -> Vec<Other>;
+    /// Hands the name and the value of every counter to `visit`.
+    fn each_counter(&self, visit: &mut dyn FnMut(&'static str, u64));
+    /// How often each way of securing a connection was agreed on.
+    fn handshakes(&self) -> Vec<(Handshake, u64)>;
+    /// Participants that are there.
+    fn participants(&self) -> usize;
+
+    /// A datagram came; what it held is worked on in place.
+    fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]);
+    /// It is as late as [`poll_timeout`](Self::poll_timeout) said, or later.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// Lets somebody in.
+    ///
+    /// # Errors
+    /// Why not.
+    fn join(&mut self, now: Instant, room: &str, join: Join) -> Result<ParticipantId, Refusal>;
+    /// Takes an SDP offer and gives the answer.
+    ///
+    /// # Errors
+    /// What is wrong with the offer.
+    fn offer(&mut self, now: Instant, participant: ParticipantId, sdp: &str) -> Result<String, Refusal>;
+    /// Takes a candidate of the peer; an empty one ends them.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn candidate(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        mid: Option<&str>,
+        candidate: &str,
+    ) -> Result<(), Refusal>;
+    /// Takes a fragment of SDP (RFC 8840): candidates, or an ICE restart, which is answered with a fragment.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn fragment(&mut self, now: Instant, participant: ParticipantId, fragment: &str)
+    -> Result<Option<String>, Refusal>;
+    /// Says what the participant sends in which section: all of it, each time.
+    ///
+    /// # Errors
+    /// The participant is gone.
+    fn set_sources(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        sources: Vec<SourceInfo>,
+    ) -> Result<(), Refusal>;
+    /// Says whether the source in a section is muted.
+    ///
+    /// # Errors
+    /// The participant is gone.
+    fn set_muted(&mut self, now: Instant, participant: ParticipantId, mid: &str, muted: bool) -> Result<(), Refusal>;
+    /// Lets a participant go.
+    fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason);
+    /// Says goodbye to everybody. What is to be sent for it comes out of [`poll_transmit`](Self::poll_transmit).
+    fn close(&mut self, now: Instant);
+
+    /// Writes a datagram, or a run of them for one path, into `out`, which has room for [`udp::MAX_MESSAGE`] bytes.
+    fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit>;
+    /// When [`handle_timeout`](Self::handle_timeout) is due; valid once `poll_transmit` gave nothing.
+    fn poll_timeout(&self) -> Option<Instant>;
+    /// What a participant is to be told. After [`ServerMessage::Bye`] the participant is gone.
+    fn poll_event(&mut self) -> Option<(ParticipantId, ServerMessage)>;
+}
+
+/// Names a participant for as long as its engine lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ParticipantId(pub u64);
+
+impl fmt::Display for ParticipantId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// In JSON a string: JavaScript's numbers do not hold 64 bits.
+impl Serialize for ParticipantId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// Somebody who wants in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// The name that others see.
+    pub name: DisplayName,
+    /// What it is going to do.
+    pub kind: Kind,
+}
+
+/// What a participant does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Sends and receives, and is told what happens in the room.
+    Member,
+    /// Only sends (WHIP).
+    Publisher,
+    /// Only receives (WHEP): the publisher of that name, or by default the first publisher, or else whoever speaks.
+    Viewer {
+        /// The name of the publisher.
+        source: Option<String>,
+    },
+    /// Gets back what it sends; is in no room.
+    Echo,
+}
+
+/// Somebody else in the room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Other {
+    /// Who.
+    pub participant: ParticipantId,
+    /// The name that others see.
+    pub name: String,
+    /// What it sends.
+    pub sources: Vec<Source>,
+}
+
+/// What a participant sends in one section.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SourceInfo {
+    /// The section.
+    pub mid: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// Whether it is silent or black for now.
+    #[serde(default)]
+    pub muted: bool,
+}
+
+/// What a source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// Somebody's voice.
+    Microphone,
+    /// Somebody's picture.
+    Camera,
+    /// A screen or a window.
+    Screen,
+    /// The sound of what is on the screen.
+    ScreenAudio,
+}
+
+/// Why a participant is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// It said so.
+    Left,
+    /// Its connection to the server was closed from its end.
+    Closed,
+    /// Nothing was heard from it for too long.
+    Silent,
+    /// Its media connection could not be made or secured.
+    Failed,
+    /// It did not read what it was sent.
+    SlowReader,
+    /// The server stops.
+    Shutdown,
+}
+
+impl Reason {
+    /// A sentence for the participant itself.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Left => "You have left.",
+            Self::Closed => "The connection was closed from your side.",
+            Self::Silent => "The server has heard nothing from you for too long: check your network and join again.",
+            Self::Failed => "The media connection failed: join again.",
+            Self::SlowReader => "Your connection is too slow for the room's messages: join again.",
+            Self::Shutdown => "The server is stopping.",
+        }
+    }
+}
+
+/// Why the engine did not do what it was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What sort of reason.
+    pub kind: RefusalKind,
+    /// A sentence for people.
+    pub message: String,
+}
+
+/// Sorts of reasons, as far as it matters to a caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RefusalKind {
+    /// The text is malformed, or asks for what cannot be done.
+    Malformed,
+    /// There is no such participant (any more).
+    Unknown,
+    /// There is no room for one more.
+    Full,
+}
+
+/// How a connection was secured, by the names of the IANA registries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Handshake {
+    /// The DTLS version.
+    pub version: &'static str,
+    /// The key-exchange group.
+    pub group: &'static str,
+    /// The cipher suite.
+    pub suite: &'static str,
+    /// The SRTP protection profile.
+    pub srtp_profile: &'static str,
+}

@@ -1,0 +1,357 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use dtls_srtp::{Certificate, CryptoError, RingCrypto};
+use sfu::{
+    CommandError, Connection, Event, Gone, JoinError, ParticipantView, Role, Sfu, SlotView, SourceLabel, SourceView,
+};
+use wire::{Ecn, Path, Transmit};
+
+use crate::VideoCodec;
+use crate::engine::{
+    Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+};
+use crate::protocol::{ConnectionState, ServerMessage, Slot, Source};
+
+/// The engine that media flows through, with its words put into those of signalling.
+#[derive(Debug)]
+pub(crate) struct SfuEngine {
+    sfu: Sfu,
+    handshakes: BTreeMap<Handshake, u64>,
+}
+
+impl SfuEngine {
+    pub(crate) const fn new(sfu: Sfu) -> Self {
+        Self {
+            sfu,
+            handshakes: BTreeMap::new(),
+        }
+    }
+
+    /// What an event has to tell the participant, if anything.
+    fn translate(&mut self, event: Event) -> Option<ServerMessage> {
+        Some(match event {
+            Event::Need { audio, video } => ServerMessage::Need { audio, video },
+            Event::Slots(slots) => ServerMessage::Slots {
+                slots: slots.into_iter().map(slot).collect(),
+            },
+            Event::ParticipantJoined(view) => ServerMessage::ParticipantJoined {
+                participant: id(view.id),
+                name: view.name.to_string(),
+                sources: sources(&view.sources),
+            },
+            Event::ParticipantLeft { id: who, why } => ServerMessage::ParticipantLeft {
+                participant: id(who),
+                reason: reason(&why),
+            },
+            Event::Sources(view) => ServerMessage::Sources {
+                participant: id(view.id),
+                sources: sources(&view.sources),
+            },
+            Event::Connection { id: who, connection } => ServerMessage::Connection {
+                participant: id(who),
+                state: match connection {
+                    Connection::Connected => ConnectionState::Connected,
+                    Connection::Disconnected => ConnectionState::Disconnected,
+                },
+            },
+            Event::Undecodable { id: who, kind } => ServerMessage::Undecodable {
+                participant: id(who),
+                source: kind.as_str().into(),
+            },
+            Event::Secured(secured) => {
+                let handshake = Handshake {
+                    version: secured.version,
+                    group: secured.group,
+                    suite: secured.suite,
+                    srtp_profile: secured.srtp_profile,
+                };
+                *self.handshakes.entry(handshake).or_default() += 1;
+                return None;
+            }
+            Event::Gone(gone) => ServerMessage::Bye {
+                reason: reason(&gone),
+                message: sentence(&gone.to_string()),
+            },
+        })
+    }
+}
+
+impl Engine for SfuEngine {
+    fn others(&self, participant: ParticipantId) -> Vec<Other> {
+        let others = self.sfu.others(theirs(participant));
+        others.into_iter().map(other).collect()
+    }
+
+    fn each_counter(&self, visit: &mut dyn FnMut(&'static str, u64)) {
+        self.sfu.each_counter(visit);
+    }
+
+    fn handshakes(&self) -> Vec<(Handshake, u64)> {
+        self.handshakes
+            .iter()
+            .map(|(handshake, count)| (*handshake, *count))
+            .collect()
+    }
+
+    fn participants(&self) -> usize {
+        self.sfu.len().1
+    }
+
+    fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]) {
+        self.sfu.handle_datagram(now, *path, ecn, data);
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.sfu.handle_timeout(now);
+    }
+
+    fn join(&mut self, now: Instant, room: &str, join: Join) -> Result<ParticipantId, Refusal> {
+        let role = match join.kind {
+            Kind::Member => Role::Member,
+            Kind::Publisher => Role::Publisher,
+            Kind::Viewer { source } => Role::Viewer { source },
+            Kind::Echo => Role::Echo,
+        };
+        self.sfu
+            .join(now, room, join.name.as_str(), role)
+            .map(id)
+            .map_err(|error: JoinError| Refusal {
+                kind: RefusalKind::Full,
+                message: sentence(&error.to_string()),
+            })
+    }
+
+    fn offer(&mut self, now: Instant, participant: ParticipantId, sdp: &str) -> Result<String, Refusal> {
+        self.sfu.offer(now, theirs(participant), sdp).map_err(refusal)
+    }
+
+    fn candidate(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        mid: Option<&str>,
+        candidate: &str,
+    ) -> Result<(), Refusal> {
+        self.sfu
+            .candidate(now, theirs(participant), mid, candidate)
+            .map_err(refusal)
+    }
+
+    fn fragment(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        fragment: &str,
+    ) -> Result<Option<String>, Refusal> {
+        self.sfu.fragment(now, theirs(participant), fragment).map_err(refusal)
+    }
+
+    fn set_sources(
+        &mut self,
+        now: Instant,
+        participant: ParticipantId,
+        sources: Vec<SourceInfo>,
+    ) -> Result<(), Refusal> {
+        let label = |source: SourceInfo| SourceLabel {
+            mid: source.mid,
+            kind: source.kind.into(),
+            muted: source.muted,
+        };
+        let labels = sources.into_iter().map(label).collect();
+        self.sfu.set_sources(now, theirs(participant), labels).map_err(refusal)
+    }
+
+    fn set_muted(&mut self, now: Instant, participant: ParticipantId, mid: &str, muted: bool) -> Result<(), Refusal> {
+        self.sfu
+            .set_muted(now, theirs(participant), mid, muted)
+            .map_err(refusal)
+    }
+
+    fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason) {
+        let why = match reason {
+            Reason::Left => Gone::Left,
+            Reason::Closed | Reason::SlowReader => Gone::Closed,
+            Reason::Silent => Gone::Silent,
+            Reason::Failed => Gone::Failed("it could not be set up".into()),
+            Reason::Shutdown => Gone::Shutdown,
+        };
+        self.sfu.leave(now, theirs(participant), why);
+    }
+
+    fn close(&mut self, now: Instant) {
+        self.sfu.close(now);
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        self.sfu.poll_transmit(now, out)
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.sfu.poll_timeout()
+    }
+
+    fn poll_event(&mut self) -> Option<(ParticipantId, ServerMessage)> {
+        loop {
+            let (participant, event) = self.sfu.poll_event()?;
+            if let Some(message) = self.translate(event) {
+                return Some((id(participant), message));
+            }
+        }
+    }
+}
+
+const fn id(participant: sfu::ParticipantId) -> ParticipantId {
+    ParticipantId(participant.to_bits())
+}
+
+const fn theirs(participant: ParticipantId) -> sfu::ParticipantId {
+    sfu::ParticipantId::from_bits(participant.0)
+}
+
+fn other(view: ParticipantView) -> Other {
+    Other {
+        participant: id(view.id),
+        name: view.name.to_string(),
+        sources: sources(&view.sources),
+    }
+}
+
+fn sources(views: &[SourceView]) -> Vec<Source> {
+    let source = |view: &SourceView| Source {
+        source: view.kind.as_str().into(),
+        kind: view.kind.into(),
+        muted: view.muted,
+    };
+    views.iter().map(source).collect()
+}
+
+fn slot(view: SlotView) -> Slot {
+    let (participant, name, source) = match view.carries {
+        Some((participant, name, kind)) => (Some(id(participant)), Some(name), Some(kind.as_str())),
+        None => (None, None, None),
+    };
+    Slot {
+        mid: view.mid,
+        kind: if view.video { "video" } else { "audio" },
+        participant,
+        name: name.as_deref().map(Into::into),
+        source: source.map(Into::into),
+        muted: view.muted,
+    }
+}
+
+const fn reason(gone: &Gone) -> Reason {
+    match gone {
+        Gone::Left => Reason::Left,
+        Gone::Silent => Reason::Silent,
+        Gone::Closed => Reason::Closed,
+        Gone::Failed(_) => Reason::Failed,
+        Gone::Shutdown => Reason::Shutdown,
+    }
+}
+
+fn refusal(error: CommandError) -> Refusal {
+    let kind = match error {
+        CommandError::Gone => RefusalKind::Unknown,
+        CommandError::Offer(_) | CommandError::Fragment(_) => RefusalKind::Malformed,
+    };
+    Refusal {
+        kind,
+        message: sentence(&error.to_string()),
+    }
+}
+
+/// The engine's reasons are clauses.
+fn sentence(clause: &str) -> String {
+    let mut chars = clause.chars();
+    let first = chars.next().map(char::to_uppercase).into_iter().flatten();
+    let end = if clause.ends_with('.') { "" } else { "." };
+    first.chain(chars).chain(end.chars()).collect()
+}
+
+impl From<SourceKind> for sfu::SourceKind {
+    fn from(kind: SourceKind) -> Self {
+        match kind {
+            SourceKind::Microphone => Self::Microphone,
+            SourceKind::Camera => Self::Camera,
+            SourceKind::Screen => Self::Screen,
+            SourceKind::ScreenAudio => Self::ScreenAudio,
+        }
+    }
+}
+
+impl From<sfu::SourceKind> for SourceKind {
+    fn from(kind: sfu::SourceKind) -> Self {
+        match kind {
+            sfu::SourceKind::Microphone => Self::Microphone,
+            sfu::SourceKind::Camera => Self::Camera,
+            sfu::SourceKind::Screen => Self::Screen,
+            sfu::SourceKind::ScreenAudio => Self::ScreenAudio,
+        }
+    }
+}
+
+/// The engines' configuration but for what differs between workers. The certificate is a fresh one: nobody can tell two runs
+/// of a server for the same by it.
+///
+/// # Errors
+/// When no certificate can be made, for want of randomness.
+pub(crate) fn configuration(video_codecs: &[VideoCodec]) -> Result<Arc<peer::Config>, CryptoError> {
+    let dtls = dtls_srtp::Config::new(Arc::new(RingCrypto::new()), Certificate::generate()?);
+    let formats = video_codecs
+        .iter()
+        .filter_map(|codec| peer::Codec::by_name(codec.name()));
+    Ok(Arc::new(peer::Config {
+        video_codecs: formats.flatten().copied().collect(),
+        ..peer::Config::new(Arc::new(dtls))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clauses_become_sentences() {
+        assert_eq!(
+            sentence("the room is full: it takes 4"),
+            "The room is full: it takes 4."
+        );
+        assert_eq!(sentence("Done."), "Done.");
+        assert_eq!(sentence(""), ".");
+    }
+
+    #[test]
+    fn source_kinds_are_spelt_alike() {
+        for kind in [
+            SourceKind::Microphone,
+            SourceKind::Camera,
+            SourceKind::Screen,
+            SourceKind::ScreenAudio,
+        ] {
+            let theirs = sfu::SourceKind::from(kind);
+            assert_eq!(serde_json::to_value(kind).unwrap(), theirs.as_str());
+            assert_eq!(SourceKind::from(theirs), kind);
+        }
+    }
+
+    #[test]
+    fn participants_keep_their_names_across() {
+        let bits = u64::MAX - 7;
+        assert_eq!(id(theirs(ParticipantId(bits))), ParticipantId(bits));
+    }
+
+    #[test]
+    fn every_codec_has_formats() {
+        for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9, VideoCodec::Av1] {
+            assert!(!configuration(&[codec]).unwrap().video_codecs.is_empty());
+        }
+        let both = configuration(&[VideoCodec::H264, VideoCodec::Vp8])
+            .unwrap()
+            .video_codecs
+            .clone();
+        assert_eq!(both.last(), Some(&peer::Codec::Vp8));
+    }
+}

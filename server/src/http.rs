@@ -1,0 +1,171 @@
+//! Signalling over HTTP: the routes and what they have in common.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use crate::RoomName;
+use crate::app::App;
+use crate::http::problem::Problem;
+use crate::listener::ClientAddr;
+
+mod metrics;
+mod page;
+pub(crate) mod problem;
+pub(crate) mod sessions;
+mod websocket;
+mod whip;
+
+/// The longest body and the longest WebSocket message, in bytes. The offer of a browser with 32 slots has 100 kB.
+pub(crate) const MAX_BODY: usize = 512 << 10;
+
+pub(crate) const SDP: &str = "application/sdp";
+pub(crate) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let media = Router::new()
+        .route(
+            "/whip/{room}",
+            post(whip::publish)
+                .get(whip::describe_endpoint)
+                .options(whip::endpoint_options),
+        )
+        .route(
+            "/whep/{room}",
+            post(whip::view)
+                .get(whip::describe_endpoint)
+                .options(whip::endpoint_options),
+        )
+        .route(
+            "/v1/echo",
+            post(whip::echo)
+                .get(whip::describe_endpoint)
+                .options(whip::endpoint_options),
+        )
+        .route("/whip/{room}/{session}", whip::session_routes())
+        .route("/whep/{room}/{session}", whip::session_routes())
+        .route("/v1/echo/{session}", whip::session_routes())
+        .layer(axum::middleware::map_response(allow_other_origins));
+    Router::new()
+        .merge(media)
+        .route("/v1/rooms/{room}/ws", get(websocket::upgrade))
+        .layer(from_fn_with_state(app.clone(), limit_rate))
+        .route("/healthz", get(metrics::health))
+        .route("/metrics", get(metrics::metrics))
+        .merge(page::routes())
+        .fallback(not_found)
+        .with_state(app)
+}
+
+async fn not_found() -> Problem {
+    Problem::new(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "There is nothing at this address: rooms are at /r/NAME.",
+    )
+}
+
+/// Pages of any origin may use WHIP, WHEP and the echo (RFC 9725 §4.2): without credentials there is nothing that a
+/// foreign page could borrow from the user.
+async fn allow_other_origins(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Location, ETag, Link, Accept-Post, Accept-Patch, Retry-After"),
+    );
+    response
+}
+
+async fn limit_rate(
+    State(app): State<Arc<App>>,
+    ClientAddr(client): ClientAddr,
+    request: Request,
+    next: Next,
+) -> Response {
+    // A browser's preflight comes before the request that counts.
+    if *request.method() != Method::OPTIONS && !app.admit(client.ip()) {
+        return Problem::rate_limited().into_response();
+    }
+    next.run(request).await
+}
+
+/// The room of a URL, checked.
+pub(crate) struct InRoom(pub(crate) RoomName);
+
+impl FromRequestParts<Arc<App>> for InRoom {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let room = room_of_path(parts, app).await?;
+        let room = RoomName::new(&room).map_err(|error| {
+            app.raise(|c| &mut c.invalid_room_name);
+            Problem::room_name(error)
+        })?;
+        Ok(Self(room))
+    }
+}
+
+/// What stands in the URL for the room, whether it is a name or not.
+pub(crate) async fn room_of_path(parts: &mut Parts, app: &Arc<App>) -> Result<String, Problem> {
+    use axum::extract::RawPathParams;
+    let unreadable = || {
+        app.raise(|c| &mut c.invalid_room_name);
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            "invalid-room-name",
+            "The room's name in the address cannot be read.",
+        )
+    };
+    let params = RawPathParams::from_request_parts(parts, app)
+        .await
+        .map_err(|_| unreadable())?;
+    let room = params
+        .iter()
+        .find(|(name, _)| *name == "room")
+        .map(|(_, value)| value.to_owned());
+    room.ok_or_else(unreadable)
+}
+
+/// Takes a body of the given content type and of a size that makes sense.
+pub(crate) async fn text_body(app: &App, headers: &HeaderMap, body: Body, expected: &str) -> Result<String, Problem> {
+    expect_content_type(app, headers, expected)?;
+    let unreadable = |status, code, detail: String| {
+        app.raise(|c| &mut c.unreadable_body);
+        Problem::new(status, code, detail)
+    };
+    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| {
+        let detail = format!("The body is longer than {MAX_BODY} bytes, or its end did not come.");
+        unreadable(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    })?;
+    String::from_utf8(bytes.into()).map_err(|error| {
+        let detail = format!(
+            "The body is not UTF-8: byte {} is wrong.",
+            error.utf8_error().valid_up_to() + 1
+        );
+        unreadable(StatusCode::BAD_REQUEST, "malformed", detail)
+    })
+}
+
+fn expect_content_type(app: &App, headers: &HeaderMap, expected: &str) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = given.and_then(|value| value.split(';').next()).map(str::trim);
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case(expected)) {
+        return Ok(());
+    }
+    app.raise(|c| &mut c.wrong_content_type);
+    let given = given.unwrap_or("nothing");
+    let detail = format!("The content type has to be {expected}, but the request says {given}.");
+    Err(Problem::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "wrong-content-type",
+        detail,
+    ))
+}

@@ -1,0 +1,423 @@
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{FromRequestParts, Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use crate::app::{App, Member};
+use crate::engine::{Kind, Reason};
+use crate::http::problem::Problem;
+use crate::http::{MAX_BODY, room_of_path};
+use crate::protocol::{ClientMessage, OfferId, ServerMessage, Unreadable};
+use crate::rate::{Bucket, Rate};
+use crate::worker::{AnswerTo, Command, Unavailable};
+use crate::{DisplayName, NameError, RoomName};
+
+/// Messages that may wait for a slow client. A room of fifty that all come at once makes about a hundred.
+const OUTBOX: usize = 512;
+/// What a client may send: a browser with many interfaces trickles some dozens of candidates at once.
+const MESSAGES: Rate = Rate {
+    burst: 300.0,
+    per_second: 30.0,
+};
+/// How often the server pings, after how long without a sign of life it gives up, and how long one message may take to
+/// get out.
+const PING: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(35);
+const SLOW: Duration = Duration::from_secs(10);
+/// Above our own limit, so that a message that is too long can be told so; the library breaks off beyond.
+const LIBRARY_LIMIT: usize = 4 * MAX_BODY;
+
+/// `GET /v1/rooms/{room}/ws`.
+pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let room = room_of_path(&mut parts, &app).await?;
+    let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> =
+        WebSocketUpgrade::from_request_parts(&mut parts, &app).await;
+    let upgrade = upgrade.map_err(|rejection| {
+        let detail = format!(
+            "This address is for WebSocket connections only: {}.",
+            rejection.body_text()
+        );
+        Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket-only", detail)
+    })?;
+    let room = RoomName::new(&room);
+    let upgrade = upgrade.max_message_size(LIBRARY_LIMIT).max_frame_size(LIBRARY_LIMIT);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        let _open = Open::new(&app);
+        // A browser shows a page nothing of a refused upgrade, so a wrong name is told over the connection.
+        match room {
+            Ok(room) => Connection::new(app, socket, room).run().await,
+            Err(error) => refuse_room(&app, socket, error).await,
+        }
+    }))
+}
+
+/// Counts a connection for as long as it is there.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn new(app: &App) -> Self {
+        app.connections.send_modify(|open| *open += 1);
+        Self(app.connections.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|open| *open -= 1);
+    }
+}
+
+async fn refuse_room(app: &App, mut socket: WebSocket, error: NameError) {
+    app.raise(|c| &mut c.invalid_room_name);
+    let problem = Problem::room_name(error);
+    let message = ServerMessage::Error {
+        code: problem.code(),
+        message: problem.detail().into(),
+        re: None,
+        id: None,
+    };
+    let close = CloseFrame {
+        code: close_code::POLICY,
+        reason: problem.code().into(),
+    };
+    let goodbye = async {
+        socket.send(Message::text(message.to_json())).await?;
+        socket.send(Message::Close(Some(close))).await
+    };
+    // Who does not read it does without.
+    drop(timeout(SLOW, goodbye).await);
+}
+
+/// One client's WebSocket connection.
+struct Connection {
+    app: Arc<App>,
+    socket: WebSocket,
+    room: RoomName,
+    member: Option<Member>,
+    bucket: Bucket,
+    heard: Instant,
+    closing: watch::Receiver<bool>,
+}
+
+/// How a connection ends.
+struct End {
+    /// What the room is told, unless the engine has let the participant go already.
+    reason: Option<Reason>,
+    close: Option<(u16, &'static str)>,
+}
+
+impl End {
+    /// The client is gone.
+    const LOST: Self = Self {
+        reason: Some(Reason::Closed),
+        close: None,
+    };
+
+    const fn closing(reason: Reason, code: u16, text: &'static str) -> Self {
+        Self {
+            reason: Some(reason),
+            close: Some((code, text)),
+        }
+    }
+}
+
+impl Connection {
+    fn new(app: Arc<App>, socket: WebSocket, room: RoomName) -> Self {
+        let now = Instant::now();
+        Self {
+            closing: app.closing.clone(),
+            bucket: Bucket::full(MESSAGES, now),
+            app,
+            socket,
+            room,
+            member: None,
+            heard: now,
+        }
+    }
+
+    async fn run(mut self) {
+        let end = self.serve().await;
+        if let (Some(member), Some(reason)) = (self.member.take(), end.reason) {
+            self.app.leave(member.seat.worker(), member.participant, reason).await;
+        }
+        if let Some((code, reason)) = end.close {
+            let close = Message::Close(Some(CloseFrame {
+                code,
+                reason: reason.into(),
+            }));
+            drop(timeout(SLOW, self.socket.send(close)).await);
+        }
+    }
+
+    async fn serve(&mut self) -> End {
+        let mut ping = interval(PING);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let step = tokio::select! {
+                incoming = self.socket.recv() => self.handle_frame(incoming).await,
+                message = next_message(&mut self.member) => self.pass_on(message).await,
+                _ = ping.tick() => self.check_silence().await,
+                // With a member the worker says goodbye.
+                () = stopped(&mut self.closing), if self.member.is_none() => {
+                    let sent = self.send(&ServerMessage::bye(Reason::Shutdown)).await;
+                    sent.and(Err(End::closing(Reason::Shutdown, close_code::AWAY, "shutdown")))
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    async fn handle_frame(&mut self, incoming: Option<Result<Message, axum::Error>>) -> Result<(), End> {
+        let message = match incoming {
+            None => return Err(End::LOST),
+            Some(Ok(message)) => message,
+            // The library's own type cannot be named here; a test holds the text in place.
+            Some(Err(error)) if error.to_string().contains("too long") => return self.oversized().await,
+            Some(Err(_)) => return Err(End::LOST),
+        };
+        self.heard = Instant::now();
+        match message {
+            Message::Text(text) if text.len() > MAX_BODY => self.oversized().await,
+            Message::Text(text) => {
+                if !self.bucket.take(MESSAGES, self.heard) {
+                    self.app.raise(|c| &mut c.websocket_flood);
+                    let text = "You send messages faster than anybody needs to; the connection is closed.";
+                    self.error("flood", text, None).await?;
+                    return Err(End::closing(Reason::Closed, close_code::POLICY, "flood"));
+                }
+                self.handle_text(&text).await
+            }
+            Message::Binary(_) => {
+                self.app.raise(|c| &mut c.websocket_binary);
+                self.error("binary", "Messages have to be JSON in text frames, not binary.", None)
+                    .await?;
+                Err(End::closing(Reason::Closed, close_code::UNSUPPORTED, "binary"))
+            }
+            // The library answers pings and closes by itself.
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+            Message::Close(_) => Err(End::LOST),
+        }
+    }
+
+    async fn oversized(&mut self) -> Result<(), End> {
+        self.app.raise(|c| &mut c.websocket_oversized);
+        let text = format!("A message may have at most {MAX_BODY} bytes; the connection is closed.");
+        self.error("oversized", text, None).await?;
+        Err(End::closing(Reason::Closed, close_code::SIZE, "oversized"))
+    }
+
+    async fn handle_text(&mut self, text: &str) -> Result<(), End> {
+        match ClientMessage::read(text) {
+            Ok(message) => self.handle_message(message).await,
+            Err(Unreadable::NotJson) => {
+                self.app.raise(|c| &mut c.websocket_not_json);
+                self.error("not-json", "The message is not JSON.", None).await
+            }
+            Err(Unreadable::UnknownType) => {
+                self.app.raise(|c| &mut c.websocket_unknown_type);
+                let text = "The message is no JSON object whose \"type\" is join, offer, candidate, sources, mute, \
+                            leave or ping.";
+                self.error("unknown-type", text, None).await
+            }
+            Err(Unreadable::Invalid { kind, reason }) => {
+                self.app.raise(|c| &mut c.websocket_invalid_message);
+                let text = format!("The {kind} message has a missing or wrong field: {reason}.");
+                self.error("invalid-message", text, Some(kind)).await
+            }
+        }
+    }
+
+    async fn handle_message(&mut self, message: ClientMessage) -> Result<(), End> {
+        let kind = message.kind();
+        let member = match (message, &self.member) {
+            (ClientMessage::Ping {}, _) => return self.send(&ServerMessage::Pong {}).await,
+            (ClientMessage::Leave {}, _) => return Err(End::closing(Reason::Left, close_code::NORMAL, "left")),
+            (ClientMessage::Join { name }, None) => return self.join(&name).await,
+            (ClientMessage::Join { .. }, Some(_)) => {
+                self.app.raise(|c| &mut c.websocket_out_of_order);
+                return self
+                    .error("already-joined", "You are in the room already.", Some(kind))
+                    .await;
+            }
+            (_, None) => {
+                self.app.raise(|c| &mut c.websocket_out_of_order);
+                return self.error("not-joined", "Send a join message first.", Some(kind)).await;
+            }
+            (message, Some(member)) => (message, member.participant, member.seat.worker()),
+        };
+        let (message, participant, worker) = member;
+        let mut id = None;
+        let command = match message {
+            ClientMessage::Offer { id: offer, sdp } => {
+                id.clone_from(&offer);
+                Command::Offer {
+                    participant,
+                    sdp,
+                    answer: AnswerTo::Outbox(offer),
+                }
+            }
+            ClientMessage::Candidate { candidate, sdp_mid } => Command::Candidate {
+                participant,
+                mid: sdp_mid,
+                candidate,
+            },
+            ClientMessage::Sources { sources } => Command::Sources { participant, sources },
+            ClientMessage::Mute { mid, muted } => Command::Mute {
+                participant,
+                mid,
+                muted,
+            },
+            ClientMessage::Join { .. } | ClientMessage::Leave {} | ClientMessage::Ping {} => return Ok(()),
+        };
+        match self.app.command(worker, command) {
+            Ok(()) => Ok(()),
+            Err((Unavailable::Busy, _)) => {
+                let text = "The server has too much to do at the moment: try again in a few seconds.";
+                self.error_about("busy", text, Some(kind), id).await
+            }
+            Err((Unavailable::Stopped, _)) => {
+                self.send(&ServerMessage::bye(Reason::Shutdown)).await?;
+                Err(End::closing(Reason::Shutdown, close_code::AWAY, "shutdown"))
+            }
+        }
+    }
+
+    async fn join(&mut self, name: &str) -> Result<(), End> {
+        let name = match DisplayName::new(name) {
+            Ok(name) => name,
+            Err(error) => {
+                self.app.raise(|c| &mut c.invalid_participant_name);
+                let problem = Problem::participant_name(error);
+                return self
+                    .error(problem.code(), problem.detail().to_owned(), Some("join"))
+                    .await;
+            }
+        };
+        let mut member = match self
+            .app
+            .join(Some(&self.room), name.clone(), Kind::Member, OUTBOX)
+            .await
+        {
+            Ok(member) => member,
+            Err(failure) => {
+                let problem = Problem::from(failure);
+                return self
+                    .error(problem.code(), problem.detail().to_owned(), Some("join"))
+                    .await;
+            }
+        };
+        let joined = ServerMessage::Joined {
+            participant: member.participant,
+            name: name.into_string(),
+            room: self.room.to_string(),
+            participants: std::mem::take(&mut member.others),
+            ice_servers: Vec::new(),
+        };
+        self.member = Some(member);
+        self.send(&joined).await
+    }
+
+    /// Sends on what the worker has for the client. `None` means that there will be no more.
+    async fn pass_on(&mut self, message: Option<ServerMessage>) -> Result<(), End> {
+        let Some(message) = message else {
+            self.app.raise(|c| &mut c.websocket_slow_reader);
+            self.send(&ServerMessage::bye(Reason::SlowReader)).await?;
+            return Err(End {
+                reason: None,
+                close: Some((close_code::POLICY, "slow-reader")),
+            });
+        };
+        match &message {
+            ServerMessage::Error { re: Some("offer"), .. } => self.app.raise(|c| &mut c.offer_refused),
+            ServerMessage::Error {
+                re: Some("candidate"), ..
+            } => self.app.raise(|c| &mut c.candidate_refused),
+            _ => {}
+        }
+        self.send(&message).await?;
+        match message {
+            ServerMessage::Bye {
+                reason: Reason::Shutdown,
+                ..
+            } => Err(End {
+                reason: None,
+                close: Some((close_code::AWAY, "shutdown")),
+            }),
+            ServerMessage::Bye { .. } => Err(End {
+                reason: None,
+                close: Some((close_code::NORMAL, "bye")),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A client whose machine is gone sends nothing, not even the end of the connection.
+    async fn check_silence(&mut self) -> Result<(), End> {
+        if self.heard.elapsed() > SILENCE {
+            self.app.raise(|c| &mut c.websocket_silent);
+            return Err(End::LOST);
+        }
+        self.send_frame(Message::Ping(Vec::new().into())).await
+    }
+
+    async fn error(
+        &mut self,
+        code: &'static str,
+        text: impl Into<Cow<'static, str>>,
+        re: Option<&'static str>,
+    ) -> Result<(), End> {
+        self.error_about(code, text, re, None).await
+    }
+
+    async fn error_about(
+        &mut self,
+        code: &'static str,
+        text: impl Into<Cow<'static, str>>,
+        re: Option<&'static str>,
+        id: Option<OfferId>,
+    ) -> Result<(), End> {
+        let message = text.into().into_owned();
+        self.send(&ServerMessage::Error { code, message, re, id }).await
+    }
+
+    async fn send(&mut self, message: &ServerMessage) -> Result<(), End> {
+        self.send_frame(Message::text(message.to_json())).await
+    }
+
+    async fn send_frame(&mut self, frame: Message) -> Result<(), End> {
+        match timeout(SLOW, self.socket.send(frame)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::LOST),
+            Err(_) => {
+                self.app.raise(|c| &mut c.websocket_slow_reader);
+                Err(End {
+                    reason: Some(Reason::SlowReader),
+                    close: None,
+                })
+            }
+        }
+    }
+}
+
+/// The next message of the worker; never, before there is a member.
+async fn next_message(member: &mut Option<Member>) -> Option<ServerMessage> {
+    match member {
+        Some(member) => member.messages.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn stopped(closing: &mut watch::Receiver<bool>) {
+    // When the sender is gone, so is the server.
+    drop(closing.wait_for(|closing| *closing).await);
+}

@@ -1,0 +1,182 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::thread::available_parallelism;
+
+use crate::Tls;
+
+/// How a [`Server`](crate::Server) is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the page and signalling are; port 0 picks one.
+    pub http: SocketAddr,
+    /// Whether anybody who reaches another address than loopback may come in.
+    pub open: bool,
+    /// The first worker's UDP port; each further worker has the next one. 0 picks one for each.
+    pub udp_port: u16,
+    /// How many threads carry media.
+    pub workers: NonZeroUsize,
+    /// The addresses that peers are told, instead of those of the machine's interfaces; empty for the latter.
+    pub announce: Vec<IpAddr>,
+    /// Video codecs that rooms use, the preferred one first.
+    pub video_codecs: Vec<VideoCodec>,
+    /// TLS for the page and signalling.
+    pub tls: Option<Tls>,
+}
+
+impl Default for Options {
+    /// The page on 127.0.0.1:8080 without TLS, one worker per core, ports picked, VP8 and H.264.
+    fn default() -> Self {
+        Self {
+            http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            open: false,
+            udp_port: 0,
+            workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            announce: Vec::new(),
+            video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264],
+            tls: None,
+        }
+    }
+}
+
+impl Options {
+    /// Whether these options go together.
+    ///
+    /// # Errors
+    /// Which do not, and what to do.
+    pub fn check(&self) -> Result<(), OptionsError> {
+        if !self.http.ip().is_loopback() && !self.open {
+            return Err(OptionsError::Closed(self.http));
+        }
+        let ports = u32::from(u16::MAX - self.udp_port) + 1;
+        if self.udp_port != 0 && self.workers.get() > ports as usize {
+            return Err(OptionsError::TooFewPorts(self.udp_port, self.workers));
+        }
+        if let Some(ip) = self.announce.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
+            return Err(OptionsError::NoAddress(*ip));
+        }
+        if self.video_codecs.is_empty() {
+            return Err(OptionsError::NoVideoCodec);
+        }
+        Ok(())
+    }
+}
+
+/// A video codec, as people name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum VideoCodec {
+    /// VP8.
+    Vp8,
+    /// H.264, all profiles, in packetization mode 1.
+    H264,
+    /// VP9, profile 0.
+    Vp9,
+    /// AV1, main profile.
+    Av1,
+}
+
+impl VideoCodec {
+    /// The name that the option takes.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vp8 => "vp8",
+            Self::H264 => "h264",
+            Self::Vp9 => "vp9",
+            Self::Av1 => "av1",
+        }
+    }
+}
+
+/// Why [`Options`] do not go together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OptionsError {
+    /// Others could reach the server, and nothing says that they may.
+    Closed(SocketAddr),
+    /// There are not so many ports above the first.
+    TooFewPorts(u16, NonZeroUsize),
+    /// Nobody can be reached there.
+    NoAddress(IpAddr),
+    /// Nothing could be seen.
+    NoVideoCodec,
+}
+
+impl fmt::Display for OptionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Closed(address) => write!(
+                f,
+                "At {address} everybody on the network could come in: add --open if that is what you want, or use \
+                 --http 127.0.0.1:{} for this machine alone.",
+                address.port()
+            ),
+            Self::TooFewPorts(base, workers) => write!(
+                f,
+                "{workers} workers need as many UDP ports, and there are only {} from {base} on: choose a lower \
+                 --udp-port.",
+                u32::from(u16::MAX - base) + 1
+            ),
+            Self::NoAddress(ip) => write!(
+                f,
+                "Nobody can be reached at {ip}: --announce wants addresses of single machines."
+            ),
+            Self::NoVideoCodec => f.write_str("There is no video codec: --video-codecs wants at least one."),
+        }
+    }
+}
+
+impl std::error::Error for OptionsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_go_together() {
+        assert_eq!(Options::default().check(), Ok(()));
+    }
+
+    #[test]
+    fn another_address_than_loopback_wants_open() {
+        for http in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80"] {
+            let mut options = Options {
+                http: http.parse().unwrap(),
+                ..Options::default()
+            };
+            let error = options.check().unwrap_err();
+            assert_eq!(error, OptionsError::Closed(options.http));
+            assert!(error.to_string().contains("--open"));
+            options.open = true;
+            assert_eq!(options.check(), Ok(()));
+        }
+        for http in ["127.0.0.1:80", "[::1]:80", "127.7.7.7:80"] {
+            let options = Options {
+                http: http.parse().unwrap(),
+                ..Options::default()
+            };
+            assert_eq!(options.check(), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_told() {
+        let options = |change: fn(&mut Options)| {
+            let mut options = Options::default();
+            change(&mut options);
+            options.check()
+        };
+        let four = NonZeroUsize::new(4).unwrap();
+        assert_eq!(
+            options(|o| (o.udp_port, o.workers) = (65_533, NonZeroUsize::new(4).unwrap())),
+            Err(OptionsError::TooFewPorts(65_533, four))
+        );
+        assert_eq!(
+            options(|o| (o.udp_port, o.workers) = (65_532, NonZeroUsize::new(4).unwrap())),
+            Ok(())
+        );
+        assert!(matches!(
+            options(|o| o.announce = vec!["0.0.0.0".parse().unwrap()]),
+            Err(OptionsError::NoAddress(_))
+        ));
+        assert_eq!(options(|o| o.video_codecs.clear()), Err(OptionsError::NoVideoCodec));
+    }
+}

@@ -1,0 +1,410 @@
+use serde::{Deserialize, Serialize};
+
+use crate::engine::{Other, ParticipantId, Reason, SourceInfo, SourceKind};
+
+/// What a client may send over the WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum ClientMessage {
+    /// Enters the room; comes first.
+    Join {
+        /// The name that others see.
+        name: String,
+    },
+    /// An SDP offer. The next one waits for the answer.
+    Offer {
+        /// Comes back with the answer.
+        #[serde(default)]
+        id: Option<OfferId>,
+        /// The offer.
+        sdp: String,
+    },
+    /// One of the client's candidates, as `RTCIceCandidate.toJSON()` gives it; an empty one ends them.
+    Candidate {
+        /// The text of `a=candidate`, with or without that name.
+        candidate: String,
+        /// The section that it belongs to.
+        #[serde(default)]
+        sdp_mid: Option<String>,
+    },
+    /// All that the client sends; before or with the offer that adds a section.
+    Sources {
+        /// One entry per section.
+        sources: Vec<SourceInfo>,
+    },
+    /// A source is muted, or no more.
+    Mute {
+        /// The section.
+        mid: String,
+        /// Whether it is muted.
+        muted: bool,
+    },
+    /// Goodbye.
+    Leave {},
+    /// To be answered with `pong`.
+    Ping {},
+}
+
+/// Names an offer: whatever number or text the client likes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum OfferId {
+    /// A number.
+    Number(u64),
+    /// A text.
+    Text(String),
+}
+
+/// What the server sends over the WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+pub enum ServerMessage {
+    /// The client is in; the first message.
+    Joined {
+        /// Who the client is.
+        participant: ParticipantId,
+        /// Under which name.
+        name: String,
+        /// In which room.
+        room: String,
+        /// Who else is there.
+        participants: Vec<Other>,
+        /// For `RTCConfiguration.iceServers`.
+        ice_servers: Vec<IceServer>,
+    },
+    /// The answer to an offer.
+    Answer {
+        /// The offer's.
+        id: Option<OfferId>,
+        /// The answer.
+        sdp: String,
+    },
+    /// How many `recvonly` sections of each kind the client should have in all.
+    Need {
+        /// Sections for audio.
+        audio: usize,
+        /// Sections for video.
+        video: usize,
+    },
+    /// What comes in each of the client's `recvonly` sections: all of them, before the first packet.
+    Slots {
+        /// One entry per section.
+        slots: Vec<Slot>,
+    },
+    /// Somebody came.
+    ParticipantJoined {
+        /// Who.
+        participant: ParticipantId,
+        /// Under which name.
+        name: String,
+        /// What it sends already.
+        sources: Vec<Source>,
+    },
+    /// Somebody went.
+    ParticipantLeft {
+        /// Who.
+        participant: ParticipantId,
+        /// Why.
+        reason: Reason,
+    },
+    /// All that somebody sends now.
+    Sources {
+        /// Who.
+        participant: ParticipantId,
+        /// One entry per source.
+        sources: Vec<Source>,
+    },
+    /// The client cannot decode a source, so it does not get it.
+    Undecodable {
+        /// Whose.
+        participant: ParticipantId,
+        /// Which.
+        source: String,
+    },
+    /// How somebody's media connection is; the client's own too.
+    Connection {
+        /// Whose.
+        participant: ParticipantId,
+        /// How.
+        state: ConnectionState,
+    },
+    /// Something that the client sent was not done.
+    Error {
+        /// Which error, for programs.
+        code: &'static str,
+        /// A sentence for people.
+        message: String,
+        /// The `type` of the message that it is about, if that is known.
+        re: Option<&'static str>,
+        /// The offer's, if it is about one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<OfferId>,
+    },
+    /// The end; the server closes the connection.
+    Bye {
+        /// Why, for programs.
+        reason: Reason,
+        /// A sentence for people.
+        message: String,
+    },
+    /// The answer to a ping.
+    Pong {},
+}
+
+impl ServerMessage {
+    /// The end.
+    pub fn bye(reason: Reason) -> Self {
+        Self::Bye {
+            reason,
+            message: reason.sentence().into(),
+        }
+    }
+
+    /// As JSON.
+    pub fn to_json(&self) -> String {
+        // Strings, numbers and lists of them cannot fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// What comes in a `recvonly` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Slot {
+    /// The section.
+    pub mid: String,
+    /// `audio` or `video`.
+    pub kind: &'static str,
+    /// Whose, or nobody's for now.
+    pub participant: Option<ParticipantId>,
+    /// That participant's name.
+    pub name: Option<String>,
+    /// Which of its sources.
+    pub source: Option<String>,
+    /// Whether that is muted.
+    pub muted: bool,
+}
+
+/// What somebody sends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Source {
+    /// Names it among the sources of its participant.
+    pub source: String,
+    /// What it is.
+    pub kind: SourceKind,
+    /// Whether it is silent or black for now.
+    pub muted: bool,
+}
+
+/// How a media connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConnectionState {
+    /// Media flows.
+    Connected,
+    /// Nothing was heard for some seconds; it may come back.
+    Disconnected,
+}
+
+/// An entry of `RTCConfiguration.iceServers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IceServer {
+    /// Where it is.
+    pub urls: Vec<String>,
+}
+
+/// Why a WebSocket message could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unreadable {
+    NotJson,
+    UnknownType,
+    Invalid { kind: &'static str, reason: String },
+}
+
+/// The types of [`ClientMessage`].
+const TYPES: [&str; 7] = ["join", "offer", "candidate", "sources", "mute", "leave", "ping"];
+
+impl ClientMessage {
+    pub(crate) fn read(text: &str) -> Result<Self, Unreadable> {
+        let value: serde_json::Value = serde_json::from_str(text).map_err(|_| Unreadable::NotJson)?;
+        let kind = value.get("type").and_then(serde_json::Value::as_str);
+        let kind = TYPES
+            .into_iter()
+            .find(|known| Some(*known) == kind)
+            .ok_or(Unreadable::UnknownType)?;
+        serde_json::from_value(value).map_err(|error| Unreadable::Invalid {
+            kind,
+            reason: error.to_string(),
+        })
+    }
+
+    /// Its `type`.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Join { .. } => "join",
+            Self::Offer { .. } => "offer",
+            Self::Candidate { .. } => "candidate",
+            Self::Sources { .. } => "sources",
+            Self::Mute { .. } => "mute",
+            Self::Leave {} => "leave",
+            Self::Ping {} => "ping",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_message_is_read() {
+        for (text, expected) in [
+            (
+                r#"{"type":"join","name":"Ada"}"#,
+                ClientMessage::Join { name: "Ada".into() },
+            ),
+            (
+                r#"{"type":"offer","id":7,"sdp":"v=0"}"#,
+                ClientMessage::Offer {
+                    id: Some(OfferId::Number(7)),
+                    sdp: "v=0".into(),
+                },
+            ),
+            (
+                r#"{"type":"offer","id":"x","sdp":"v=0"}"#,
+                ClientMessage::Offer {
+                    id: Some(OfferId::Text("x".into())),
+                    sdp: "v=0".into(),
+                },
+            ),
+            (
+                r#"{"type":"candidate","candidate":"","sdpMid":"0","sdpMLineIndex":0,"usernameFragment":null}"#,
+                ClientMessage::Candidate {
+                    candidate: String::new(),
+                    sdp_mid: Some("0".into()),
+                },
+            ),
+            (
+                r#"{"type":"candidate","candidate":"candidate:1 1 udp 1 ::1 9 typ host","sdpMid":null}"#,
+                ClientMessage::Candidate {
+                    candidate: "candidate:1 1 udp 1 ::1 9 typ host".into(),
+                    sdp_mid: None,
+                },
+            ),
+            (
+                r#"{"type":"sources","sources":[{"mid":"2","kind":"screen-audio","muted":true}]}"#,
+                ClientMessage::Sources {
+                    sources: vec![SourceInfo {
+                        mid: "2".into(),
+                        kind: SourceKind::ScreenAudio,
+                        muted: true,
+                    }],
+                },
+            ),
+            (
+                r#"{"type":"mute","mid":"1","muted":false}"#,
+                ClientMessage::Mute {
+                    mid: "1".into(),
+                    muted: false,
+                },
+            ),
+            (r#"{"type":"leave"}"#, ClientMessage::Leave {}),
+            (r#"{"type":"ping","more":1}"#, ClientMessage::Ping {}),
+        ] {
+            assert_eq!(ClientMessage::read(text).as_ref(), Ok(&expected), "{text}");
+            assert!(text.contains(&format!(r#""type":"{}""#, expected.kind())));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_message_is_told_apart() {
+        for text in ["", "{", "hello", "{'type':'join'}", "\u{0}"] {
+            assert_eq!(ClientMessage::read(text), Err(Unreadable::NotJson), "{text}");
+        }
+        for text in [
+            "7",
+            "[]",
+            "{}",
+            r#"{"type":7}"#,
+            r#"{"type":"Join"}"#,
+            r#"{"type":"joined"}"#,
+            "null",
+        ] {
+            assert_eq!(ClientMessage::read(text), Err(Unreadable::UnknownType), "{text}");
+        }
+        for text in [
+            r#"{"type":"join"}"#,
+            r#"{"type":"join","name":7}"#,
+            r#"{"type":"offer","id":-1,"sdp":""}"#,
+            r#"{"type":"sources","sources":[{"mid":"2","kind":"telepathy"}]}"#,
+            r#"{"type":"mute","mid":"1","muted":"yes"}"#,
+        ] {
+            assert!(
+                matches!(ClientMessage::read(text), Err(Unreadable::Invalid { .. })),
+                "{text}"
+            );
+        }
+        // Nesting without end is no way to the end of the stack.
+        assert_eq!(ClientMessage::read(&"[".repeat(100_000)), Err(Unreadable::NotJson));
+    }
+
+    #[test]
+    fn server_messages_are_written_as_documented() {
+        let participant = ParticipantId(u64::MAX);
+        for (message, expected) in [
+            (
+                ServerMessage::Joined {
+                    participant,
+                    name: "Ada".into(),
+                    room: "tea".into(),
+                    participants: vec![Other {
+                        participant: ParticipantId(3),
+                        name: "Bob".into(),
+                        sources: vec![Source {
+                            source: "camera".into(),
+                            kind: SourceKind::Camera,
+                            muted: true,
+                        }],
+                    }],
+                    ice_servers: Vec::new(),
+                },
+                r#"{"type":"joined","participant":"18446744073709551615","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}]}],"iceServers":[]}"#,
+            ),
+            (
+                ServerMessage::Slots {
+                    slots: vec![Slot {
+                        mid: "4".into(),
+                        kind: "audio",
+                        participant: None,
+                        name: None,
+                        source: None,
+                        muted: false,
+                    }],
+                },
+                r#"{"type":"slots","slots":[{"mid":"4","kind":"audio","participant":null,"name":null,"source":null,"muted":false}]}"#,
+            ),
+            (
+                ServerMessage::ParticipantLeft {
+                    participant: ParticipantId(2),
+                    reason: Reason::SlowReader,
+                },
+                r#"{"type":"participant-left","participant":"2","reason":"slow-reader"}"#,
+            ),
+            (
+                ServerMessage::Error {
+                    code: "malformed-sdp",
+                    message: "Line 3.".into(),
+                    re: Some("offer"),
+                    id: None,
+                },
+                r#"{"type":"error","code":"malformed-sdp","message":"Line 3.","re":"offer"}"#,
+            ),
+            (
+                ServerMessage::bye(Reason::Shutdown),
+                r#"{"type":"bye","reason":"shutdown","message":"The server is stopping."}"#,
+            ),
+            (ServerMessage::Pong {}, r#"{"type":"pong"}"#),
+        ] {
+            assert_eq!(message.to_json(), expected);
+        }
+    }
+}

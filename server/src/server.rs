@@ -1,0 +1,402 @@
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use rustls::ServerConfig;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use udp::Socket;
+use wire::Seed;
+
+use crate::addresses::{NoAddress, local_addresses};
+use crate::app::App;
+use crate::engine::{Engine, SfuEngine, configuration};
+use crate::listener::{ClientAddr, Listener};
+use crate::worker::{self, WorkerHandle};
+use crate::{Options, OptionsError, TlsError, http};
+
+/// Threads for signalling. What takes time is done by the workers.
+const SIGNALLING_THREADS: usize = 2;
+/// How long a stopping server waits for its goodbyes to be read. With the workers' own time this stays below 2 s.
+const GOODBYE: Duration = Duration::from_millis(1000);
+/// Ports that are tried when one has to be free for IPv4 and IPv6.
+const PORT_TRIES: usize = 32;
+
+/// A running server. Dropping it stops it.
+pub struct Server {
+    http: SocketAddr,
+    secure: bool,
+    addresses: Vec<IpAddr>,
+    media: Vec<Vec<SocketAddr>>,
+    app: Arc<App>,
+    closing: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+    /// Told by every worker that ends.
+    worker_ended: watch::Receiver<usize>,
+    /// Ends with the HTTP server.
+    served: std_mpsc::Receiver<()>,
+    runtime: Option<Runtime>,
+}
+
+/// What an engine is made from.
+#[derive(Debug, Clone)]
+pub struct WorkerSetup {
+    /// Which worker it is for, counted from 0.
+    pub worker: usize,
+    /// Addresses and port at which peers reach it, the preferred one first.
+    pub addresses: Vec<SocketAddr>,
+    /// What its randomness grows from.
+    pub seed: Seed,
+}
+
+/// Why a server stops by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Somebody wants it to: SIGINT (Ctrl-C) or SIGTERM.
+    Signal,
+    /// A worker thread has ended, which is a fault of the program.
+    Worker,
+}
+
+impl Server {
+    /// Starts a server. It is ready when this returns.
+    ///
+    /// # Errors
+    /// What stands against it, and what to do.
+    pub fn start(options: &Options) -> Result<Self, StartError> {
+        let peer = configuration(&options.video_codecs)
+            .map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
+        Self::start_with(options, move |setup, now| {
+            let config = sfu::Config::new(peer.clone(), setup.addresses);
+            SfuEngine::new(sfu::Sfu::new(Arc::new(config), setup.seed, now))
+        })
+    }
+
+    /// Starts a server with engines of the caller's. It is ready when this returns.
+    ///
+    /// # Errors
+    /// What stands against it, and what to do.
+    pub fn start_with<E, F>(options: &Options, make_engine: F) -> Result<Self, StartError>
+    where
+        E: Engine,
+        F: Fn(WorkerSetup, Instant) -> E + Clone + Send + 'static,
+    {
+        options.check().map_err(StartError::Options)?;
+        let addresses = if options.announce.is_empty() {
+            local_addresses(options.http.ip()).map_err(StartError::NoAddress)?
+        } else {
+            options.announce.clone()
+        };
+        let tls = options.tls.as_ref().map(|tls| tls.server_config(&addresses));
+        let tls = tls.transpose().map_err(StartError::Tls)?;
+        let listener = bind_http(options.http)?;
+        let http = listener
+            .local_addr()
+            .map_err(|error| StartError::Http(options.http, error))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(SIGNALLING_THREADS)
+            .thread_name("signalling")
+            .enable_all()
+            .build()
+            .map_err(StartError::System)?;
+
+        let (ended, worker_ended) = watch::channel(0);
+        let mut handles = Vec::new();
+        let mut threads = Vec::new();
+        let mut media = Vec::new();
+        for worker in 0..options.workers.get() {
+            let sockets = bind_media(options.udp_port, worker)?;
+            let setup = WorkerSetup {
+                worker,
+                addresses: candidates(&addresses, &sockets),
+                seed: system_seed()?,
+            };
+            if setup.addresses.is_empty() {
+                return Err(StartError::NoAddress(NoAddress::None));
+            }
+            tracing::debug!(worker, addresses = ?setup.addresses, "worker");
+            media.push(setup.addresses.clone());
+            let make_engine = make_engine.clone();
+            let ended = ended.clone();
+            let (handle, thread) = worker::start(
+                format!("worker-{worker}"),
+                sockets,
+                move |now| make_engine(setup, now),
+                move || ended.send_modify(|count| *count += 1),
+            )
+            .map_err(StartError::System)?;
+            handles.push(handle);
+            threads.push(thread);
+        }
+
+        let (closing, closed) = watch::channel(false);
+        let app = Arc::new(App::new(handles, closed));
+        let served = serve(&runtime, listener, tls, app.clone()).map_err(StartError::System)?;
+        Ok(Self {
+            http,
+            secure: options.tls.is_some(),
+            addresses,
+            media,
+            app,
+            closing,
+            threads,
+            worker_ended,
+            served,
+            runtime: Some(runtime),
+        })
+    }
+
+    /// Where the page and signalling are, with the real port.
+    pub const fn http_addr(&self) -> SocketAddr {
+        self.http
+    }
+
+    /// The page's URL. For a server on all addresses it names one at which others reach it.
+    pub fn url(&self) -> String {
+        let scheme = if self.secure { "https" } else { "http" };
+        let mut address = self.http;
+        if address.ip().is_unspecified() {
+            let reachable = self.addresses.iter().find(|ip| ip.is_ipv4() == address.is_ipv4());
+            address.set_ip(reachable.copied().unwrap_or_else(|| Ipv4Addr::LOCALHOST.into()));
+        }
+        format!("{scheme}://{address}/")
+    }
+
+    /// The addresses at which each worker is announced.
+    pub fn media_addrs(&self) -> &[Vec<SocketAddr>] {
+        &self.media
+    }
+
+    /// What signalling has refused so far.
+    pub fn counters(&self) -> crate::Counters {
+        self.app.counters.get()
+    }
+
+    /// Waits until there is a reason to stop.
+    ///
+    /// # Errors
+    /// The system does not let us hear signals.
+    pub fn wait(&self) -> io::Result<Stopped> {
+        let Some(runtime) = &self.runtime else {
+            return Ok(Stopped::Worker);
+        };
+        let (stop, stopped) = std_mpsc::channel();
+        let (mut interrupt, mut terminate) = {
+            let _inside = runtime.enter();
+            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        };
+        let mut worker_ended = self.worker_ended.clone();
+        runtime.spawn(async move {
+            let reason = tokio::select! {
+                _ = interrupt.recv() => Stopped::Signal,
+                _ = terminate.recv() => Stopped::Signal,
+                _ = worker_ended.wait_for(|count| *count > 0) => Stopped::Worker,
+            };
+            let _ = stop.send(reason);
+        });
+        Ok(stopped.recv().unwrap_or(Stopped::Worker))
+    }
+
+    /// Says goodbye to everybody and stops. Takes below 2 s.
+    pub fn shutdown(mut self) {
+        self.stop();
+    }
+
+    fn stop(&mut self) {
+        let Some(runtime) = self.runtime.take() else {
+            return;
+        };
+        self.closing.send_replace(true);
+        self.app.workers.iter().for_each(WorkerHandle::close);
+        for thread in self.threads.drain(..) {
+            // A worker that has panicked has said so.
+            drop(thread.join());
+        }
+        let deadline = Instant::now() + GOODBYE;
+        let (stop, stopped) = std_mpsc::channel();
+        let mut connections = self.app.connections.subscribe();
+        runtime.spawn(async move {
+            drop(connections.wait_for(|open| *open == 0).await);
+            let _ = stop.send(());
+        });
+        let _ = stopped.recv_timeout(GOODBYE);
+        let _ = self
+            .served
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()));
+        // Does not wait, and so may be called from anywhere.
+        runtime.shutdown_background();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("http", &self.http)
+            .field("media", &self.media)
+            .finish_non_exhaustive()
+    }
+}
+
+fn serve(
+    runtime: &Runtime,
+    listener: std::net::TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+    app: Arc<App>,
+) -> io::Result<std_mpsc::Receiver<()>> {
+    let _inside = runtime.enter();
+    let listener = Listener::new(tokio::net::TcpListener::from_std(listener)?, tls)?;
+    let mut closing = app.closing.clone();
+    let service = http::router(app).into_make_service_with_connect_info::<ClientAddr>();
+    let (done, served) = std_mpsc::channel();
+    runtime.spawn(async move {
+        let server = axum::serve(listener, service).with_graceful_shutdown(async move {
+            drop(closing.wait_for(|closing| *closing).await);
+        });
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the HTTP server has ended");
+        }
+        drop(done);
+    });
+    Ok(served)
+}
+
+fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
+    let listener = std::net::TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|error| StartError::Http(address, error))
+}
+
+/// The sockets of one worker: IPv4 and IPv6 on the same port, on all interfaces. Each datagram leaves from the address that
+/// it is an answer of, so that one socket per family serves every interface, also those that come later.
+fn bind_media(base: u16, worker: usize) -> Result<Vec<Socket>, StartError> {
+    if base != 0 {
+        let port = base.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX));
+        return bind_port(port).map_err(|error| StartError::Media(port, error));
+    }
+    let mut last = ErrorKind::AddrInUse.into();
+    for _ in 0..PORT_TRIES {
+        match bind_port(0) {
+            Ok(sockets) => return Ok(sockets),
+            // The port that was free for IPv4 is taken for IPv6.
+            Err(error) if error.kind() == ErrorKind::AddrInUse => last = error,
+            Err(error) => return Err(StartError::Media(0, error)),
+        }
+    }
+    Err(StartError::Media(0, last))
+}
+
+fn bind_port(port: u16) -> io::Result<Vec<Socket>> {
+    let v4 = Socket::bind((Ipv4Addr::UNSPECIFIED, port).into());
+    let port = v4.as_ref().map_or(port, |socket| socket.local_addr().port());
+    let v6 = Socket::bind((Ipv6Addr::UNSPECIFIED, port).into());
+    match (v4, v6) {
+        (Ok(v4), Ok(v6)) => Ok(vec![v4, v6]),
+        // A machine may do without one of the two.
+        (Ok(one), Err(error)) | (Err(error), Ok(one)) if is_family_missing(&error) => Ok(vec![one]),
+        (Err(error), _) | (_, Err(error)) => Err(error),
+    }
+}
+
+fn is_family_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrNotAvailable | ErrorKind::Unsupported)
+        // EAFNOSUPPORT has no kind of its own.
+        || error.to_string().contains("Address family not supported")
+}
+
+fn candidates(addresses: &[IpAddr], sockets: &[Socket]) -> Vec<SocketAddr> {
+    let at = |ip: &IpAddr| {
+        let socket = sockets
+            .iter()
+            .find(|socket| socket.local_addr().is_ipv4() == ip.is_ipv4());
+        socket.map(|socket| SocketAddr::new(*ip, socket.local_addr().port()))
+    };
+    addresses.iter().filter_map(at).collect()
+}
+
+fn system_seed() -> Result<Seed, StartError> {
+    let mut seed = Seed([0; 32]);
+    SysRng
+        .try_fill_bytes(&mut seed.0)
+        .map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
+    Ok(seed)
+}
+
+/// Why a server does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The options do not go together.
+    Options(OptionsError),
+    /// There is no address at which peers could reach it.
+    NoAddress(NoAddress),
+    /// TLS cannot be served.
+    Tls(TlsError),
+    /// The page's address cannot be listened on.
+    Http(SocketAddr, io::Error),
+    /// A worker's UDP port cannot be bound.
+    Media(u16, io::Error),
+    /// The system does not give what every program needs.
+    System(io::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Options(error) => error.fmt(f),
+            Self::NoAddress(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
+            Self::Http(address, error) => match error.kind() {
+                ErrorKind::AddrInUse => write!(
+                    f,
+                    "Another program listens at {address}: stop it, or choose another port with --http {}.",
+                    SocketAddr::new(address.ip(), address.port().checked_add(1).unwrap_or(0))
+                ),
+                ErrorKind::PermissionDenied => write!(
+                    f,
+                    "Port {} is reserved for the system: choose one from 1024 on, as in --http {}.",
+                    address.port(),
+                    SocketAddr::new(address.ip(), 8080)
+                ),
+                ErrorKind::AddrNotAvailable => write!(
+                    f,
+                    "This machine has no address {}: give --http one of its own, or 0.0.0.0 for all of them.",
+                    address.ip()
+                ),
+                _ => write!(
+                    f,
+                    "The page cannot be served at {address} ({error}): choose another --http address."
+                ),
+            },
+            Self::Media(port, error) => match error.kind() {
+                ErrorKind::AddrInUse => write!(
+                    f,
+                    "Another program uses UDP port {port}: stop it, or choose another --udp-port (0 picks free ones)."
+                ),
+                ErrorKind::PermissionDenied => write!(
+                    f,
+                    "UDP port {port} is reserved for the system: choose a --udp-port from 1024 on (0 picks free ones)."
+                ),
+                _ => write!(
+                    f,
+                    "UDP port {port} cannot be used ({error}): choose another --udp-port."
+                ),
+            },
+            Self::System(error) => write!(f, "The system does not give what the server needs: {error}."),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

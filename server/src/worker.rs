@@ -1,0 +1,538 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Interest, Poll, Token, Waker};
+use tokio::sync::{mpsc, oneshot};
+use udp::{RecvBatch, SendBatch, Sent, Socket};
+use wire::CounterSet;
+
+use crate::engine::{Engine, Handshake, Join, Other, ParticipantId, Reason, Refusal, SourceInfo};
+use crate::protocol::{OfferId, ServerMessage};
+
+/// Commands that may wait for a worker. Signalling is told "busy" beyond.
+const MAX_COMMANDS: usize = 1024;
+/// Commands carried out in one turn of the loop: an offer costs as much as hundreds of packets.
+const COMMANDS_PER_TURN: usize = 16;
+/// Times that the slab is filled and sent in one turn.
+const FLUSHES_PER_TURN: usize = 8;
+/// Bytes that are written before they are sent: large enough for hundreds of runs, small enough for a core's cache.
+const SLAB: usize = 1 << 20;
+/// Messages that leave in one system call.
+const BATCH: usize = 256;
+/// The shortest wait while a socket is full.
+const BLOCKED_WAIT: Duration = Duration::from_millis(10);
+/// How long a stopping worker tries to get its goodbyes out.
+const GOODBYE: Duration = Duration::from_millis(500);
+
+const WAKER: Token = Token(usize::MAX);
+
+/// What signalling wants of a worker.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Join {
+        room: String,
+        join: Join,
+        outbox: Outbox,
+        reply: oneshot::Sender<Result<(ParticipantId, Vec<Other>), Refusal>>,
+    },
+    Offer {
+        participant: ParticipantId,
+        sdp: String,
+        answer: AnswerTo,
+    },
+    Candidate {
+        participant: ParticipantId,
+        mid: Option<String>,
+        candidate: String,
+    },
+    Fragment {
+        participant: ParticipantId,
+        fragment: String,
+        reply: oneshot::Sender<Result<Option<String>, Refusal>>,
+    },
+    Sources {
+        participant: ParticipantId,
+        sources: Vec<SourceInfo>,
+    },
+    Mute {
+        participant: ParticipantId,
+        mid: String,
+        muted: bool,
+    },
+    Leave {
+        participant: ParticipantId,
+        reason: Reason,
+    },
+    Report {
+        reply: oneshot::Sender<Report>,
+    },
+}
+
+/// Where the answer to an offer goes.
+#[derive(Debug)]
+pub(crate) enum AnswerTo {
+    /// Among the participant's other messages, in order with them.
+    Outbox(Option<OfferId>),
+    /// To who asked.
+    Caller(oneshot::Sender<Result<String, Refusal>>),
+}
+
+/// Where a participant's messages go. It holds so many; who reads slower is let go.
+#[derive(Debug)]
+pub(crate) struct Outbox(mpsc::Sender<ServerMessage>);
+
+impl Outbox {
+    pub(crate) fn new(capacity: usize) -> (Self, mpsc::Receiver<ServerMessage>) {
+        let (sender, receiver) = mpsc::channel(capacity);
+        (Self(sender), receiver)
+    }
+}
+
+/// What a worker counted.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) counters: Vec<(&'static str, u64)>,
+    pub(crate) handshakes: Vec<(Handshake, u64)>,
+    pub(crate) participants: usize,
+}
+
+/// A worker thread, as signalling sees it.
+pub(crate) struct WorkerHandle {
+    commands: SyncSender<Command>,
+    waker: Arc<Waker>,
+    closing: Arc<AtomicBool>,
+}
+
+/// Why a worker takes no command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// Its queue is full.
+    Busy,
+    /// It has stopped.
+    Stopped,
+}
+
+impl WorkerHandle {
+    /// Queues a command. A refused one comes back.
+    pub(crate) fn send(&self, command: Command) -> Result<(), (Unavailable, Command)> {
+        self.commands.try_send(command).map_err(|error| match error {
+            TrySendError::Full(command) => (Unavailable::Busy, command),
+            TrySendError::Disconnected(command) => (Unavailable::Stopped, command),
+        })?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Lets the worker say goodbye to everybody and stop.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Err(error) = self.waker.wake() {
+            tracing::error!(%error, "a worker cannot be woken");
+        }
+    }
+}
+
+impl fmt::Debug for WorkerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerHandle").finish_non_exhaustive()
+    }
+}
+
+/// Starts a worker thread on `sockets`. The engine is made in the thread, where it stays. `stopped` is called when the
+/// thread ends, for whatever reason.
+pub(crate) fn start<E: Engine>(
+    name: String,
+    sockets: Vec<Socket>,
+    engine: impl FnOnce(Instant) -> E + Send + 'static,
+    stopped: impl FnOnce() + Send + 'static,
+) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
+    let poll = Poll::new()?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let closing = Arc::new(AtomicBool::new(false));
+    let (commands, queue) = sync_channel(MAX_COMMANDS);
+    let mut ports = Vec::new();
+    for (index, mut socket) in sockets.into_iter().enumerate() {
+        poll.registry()
+            .register(&mut socket, Token(index), Interest::READABLE)?;
+        ports.push(socket);
+    }
+    let handle = WorkerHandle {
+        commands,
+        waker,
+        closing: closing.clone(),
+    };
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let _stopped = OnDrop(Some(stopped));
+        // What `sendmmsg` is given holds pointers, so these are made where they stay.
+        let ports = ports.into_iter().map(Port::new).collect();
+        Worker::new(poll, ports, queue, closing, engine(Instant::now())).run();
+    })?;
+    Ok((handle, thread))
+}
+
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(f) = self.0.take() {
+            f();
+        }
+    }
+}
+
+/// A socket and what is on its way out of it.
+struct Port {
+    socket: Socket,
+    batch: SendBatch,
+    readable: bool,
+    /// Its send buffer is full.
+    blocked: bool,
+    /// We have asked to be told when that is over.
+    awaited: bool,
+}
+
+impl Port {
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            batch: SendBatch::new(BATCH),
+            // What came before the thread started is worth a look.
+            readable: true,
+            blocked: false,
+            awaited: false,
+        }
+    }
+}
+
+struct Worker<E> {
+    poll: Poll,
+    ports: Vec<Port>,
+    queue: Receiver<Command>,
+    closing: Arc<AtomicBool>,
+    engine: E,
+    outboxes: HashMap<ParticipantId, Outbox>,
+    received: RecvBatch,
+    slab: Box<[u8]>,
+}
+
+impl<E: Engine> Worker<E> {
+    fn new(poll: Poll, ports: Vec<Port>, queue: Receiver<Command>, closing: Arc<AtomicBool>, engine: E) -> Self {
+        Self {
+            poll,
+            ports,
+            queue,
+            closing,
+            engine,
+            outboxes: HashMap::new(),
+            received: RecvBatch::new(),
+            slab: vec![0; SLAB].into_boxed_slice(),
+        }
+    }
+
+    fn run(mut self) {
+        let mut events = Events::with_capacity(64);
+        let mut commands_wait = true;
+        let mut unfinished = true;
+        while !self.closing.load(Ordering::Acquire) {
+            let timeout = if unfinished {
+                Some(Duration::ZERO)
+            } else {
+                self.timeout()
+            };
+            if let Err(error) = self.poll.poll(&mut events, timeout) {
+                if error.kind() == io::ErrorKind::Interrupted {
+                    continue;
+                }
+                tracing::error!(%error, "waiting for the network failed; the worker stops");
+                break;
+            }
+            for event in &events {
+                if event.token() == WAKER {
+                    commands_wait = true;
+                } else if let Some(port) = self.ports.get_mut(event.token().0) {
+                    port.readable |= event.is_readable() || event.is_error();
+                    port.blocked &= !event.is_writable();
+                }
+            }
+            // One look at the clock per turn: a turn is bounded, so it is never far off.
+            let now = Instant::now();
+            if commands_wait {
+                commands_wait = self.carry_out_commands(now);
+            }
+            let more_to_read = self.receive(now);
+            self.engine.handle_timeout(now);
+            let more_to_send = self.transmit(now);
+            self.deliver(now);
+            unfinished = commands_wait || more_to_read || more_to_send;
+        }
+        self.say_goodbye();
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        let timeout = self
+            .engine
+            .poll_timeout()
+            .map(|at| at.saturating_duration_since(Instant::now()));
+        // An engine that cannot send may stay due. The end of the wait is told by mio.
+        let blocked = self.ports.iter().any(|port| port.blocked);
+        if blocked {
+            timeout.map(|timeout| timeout.max(BLOCKED_WAIT))
+        } else {
+            timeout
+        }
+    }
+
+    /// True when there may be more.
+    fn carry_out_commands(&mut self, now: Instant) -> bool {
+        for _ in 0..COMMANDS_PER_TURN {
+            let Ok(command) = self.queue.try_recv() else {
+                return false;
+            };
+            self.carry_out(now, command);
+            self.deliver(now);
+        }
+        true
+    }
+
+    fn carry_out(&mut self, now: Instant, command: Command) {
+        match command {
+            Command::Join {
+                room,
+                join,
+                outbox,
+                reply,
+            } => {
+                let joined = self.engine.join(now, &room, join);
+                let joined = joined.map(|participant| (participant, self.engine.others(participant)));
+                let id = joined.as_ref().ok().map(|(participant, _)| *participant);
+                // Who asked may have gone while the command waited.
+                match (id, reply.send(joined)) {
+                    (Some(id), Ok(())) => drop(self.outboxes.insert(id, outbox)),
+                    (Some(id), Err(_)) => self.engine.leave(now, id, Reason::Closed),
+                    (None, _) => {}
+                }
+            }
+            Command::Offer {
+                participant,
+                sdp,
+                answer,
+            } => {
+                let result = self.engine.offer(now, participant, &sdp);
+                match (answer, result) {
+                    (AnswerTo::Caller(reply), result) => drop(reply.send(result)),
+                    (AnswerTo::Outbox(id), Ok(sdp)) => self.tell(now, participant, ServerMessage::Answer { id, sdp }),
+                    (AnswerTo::Outbox(id), Err(refusal)) => {
+                        self.tell(now, participant, refused("offer-refused", "offer", id, refusal));
+                    }
+                }
+            }
+            Command::Candidate {
+                participant,
+                mid,
+                candidate,
+            } => {
+                if let Err(refusal) = self.engine.candidate(now, participant, mid.as_deref(), &candidate) {
+                    self.tell(
+                        now,
+                        participant,
+                        refused("candidate-refused", "candidate", None, refusal),
+                    );
+                }
+            }
+            Command::Fragment {
+                participant,
+                fragment,
+                reply,
+            } => drop(reply.send(self.engine.fragment(now, participant, &fragment))),
+            // Who is gone is being told so already.
+            Command::Sources { participant, sources } => drop(self.engine.set_sources(now, participant, sources)),
+            Command::Mute {
+                participant,
+                mid,
+                muted,
+            } => drop(self.engine.set_muted(now, participant, &mid, muted)),
+            Command::Leave { participant, reason } => {
+                // The outbox first: who leaves need not be told.
+                self.outboxes.remove(&participant);
+                self.engine.leave(now, participant, reason);
+            }
+            Command::Report { reply } => drop(reply.send(self.report())),
+        }
+    }
+
+    /// One batch per socket. True when there may be more.
+    fn receive(&mut self, now: Instant) -> bool {
+        let mut more = false;
+        for port in self.ports.iter_mut().filter(|port| port.readable) {
+            port.readable = port.socket.receive(&mut self.received);
+            if port.readable {
+                more = true;
+                for datagram in self.received.datagrams() {
+                    self.engine
+                        .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data);
+                }
+            }
+        }
+        more
+    }
+
+    /// Fills the slab and sends it, until the engine has nothing more to send or a socket is full. True when there may
+    /// be more that could be sent now.
+    fn transmit(&mut self, now: Instant) -> bool {
+        for _ in 0..FLUSHES_PER_TURN {
+            // What is left from before lies in the slab, so that goes first; until it is gone the engine keeps, or
+            // drops in its own order, what it has.
+            if !self.flush() {
+                return false;
+            }
+            if !self.fill(now) {
+                self.flush();
+                return false;
+            }
+        }
+        true
+    }
+
+    /// True when the slab or a batch is full, so that there may be more.
+    fn fill(&mut self, now: Instant) -> bool {
+        let mut used = 0;
+        while self.ports.iter().all(|port| !port.batch.is_full()) {
+            let Some(room) = self.slab.get_mut(used..used + udp::MAX_MESSAGE) else {
+                return true;
+            };
+            let Some(transmit) = self.engine.poll_transmit(now, room) else {
+                return false;
+            };
+            let local = transmit.path.remote.is_ipv4();
+            let port = self
+                .ports
+                .iter_mut()
+                .find(|port| port.socket.local_addr().is_ipv4() == local);
+            if let Some(port) = port
+                && port.batch.push(&transmit, used).is_err()
+            {
+                // More segments than an engine may write at once; the batch that is left takes fewer.
+                tracing::error!(?transmit, "a run of datagrams is too long and was dropped");
+            }
+            used += transmit.len;
+        }
+        true
+    }
+
+    /// Sends what lies in the slab. False when some of it has to wait for a full socket.
+    fn flush(&mut self) -> bool {
+        let mut all = true;
+        for (index, port) in self.ports.iter_mut().enumerate() {
+            if port.batch.is_empty() {
+                continue;
+            }
+            if !port.blocked {
+                port.blocked = port.batch.send(&mut port.socket, &self.slab) == Sent::Blocked;
+            }
+            all &= !port.blocked;
+            if port.blocked != port.awaited {
+                // Asked for all the time, the kernel would wake us for every datagram that has left.
+                let interest = if port.blocked {
+                    Interest::READABLE | Interest::WRITABLE
+                } else {
+                    Interest::READABLE
+                };
+                match self
+                    .poll
+                    .registry()
+                    .reregister(&mut port.socket, Token(index), interest)
+                {
+                    Ok(()) => port.awaited = port.blocked,
+                    Err(error) => tracing::error!(%error, "a socket cannot be waited for"),
+                }
+            }
+        }
+        all
+    }
+
+    fn deliver(&mut self, now: Instant) {
+        while let Some((participant, message)) = self.engine.poll_event() {
+            self.tell(now, participant, message);
+        }
+    }
+
+    fn tell(&mut self, now: Instant, participant: ParticipantId, message: ServerMessage) {
+        let gone = matches!(message, ServerMessage::Bye { .. });
+        let Some(outbox) = self.outboxes.get(&participant) else {
+            return;
+        };
+        match outbox.0.try_send(message) {
+            Ok(()) if gone => drop(self.outboxes.remove(&participant)),
+            Ok(()) => {}
+            // Without the outbox the reader's end tells it that there will be no more.
+            Err(_) => {
+                self.outboxes.remove(&participant);
+                if !gone {
+                    self.engine.leave(now, participant, Reason::SlowReader);
+                }
+            }
+        }
+    }
+
+    fn report(&self) -> Report {
+        let mut report = Report {
+            handshakes: self.engine.handshakes(),
+            participants: self.engine.participants(),
+            ..Report::default()
+        };
+        let mut add = |name, value| report.counters.push((name, value));
+        self.engine.each_counter(&mut add);
+        for port in &self.ports {
+            port.socket.counters().each(&mut add);
+            port.socket.traffic().each(&mut add);
+        }
+        report
+    }
+
+    fn say_goodbye(mut self) {
+        let start = Instant::now();
+        self.engine.close(start);
+        self.deliver(start);
+        for (_, outbox) in self.outboxes.drain() {
+            // Who is that far behind sees the connection close.
+            drop(outbox.0.try_send(ServerMessage::bye(Reason::Shutdown)));
+        }
+        let mut events = Events::with_capacity(16);
+        loop {
+            let now = Instant::now();
+            let more = self.transmit(now);
+            let waits = self.ports.iter().any(|port| !port.batch.is_empty());
+            let left = GOODBYE.saturating_sub(now.saturating_duration_since(start));
+            if left.is_zero() || !(more || waits) {
+                return;
+            }
+            if waits && self.poll.poll(&mut events, Some(left)).is_err() {
+                return;
+            }
+            for event in &events {
+                if let Some(port) = self.ports.get_mut(event.token().0) {
+                    port.blocked &= !event.is_writable();
+                }
+            }
+        }
+    }
+}
+
+fn refused(code: &'static str, re: &'static str, id: Option<OfferId>, refusal: Refusal) -> ServerMessage {
+    ServerMessage::Error {
+        code,
+        message: refusal.message,
+        re: Some(re),
+        id,
+    }
+}

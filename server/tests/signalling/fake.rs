@@ -1,0 +1,278 @@
+//! An engine that writes down what it is told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use hyaline_server::{
+    Engine, Handshake, Join, Options, Other, ParticipantId, Reason, Refusal, RefusalKind, Server, ServerMessage,
+    SourceInfo,
+};
+use wire::{Ecn, Path, Transmit};
+
+/// What the engines of one server were told, in words.
+pub(crate) type Log = Arc<Mutex<Vec<String>>>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Fake {
+    log: Log,
+    worker: usize,
+    joined: u64,
+    rooms: BTreeMap<String, Vec<Other>>,
+    events: VecDeque<(ParticipantId, ServerMessage)>,
+    transmits: VecDeque<(Path, Vec<u8>)>,
+    last_path: Option<Path>,
+    closed: bool,
+}
+
+impl Fake {
+    fn write(&self, line: impl Into<String>) {
+        self.log.lock().unwrap().push(line.into());
+    }
+
+    fn malformed(message: &str) -> Refusal {
+        Refusal {
+            kind: RefusalKind::Malformed,
+            message: message.into(),
+        }
+    }
+}
+
+impl Engine for Fake {
+    fn others(&self, participant: ParticipantId) -> Vec<Other> {
+        let room = self
+            .rooms
+            .values()
+            .find(|room| room.iter().any(|other| other.participant == participant));
+        let others = room.into_iter().flatten();
+        others
+            .filter(|other| other.participant != participant)
+            .cloned()
+            .collect()
+    }
+
+    fn each_counter(&self, visit: &mut dyn FnMut(&'static str, u64)) {
+        visit("fake_joins", self.joined);
+    }
+
+    fn handshakes(&self) -> Vec<(Handshake, u64)> {
+        let handshake = Handshake {
+            version: "DTLS 1.2",
+            group: "x25519",
+            suite: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+            srtp_profile: "SRTP_AEAD_AES_128_GCM",
+        };
+        vec![(handshake, 2)]
+    }
+
+    fn participants(&self) -> usize {
+        self.rooms.values().map(Vec::len).sum()
+    }
+
+    /// `flood N` makes a participant N long messages; anything else comes back with `echo ` before it.
+    fn handle_datagram(&mut self, _: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
+        self.last_path = Some(*path);
+        let text = String::from_utf8_lossy(data).into_owned();
+        if let Some(participant) = text.strip_prefix("flood ") {
+            let participant = ParticipantId(participant.parse().unwrap());
+            for _ in 0..2_000 {
+                let message = ServerMessage::Error {
+                    code: "long",
+                    message: "x".repeat(100_000),
+                    re: None,
+                    id: None,
+                };
+                self.events.push_back((participant, message));
+            }
+        }
+        if let Some(worker) = text.strip_prefix("panic ") {
+            assert_ne!(worker.parse(), Ok(self.worker), "asked for by the test");
+        }
+        self.transmits.push_back((*path, format!("echo {text}").into_bytes()));
+    }
+
+    fn handle_timeout(&mut self, _: Instant) {}
+
+    fn join(&mut self, _: Instant, room: &str, join: Join) -> Result<ParticipantId, Refusal> {
+        if room == "full" {
+            return Err(Refusal {
+                kind: RefusalKind::Full,
+                message: "The room is full.".into(),
+            });
+        }
+        self.joined += 1;
+        let participant = ParticipantId(self.joined);
+        let name = join.name.as_str().to_owned();
+        self.write(format!("join {room:?} {name} {:?}", join.kind));
+        let others = self.rooms.entry(room.into()).or_default();
+        for other in &*others {
+            let message = ServerMessage::ParticipantJoined {
+                participant,
+                name: name.clone(),
+                sources: Vec::new(),
+            };
+            self.events.push_back((other.participant, message));
+        }
+        others.push(Other {
+            participant,
+            name,
+            sources: Vec::new(),
+        });
+        self.events
+            .push_back((participant, ServerMessage::Need { audio: 4, video: 4 }));
+        Ok(participant)
+    }
+
+    fn offer(&mut self, _: Instant, participant: ParticipantId, sdp: &str) -> Result<String, Refusal> {
+        self.write(format!("offer {participant} {} bytes", sdp.len()));
+        if sdp.starts_with("v=0") {
+            self.events
+                .push_back((participant, ServerMessage::Slots { slots: Vec::new() }));
+            Ok(format!("v=0\r\ns=answer {}\r\n", sdp.len()))
+        } else {
+            Err(Self::malformed("The offer cannot be accepted: line 1: v= comes first."))
+        }
+    }
+
+    fn candidate(
+        &mut self,
+        _: Instant,
+        participant: ParticipantId,
+        mid: Option<&str>,
+        candidate: &str,
+    ) -> Result<(), Refusal> {
+        self.write(format!("candidate {participant} {mid:?} {candidate}"));
+        if candidate == "bad" {
+            Err(Self::malformed("This is no candidate."))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn fragment(&mut self, _: Instant, _: ParticipantId, fragment: &str) -> Result<Option<String>, Refusal> {
+        self.write(format!("fragment {fragment:?}"));
+        match fragment {
+            "bad" => Err(Self::malformed("Line 1 is no line of SDP.")),
+            "restart" => Ok(Some("a=ice-ufrag:new\r\n".into())),
+            _ => Ok(None),
+        }
+    }
+
+    fn set_sources(&mut self, _: Instant, id: ParticipantId, sources: Vec<SourceInfo>) -> Result<(), Refusal> {
+        let all: Vec<String> = sources
+            .iter()
+            .map(|s| format!("{}:{:?}:{}", s.mid, s.kind, s.muted))
+            .collect();
+        self.write(format!("sources {id} {}", all.join(" ")));
+        Ok(())
+    }
+
+    fn set_muted(&mut self, _: Instant, id: ParticipantId, mid: &str, muted: bool) -> Result<(), Refusal> {
+        self.write(format!("mute {id} {mid} {muted}"));
+        Ok(())
+    }
+
+    fn leave(&mut self, _: Instant, participant: ParticipantId, reason: Reason) {
+        self.write(format!("leave {participant} {reason:?}"));
+        for room in self.rooms.values_mut() {
+            let before = room.len();
+            room.retain(|other| other.participant != participant);
+            if room.len() < before {
+                for other in room {
+                    let message = ServerMessage::ParticipantLeft { participant, reason };
+                    self.events.push_back((other.participant, message));
+                }
+            }
+        }
+        self.events.push_back((participant, ServerMessage::bye(reason)));
+    }
+
+    fn close(&mut self, _: Instant) {
+        self.write("close");
+        self.closed = true;
+        if let Some(path) = self.last_path {
+            self.transmits.push_back((path, b"goodbye".to_vec()));
+        }
+    }
+
+    fn poll_transmit(&mut self, _: Instant, out: &mut [u8]) -> Option<Transmit> {
+        assert!(out.len() >= udp::MAX_MESSAGE);
+        let (path, data) = self.transmits.pop_front()?;
+        out[..data.len()].copy_from_slice(&data);
+        Some(Transmit::one(path, data.len()))
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn poll_event(&mut self) -> Option<(ParticipantId, ServerMessage)> {
+        self.events.pop_front()
+    }
+}
+
+/// A server with engines that write down what they are told.
+pub(crate) struct Fixture {
+    pub(crate) server: Server,
+    pub(crate) log: Log,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
+        let mut options = Options {
+            http: SocketAddr::from(([127, 0, 0, 1], 0)),
+            workers: 2.try_into().unwrap(),
+            ..Options::default()
+        };
+        change(&mut options);
+        let log = Log::default();
+        let engines = log.clone();
+        let server = Server::start_with(&options, move |setup, _| Fake {
+            log: engines.clone(),
+            worker: setup.worker,
+            ..Fake::default()
+        });
+        Self {
+            server: server.unwrap(),
+            log,
+        }
+    }
+
+    pub(crate) fn http(&self) -> SocketAddr {
+        self.server.http_addr()
+    }
+
+    /// Waits until an engine has been told something.
+    pub(crate) fn await_line(&self, line: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.log.lock().unwrap().iter().any(|written| written == line) {
+            assert!(
+                Instant::now() < deadline,
+                "{line:?} is not in {:#?}",
+                self.log.lock().unwrap()
+            );
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits until exactly this one counter of signalling is raised, to this value.
+    pub(crate) fn await_counter(&self, name: &str, value: u64) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        loop {
+            let raised: Vec<_> = self.server.counters().iter().filter(|(_, value)| *value > 0).collect();
+            if raised == [(name, value)] {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "raised: {raised:?}, expected {name} = {value} alone"
+            );
+            std::thread::yield_now();
+        }
+    }
+}

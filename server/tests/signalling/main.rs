@@ -1,0 +1,8 @@
+//! Signalling from outside: HTTP, WebSocket and UDP against a server whose engine writes down what it is told.
+
+mod client;
+mod fake;
+mod media;
+mod page;
+mod room;
+mod whip;

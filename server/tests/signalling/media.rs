@@ -1,0 +1,108 @@
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use crate::client::{Socket, get};
+use crate::fake::Fixture;
+
+fn ask(address: SocketAddr, text: &str) -> UdpSocket {
+    let local = if address.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let socket = UdpSocket::bind(local).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    // Connected: only what comes from the very address that was asked is taken.
+    socket.connect(address).unwrap();
+    socket.send(text.as_bytes()).unwrap();
+    socket
+}
+
+fn answer(socket: &UdpSocket) -> String {
+    let mut buffer = [0; 100];
+    let len = socket.recv(&mut buffer).unwrap();
+    String::from_utf8_lossy(&buffer[..len]).into_owned()
+}
+
+#[test]
+fn every_worker_answers_from_the_address_that_was_asked() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.server.media_addrs().len(), 2);
+    let ports: Vec<u16> = fixture
+        .server
+        .media_addrs()
+        .iter()
+        .map(|worker| worker[0].port())
+        .collect();
+    assert_ne!(ports[0], ports[1]);
+    for worker in fixture.server.media_addrs() {
+        let loopback: Vec<_> = worker.iter().filter(|address| address.ip().is_loopback()).collect();
+        assert!(!loopback.is_empty());
+        for address in loopback {
+            assert_eq!(answer(&ask(*address, "hello")), "echo hello");
+        }
+    }
+}
+
+#[test]
+fn ports_are_counted_from_the_first() {
+    // Somebody else may take them between the two servers, then others are tried.
+    let started = (0..20).find_map(|_| {
+        let base = UdpSocket::bind("0.0.0.0:0").unwrap().local_addr().unwrap().port();
+        std::panic::catch_unwind(|| Fixture::with(|options| options.udp_port = base))
+            .ok()
+            .map(|fixture| (base, fixture))
+    });
+    let (base, fixture) = started.unwrap();
+    let ports: Vec<u16> = fixture
+        .server
+        .media_addrs()
+        .iter()
+        .map(|worker| worker[0].port())
+        .collect();
+    assert_eq!(ports, [base, base + 1]);
+}
+
+#[test]
+fn announced_addresses_stand_for_the_machines_own() {
+    let public = "203.0.113.7".parse().unwrap();
+    let fixture = Fixture::with(|options| options.announce = vec![public]);
+    for worker in fixture.server.media_addrs() {
+        assert_eq!(worker.iter().map(SocketAddr::ip).collect::<Vec<_>>(), [public]);
+    }
+}
+
+#[test]
+fn the_last_datagrams_leave_before_the_end() {
+    let fixture = Fixture::new();
+    let address = *fixture.server.media_addrs()[0]
+        .iter()
+        .find(|address| address.ip().is_loopback())
+        .unwrap();
+    let socket = ask(address, "hello");
+    assert_eq!(answer(&socket), "echo hello");
+    fixture.server.shutdown();
+    assert_eq!(answer(&socket), "goodbye");
+}
+
+#[test]
+fn rooms_spread_over_the_workers() {
+    let fixture = Fixture::new();
+    // The engines count their participants each from 1.
+    let (_first, a) = Socket::join(fixture.http(), "one", "Ada");
+    let (_second, b) = Socket::join(fixture.http(), "two", "Bob");
+    let (_third, c) = Socket::join(fixture.http(), "one", "Cid");
+    assert_eq!(
+        [&a, &b, &c].map(|joined| joined["participant"].as_str().unwrap()),
+        ["1", "1", "2"]
+    );
+    assert!(get(fixture.http(), "/metrics").body.contains("hyaline_rooms 2\n"));
+}
+
+#[test]
+fn a_worker_that_ends_is_a_reason_to_stop() {
+    let fixture = Fixture::new();
+    let address = *fixture.server.media_addrs()[1]
+        .iter()
+        .find(|address| address.ip().is_loopback())
+        .unwrap();
+    ask(address, "panic 1");
+    assert_eq!(fixture.server.wait().unwrap(), hyaline_server::Stopped::Worker);
+    assert_eq!(get(fixture.http(), "/healthz").status, 503);
+}
