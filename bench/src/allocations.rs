@@ -37,7 +37,10 @@ fn note(size: usize) {
 pub(crate) fn count<T>(work: impl FnOnce() -> T) -> (u64, u64) {
     let (count, bytes) = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
     let result = work();
-    let counted = (COUNT.load(Ordering::Relaxed) - count, BYTES.load(Ordering::Relaxed) - bytes);
+    let counted = (
+        COUNT.load(Ordering::Relaxed) - count,
+        BYTES.load(Ordering::Relaxed) - bytes,
+    );
     drop(result);
     counted
 }

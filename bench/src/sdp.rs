@@ -8,9 +8,18 @@ use crate::allocations;
 use crate::rounds::{Case, compare, thread_time};
 
 const TEXTS: [(&str, &str); 3] = [
-    ("Chromium's offer", include_str!("../../fixtures/sdp/chromium156-av-dc-offer.sdp")),
-    ("Firefox's offer", include_str!("../../fixtures/sdp/firefox153-av-dc-offer.sdp")),
-    ("Chromium's offer of 8 slots", include_str!("../../fixtures/sdp/chromium156-slots4x4-offer.sdp")),
+    (
+        "Chromium's offer",
+        include_str!("../../fixtures/sdp/chromium156-av-dc-offer.sdp"),
+    ),
+    (
+        "Firefox's offer",
+        include_str!("../../fixtures/sdp/firefox153-av-dc-offer.sdp"),
+    ),
+    (
+        "Chromium's offer of 8 slots",
+        include_str!("../../fixtures/sdp/chromium156-slots4x4-offer.sdp"),
+    ),
 ];
 
 const ROUNDS: usize = 101;
@@ -20,19 +29,30 @@ const BATCH: u32 = 16;
 type Parser = (&'static str, fn(&str) -> bool);
 
 const PARSERS: [Parser; 4] = [
-    ("ours, every line checked", |text| black_box(sdp::Session::parse(text)).is_ok()),
+    ("ours, every line checked", |text| {
+        black_box(sdp::Session::parse(text)).is_ok()
+    }),
     ("ours, and every line read as its type", |text| {
         sdp::Session::parse(text).is_ok_and(|session| session.lines().map(black_box).count() > 0)
     }),
     ("rtc-sdp 0.21.1", |text| {
-        black_box(rtc_sdp::SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))).is_ok()
+        black_box(rtc_sdp::SessionDescription::unmarshal(&mut Cursor::new(
+            text.as_bytes(),
+        )))
+        .is_ok()
     }),
-    ("webrtc-sdp 0.3", |text| black_box(webrtc_sdp::parse_sdp(text, false)).is_ok()),
+    ("webrtc-sdp 0.3", |text| {
+        black_box(webrtc_sdp::parse_sdp(text, false)).is_ok()
+    }),
 ];
 
 pub(crate) fn run() {
     for (what, text) in TEXTS {
-        println!("{what}, {} bytes, {} lines; ns for each parse, beside ours", text.len(), text.lines().count());
+        println!(
+            "{what}, {} bytes, {} lines; ns for each parse, beside ours",
+            text.len(),
+            text.lines().count()
+        );
         let mut cases = PARSERS.map(|(name, parse)| {
             assert!(parse(text), "{name} refuses {what}");
             let (count, bytes) = allocations::count(|| parse(text));
