@@ -5,6 +5,7 @@
 //! libFuzzer and the normal build without: then it runs the files that are named on its command line, such as a crash that
 //! libFuzzer left behind.
 
+mod dtls;
 mod ice;
 mod rtcp;
 mod rtp;
@@ -12,6 +13,7 @@ mod sdp;
 mod srtp;
 mod stun;
 
+pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
 pub use ice::ice;
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
@@ -37,6 +39,10 @@ pub struct Target {
 /// Every target, by name.
 #[rustfmt::skip]
 pub const TARGETS: &[Target] = &[
+    Target { name: "dtls_client", run: dtls_client, seeds: &["fuzz/seeds/dtls_script"] },
+    Target { name: "dtls_handshake", run: dtls_handshake, seeds: &["fuzz/seeds/dtls_handshake"] },
+    Target { name: "dtls_records", run: dtls_records, seeds: &["fixtures/dtls"] },
+    Target { name: "dtls_server", run: dtls_server, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "ice", run: ice, seeds: &["fuzz/seeds/ice"] },
     Target { name: "rtcp", run: rtcp, seeds: &["fuzz/seeds/rtcp"] },
     Target { name: "rtp", run: rtp, seeds: &["fuzz/seeds/rtp"] },

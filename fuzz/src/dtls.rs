@@ -1,0 +1,447 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dtls_srtp::message::{
+    Alert, CertificateChain, CertificateRequest, CertificateVerify, ClientHello, ClientKeyExchange, Fragment,
+    HelloVerifyRequest, RecordHeader, ServerHello, ServerKeyExchange, split_record,
+};
+use dtls_srtp::{CloseReason, Config, ContentType, Dtls, Event, HandshakeType, Role, fake};
+use wire::{Full, Reader, Seed, Writer};
+
+/// A datagram as the record layer sees it: every record that is found prints back to the same bytes.
+pub fn dtls_records(data: &[u8]) {
+    let mut datagram = data.to_vec();
+    let mut rest = &mut datagram[..];
+    while !rest.is_empty() {
+        let before = rest.to_vec();
+        let Ok((header, body, tail)) = split_record(rest) else {
+            return;
+        };
+        let printed = print(|w| {
+            header.write(w)?;
+            w.put(body)
+        });
+        assert_eq!(printed.len() + tail.len(), before.len());
+        assert!(before.starts_with(&printed));
+        match header.content_type {
+            ContentType::HANDSHAKE => fragments(body),
+            ContentType::ALERT => {
+                if let Some(alert) = Alert::parse(body) {
+                    assert_eq!(alert.to_bytes(), *body);
+                }
+            }
+            _ => {}
+        }
+        rest = tail;
+    }
+}
+
+fn fragments(body: &[u8]) {
+    let mut r = Reader::new(body);
+    while let Ok(fragment) = Fragment::read(&mut r) {
+        let printed = print(|w| {
+            fragment.header.write(w)?;
+            w.put(fragment.body)
+        });
+        assert!(body[..r.offset()].ends_with(&printed));
+    }
+}
+
+/// A handshake message: its type and its body. What parses prints back to the same bytes.
+pub fn dtls_handshake(data: &[u8]) {
+    let Some((&message_type, body)) = data.split_first() else {
+        return;
+    };
+    let printed = match HandshakeType(message_type) {
+        HandshakeType::CLIENT_HELLO => ClientHello::parse(body).ok().map(|message| {
+            // The typed extensions may be malformed each on its own.
+            let _ = message.extensions.supported_groups();
+            let _ = message.extensions.signature_algorithms();
+            let _ = message.extensions.supported_versions();
+            let _ = message
+                .extensions
+                .use_srtp()
+                .map(|srtp| srtp.map(|srtp| srtp.profiles().count()));
+            let _ = message.extensions.renegotiation_info();
+            let _ = message.extensions.ec_point_formats();
+            print(|w| message.write(w))
+        }),
+        HandshakeType::SERVER_HELLO => ServerHello::parse(body).ok().map(|message| print(|w| message.write(w))),
+        HandshakeType::HELLO_VERIFY_REQUEST => HelloVerifyRequest::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
+        HandshakeType::CERTIFICATE => CertificateChain::parse(body).ok().map(|message| {
+            for der in message.iter() {
+                let _ = dtls_srtp::PublicKey::of_certificate(der).map(|key| key.rsa_modulus_bits());
+            }
+            print(|w| message.write(w))
+        }),
+        HandshakeType::SERVER_KEY_EXCHANGE => ServerKeyExchange::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
+        HandshakeType::CERTIFICATE_REQUEST => CertificateRequest::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
+        HandshakeType::CLIENT_KEY_EXCHANGE => ClientKeyExchange::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
+        HandshakeType::CERTIFICATE_VERIFY => CertificateVerify::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
+        _ => None,
+    };
+    if let Some(printed) = printed {
+        assert_eq!(printed, body);
+    }
+}
+
+/// What `write` puts down.
+fn print(write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Vec<u8> {
+    let mut out = vec![0; 1 << 17];
+    let mut w = Writer::new(&mut out);
+    write(&mut w).expect("what was parsed fits");
+    let len = w.position();
+    out.truncate(len);
+    out
+}
+
+/// A client under attack while it talks to a genuine server, on fake cryptography.
+///
+/// The input is one byte of settings and then any number of steps: operation, length, that many bytes. What the steps leave
+/// undone is delivered in order at the end, so most inputs reach an established connection.
+pub fn dtls_client(data: &[u8]) {
+    attack(Role::Client, data);
+}
+
+/// A server under attack, see [`dtls_client`].
+pub fn dtls_server(data: &[u8]) {
+    attack(Role::Server, data);
+}
+
+/// Runs a script; whether the victim's connection was established at some time.
+fn attack(victim: Role, data: &[u8]) -> bool {
+    let mut r = Reader::new(data);
+    let settings = r.u8().unwrap_or_default();
+    let mut scene = Scene::new(victim, settings);
+    while let (Ok(operation), Ok(len)) = (r.u8(), r.u8()) {
+        let len = usize::from(len).min(r.remaining());
+        let bytes = r.take(len).expect("that many remain");
+        scene.step(operation, bytes);
+        scene.check();
+    }
+    scene.settle();
+    scene.victim.connected
+}
+
+struct End {
+    dtls: Dtls,
+    connected: bool,
+    closed: Option<CloseReason>,
+    received: Vec<Vec<u8>>,
+}
+
+impl End {
+    fn new(role: Role, settings: u8, now: Instant) -> Self {
+        let crypto = if settings & 1 == 0 {
+            fake::FakeCrypto::new()
+        } else {
+            fake::FakeCrypto::lenient()
+        };
+        let (ours, theirs) = if role == Role::Client { (1, 2) } else { (2, 1) };
+        let mut config = Config::new(Arc::new(crypto), fake::certificate(ours));
+        config.max_datagram = if settings & 2 == 0 { 1200 } else { 256 };
+        config.max_pending = 6000;
+        config.max_message = 4000;
+        let mut dtls = Dtls::new(Arc::new(config), role, Seed::from_run(ours), now);
+        dtls.set_remote_fingerprints(vec![fake::certificate(theirs).fingerprint()]);
+        Self {
+            dtls,
+            connected: false,
+            closed: None,
+            received: Vec::new(),
+        }
+    }
+
+    fn handle(&mut self, now: Instant, datagram: &[u8]) {
+        let received = &mut self.received;
+        self.dtls
+            .handle_datagram(now, &mut datagram.to_vec(), &mut |data| received.push(data.to_vec()));
+        self.drain_events();
+    }
+
+    fn drain_events(&mut self) {
+        while let Some(event) = self.dtls.poll_event() {
+            assert!(self.closed.is_none(), "an event after the last one");
+            match event {
+                Event::Connected { .. } => {
+                    assert!(!self.connected, "connected twice");
+                    self.connected = true;
+                }
+                Event::Closed { reason } => self.closed = Some(reason),
+            }
+        }
+    }
+
+    fn exported(&self) -> Option<[u8; 32]> {
+        let mut out = [0; 32];
+        self.dtls.export(b"fuzz", None, &mut out).ok()?;
+        Some(out)
+    }
+}
+
+struct Scene {
+    now: Instant,
+    start: Instant,
+    victim: End,
+    peer: End,
+    /// Datagrams on their way, with whether they go to the victim.
+    on_the_way: VecDeque<(bool, Vec<u8>)>,
+    /// What went to the victim before, to be sent again.
+    seen: Vec<Vec<u8>>,
+    lenient: bool,
+}
+
+impl Scene {
+    fn new(victim: Role, settings: u8) -> Self {
+        let now = Instant::now();
+        let other = if victim == Role::Client {
+            Role::Server
+        } else {
+            Role::Client
+        };
+        Self {
+            now,
+            start: now,
+            victim: End::new(victim, settings, now),
+            peer: End::new(other, settings, now),
+            on_the_way: VecDeque::new(),
+            seen: Vec::new(),
+            lenient: settings & 1 != 0,
+        }
+    }
+
+    fn step(&mut self, operation: u8, bytes: &[u8]) {
+        self.flush();
+        let first = usize::from(bytes.first().copied().unwrap_or_default());
+        match operation % 16 {
+            0..=5 => self.deliver(),
+            6 => drop(self.on_the_way.pop_front()),
+            7 => {
+                if let Some(datagram) = self.on_the_way.front().cloned() {
+                    self.on_the_way.push_back(datagram);
+                }
+            }
+            8 => {
+                let len = self.on_the_way.len();
+                if len > 1 {
+                    self.on_the_way.swap(0, 1 + first % (len - 1));
+                }
+            }
+            9 => drop(self.pass_time()),
+            10 => {
+                for to_victim in [true, false] {
+                    self.talk(to_victim, bytes);
+                }
+            }
+            // Sent again, as it was.
+            11 => {
+                if let Some(datagram) = self.seen.get(first % self.seen.len().max(1)).cloned() {
+                    self.strike(&datagram);
+                }
+            }
+            12 => self.change_next(bytes),
+            13 => self.strike(bytes),
+            14 => self.forge_protected(bytes),
+            _ => {
+                // A genuine one with changed bytes, before the genuine one comes.
+                if let Some(mut datagram) = self.seen.last().cloned() {
+                    change(&mut datagram, bytes);
+                    self.strike(&datagram);
+                }
+            }
+        }
+        self.flush();
+    }
+
+    /// Gives the victim a datagram; a strict one that is connected stays so.
+    fn strike(&mut self, datagram: &[u8]) {
+        let was_connected = self.victim.dtls.is_connected();
+        let goodbye = self.peer.dtls.is_closed();
+        self.victim.handle(self.now, datagram);
+        if was_connected && !self.lenient && !goodbye {
+            assert!(
+                self.victim.dtls.is_connected(),
+                "noise ended a connection: {:?}",
+                self.victim.closed
+            );
+        }
+    }
+
+    fn deliver(&mut self) {
+        match self.on_the_way.pop_front() {
+            Some((true, datagram)) => {
+                self.seen.push(datagram.clone());
+                self.strike(&datagram);
+            }
+            Some((false, datagram)) => self.peer.handle(self.now, &datagram),
+            None => {}
+        }
+    }
+
+    /// Changes bytes of the next datagram to the victim and delivers it.
+    fn change_next(&mut self, bytes: &[u8]) {
+        let Some(at) = self.on_the_way.iter().position(|(to_victim, _)| *to_victim) else {
+            return;
+        };
+        let (_, mut datagram) = self.on_the_way.remove(at).expect("it was found");
+        change(&mut datagram, bytes);
+        self.strike(&datagram);
+    }
+
+    /// A record with any type and plaintext, sealed with the peer's keys. Only a lenient victim takes it.
+    fn forge_protected(&mut self, bytes: &[u8]) {
+        let Some((&content_type, plaintext)) = bytes.split_first() else {
+            return;
+        };
+        if let Some(mut datagram) = seal(&mut self.peer, plaintext) {
+            datagram[0] = 20 + content_type % 6;
+            // In its true form it would be application data, which the strict victim shall get.
+            self.strike(&datagram);
+        }
+    }
+
+    fn talk(&mut self, to_victim: bool, data: &[u8]) {
+        let end = if to_victim { &mut self.peer } else { &mut self.victim };
+        if let Some(datagram) = seal(end, data) {
+            self.on_the_way.push_back((to_victim, datagram));
+        }
+    }
+
+    fn flush(&mut self) {
+        let mut out = [0; 1500];
+        for to_victim in [true, false] {
+            let end = if to_victim { &mut self.peer } else { &mut self.victim };
+            while let Some(len) = end.dtls.poll_transmit(self.now, &mut out) {
+                assert!((RecordHeader::LEN..=end.dtls.config().max_datagram).contains(&len));
+                // A network drops what is too much.
+                if self.on_the_way.len() < 200 {
+                    self.on_the_way.push_back((to_victim, out[..len].to_vec()));
+                }
+            }
+        }
+    }
+
+    /// To the next timer; `false` when none is armed.
+    fn pass_time(&mut self) -> bool {
+        let timers = [self.victim.dtls.poll_timeout(), self.peer.dtls.poll_timeout()];
+        let Some(next) = timers.into_iter().flatten().min() else {
+            return false;
+        };
+        self.now = self.now.max(next);
+        for end in [&mut self.victim, &mut self.peer] {
+            end.dtls.handle_timeout(self.now);
+            end.drain_events();
+            assert!(
+                end.dtls.poll_timeout().is_none_or(|at| at > self.now),
+                "a timer does not move on"
+            );
+        }
+        self.flush();
+        true
+    }
+
+    /// Delivers everything from here on, and lets time pass, until nothing happens any more.
+    fn settle(&mut self) {
+        self.flush();
+        loop {
+            while !self.on_the_way.is_empty() {
+                self.deliver();
+                self.flush();
+                self.check();
+            }
+            if !self.pass_time() {
+                break;
+            }
+        }
+        assert!(
+            self.now - self.start <= Duration::from_secs(90),
+            "a handshake that never ends"
+        );
+        if !self.lenient && self.victim.dtls.is_connected() && self.peer.dtls.is_connected() {
+            let (before, message) = (self.victim.received.len(), b"still there".to_vec());
+            self.talk(true, &message);
+            while !self.on_the_way.is_empty() {
+                self.deliver();
+            }
+            assert_eq!(
+                self.victim.received.get(before..),
+                Some(&[message][..]),
+                "a message got lost"
+            );
+        }
+    }
+
+    fn check(&self) {
+        for end in [&self.victim, &self.peer] {
+            assert!(end.dtls.held_bytes() <= 2 * end.dtls.config().max_pending);
+            assert_eq!(end.dtls.is_closed(), end.closed.is_some());
+        }
+        if let (Some(ours), Some(theirs)) = (self.victim.exported(), self.peer.exported()) {
+            assert_eq!(ours, theirs, "the two ends believe in different handshakes");
+        }
+    }
+}
+
+fn seal(end: &mut End, data: &[u8]) -> Option<Vec<u8>> {
+    let overhead = end.dtls.overhead();
+    let mut out = vec![0; overhead.total() + data.len()];
+    out[overhead.head..][..data.len()].copy_from_slice(data);
+    let len = end.dtls.seal(&mut out, data.len()).ok()?;
+    out.truncate(len);
+    Some(out)
+}
+
+/// Bytes: any number of (place in 16 bits, what to XOR).
+fn change(datagram: &mut [u8], bytes: &[u8]) {
+    for &[high, low, xor] in bytes.as_chunks().0 {
+        let at = usize::from(u16::from_be_bytes([high, low])) % datagram.len().max(1);
+        if let Some(byte) = datagram.get_mut(at) {
+            *byte ^= xor;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SplitMix64.
+    fn noise(mut state: u64, len: usize) -> Vec<u8> {
+        (0..len)
+            .map(|_| {
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                ((z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 56) as u8
+            })
+            .collect()
+    }
+
+    /// A fuzzer that never gets past the handshake tests nothing behind it.
+    #[test]
+    fn more_than_30_percent_of_random_scripts_reach_a_connection() {
+        for victim in [Role::Client, Role::Server] {
+            let runs = 1000;
+            let connected = (0..runs)
+                .filter(|&run| attack(victim, &noise(run, 40 + run as usize % 400)))
+                .count();
+            assert!(connected > 300, "{victim:?}: {connected} of {runs}");
+            assert!(connected < 990, "{victim:?}: no attack ever succeeds in anything");
+        }
+    }
+
+    #[test]
+    fn an_empty_script_connects() {
+        assert!(attack(Role::Client, &[]) && attack(Role::Server, &[]));
+    }
+}
