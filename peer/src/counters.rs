@@ -5,8 +5,10 @@ wire::counters! {
         pub unknown_protocol,
         /// Datagrams that are not STUN, on a path that no authenticated check has opened.
         pub unvalidated_path,
-        /// Datagrams after the end, or DTLS and media before the first offer was accepted.
-        pub wrong_state,
+        /// DTLS and media before the first offer was accepted.
+        pub before_offer,
+        /// Datagrams after the end. A peer that is still talking when it is closed raises some.
+        pub after_close,
         /// SRTP and SRTCP packets before the keys for which there was no room any more.
         pub early_media_overflow,
         /// SRTP and SRTCP packets that waited for the keys too long.

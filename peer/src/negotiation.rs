@@ -145,7 +145,7 @@ impl<'o> Plan<'o> {
                     allow_mixed: offered.level.allow_mixed,
                     streams: streams(agreed, kept_streams, receivers),
                     sender: kept_sender.or_else(|| {
-                        let sends = agreed.direction.sends();
+                        let sends = agreed.direction.sends() && !agreed.formats.is_empty();
                         sends.then(|| add_sender(index, offered, agreed, self.offer, senders, rng))
                     }),
                     key_frames: match (any(agreed, |f| f.pli), any(agreed, |f| f.fir)) {
@@ -219,6 +219,9 @@ fn has_room(
     senders: &Senders,
     receivers: &Receivers,
 ) -> bool {
+    if agreed.formats.is_empty() {
+        return true;
+    }
     let new_ssrcs = if agreed.direction.sends() && sender.is_none() {
         2
     } else {

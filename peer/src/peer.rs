@@ -74,6 +74,9 @@ struct Srtp {
 /// Events that wait at most; one that tells the end always finds room.
 const MAX_EVENTS: usize = 64;
 
+/// Reports closer together than this tell nothing new.
+const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(100);
+
 impl Peer {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes.
     pub const MIN_OUT: usize = 1500;
@@ -224,7 +227,7 @@ impl Peer {
     /// A datagram arrived. `data` is decrypted in place and lent to `sink`.
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
         if self.state == State::Closed {
-            self.counters.wrong_state += 1;
+            self.counters.after_close += 1;
             return;
         }
         // RFC 7983 §7.
@@ -274,7 +277,7 @@ impl Peer {
 
     fn handle_dtls(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
         let Some(dtls) = &mut self.dtls else {
-            self.counters.wrong_state += 1;
+            self.counters.before_offer += 1;
             return;
         };
         if !self.ice.is_validated(path) {
@@ -362,7 +365,7 @@ impl Peer {
 
     /// Draws the time of the next regular reports (RFC 3550 §6.2): those of many peers must not fall together.
     fn arm_report(&mut self, now: Instant) {
-        let interval = self.config.report_interval;
+        let interval = self.config.report_interval.max(MIN_REPORT_INTERVAL);
         let spread = interval.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
         self.timers.set(Timer::Report, Some(now + interval / 2 + spread));
     }

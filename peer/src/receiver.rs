@@ -320,7 +320,12 @@ impl Receivers {
                 Stray::NotReceiving
             });
         }
-        let (stream, repair) = self.find(sections, payload_type, identifiers)?;
+        let found = self.find(sections, payload_type, identifiers);
+        let (stream, repair) = found.map_err(|stray| match stray {
+            // A straggler of a section that was stopped.
+            Stray::UnknownMid if !receiving => Stray::NotReceiving,
+            stray => stray,
+        })?;
         let other = self.streams[stream.0 as usize].current[usize::from(repair)];
         let other = other.and_then(|other| self.sources[other as usize].last_packet);
         if !source.current && stream == source.stream && other.is_some_and(|last| now < last + RETURN_AFTER) {

@@ -31,7 +31,7 @@ impl Peer {
     #[cold]
     fn keep_early(&mut self, now: Instant, path: &Path, data: &[u8]) {
         if self.dtls.is_none() {
-            self.counters.wrong_state += 1;
+            self.counters.before_offer += 1;
         } else if self.early.push(now, path, data) {
             self.timers.set(Timer::EarlyMedia, self.early.deadline());
         } else {

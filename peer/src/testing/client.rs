@@ -464,25 +464,48 @@ impl Client {
     /// # Panics
     /// Before there are keys, and when the packet cannot be sealed.
     pub fn seal_rtp(&mut self, header: &RtpOut<'_>, payload: &[u8]) -> Vec<u8> {
+        let mut packet = vec![0; 2048];
+        let head = header.write(true, &mut packet).expect("a header");
+        packet[head..head + payload.len()].copy_from_slice(payload);
+        let end = head + payload.len();
+        let padding = header.put_padding(&mut packet[end..]).expect("room for padding");
+        packet.truncate(end + padding);
+        self.seal_packet(header.ssrc, header.sequence_number, head, packet)
+    }
+
+    /// Seals bytes as an RTP packet, whatever they are behind the SSRC, and gives the datagram.
+    ///
+    /// # Panics
+    /// Before there are keys, and when the packet cannot be sealed.
+    pub fn seal_packet(&mut self, ssrc: Ssrc, index: u64, header_len: usize, mut packet: Vec<u8>) -> Vec<u8> {
         let (sealer, _) = self.srtp.as_mut().expect("keys");
-        let handle = match self.handles.iter().find(|(ssrc, _)| *ssrc == header.ssrc) {
+        let handle = match self.handles.iter().find(|(known, _)| *known == ssrc) {
             Some((_, handle)) => *handle,
             None => {
-                let handle = sealer.add_stream(header.ssrc.0).expect("room for a stream");
-                self.handles.push((header.ssrc, handle));
+                let handle = sealer.add_stream(ssrc.0).expect("room for a stream");
+                self.handles.push((ssrc, handle));
                 handle
             }
         };
-        let mut out = vec![0; 2048];
-        let head = header.write(true, &mut out).expect("a header");
-        out[head..head + payload.len()].copy_from_slice(payload);
-        let padding = header
-            .put_padding(&mut out[head + payload.len()..])
-            .expect("room for padding");
-        let body = payload.len() + padding;
+        let payload_len = packet.len() - header_len;
+        packet.resize(packet.len() + sealer.profile().rtp_overhead(), 0);
         let len = sealer
-            .seal_rtp(handle, header.sequence_number, head, &mut out, body)
+            .seal_rtp(handle, index, header_len, &mut packet, payload_len)
             .expect("sealed");
+        packet.truncate(len);
+        packet
+    }
+
+    /// Seals application data, and gives the datagram.
+    ///
+    /// # Panics
+    /// Before DTLS is connected.
+    pub fn seal_application(&mut self, data: &[u8]) -> Vec<u8> {
+        let dtls = self.dtls.as_mut().expect("an answer");
+        let overhead = dtls.overhead();
+        let mut out = vec![0; overhead.head + data.len() + overhead.tail];
+        out[overhead.head..overhead.head + data.len()].copy_from_slice(data);
+        let len = dtls.seal(&mut out, data.len()).expect("connected");
         out.truncate(len);
         out
     }

@@ -25,6 +25,8 @@ pub struct Pair {
     pub delay: Duration,
     /// While true nothing arrives at the peer.
     pub blackhole: bool,
+    /// How much longer than the delay a datagram to the peer takes.
+    pub detour: fn(&[u8]) -> Duration,
     start: Instant,
     to_peer: VecDeque<(Instant, Path, Vec<u8>)>,
     to_client: VecDeque<(Instant, Vec<u8>)>,
@@ -62,6 +64,7 @@ impl Pair {
             now,
             delay: Duration::from_millis(10),
             blackhole: false,
+            detour: |_| Duration::ZERO,
             start: now,
             to_peer: VecDeque::new(),
             to_client: VecDeque::new(),
@@ -136,8 +139,10 @@ impl Pair {
         }
         while let Some(datagram) = self.client.poll_transmit(self.now) {
             let local = self.client.server().expect("an answer");
+            let at = self.now + self.delay + (self.detour)(&datagram);
+            let behind = self.to_peer.iter().filter(|(other, ..)| *other <= at).count();
             self.to_peer
-                .push_back((self.now + self.delay, Path::udp(local, self.client.address), datagram));
+                .insert(behind, (at, Path::udp(local, self.client.address), datagram));
         }
         while let Some(event) = self.peer.poll_event() {
             self.events.push(event);
