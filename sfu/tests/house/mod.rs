@@ -1,5 +1,9 @@
 //! One SFU and any number of clients made of our own engines, in virtual time.
-#![allow(dead_code, unreachable_pub, reason = "each test file includes this and uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test file includes this and uses its part"
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -38,6 +42,8 @@ pub struct House {
     to_guests: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
     /// Sizes of the runs that left, in datagrams.
     pub runs: Vec<usize>,
+    /// Called before (false) and after (true) each call of the SFU that carries media.
+    pub watch: fn(bool),
 }
 
 pub fn config() -> Config {
@@ -64,6 +70,7 @@ impl House {
             to_sfu: VecDeque::new(),
             to_guests: VecDeque::new(),
             runs: Vec::new(),
+            watch: |_| {},
         }
     }
 
@@ -142,7 +149,9 @@ impl House {
             };
             self.now = next.max(self.now);
             self.deliver();
+            (self.watch)(false);
             self.sfu.handle_timeout(self.now);
+            (self.watch)(true);
             for guest in &mut self.guests {
                 guest.client.handle_timeout(self.now);
             }
@@ -166,7 +175,11 @@ impl House {
     /// Polls the SFU until it has nothing to say.
     pub fn drain(&mut self) {
         let mut out = vec![0; 65536];
-        while let Some(transmit) = self.sfu.poll_transmit(self.now, &mut out) {
+        loop {
+            (self.watch)(false);
+            let transmit = self.sfu.poll_transmit(self.now, &mut out);
+            (self.watch)(true);
+            let Some(transmit) = transmit else { break };
             self.runs.push(transmit.datagrams());
             let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
             for datagram in out[..transmit.len].chunks(size) {
@@ -185,7 +198,9 @@ impl House {
     fn deliver(&mut self) {
         while self.to_sfu.front().is_some_and(|(at, ..)| *at <= self.now) {
             let (_, _, path, mut datagram) = self.to_sfu.pop_front().unwrap();
+            (self.watch)(false);
             self.sfu.handle_datagram(self.now, path, Ecn::NotEct, &mut datagram);
+            (self.watch)(true);
         }
         while self.to_guests.front().is_some_and(|(at, ..)| *at <= self.now) {
             let (_, to, mut datagram) = self.to_guests.pop_front().unwrap();

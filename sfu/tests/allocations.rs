@@ -1,0 +1,172 @@
+//! Forwarding allocates nothing: counted across everything that carries media, with a real sender's packets, fifty
+//! viewers, and every kind of RTCP going both ways.
+
+mod house;
+
+use std::alloc::System;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use house::{CAMERA, House, MICROPHONE};
+use peer::{Direction, Kind};
+use rtp::{PayloadType, RtpOut, Ssrc};
+use sfu::Role;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const VIEWERS: usize = 50;
+/// What a Chromium sent: Opus and VP8 at 640x360.
+const DUMP: &str = include_str!("../../fixtures/rtp/chromium156-tx-opus-vp8-640x360.rtp.txt");
+
+/// Allocations inside the SFU, and how many there were in all when the SFU was last called.
+static INSIDE: AtomicUsize = AtomicUsize::new(0);
+static BEFORE: AtomicUsize = AtomicUsize::new(0);
+
+fn watch(after: bool) {
+    let stats = ALLOCATOR.stats();
+    let all = stats.allocations + stats.reallocations;
+    if after {
+        INSIDE.fetch_add(all - BEFORE.load(Ordering::Relaxed), Ordering::Relaxed);
+    } else {
+        BEFORE.store(all, Ordering::Relaxed);
+    }
+}
+
+/// A packet of the dump: milliseconds from the beginning, and its bytes.
+fn dump() -> Vec<(u64, Vec<u8>)> {
+    let line = |line: &str| {
+        let mut columns = line.split(' ');
+        let sent = columns.next() == Some("O");
+        let ms = columns.next()?.parse().ok()?;
+        let hex = columns.next()?;
+        let bytes = (0..hex.len() / 2)
+            .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+            .collect();
+        sent.then_some((ms, bytes))
+    };
+    DUMP.lines().filter_map(line).collect()
+}
+
+/// Sends one packet of the dump as the publisher's own.
+fn replay(house: &mut House, publisher: usize, bytes: &[u8], round: u32) {
+    if rtp::is_rtcp(bytes) {
+        return;
+    }
+    let packet = rtp::Packet::parse(bytes).unwrap();
+    let section = match packet.payload_type().0 {
+        111 => MICROPHONE,
+        96 => CAMERA,
+        // Retransmissions and padding on their SSRC.
+        _ => return,
+    };
+    let client = &mut house.guests[publisher].client;
+    let media = &mut client.media[section];
+    let mid = media.mid.clone();
+    let header = RtpOut {
+        payload_type: PayloadType(if section == MICROPHONE { 111 } else { 96 }),
+        marker: packet.marker(),
+        sequence_number: media.sequence[0].0,
+        timestamp: packet.timestamp().wrapping_add(round * 10 * 90_000),
+        ssrc: media.ssrcs[0].0,
+        extensions: &[(4, mid.as_bytes()), (3, &(media.sequence[0].0 as u16).to_be_bytes())],
+        ..RtpOut::default()
+    };
+    media.sequence[0].0 += 1;
+    let sealed = client.seal_rtp(&header, packet.payload());
+    client.send(sealed);
+}
+
+#[test]
+fn forwarding_to_fifty_viewers_allocates_nothing() {
+    let mut config = house::config();
+    config.room_capacity = VIEWERS + 1;
+    let mut house = House::with_config(1, config);
+    let publisher = house.member("r", "ann", 0);
+    let viewers: Vec<usize> = (0..VIEWERS)
+        .map(|_| {
+            let viewer = house.enter("r", "viewer", Role::Viewer { source: None });
+            house.guests[viewer].client.add(Kind::Audio, Direction::RecvOnly);
+            house.guests[viewer].client.add(Kind::Video, Direction::RecvOnly);
+            house.connect(viewer);
+            viewer
+        })
+        .collect();
+    let dump = dump();
+    let mut received = vec![0; VIEWERS];
+    let (mut steady, mut rtcp, mut resent) = (None, 0, 0);
+    house.watch = watch;
+    let start = house.now;
+    // The dump is 6.5 s long: twice.
+    for round in 0..2 {
+        for (ms, bytes) in &dump {
+            let at = start + Duration::from_millis(ms + round * 6_600);
+            if at > house.now {
+                house.run(at - house.now);
+            }
+            if steady.is_none() && house.now - start > Duration::from_secs(1) {
+                steady = Some(INSIDE.load(Ordering::Relaxed));
+            }
+            replay(&mut house, publisher, bytes, round as u32);
+            house.exchange();
+            // Every viewer reports what it got, and now and then misses a packet and wants a key frame.
+            for (n, &viewer) in viewers.iter().enumerate() {
+                let client = &mut house.guests[viewer].client;
+                let before = client.rtp.len();
+                if before < received[n] + 20 {
+                    continue;
+                }
+                let Some(last) = client
+                    .rtp
+                    .iter()
+                    .rev()
+                    .find(|last| last.packet().payload_type().0 == 96)
+                else {
+                    continue;
+                };
+                let (ssrc, seq) = (last.ssrc, last.sequence);
+                let block = rtp::rtcp::ReportBlock {
+                    ssrc,
+                    highest_sequence: seq as u32,
+                    ..Default::default()
+                };
+                client.send_rtcp(|w| {
+                    rtp::rtcp::ReceiverReport::write(w, Ssrc(1), [block], &[])?;
+                    rtp::rtcp::Nack::write(w, Ssrc(1), ssrc, [seq.saturating_sub(3) as u16])?;
+                    if seq % 7 == 0 {
+                        rtp::rtcp::Pli {
+                            sender: Ssrc(1),
+                            media: ssrc,
+                        }
+                        .write(w)?;
+                    }
+                    Ok(())
+                });
+                received[n] = client.rtp.len();
+            }
+        }
+        for &viewer in &viewers {
+            let client = &mut house.guests[viewer].client;
+            rtcp += client.rtcp.len();
+            resent += client
+                .rtp
+                .iter()
+                .filter(|packet| packet.packet().payload_type().0 == 97)
+                .count();
+        }
+    }
+    assert!(house.now - start > Duration::from_secs(11));
+    let forwarded: usize = viewers
+        .iter()
+        .map(|&viewer| house.guests[viewer].client.rtp.len())
+        .sum();
+    assert!(forwarded > 400 * VIEWERS, "{forwarded} packets were forwarded");
+    assert!(
+        rtcp > 10 * VIEWERS && resent > 5 * VIEWERS,
+        "{rtcp} reports, {resent} retransmissions"
+    );
+    let inside = INSIDE.load(Ordering::Relaxed);
+    assert!(inside > 0, "the counter counts: a ring was made with the first packet");
+    assert_eq!(inside - steady.unwrap(), 0, "allocations after the first second");
+}
