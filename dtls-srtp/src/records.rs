@@ -190,3 +190,40 @@ impl fmt::Debug for Records {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sequence_numbers_rise_and_end() {
+        let mut records = Records::new();
+        let mut out = [0; 100];
+        for sequence in 0..3 {
+            assert_eq!(records.seal(0, ContentType::ALERT, &mut out, 2), Ok(15));
+            assert_eq!(out[..13], [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, sequence, 0, 2]);
+        }
+        records.sealing[0].next_sequence = RecordHeader::MAX_SEQUENCE;
+        assert_eq!(records.seal(0, ContentType::ALERT, &mut out, 2), Ok(15));
+        assert_eq!(
+            records.seal(0, ContentType::ALERT, &mut out, 2),
+            Err(Unsealed::Exhausted)
+        );
+    }
+
+    #[test]
+    fn refusals_spend_no_sequence_number() {
+        let mut records = Records::new();
+        let mut out = vec![0; 20_000];
+        assert_eq!(records.seal(1, ContentType::ALERT, &mut out, 2), Err(Unsealed::NoKeys));
+        assert_eq!(
+            records.seal(0, ContentType::ALERT, &mut out[..14], 2),
+            Err(Unsealed::NoRoom)
+        );
+        assert_eq!(
+            records.seal(0, ContentType::ALERT, &mut out, 16_385),
+            Err(Unsealed::TooLong)
+        );
+        assert_eq!(records.sealing[0].next_sequence, 0);
+    }
+}

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::message::{
-    Alert, AlertLevel, ClientHello, Fragment, HandshakeHeader, RecordHeader, ServerHello, split_record,
+    Alert, AlertLevel, CertificateChain, ClientHello, Fragment, HandshakeHeader, RecordHeader, ServerHello,
+    split_record,
 };
 use dtls_srtp::{
     AlertDescription, Certificate, CloseReason, Config, ContentType, Counters, Event, HandshakeType, NamedGroup, Role,
@@ -681,6 +682,97 @@ fn a_client_without_certificate_is_refused() {
         server.events,
         [Event::Closed {
             reason: CloseReason::NoPeerCertificate
+        }]
+    );
+}
+
+#[test]
+fn a_share_that_is_no_key_is_refused() {
+    let now = Instant::now();
+    let mut server = End::new(Arc::new(fake_config(2)), Role::Server, 2, now);
+    server.handle(now, &whole(HandshakeType::CLIENT_HELLO, 0, &client_hello()));
+    let mut chain = vec![0; 1000];
+    let mut w = Writer::new(&mut chain);
+    CertificateChain::write_one(&mut w, fake::certificate(1).der()).unwrap();
+    server.handle(now, &whole(HandshakeType::CERTIFICATE, 1, w.into_written()));
+    server.handle(now, &whole(HandshakeType::CLIENT_KEY_EXCHANGE, 2, &[2, 9, 9]));
+    assert_eq!(
+        server.events,
+        [Event::Closed {
+            reason: CloseReason::BadKeyShare
+        }]
+    );
+}
+
+#[test]
+fn a_server_that_wants_no_certificate_is_refused() {
+    let mut pair = Pair::fake(Network::CLEAN, 1);
+    pair.tamper = Box::new(|_, from, datagram| {
+        let mut rest = &mut datagram[..];
+        while from == Side::Server && !rest.is_empty() {
+            let (_, body, tail) = split_record(rest).unwrap();
+            // A ServerHelloDone where the CertificateRequest stands.
+            if body[0] == HandshakeType::CERTIFICATE_REQUEST.0 {
+                body[0] = HandshakeType::SERVER_HELLO_DONE.0;
+            }
+            rest = tail;
+        }
+    });
+    pair.settle();
+    assert_eq!(
+        pair.client.events,
+        [Event::Closed {
+            reason: CloseReason::NoCertificateRequest
+        }]
+    );
+}
+
+#[test]
+fn a_wrong_finished_is_refused() {
+    for (number, side) in [(2, Side::Server), (3, Side::Client)] {
+        let lenient = |number| config(fake::FakeCrypto::lenient(), fake::certificate(number));
+        let mut pair = Pair::new(lenient(1), lenient(2), Network::CLEAN, 1);
+        pair.tamper = Box::new(move |n, _, datagram| {
+            if n == number {
+                // The last byte of the ciphertext, before the tag.
+                let at = datagram.len() - 17;
+                datagram[at] ^= 1;
+            }
+        });
+        pair.settle();
+        assert_eq!(
+            pair.end(side).events,
+            [Event::Closed {
+                reason: CloseReason::BadFinished
+            }]
+        );
+    }
+}
+
+#[test]
+fn a_handshake_beyond_its_budget_is_refused() {
+    let now = Instant::now();
+    let config = Config {
+        max_message: 60_000,
+        max_pending: 64_000,
+        ..fake_config(2)
+    };
+    let mut server = End::new(Arc::new(config), Role::Server, 2, now);
+    let long = with_extension(&client_hello(), 0x7a7a, Some(&vec![0; 50_000]));
+    for (n, part) in long.chunks(10_000).enumerate() {
+        let part = fragment(
+            HandshakeType::CLIENT_HELLO,
+            0,
+            long.len() as u32,
+            n as u32 * 10_000,
+            part,
+        );
+        server.handle(now, &record(ContentType::HANDSHAKE, 0, n as u64, &part));
+    }
+    assert_eq!(
+        server.events,
+        [Event::Closed {
+            reason: CloseReason::HandshakeTooLong
         }]
     );
 }
