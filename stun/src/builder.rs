@@ -387,6 +387,20 @@ mod tests {
         assert_eq!(message.verify_fingerprint(), Ok(()));
     }
 
+    /// Padding hides a shorter value: type, CRC and place are right, the length is not.
+    #[test]
+    fn a_fingerprint_has_four_bytes() {
+        for len in 1..4 {
+            let mut out = [0; 64];
+            let mut b = request(&mut out);
+            b.fingerprint().unwrap();
+            let mut bytes = b.finish().to_vec();
+            bytes[23] = len;
+            let message = Message::parse(&bytes).unwrap();
+            assert_eq!(message.verify_fingerprint(), Err(FingerprintError::Length));
+        }
+    }
+
     #[test]
     fn attributes_after_the_fingerprint_break_it() {
         let mut out = [0; 64];

@@ -64,6 +64,8 @@ pub enum FingerprintError {
     Missing,
     /// It is not the last attribute (RFC 8489 §14.7).
     NotLast,
+    /// Its value does not have 4 bytes.
+    Length,
     /// The value is not that of the bytes before it.
     Mismatch,
 }
@@ -73,6 +75,7 @@ impl fmt::Display for FingerprintError {
         f.write_str(match self {
             Self::Missing => "the message has no FINGERPRINT",
             Self::NotLast => "FINGERPRINT is not the last attribute",
+            Self::Length => "FINGERPRINT does not have 4 bytes",
             Self::Mismatch => "FINGERPRINT does not match the message",
         })
     }
@@ -140,6 +143,10 @@ impl<'a> Message<'a> {
             .as_bytes()
             .split_at_checked(offset)
             .ok_or(FingerprintError::Missing)?;
+        // The length itself is not covered by the CRC.
+        if value_length(attribute) != 4 {
+            return Err(FingerprintError::Length);
+        }
         let &[_, _, _, _, v0, v1, v2, v3] = attribute else {
             return Err(FingerprintError::NotLast);
         };

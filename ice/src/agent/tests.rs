@@ -780,6 +780,24 @@ fn requests_can_be_routed_by_their_ufrag() {
     assert_eq!(crate::addressed_ufrag(b"garbage"), None);
 }
 
+/// Any byte of a check turned into any other: never accepted, and never makes us say anything.
+#[test]
+fn altered_checks_are_not_answered() {
+    let mut bench = Bench::new();
+    let genuine = bench.check().nominating().bytes();
+    for at in 0..genuine.len() {
+        for change in 1..=255 {
+            let mut altered = genuine.clone();
+            altered[at] ^= change;
+            bench.agent.handle_datagram(bench.now, &path(0, 1), &altered);
+        }
+    }
+    assert_eq!(bench.transmit(), None);
+    assert_eq!((bench.agent.selected(), bench.agent.state()), (None, State::Checking));
+    let counted: u64 = bench.raised().iter().map(|(_, count)| count).sum();
+    assert_eq!(counted, 255 * genuine.len() as u64);
+}
+
 /// What may happen to an agent.
 #[derive(Debug, Clone)]
 enum Op {
@@ -921,20 +939,6 @@ proptest! {
         // What is sent is the same too, but for responses that waited until the failure or the end of their credentials.
         prop_assert!(lazy_sent.len() <= polite_sent.len());
         prop_assert!(lazy_sent.iter().all(|sent| polite_sent.contains(sent)));
-    }
-
-    /// One altered byte in a check is never accepted, and never makes us say anything.
-    #[test]
-    fn altered_checks_are_not_answered(at in 0usize..108, to: u8) {
-        let mut bench = Bench::new();
-        let mut bytes = bench.check().nominating().bytes();
-        let at = at % bytes.len();
-        prop_assume!(bytes[at] != to);
-        bytes[at] = to;
-        bench.agent.handle_datagram(bench.now, &path(0, 1), &bytes);
-        prop_assert_eq!(bench.transmit(), None);
-        prop_assert!(!bench.agent.is_validated(&path(0, 1)));
-        prop_assert_eq!(bench.raised().len(), 1);
     }
 
     #[test]
