@@ -46,16 +46,6 @@ impl<'o> Plan<'o> {
             let rule = format!("at most {} m-sections are accepted", config.max_sections);
             return Err(OfferError::new(Some(surplus.line), rule));
         }
-        for (index, section) in offered.iter().enumerate() {
-            let doubled =
-                |other: &OfferedSection<'_>| section.level.mid.is_some() && other.level.mid == section.level.mid;
-            if offered[..index].iter().any(doubled) {
-                return Err(OfferError::new(
-                    Some(section.line),
-                    "each m-section has its own mid (RFC 5888 §4)",
-                ));
-            }
-        }
         let mut ids = ExtensionTable::new();
         let mut agreements: Vec<_> = offered.iter().map(|section| agree(config, section, &mut ids)).collect();
         let members: Vec<Member<'_>> = offered
