@@ -116,10 +116,10 @@ impl core::error::Error for HeaderError {}
 /// place; that is rare (a dependency descriptor with its structure, on key frames).
 pub struct HeaderWriter<'a> {
     out: &'a mut [u8],
-    /// Bytes written.
-    len: usize,
     /// Where the CSRCs end: the header extension would begin here.
     csrcs_end: usize,
+    /// Where the next extension element goes: behind the extension's own header when it is the first.
+    next: usize,
     two_byte: bool,
     allow_mixed: bool,
     left_out: usize,
@@ -137,27 +137,19 @@ impl<'a> HeaderWriter<'a> {
     #[inline]
     pub fn new(header: &RtpOut<'_>, allow_mixed: bool, out: &'a mut [u8]) -> Result<Self, HeaderError> {
         let (fixed, rest) = out.split_first_chunk_mut::<12>().ok_or(HeaderError::Full)?;
+        let ([start, timestamp, ssrc], []) = fixed.as_chunks_mut::<4>() else {
+            return Err(HeaderError::Full);
+        };
         let csrc_count = u8::try_from(header.csrcs.len()).map_err(|_| HeaderError::TooManyCsrcs)?;
         if csrc_count > 15 {
             return Err(HeaderError::TooManyCsrcs);
         }
-        let [.., seq_high, seq_low] = header.sequence_number.to_be_bytes();
-        let [t0, t1, t2, t3] = header.timestamp.to_be_bytes();
-        let [s0, s1, s2, s3] = header.ssrc.0.to_be_bytes();
-        *fixed = [
-            0x80 | u8::from(header.padding != 0) << 5 | csrc_count,
-            u8::from(header.marker) << 7 | header.payload_type.0 & 0x7f,
-            seq_high,
-            seq_low,
-            t0,
-            t1,
-            t2,
-            t3,
-            s0,
-            s1,
-            s2,
-            s3,
-        ];
+        let [.., sequence_high, sequence_low] = header.sequence_number.to_be_bytes();
+        let first = 0x80 | u8::from(header.padding != 0) << 5 | csrc_count;
+        let second = u8::from(header.marker) << 7 | header.payload_type.0 & 0x7f;
+        *start = [first, second, sequence_high, sequence_low];
+        *timestamp = header.timestamp.to_be_bytes();
+        *ssrc = header.ssrc.0.to_be_bytes();
         let mut len = 12;
         let mut rest = rest;
         for csrc in header.csrcs {
@@ -168,8 +160,8 @@ impl<'a> HeaderWriter<'a> {
         }
         Ok(Self {
             out,
-            len,
             csrcs_end: len,
+            next: usize::saturating_add(len, EXTENSION_HEADER),
             two_byte: false,
             allow_mixed,
             left_out: 0,
@@ -193,30 +185,29 @@ impl<'a> HeaderWriter<'a> {
         }
         let data_len = u8::try_from(data.len()).map_err(|_| HeaderError::TooLong)?;
         let needs_two_byte = id > 14 || data_len.wrapping_sub(1) > 15;
-        let at = if self.len == self.csrcs_end {
-            self.len.saturating_add(EXTENSION_HEADER)
-        } else {
-            self.len
-        };
         if needs_two_byte && !self.two_byte {
-            return self.extension_widening(id, data, data_len, at);
+            return self.extension_widening(id, data, data_len);
         }
-        self.put(id, data, data_len, at)
+        self.put(id, data, data_len)
     }
 
     #[inline]
-    fn put(&mut self, id: u8, data: &[u8], data_len: u8, at: usize) -> Result<(), HeaderError> {
-        let room = self.out.get_mut(at..).ok_or(HeaderError::Full)?;
-        let (field, head_len) = if self.two_byte {
-            let (head, rest) = room.split_first_chunk_mut().ok_or(HeaderError::Full)?;
-            let field = rest.get_mut(..data.len()).ok_or(HeaderError::Full)?;
-            *head = [id, data_len];
-            (field, 2)
-        } else {
-            let (head, rest) = room.split_first_mut().ok_or(HeaderError::Full)?;
-            let field = rest.get_mut(..data.len()).ok_or(HeaderError::Full)?;
-            *head = id << 4 | data_len.wrapping_sub(1) & 0x0f;
-            (field, 1)
+    fn put(&mut self, id: u8, data: &[u8], data_len: u8) -> Result<(), HeaderError> {
+        let end = self
+            .next
+            .wrapping_add(data.len())
+            .wrapping_add(if self.two_byte { 2 } else { 1 });
+        let area = self.out.get_mut(self.next..end).ok_or(HeaderError::Full)?;
+        let field = match area {
+            [head_id, head_len, field @ ..] if self.two_byte => {
+                (*head_id, *head_len) = (id, data_len);
+                field
+            }
+            [head, field @ ..] => {
+                *head = id << 4 | data_len.wrapping_sub(1) & 0x0f;
+                field
+            }
+            [] => return Err(HeaderError::Full),
         };
         // Nearly all elements have one to three bytes, for which a call of memcpy costs more than all the rest.
         match (field, data) {
@@ -225,24 +216,28 @@ impl<'a> HeaderWriter<'a> {
             ([a, b, c], [x, y, z]) => (*a, *b, *c) = (*x, *y, *z),
             (field, data) => field.copy_from_slice(data),
         }
-        self.len = at.saturating_add(head_len).saturating_add(data.len());
+        self.next = end;
         Ok(())
     }
 
     /// Turns what was written into the two-byte form, then adds an element.
     #[cold]
-    fn extension_widening(&mut self, id: u8, data: &[u8], data_len: u8, at: usize) -> Result<(), HeaderError> {
+    fn extension_widening(&mut self, id: u8, data: &[u8], data_len: u8) -> Result<(), HeaderError> {
         if !self.allow_mixed {
             return Err(HeaderError::NeedsTwoByteForm);
         }
         let start = self.csrcs_end.saturating_add(EXTENSION_HEADER);
-        let written = self.out.get(start..at).ok_or(HeaderError::Full)?;
+        let written = self.out.get(start..self.next).ok_or(HeaderError::Full)?;
         let count = Extensions::new(Profile::ONE_BYTE, written).count();
         // The whole must fit before anything moves.
-        let end = at.saturating_add(count).saturating_add(data.len()).saturating_add(2);
+        let end = self
+            .next
+            .saturating_add(count)
+            .saturating_add(data.len())
+            .saturating_add(2);
         let area = self.out.get_mut(start..end).ok_or(HeaderError::Full)?;
         // Shifted to the right by one byte per element, each element then finds its place without running into the next.
-        let old_len = at.saturating_sub(start);
+        let old_len = self.next.saturating_sub(start);
         area.copy_within(..old_len, count);
         let (mut from, mut to) = (count, 0_usize);
         for _ in 0..count {
@@ -260,7 +255,8 @@ impl<'a> HeaderWriter<'a> {
             from = next;
         }
         self.two_byte = true;
-        self.put(id, data, data_len, start.saturating_add(to))
+        self.next = start.saturating_add(to);
+        self.put(id, data, data_len)
     }
 
     /// Ends the header with the padding of its extension, and returns its length in bytes.
@@ -269,12 +265,15 @@ impl<'a> HeaderWriter<'a> {
     /// [`HeaderError::Full`].
     #[inline]
     pub fn finish(self) -> Result<usize, HeaderError> {
-        if self.len == self.csrcs_end {
-            return Ok(self.len);
+        if self.next == self.csrcs_end.wrapping_add(EXTENSION_HEADER) {
+            return Ok(self.csrcs_end);
         }
-        let end = self.len.wrapping_add(3) & !3;
-        for byte in self.out.get_mut(self.len..end).ok_or(HeaderError::Full)? {
-            *byte = 0;
+        let end = self.next.wrapping_add(3) & !3;
+        match self.out.get_mut(self.next..end).ok_or(HeaderError::Full)? {
+            [a] => *a = 0,
+            [a, b] => (*a, *b) = (0, 0),
+            [a, b, c] => (*a, *b, *c) = (0, 0, 0),
+            _ => {}
         }
         let words = end.saturating_sub(self.csrcs_end).saturating_sub(EXTENSION_HEADER) >> 2;
         let [words_high, words_low] = u16::try_from(words).map_err(|_| HeaderError::Full)?.to_be_bytes();
@@ -299,7 +298,7 @@ impl<'a> HeaderWriter<'a> {
 impl fmt::Debug for HeaderWriter<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HeaderWriter")
-            .field("len", &self.len)
+            .field("next", &self.next)
             .field("two_byte", &self.two_byte)
             .field("allow_mixed", &self.allow_mixed)
             .finish_non_exhaustive()
