@@ -5,7 +5,11 @@ use wire::Writer;
 /// is the same.
 pub fn rtcp(data: &[u8]) {
     let Ok(compound) = Compound::parse(data) else { return };
-    let _ = (compound.to_string(), rtp::dump::Rtcp(compound).to_string(), compound.is_reduced_size());
+    let _ = (
+        compound.to_string(),
+        rtp::dump::Rtcp(compound).to_string(),
+        compound.is_reduced_size(),
+    );
     let raw: usize = compound.raw().map(|raw| 4 + raw.body.len() + raw.padding.len()).sum();
     assert_eq!(raw, data.len());
 
