@@ -86,7 +86,7 @@ impl Dtls {
             events: VecDeque::new(),
             counters: Counters::default(),
             flight_sent_at: None,
-            max_datagram: config.max_datagram,
+            max_datagram: config.max_datagram.max(Self::MIN_OUT),
             association: Association::new(config, seed),
         };
         if role == Role::Client {
@@ -348,10 +348,12 @@ impl Dtls {
     /// Whether a protected record has to wait: for keys, because the network reordered it, or, application data, until
     /// the peer is proven.
     fn is_early(&self, header: &RecordHeader) -> bool {
+        let records = &self.association.records;
+        let unproven_data = header.content_type == ContentType::APPLICATION_DATA && records.can_open(header.epoch);
         match &self.state {
-            State::Handshaking(_) | State::Unproven(_) if header.content_type == ContentType::APPLICATION_DATA => true,
-            State::Handshaking(_) => header.epoch == self.association.records.highest_opening_epoch().saturating_add(1),
-            _ => false,
+            State::Handshaking(_) => unproven_data || header.epoch == records.highest_opening_epoch().saturating_add(1),
+            State::Unproven(_) => unproven_data,
+            State::Connected(..) | State::Closed(_) => false,
         }
     }
 

@@ -278,6 +278,12 @@ pub(crate) fn write_bytes8(w: &mut Writer<'_>, bytes: &[u8]) -> Result<(), Full>
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
 

@@ -168,6 +168,12 @@ impl FingerprintMatched {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
     use FingerprintAlgorithm::{Sha1, Sha256, Sha384, Sha512};

@@ -144,7 +144,8 @@ impl Item {
                 body,
             } => {
                 let left = body.get(cursor.offset..)?;
-                let room = room.checked_sub(HandshakeHeader::LEN)?;
+                // A record holds at most 2^14 bytes (RFC 5246 §6.2.1), however large the datagram.
+                let room = room.min(1 << 14).checked_sub(HandshakeHeader::LEN)?;
                 let wanted = left.len().min(if fresh_datagram { 1 } else { Flight::MIN_FRAGMENT });
                 if room < wanted {
                     return None;
@@ -188,6 +189,12 @@ impl fmt::Debug for Flight {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
     use crate::handshake::Fragment;
@@ -237,6 +244,13 @@ mod tests {
             })
             .collect();
         assert_eq!(sizes, [1, 1, 1, 2]);
+    }
+
+    #[test]
+    fn a_long_message_takes_several_records_of_a_large_datagram() {
+        let mut records = Records::new();
+        let sent = datagrams(&mut flight(&[vec![1; 20_000]]), &mut records, 60_000);
+        assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [20_000 + 2 * 25 + 14]);
     }
 
     proptest! {

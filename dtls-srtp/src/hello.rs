@@ -148,6 +148,12 @@ fn session_id<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], Error> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
     use proptest::collection::vec;
@@ -188,7 +194,7 @@ mod tests {
             let mut second = [0; 1000];
             let mut w = Writer::new(&mut second);
             again.write(&mut w).unwrap();
-            prop_assert_eq!(&*w.into_written(), &*bytes);
+            prop_assert_eq!(&*w.into_written(), bytes);
             prop_assert_eq!((again.random, again.cookie, again.cipher_suites), (random, &cookie[..], hello.cipher_suites));
         }
 
@@ -210,7 +216,7 @@ mod tests {
             let mut second = [0; 1000];
             let mut w = Writer::new(&mut second);
             again.write(&mut w).unwrap();
-            prop_assert_eq!(&*w.into_written(), &*bytes);
+            prop_assert_eq!(&*w.into_written(), bytes);
             prop_assert_eq!((again.session_id, again.cipher_suite), (&session_id[..], CipherSuite(suite)));
         }
 

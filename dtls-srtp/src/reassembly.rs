@@ -238,6 +238,12 @@ fn copy(body: &mut [u8], gap: Range<usize>, range: &Range<usize>, bytes: &[u8]) 
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -102,6 +102,12 @@ pub fn split_record(datagram: &mut [u8]) -> Result<(RecordHeader, &mut [u8], &mu
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

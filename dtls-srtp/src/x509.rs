@@ -103,6 +103,12 @@ fn value<'a>(r: &mut Reader<'a>, tag: u8, rule: &'static str) -> Result<Reader<'
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
     use proptest::prelude::*;

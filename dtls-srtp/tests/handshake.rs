@@ -10,6 +10,8 @@ use dtls_srtp::{
     NamedGroup, RingCrypto, SealError, SrtpProfile, Version, fake,
 };
 use pair::{Network, Pair, Side, config, fake_config};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 /// A certificate made with OpenSSL, see `fixtures/certificates/make.sh`.
 fn openssl_certificate(name: &str) -> Certificate {
@@ -53,7 +55,7 @@ fn every_suite_with_every_group() {
     let crypto = Arc::new(RingCrypto::new());
     let rsa = openssl_certificate("rsa2048");
     let p256 = Certificate::generate().unwrap();
-    for &suite in Config::new(crypto.clone(), p256.clone()).cipher_suites.iter() {
+    for &suite in &Config::new(crypto.clone(), p256.clone()).cipher_suites {
         for group in [NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::SECP384R1] {
             let name = suite.name().unwrap();
             let kind = if name.contains("RSA") {
@@ -307,6 +309,60 @@ fn a_wrong_fingerprint_ends_it_at_once() {
             reason: CloseReason::FingerprintMismatch
         })
     );
+}
+
+/// Inputs, commands and polls in any order, polls late and one by one, timers fired for nothing: the outcome is that of
+/// the polite order.
+#[test]
+fn the_order_of_calls_does_not_matter() {
+    let mut polite = Pair::fake(Network::CLEAN, 1);
+    polite.settle();
+    for seed in 0..200 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut pair = Pair::strangers(fake_config(1), fake_config(2), Network::CLEAN, 1);
+        let mut on_the_way: Vec<(Side, Vec<u8>)> = Vec::new();
+        let mut introduced = false;
+        for _ in 0..5000 {
+            let side = if rng.random() { Side::Client } else { Side::Server };
+            let now = pair.now;
+            match rng.random_range(0..8) {
+                0..=1 => {
+                    let mut out = [0; 1500];
+                    if let Some(len) = pair.end(side).dtls.poll_transmit(now, &mut out) {
+                        on_the_way.push((side.other(), out[..len].to_vec()));
+                    }
+                }
+                2..=4 if !on_the_way.is_empty() => {
+                    let at = rng.random_range(0..on_the_way.len());
+                    let (to, datagram) = on_the_way.swap_remove(at);
+                    pair.end(to).handle(now, &datagram);
+                }
+                5 => pair.end(side).timeout(now),
+                6 => {
+                    pair.now += Duration::from_millis(rng.random_range(0..20));
+                    let now = pair.now;
+                    pair.end(side).timeout(now);
+                }
+                7 if !introduced && rng.random_range(0..20) == 0 => {
+                    pair.introduce_as(&fake::certificate(1), &fake::certificate(2));
+                    introduced = true;
+                }
+                _ => {}
+            }
+        }
+        pair.assert_connected();
+        assert_eq!(
+            (&pair.client.events, &pair.server.events),
+            (&polite.client.events, &polite.server.events)
+        );
+        assert_eq!(pair.client.exported(), polite.client.exported(), "seed {seed}");
+        for (_, datagram) in on_the_way.drain(..) {
+            // What is left over changes nothing.
+            let now = pair.now;
+            pair.client.handle(now, &datagram);
+        }
+        pair.assert_talking();
+    }
 }
 
 #[test]

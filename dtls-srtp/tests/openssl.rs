@@ -167,7 +167,7 @@ impl Ours {
             let received = &mut self.received;
             self.dtls
                 .handle_datagram(Instant::now(), &mut buffer[..len], &mut |data| {
-                    received.extend_from_slice(data)
+                    received.extend_from_slice(data);
                 });
         }
         self.dtls.handle_timeout(Instant::now());

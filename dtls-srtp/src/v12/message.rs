@@ -285,6 +285,12 @@ impl<'a> CertificateVerify<'a> {
 }
 
 #[cfg(test)]
+#[allow(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
+    clippy::unwrap_used
+)]
 mod tests {
     use super::*;
     use proptest::collection::vec;

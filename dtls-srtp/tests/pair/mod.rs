@@ -113,6 +113,9 @@ impl Side {
     }
 }
 
+/// Changes a datagram as it is sent: its number, who sent it, its bytes.
+pub type Tamper = Box<dyn FnMut(u64, Side, &mut Vec<u8>)>;
+
 /// A client, a server, and what is on its way between them.
 pub struct Pair {
     pub start: Instant,
@@ -125,8 +128,7 @@ pub struct Pair {
     on_the_way: BTreeMap<(Instant, u64), (Side, Vec<u8>)>,
     sent: u64,
     rng: StdRng,
-    /// Changes datagrams as they are sent: the number of the datagram, who sent it, its bytes.
-    pub tamper: Box<dyn FnMut(u64, Side, &mut Vec<u8>)>,
+    pub tamper: Tamper,
 }
 
 pub fn config(crypto: impl Crypto + 'static, certificate: Certificate) -> Config {
