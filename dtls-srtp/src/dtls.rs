@@ -51,6 +51,7 @@ pub struct Dtls {
     /// When the flight left last, lest every repeated datagram makes us repeat it.
     flight_sent_at: Option<Instant>,
     max_datagram: usize,
+    authentic_records: u64,
 }
 
 enum State {
@@ -86,6 +87,7 @@ impl Dtls {
             events: VecDeque::new(),
             counters: Counters::default(),
             flight_sent_at: None,
+            authentic_records: 0,
             max_datagram: config.max_datagram.max(Self::MIN_OUT),
             association: Association::new(config, seed),
         };
@@ -130,6 +132,12 @@ impl Dtls {
     /// [`Config::max_pending`](crate::Config::max_pending), whatever the peer sends.
     pub fn held_bytes(&self) -> usize {
         self.reassembler.held_bytes().saturating_add(self.early.held_bytes())
+    }
+
+    /// How many protected records proved authentic so far: when a datagram makes it rise, the peer itself has sent it
+    /// (which consent checks and path choice want to know).
+    pub const fn authentic_records(&self) -> u64 {
+        self.authentic_records
     }
 
     /// What was tolerated so far.
@@ -243,7 +251,8 @@ impl Dtls {
         }
     }
 
-    /// Tells the round trip that ICE has measured. The next flight that leaves is sent again after 1.5 times this, at least 50 ms.
+    /// Tells the round trip that ICE has measured. The next flight that leaves is sent again after 1.5 times this, at
+    /// least 50 ms.
     pub fn set_rtt(&mut self, rtt: Duration) {
         self.association.timer.set_rtt(rtt);
     }
@@ -337,7 +346,10 @@ impl Dtls {
             }
         } else {
             match self.association.records.open(header, body) {
-                Opened::Plaintext(plaintext) => self.handle_protected(now, header, plaintext, sink),
+                Opened::Plaintext(plaintext) => {
+                    self.authentic_records += 1;
+                    self.handle_protected(now, header, plaintext, sink);
+                }
                 Opened::Replayed => self.counters.replayed_records += 1,
                 Opened::NotAuthentic => self.counters.unauthenticated_records += 1,
                 Opened::NoKeys => self.counters.stale_epoch_records += 1,
