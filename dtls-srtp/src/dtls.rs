@@ -239,8 +239,8 @@ impl Dtls {
     // 3. Commands
 
     /// Tells what signalling says about the peer's certificate, before or during the handshake. Of several fingerprints
-    /// those with the strongest hash function count. Once a certificate has matched, later calls change nothing: another
-    /// certificate needs another connection.
+    /// those with the strongest hash function count. Once a certificate has matched, later calls change nothing:
+    /// another certificate needs another connection.
     pub fn set_remote_fingerprints(&mut self, fingerprints: Vec<Fingerprint>) {
         if self.is_closed() {
             return;

@@ -50,8 +50,8 @@ impl Flight {
     /// A fragment of a message is not made shorter than this when a fresh datagram could hold more.
     const MIN_FRAGMENT: usize = 64;
 
-    /// From the fourth transmission on, datagrams that pass nearly every path (576 - 28; RFC 6347 §4.1.1.1: "if repeated
-    /// retransmissions do not result in a response").
+    /// From the fourth transmission on, datagrams that pass nearly every path (576 - 28; RFC 6347 §4.1.1.1: "if
+    /// repeated retransmissions do not result in a response").
     const CAUTIOUS_DATAGRAM: usize = 548;
 
     /// Forgets the flight.

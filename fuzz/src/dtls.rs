@@ -108,8 +108,8 @@ fn print(write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Vec<u8> {
 
 /// A client under attack while it talks to a genuine server, on fake cryptography.
 ///
-/// The input is one byte of settings and then any number of steps: operation, length modulo 64, that many bytes. What the steps leave
-/// undone is delivered in order at the end, so most inputs reach an established connection.
+/// The input is one byte of settings and then any number of steps: operation, length modulo 64, that many bytes. What
+/// the steps leave undone is delivered in order at the end, so most inputs reach an established connection.
 pub fn dtls_client(data: &[u8]) {
     attack(Role::Client, data);
 }

@@ -1,7 +1,7 @@
 //! The seam between the protocol and the cryptography under it.
 //!
-//! The engines know only [`Crypto`]. In production it is [`RingCrypto`]; tests and fuzzing use [`crate::fake`], which has
-//! fixed sizes and grows everything from seeds, so that runs replay byte for byte.
+//! The engines know only [`Crypto`]. In production it is [`RingCrypto`]; tests and fuzzing use [`crate::fake`], which
+//! has fixed sizes and grows everything from seeds, so that runs replay byte for byte.
 
 mod aead;
 mod ring_crypto;
@@ -78,8 +78,8 @@ pub trait RecordKey: Send + Sync {
     /// Encrypts `body` in place and returns the tag.
     fn seal(&self, nonce: [u8; NONCE_LEN], aad: &[u8], body: &mut [u8]) -> [u8; TAG_LEN];
 
-    /// Decrypts in place: `sealed` is a ciphertext followed by its tag. Returns the plaintext, or `None` when the tag is
-    /// wrong.
+    /// Decrypts in place: `sealed` is a ciphertext followed by its tag. Returns the plaintext, or `None` when the tag
+    /// is wrong.
     fn open<'a>(&self, nonce: [u8; NONCE_LEN], aad: &[u8], sealed: &'a mut [u8]) -> Option<&'a mut [u8]>;
 }
 

@@ -7,7 +7,8 @@ use super::Protection;
 use crate::crypto::{Crypto, CryptoError, HashAlgorithm, SharedSecret, SuiteParameters, equal_in_constant_time};
 use crate::hello::RANDOM_LEN;
 
-/// The master secret and everything that is derived from it (RFC 5246 §8.1, §6.3, §7.4.9; RFC 5705). Erased when dropped.
+/// The master secret and everything that is derived from it (RFC 5246 §8.1, §6.3, §7.4.9; RFC 5705). Erased when
+/// dropped.
 pub(crate) struct Master {
     crypto: Arc<dyn Crypto>,
     hash: HashAlgorithm,

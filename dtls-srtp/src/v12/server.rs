@@ -162,8 +162,8 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
         ours.find(|profile: &SrtpProfile| srtp.profiles().any(|offered| offered == profile.id()))
     });
 
-    // No sentinel of RFC 8446 §4.1.3 in the random: it is for servers that speak 1.3, and a client that speaks 1.3 would
-    // take it for an attack.
+    // No sentinel of RFC 8446 §4.1.3 in the random: it is for servers that speak 1.3, and a client that speaks 1.3
+    // would take it for an attack.
     let hellos = Hellos {
         suite,
         parameters,
