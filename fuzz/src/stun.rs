@@ -5,7 +5,8 @@ use stun::{Attribute, AttributeType, Builder, Key, Message, Value, is_stun};
 /// they do not cover does not count.
 pub fn stun(data: &[u8]) {
     let Ok(message) = Message::parse(data) else { return };
-    assert!(is_stun(data));
+    // RFC 7983 leaves 0 to 3 to STUN, which holds all methods that are registered; the format has room for more.
+    assert_eq!(is_stun(data), data[0] <= 3);
     assert_eq!(message.to_string().lines().count().max(1), 1);
     let attributes: Vec<_> = message.all_attributes().collect();
     assert_eq!(message.dump().to_string().lines().count(), attributes.len() + 4);

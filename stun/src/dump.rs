@@ -65,8 +65,13 @@ impl fmt::Display for Dump<'_> {
         writeln!(f, "{:>5}  {:<26}{:#010x}", 4, "magic cookie", crate::MAGIC_COOKIE)?;
         writeln!(f, "{:>5}  {:<26}{}", 8, "transaction id", message.transaction_id())?;
         for attribute in message.all_attributes() {
-            write!(f, "{:>5}  {:<26}", attribute.offset(), attribute.kind())?;
-            write_value(f, &attribute)?;
+            write!(f, "{:>5}  ", attribute.offset())?;
+            if attribute.value().is_empty() {
+                write!(f, "{}", attribute.kind())?;
+            } else {
+                write!(f, "{:<26}", attribute.kind())?;
+                write_value(f, &attribute)?;
+            }
             if attribute.is_ignored() {
                 f.write_str("  (ignored: not covered by the integrity before it)")?;
             }
