@@ -84,8 +84,12 @@ class Test {
     } catch {
       throw fail('server', new Problem('server-unreachable', `The server at ${location.host} does not answer. Check that it is running.`));
     }
+    if (!response.ok) {
+      // RFC 9457: a problem's `detail` is a sentence.
+      const { detail = response.statusText } = await response.json().catch(() => ({}));
+      throw fail('server', new Problem('refused', `The server refused the offer (${response.status}): ${detail}`));
+    }
     const body = await response.text();
-    if (!response.ok) throw fail('server', new Problem('refused', `The server refused the offer (${response.status}): ${body.slice(0, 300)}`));
     const resource = response.headers.get('location');
     this.#resource = resource && new URL(resource, location.href).href;
     await pc.setRemoteDescription({ type: 'answer', sdp: body });

@@ -11,6 +11,13 @@ field.value = `${pick(FIRST)}-${pick(SECOND)}-${digits()}`;
 field.focus();
 field.select();
 
+// A space is what people type between two words.
+field.addEventListener('input', () => {
+  const at = field.selectionStart;
+  field.value = field.value.replaceAll(' ', '-');
+  field.setSelectionRange(at, at);
+});
+
 document.querySelector('#choose').addEventListener('submit', event => {
   event.preventDefault();
   const room = field.value.trim();

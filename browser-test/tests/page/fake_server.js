@@ -189,7 +189,7 @@ globalThis.fetch = async (address, options = {}) => {
   }
   if (path !== '/v1/echo') return realFetch(address, options);
   if (fake.unreachable) throw new TypeError('Failed to fetch');
-  if (scenario.refuse) return new Response(scenario.refuse.message, { status: 400 });
+  if (scenario.refuse) return Response.json({ detail: scenario.refuse.message }, { status: 400 });
   fake.received.push({ type: 'echo', contentType: options.headers['content-type'], sdp: options.body });
   const peer = fake.echo = new RTCPeerConnection();
   await peer.setRemoteDescription({ type: 'offer', sdp: options.body });

@@ -309,3 +309,29 @@ fn every_control_has_a_name_and_the_keyboard_reaches_it() {
         scene.assert_quiet();
     }
 }
+
+#[test]
+fn a_room_is_chosen_by_a_name_that_the_server_takes() {
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/", &nobody());
+        let suggested = scene.wait("document.activeElement.id === 'room' && document.activeElement.value");
+        assert!(
+            suggested.as_str().unwrap().split('-').count() == 3,
+            "{kind}: {suggested}"
+        );
+        // The suggestion is selected: typing replaces it.
+        for letter in ["t", "e", "a", " ", "2", "/"] {
+            scene.page.press(letter).unwrap();
+        }
+        scene.page.press("Enter").unwrap();
+        assert_eq!(
+            scene.get("[location.pathname, document.querySelector('#room').matches(':invalid')]"),
+            json!(["/", true])
+        );
+        scene.get("void (document.querySelector('#room').value = 'tea-2')");
+        scene.page.press("Enter").unwrap();
+        scene.wait(
+            "location.pathname === '/r/tea-2' && document.querySelector('#lobby-title')?.textContent === 'Join tea-2'",
+        );
+    }
+}

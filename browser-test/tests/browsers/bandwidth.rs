@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use browser_test::Kind;
+
+use crate::arena::Arena;
+
+/// Figures of `GET /metrics` that count what happened, not what was dropped.
+const NOT_DROPS: &[&str] = &[
+    "hyaline_rooms",
+    "hyaline_participants",
+    "hyaline_dtls_handshakes_total",
+    "hyaline_udp_received_datagrams_total",
+    "hyaline_udp_received_bytes_total",
+    "hyaline_udp_receive_calls_total",
+    "hyaline_udp_sent_datagrams_total",
+    "hyaline_udp_sent_bytes_total",
+    "hyaline_udp_sent_messages_total",
+    "hyaline_udp_send_calls_total",
+];
+
+#[test]
+fn a_publisher_of_720p_is_told_that_there_is_room() {
+    let arena = Arena::new();
+    let ada = arena.join(Kind::Chromium, "Ada");
+    let size = "hyaline.devices.camera.getSettings()";
+    assert_eq!(
+        ada.get(&format!("[{size}.width, {size}.height]")),
+        serde_json::json!([1280, 720])
+    );
+    // Without feedback the estimate falls to 91 kbit/s within seconds.
+    ada.wait(
+        "[...(await hyaline.room.getStats()).values()].some(entry => entry.type === 'candidate-pair' && entry.availableOutgoingBitrate > 1.5e6)",
+        Duration::from_secs(10),
+    );
+}
+
+#[test]
+fn a_clean_minute_drops_nothing() {
+    let arena = Arena::new();
+    let ada = arena.join(Kind::Chromium, "Ada");
+    let bob = arena.join(Kind::Firefox, "Bob");
+    ada.wait_to_see_and_hear("Bob");
+    bob.wait_to_see_and_hear("Ada");
+    // The minute is the test's subject: it passes inside the page while media flows.
+    let minute = Duration::from_secs(60);
+    ada.wait(
+        &format!(
+            "performance.now() > {}",
+            ada.get("performance.now()").as_f64().unwrap() + minute.as_secs_f64() * 1e3
+        ),
+        minute * 2,
+    );
+    ada.wait_to_see_and_hear("Bob");
+    bob.wait_to_see_and_hear("Ada");
+    let metrics = arena.metrics();
+    let raised: Vec<_> = metrics
+        .iter()
+        .filter(|(name, value)| !NOT_DROPS.contains(&name.as_str()) && **value != 0.0)
+        .collect();
+    assert!(raised.is_empty(), "{raised:?}");
+    assert!(metrics["hyaline_udp_sent_datagrams_total"] > 1000.0);
+}

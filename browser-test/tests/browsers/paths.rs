@@ -1,0 +1,85 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use browser_test::{Browser, Namespace, Options, Relay};
+
+use crate::arena::{Arena, Guest};
+use crate::{BOTH, SOON};
+
+/// The server has two addresses, and the one it prefers is 30 ms further away, so that checks of both pairs cross and the browsers
+/// move from one to the other in the middle of the handshake: Firefox nominates both, Chromium moves its nomination.
+#[test]
+fn two_addresses_of_which_the_preferred_one_is_further_away() {
+    let direct = Ipv4Addr::new(10, 55, 1, 1);
+    let relayed = Ipv4Addr::new(10, 55, 2, 1);
+    let behind = Ipv4Addr::new(10, 55, 3, 1);
+    let (home, middle, far) = (
+        Namespace::new().unwrap(),
+        Namespace::new().unwrap(),
+        Namespace::new().unwrap(),
+    );
+    home.join(direct, &far, Ipv4Addr::new(10, 55, 1, 2), "direct").unwrap();
+    middle
+        .join(relayed, &far, Ipv4Addr::new(10, 55, 2, 2), "relayed")
+        .unwrap();
+    home.join(behind, &middle, Ipv4Addr::new(10, 55, 3, 2), "behind")
+        .unwrap();
+    let arena = Arena::with(home, |options| {
+        options.http = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        options.open = true;
+        options.announce = vec![IpAddr::V4(relayed), IpAddr::V4(direct)];
+    });
+    assert_eq!(arena.media_ips(), [IpAddr::V4(relayed), IpAddr::V4(direct)]);
+    let port = arena.media_port();
+    let relay = Relay::start(
+        &middle,
+        (relayed, port).into(),
+        (behind, port).into(),
+        Duration::from_millis(30),
+    )
+    .unwrap();
+
+    let origin = format!("http://{direct}:{}", arena.server.http_addr().port());
+    let guests = BOTH.map(|kind| {
+        let options = Options {
+            secure_origin: Some(origin.clone()),
+            ..Options::within(&far)
+        };
+        let browser = Browser::launch(kind, &options).unwrap_or_else(|error| panic!("{error}"));
+        let name = kind.to_string();
+        // Every state that the connection goes through, from the beginning.
+        let watch = "globalThis.states = [];
+            const Real = RTCPeerConnection;
+            globalThis.RTCPeerConnection = class extends Real {
+                constructor(...configuration) {
+                    super(...configuration);
+                    this.addEventListener('connectionstatechange', () => states.push(this.connectionState));
+                }
+            };";
+        let page = browser
+            .open_with(&format!("{origin}/r/tea?name={name}&join=1"), watch)
+            .unwrap();
+        let guest = Guest { name, page, browser };
+        guest.wait("document.body.dataset.path === 'connected'", SOON);
+        guest
+    });
+    let see_each_other = || {
+        guests[0].wait_to_see_and_hear(&guests[1].name);
+        guests[1].wait_to_see_and_hear(&guests[0].name);
+    };
+    see_each_other();
+    // A minute of staying is the test's subject: it passes inside the page.
+    let minute = Duration::from_secs(60);
+    let until = guests[0].get("performance.now()").as_f64().unwrap() + minute.as_secs_f64() * 1e3;
+    guests[0].wait(&format!("performance.now() > {until}"), minute * 2);
+    see_each_other();
+    for guest in &guests {
+        let states = guest.get("states");
+        assert!(
+            !states.to_string().contains("disconnected") && !states.to_string().contains("failed"),
+            "{}: {states}",
+            guest.name
+        );
+    }
+    assert!(relay.taken() > 0, "the preferred address was tried");
+}

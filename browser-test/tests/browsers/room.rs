@@ -1,0 +1,101 @@
+use std::time::{Duration, Instant};
+
+use browser_test::Kind;
+use serde_json::json;
+
+use crate::BOTH;
+use crate::arena::Arena;
+
+fn call(first: Kind, second: Kind) {
+    let arena = Arena::new();
+    let ada = arena.join(first, "Ada");
+    let bob = arena.join(second, "Bob");
+    ada.wait_to_see_and_hear("Bob");
+    bob.wait_to_see_and_hear("Ada");
+    assert_eq!((ada.others(), bob.others()), (json!(["Bob"]), json!(["Ada"])));
+    ada.assert_quiet();
+    bob.assert_quiet();
+}
+
+#[test]
+fn chromium_and_chromium() {
+    call(Kind::Chromium, Kind::Chromium);
+}
+
+#[test]
+fn firefox_and_firefox() {
+    call(Kind::Firefox, Kind::Firefox);
+}
+
+#[test]
+fn chromium_and_firefox() {
+    call(Kind::Chromium, Kind::Firefox);
+}
+
+#[test]
+fn a_room_of_four() {
+    let arena = Arena::new();
+    let guests = [
+        ("Ada", Kind::Chromium),
+        ("Bob", Kind::Firefox),
+        ("Cleo", Kind::Chromium),
+        ("Dan", Kind::Chromium),
+    ]
+    .map(|(name, kind)| arena.join(kind, name));
+    for guest in &guests {
+        for other in guests.iter().filter(|other| other.name != guest.name) {
+            guest.wait_to_see_and_hear(&other.name);
+        }
+    }
+}
+
+#[test]
+fn rooms_do_not_see_each_other() {
+    let arena = Arena::new();
+    let ada = arena.join(Kind::Chromium, "Ada");
+    let page = ada.browser.open(&arena.url("/r/coffee?name=Eve&join=1")).unwrap();
+    page.wait_for("document.body.dataset.path === 'connected'", crate::SOON)
+        .unwrap();
+    let bob = arena.join(Kind::Chromium, "Bob");
+    ada.wait_to_see_and_hear("Bob");
+    assert_eq!(bob.others(), json!(["Ada"]));
+    assert_eq!(page.evaluate(crate::arena::OTHERS).unwrap(), json!([]));
+}
+
+#[test]
+fn muting_reaches_the_others() {
+    let arena = Arena::new();
+    let ada = arena.join(Kind::Chromium, "Ada");
+    let bob = arena.join(Kind::Firefox, "Bob");
+    bob.wait_to_see_and_hear("Ada");
+    let label = "document.querySelector('video[data-participant=Ada]').closest('li').getAttribute('aria-label')";
+    ada.page.press("m").unwrap();
+    bob.wait(&format!("{label} === 'Ada, microphone off'"), crate::SOON);
+    ada.page.press("v").unwrap();
+    bob.wait(&format!("{label} === 'Ada, microphone off, camera off'"), crate::SOON);
+    ada.page.press("m").unwrap();
+    ada.page.press("v").unwrap();
+    bob.wait(&format!("{label} === 'Ada'"), crate::SOON);
+    bob.wait_to_see_and_hear("Ada");
+}
+
+#[test]
+fn a_reloaded_page_is_back_within_two_seconds() {
+    for kind in BOTH {
+        let arena = Arena::new();
+        let ada = arena.join(kind, "Ada");
+        let bob = arena.join(Kind::Chromium, "Bob");
+        bob.wait_to_see_and_hear("Ada");
+        let begin = Instant::now();
+        ada.page.reload().unwrap();
+        ada.wait(
+            "document.readyState === 'complete' && globalThis.hyaline?.room?.state === 'joined' && document.body.dataset.path === 'connected'",
+            crate::SOON,
+        );
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(2), "{kind}: back after {took:?}");
+        ada.wait_to_see_and_hear("Bob");
+        bob.wait_to_see_and_hear("Ada");
+        assert_eq!(bob.others(), json!(["Ada"]), "{kind}: only once");
+    }
+}
