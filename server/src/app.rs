@@ -33,6 +33,8 @@ pub(crate) struct App {
     pub(crate) closing: watch::Receiver<bool>,
     /// WebSocket connections, each of which has to say goodbye.
     pub(crate) connections: watch::Sender<usize>,
+    /// How long they may be silent.
+    pub(crate) silence: Duration,
     rates: Mutex<PerAddress>,
 }
 
@@ -55,7 +57,7 @@ pub(crate) struct Member {
 }
 
 impl App {
-    pub(crate) fn new(workers: Vec<WorkerHandle>, closing: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(workers: Vec<WorkerHandle>, closing: watch::Receiver<bool>, silence: Duration) -> Self {
         Self {
             placement: Placement::new(workers.len()),
             workers,
@@ -63,6 +65,7 @@ impl App {
             sessions: Sessions::default(),
             closing,
             connections: watch::Sender::new(0),
+            silence,
             rates: Mutex::new(PerAddress::new(REQUESTS, Instant::now())),
         }
     }

@@ -1,6 +1,6 @@
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -113,6 +113,7 @@ impl From<ServeArgs> for Options {
             } else {
                 tls
             },
+            silence: defaults.silence,
         }
     }
 }
@@ -140,6 +141,7 @@ fn serve(args: ServeArgs) -> ExitCode {
         Ok(filter) => {
             let log = tracing_subscriber::fmt()
                 .with_writer(io::stderr)
+                .with_ansi(io::stderr().is_terminal())
                 .with_env_filter(filter);
             // A program that embeds us may have set up its own.
             drop(log.try_init());
@@ -150,22 +152,26 @@ fn serve(args: ServeArgs) -> ExitCode {
         Ok(server) => server,
         Err(error) => return fail(&error.to_string()),
     };
-    // Who started us may wait for this line; a closed output is no reason to stop.
+    // Before the ready line: who reads it may send a signal at once.
+    let stop = match server.listen_for_stop() {
+        Ok(stop) => stop,
+        Err(error) => {
+            return fail(&format!(
+                "The system does not let the server wait for signals: {error}."
+            ));
+        }
+    };
+    // A closed output is no reason not to serve.
     drop(writeln!(io::stdout(), "hyaline: {}", server.url()));
     drop(io::stdout().flush());
-    let stopped = server.wait();
-    if matches!(stopped, Ok(Stopped::Signal)) {
-        tracing::info!("stopping");
-    }
+    let stopped = stop.wait();
+    tracing::info!("stopping");
     server.shutdown();
     match stopped {
-        Ok(Stopped::Signal) => ExitCode::SUCCESS,
-        Ok(Stopped::Worker) => {
+        Stopped::Signal => ExitCode::SUCCESS,
+        Stopped::Worker => {
             fail("A worker thread has ended, which is a fault of this program: please report what it wrote above.")
         }
-        Err(error) => fail(&format!(
-            "The system does not let the server wait for signals: {error}."
-        )),
     }
 }
 

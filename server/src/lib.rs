@@ -31,5 +31,5 @@ pub use engine::{
 pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
 pub use options::{Options, OptionsError, VideoCodec};
 pub use protocol::{ClientMessage, ConnectionState, IceServer, OfferId, ServerMessage, Slot, Source};
-pub use server::{Server, StartError, Stopped, WorkerSetup};
+pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};
 pub use tls::{Tls, TlsError};

@@ -2,6 +2,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use crate::Tls;
 
@@ -22,6 +23,8 @@ pub struct Options {
     pub video_codecs: Vec<VideoCodec>,
     /// TLS for the page and signalling.
     pub tls: Option<Tls>,
+    /// After how long without a sign of life a WebSocket connection is given up. The server asks for one in time.
+    pub silence: Duration,
 }
 
 impl Default for Options {
@@ -35,6 +38,7 @@ impl Default for Options {
             announce: Vec::new(),
             video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264],
             tls: None,
+            silence: Duration::from_secs(35),
         }
     }
 }

@@ -64,6 +64,17 @@ pub enum Stopped {
     Worker,
 }
 
+/// Hears of reasons to stop; made by [`Server::listen_for_stop`].
+#[derive(Debug)]
+pub struct StopListener(std_mpsc::Receiver<Stopped>);
+
+impl StopListener {
+    /// Waits for the first one.
+    pub fn wait(self) -> Stopped {
+        self.0.recv().unwrap_or(Stopped::Worker)
+    }
+}
+
 impl Server {
     /// Starts a server. It is ready when this returns.
     ///
@@ -136,7 +147,7 @@ impl Server {
         }
 
         let (closing, closed) = watch::channel(false);
-        let app = Arc::new(App::new(handles, closed));
+        let app = Arc::new(App::new(handles, closed, options.silence));
         let served = serve(&runtime, listener, tls, app.clone()).map_err(StartError::System)?;
         Ok(Self {
             http,
@@ -178,29 +189,26 @@ impl Server {
         self.app.counters.get()
     }
 
-    /// Waits until there is a reason to stop.
+    /// Listens for reasons to stop: from now on SIGINT and SIGTERM do not end the process any more.
     ///
     /// # Errors
     /// The system does not let us hear signals.
-    pub fn wait(&self) -> io::Result<Stopped> {
-        let Some(runtime) = &self.runtime else {
-            return Ok(Stopped::Worker);
-        };
+    pub fn listen_for_stop(&self) -> io::Result<StopListener> {
         let (stop, stopped) = std_mpsc::channel();
-        let (mut interrupt, mut terminate) = {
+        if let Some(runtime) = &self.runtime {
             let _inside = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-        };
-        let mut worker_ended = self.worker_ended.clone();
-        runtime.spawn(async move {
-            let reason = tokio::select! {
-                _ = interrupt.recv() => Stopped::Signal,
-                _ = terminate.recv() => Stopped::Signal,
-                _ = worker_ended.wait_for(|count| *count > 0) => Stopped::Worker,
-            };
-            let _ = stop.send(reason);
-        });
-        Ok(stopped.recv().unwrap_or(Stopped::Worker))
+            let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let mut worker_ended = self.worker_ended.clone();
+            runtime.spawn(async move {
+                let reason = tokio::select! {
+                    _ = interrupt.recv() => Stopped::Signal,
+                    _ = terminate.recv() => Stopped::Signal,
+                    _ = worker_ended.wait_for(|count| *count > 0) => Stopped::Worker,
+                };
+                let _ = stop.send(reason);
+            });
+        }
+        Ok(StopListener(stopped))
     }
 
     /// Says goodbye to everybody and stops. Takes below 2 s.

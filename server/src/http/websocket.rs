@@ -26,10 +26,9 @@ const MESSAGES: Rate = Rate {
     burst: 300.0,
     per_second: 30.0,
 };
-/// How often the server pings, after how long without a sign of life it gives up, and how long one message may take to
-/// get out.
-const PING: Duration = Duration::from_secs(10);
-const SILENCE: Duration = Duration::from_secs(35);
+/// Pings in the time after which a silent client is given up: one may be lost with the network it went through.
+const PINGS: u32 = 3;
+/// How long one message may take to get out.
 const SLOW: Duration = Duration::from_secs(10);
 /// Above our own limit, so that a message that is too long can be told so; the library breaks off beyond.
 const LIBRARY_LIMIT: usize = 4 * MAX_BODY;
@@ -158,7 +157,7 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> End {
-        let mut ping = interval(PING);
+        let mut ping = interval(self.app.silence / PINGS);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let step = tokio::select! {
@@ -363,7 +362,7 @@ impl Connection {
 
     /// A client whose machine is gone sends nothing, not even the end of the connection.
     async fn check_silence(&mut self) -> Result<(), End> {
-        if self.heard.elapsed() > SILENCE {
+        if self.heard.elapsed() >= self.app.silence {
             self.app.raise(|c| &mut c.websocket_silent);
             return Err(End::LOST);
         }

@@ -8,13 +8,14 @@ use axum::routing::MethodRouter;
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use crate::DisplayName;
-use crate::app::{App, Member};
+use crate::app::{App, Failure, Member};
 use crate::engine::{Kind, Reason};
 use crate::http::problem::Problem;
 use crate::http::sessions::{IfMatch, Session, new_entity_tag, unguessable};
 use crate::http::{InRoom, SDP, SDP_FRAGMENT, text_body};
 use crate::protocol::ServerMessage;
+use crate::worker::Unavailable;
+use crate::{DisplayName, RoomName};
 
 /// Nobody but the task that waits for the end reads these messages, so there are never many.
 const MESSAGES: usize = 64;
@@ -46,8 +47,7 @@ pub(super) async fn publish(
 ) -> Result<Response, Problem> {
     let sdp = text_body(&app, &headers, body, SDP).await?;
     let name = display_name(&app, query.name.as_deref().unwrap_or("publisher"))?;
-    let member = app.join(Some(&room), name, Kind::Publisher, MESSAGES).await?;
-    create(app, format!("/whip/{room}"), member, sdp).await
+    create(app, "/whip", Some(room), name, Kind::Publisher, sdp).await
 }
 
 /// `POST /whep/{room}` (draft-ietf-wish-whep §4.2). It is 201 also when nobody publishes yet: the picture comes with the
@@ -65,8 +65,7 @@ pub(super) async fn view(
         source: source.map(DisplayName::into_string),
     };
     let name = display_name(&app, "viewer")?;
-    let member = app.join(Some(&room), name, kind, MESSAGES).await?;
-    create(app, format!("/whep/{room}"), member, sdp).await
+    create(app, "/whep", Some(room), name, kind, sdp).await
 }
 
 /// `POST /v1/echo`: one complete offer in, the answer out. The session can be ended like one of WHIP; else it lives until
@@ -74,11 +73,30 @@ pub(super) async fn view(
 pub(super) async fn echo(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let sdp = text_body(&app, &headers, body, SDP).await?;
     let name = display_name(&app, "echo")?;
-    let member = app.join(None, name, Kind::Echo, MESSAGES).await?;
-    create(app, "/v1/echo".into(), member, sdp).await
+    create(app, "/v1/echo", None, name, Kind::Echo, sdp).await
 }
 
-async fn create(app: Arc<App>, endpoint: String, member: Member, sdp: String) -> Result<Response, Problem> {
+async fn create(
+    app: Arc<App>,
+    endpoint: &str,
+    room: Option<RoomName>,
+    name: DisplayName,
+    kind: Kind,
+    sdp: String,
+) -> Result<Response, Problem> {
+    let endpoint = room
+        .as_ref()
+        .map_or_else(|| endpoint.to_owned(), |room| format!("{endpoint}/{room}"));
+    // A client that hangs up in the middle ends its request's task, which must not leave half a session behind.
+    let task = tokio::spawn(async move {
+        let member = app.join(room.as_ref(), name, kind, MESSAGES).await?;
+        establish(app, &endpoint, member, sdp).await
+    });
+    task.await
+        .unwrap_or_else(|_| Err(Failure::Unavailable(Unavailable::Stopped).into()))
+}
+
+async fn establish(app: Arc<App>, endpoint: &str, member: Member, sdp: String) -> Result<Response, Problem> {
     let answer = answer(&app, &member, sdp).await?;
     let id = unguessable();
     let location = format!("{endpoint}/{id}");

@@ -50,6 +50,16 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
 }
 
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+    request_bytes(address, method, path, headers, body.as_bytes())
+}
+
+pub(crate) fn request_bytes(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Response {
     exchange(connect(address), method, path, headers, body)
 }
 
@@ -62,7 +72,7 @@ pub(crate) fn exchange(
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
-    body: &str,
+    body: &[u8],
 ) -> Response {
     let mut text = format!(
         "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n",
@@ -72,9 +82,8 @@ pub(crate) fn exchange(
         text += &format!("{name}: {value}\r\n");
     }
     text += "\r\n";
-    text += body;
     // A server may answer, and close, before it has read everything.
-    let _ = stream.write_all(text.as_bytes());
+    let _ = stream.write_all(&[text.as_bytes(), body].concat());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).unwrap();

@@ -14,9 +14,13 @@ use wire::{Ecn, Path, Transmit};
 /// What the engines of one server were told, in words.
 pub(crate) type Log = Arc<Mutex<Vec<String>>>;
 
+/// Held by a test, it holds an engine.
+pub(crate) type Gate = Arc<Mutex<()>>;
+
 #[derive(Debug, Default)]
 pub(crate) struct Fake {
     log: Log,
+    gate: Gate,
     worker: usize,
     joined: u64,
     rooms: BTreeMap<String, Vec<Other>>,
@@ -70,7 +74,8 @@ impl Engine for Fake {
         self.rooms.values().map(Vec::len).sum()
     }
 
-    /// `flood N` makes a participant N long messages; anything else comes back with `echo ` before it.
+    /// `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and everything
+    /// comes back with `echo ` before it.
     fn handle_datagram(&mut self, _: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
         self.last_path = Some(*path);
         let text = String::from_utf8_lossy(data).into_owned();
@@ -85,6 +90,10 @@ impl Engine for Fake {
                 };
                 self.events.push_back((participant, message));
             }
+        }
+        if text == "wait" {
+            self.write("waiting");
+            drop(self.gate.lock().unwrap());
         }
         if let Some(worker) = text.strip_prefix("panic ") {
             assert_ne!(worker.parse(), Ok(self.worker), "asked for by the test");
@@ -216,6 +225,7 @@ impl Engine for Fake {
 pub(crate) struct Fixture {
     pub(crate) server: Server,
     pub(crate) log: Log,
+    pub(crate) gate: Gate,
 }
 
 impl Fixture {
@@ -231,15 +241,18 @@ impl Fixture {
         };
         change(&mut options);
         let log = Log::default();
-        let engines = log.clone();
+        let gate = Gate::default();
+        let engines = (log.clone(), gate.clone());
         let server = Server::start_with(&options, move |setup, _| Fake {
-            log: engines.clone(),
+            log: engines.0.clone(),
+            gate: engines.1.clone(),
             worker: setup.worker,
             ..Fake::default()
         });
         Self {
             server: server.unwrap(),
             log,
+            gate,
         }
     }
 

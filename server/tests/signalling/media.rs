@@ -102,7 +102,8 @@ fn a_worker_that_ends_is_a_reason_to_stop() {
         .iter()
         .find(|address| address.ip().is_loopback())
         .unwrap();
+    let stop = fixture.server.listen_for_stop().unwrap();
     ask(address, "panic 1");
-    assert_eq!(fixture.server.wait().unwrap(), hyaline_server::Stopped::Worker);
+    assert_eq!(stop.wait(), hyaline_server::Stopped::Worker);
     assert_eq!(get(fixture.http(), "/healthz").status, 503);
 }

@@ -110,7 +110,7 @@ fn tls_with_a_self_made_certificate() {
     let name = "localhost".try_into().unwrap();
     let connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
     let stream = rustls::StreamOwned::new(connection, crate::client::connect(fixture.http()));
-    assert_eq!(exchange(stream, "GET", "/healthz", &[], "").body, "ok\n");
+    assert_eq!(exchange(stream, "GET", "/healthz", &[], b"").body, "ok\n");
 }
 
 /// As a person who clicks the browser's warning away.

@@ -255,7 +255,7 @@ fn a_stopping_server_says_goodbye_to_everybody() {
     let mut early = Socket::open(fixture.http(), "tea");
     early.send(r#"{"type":"ping"}"#);
     assert_eq!(early.receive()["type"], "pong");
-    let Fixture { server, log } = fixture;
+    let Fixture { server, log, .. } = fixture;
     let start = Instant::now();
     server.shutdown();
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
@@ -265,4 +265,53 @@ fn a_stopping_server_says_goodbye_to_everybody() {
         assert_eq!(socket.closed(), (CloseCode::Away, "shutdown".into()));
     }
     assert_eq!(log.lock().unwrap().iter().filter(|line| *line == "close").count(), 2);
+}
+
+#[test]
+fn who_is_silent_is_let_go() {
+    let fixture = Fixture::with(|options| options.silence = Duration::from_millis(300));
+    let (ada, _) = Socket::join(fixture.http(), "tea", "Ada");
+    let (mut bob, _) = Socket::join(fixture.http(), "tea", "Bob");
+    // Who reads answers the pings; Ada does neither.
+    let left = bob.receive();
+    assert_eq!(
+        (&left["type"], &left["reason"]),
+        (&json!("participant-left"), &json!("closed"))
+    );
+    fixture.await_counter("websocket_silent", 1);
+    drop(ada);
+}
+
+#[test]
+fn a_worker_with_too_much_to_do_says_so() {
+    let fixture = Fixture::with(|options| options.workers = 1.try_into().unwrap());
+    let mut crowd: Vec<Socket> = (0..4)
+        .map(|i| Socket::join(fixture.http(), &format!("room-{i}"), "Ada").0)
+        .collect();
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let media = fixture.server.media_addrs()[0]
+        .iter()
+        .find(|addr| addr.ip().is_loopback() && addr.is_ipv4())
+        .unwrap();
+    let release = fixture.gate.lock().unwrap();
+    udp.send_to(b"wait", media).unwrap();
+    fixture.await_line("waiting");
+    // The queue takes 1024, below what counts as a flood for each of the four.
+    for socket in &mut crowd {
+        for _ in 0..256 {
+            socket.send(r#"{"type":"mute","mid":"1","muted":true}"#);
+        }
+        socket.send(r#"{"type":"ping"}"#);
+        assert_eq!(socket.receive(), json!({"type": "pong"}));
+    }
+    crowd[0].send(r#"{"type":"offer","id":3,"sdp":"v=0"}"#);
+    let error = crowd[0].receive();
+    assert_eq!(
+        (&error["code"], &error["re"], &error["id"]),
+        (&json!("busy"), &json!("offer"), &json!(3))
+    );
+    fixture.await_counter("worker_busy", 1);
+    drop(release);
+    crowd[0].send(r#"{"type":"offer","id":4,"sdp":"v=0"}"#);
+    assert_eq!(crowd[0].receive()["id"], 4);
 }

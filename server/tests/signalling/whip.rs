@@ -1,4 +1,6 @@
-use crate::client::{Response, request};
+use std::io::Write;
+
+use crate::client::{Response, connect, request, request_bytes};
 use crate::fake::Fixture;
 
 const SDP: (&str, &str) = ("content-type", "application/sdp");
@@ -245,4 +247,40 @@ fn players_recognise_an_endpoint() {
     }
     let response = request(fixture.http(), "PUT", "/whep/stage", &[], "");
     assert_eq!(response.status, 405);
+}
+
+#[test]
+fn a_body_has_to_be_text() {
+    let fixture = Fixture::new();
+    let response = request_bytes(fixture.http(), "POST", "/v1/echo", &[SDP], b"v=0\r\ns=\xff\r\n");
+    let (code, detail) = response.problem();
+    assert_eq!((response.status, code.as_str()), (400, "malformed"));
+    assert!(detail.contains("byte 8"), "{detail}");
+    fixture.await_counter("unreadable_body", 1);
+}
+
+#[test]
+fn who_hangs_up_in_the_middle_leaves_nothing_behind() {
+    let fixture = Fixture::with(|options| options.workers = 1.try_into().unwrap());
+    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let media = fixture.server.media_addrs()[0]
+        .iter()
+        .find(|addr| addr.ip().is_loopback() && addr.is_ipv4())
+        .unwrap();
+    let release = fixture.gate.lock().unwrap();
+    udp.send_to(b"wait", media).unwrap();
+    fixture.await_line("waiting");
+    let mut stream = connect(fixture.http());
+    let body = "this is no SDP";
+    let head = format!(
+        "POST /v1/echo HTTP/1.1\r\nhost: test\r\n{}: {}\r\ncontent-length: {}\r\n\r\n",
+        SDP.0,
+        SDP.1,
+        body.len()
+    );
+    stream.write_all((head + body).as_bytes()).unwrap();
+    drop(stream);
+    drop(release);
+    // The offer is still looked at, and whoever made it is let go.
+    fixture.await_line("leave 1 Failed");
 }

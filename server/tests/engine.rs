@@ -1,0 +1,195 @@
+//! The server with its real engine: what browsers really offer is answered, and noise raises exactly its counter.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use hyaline_server::{Options, Server, VideoCodec};
+
+fn server() -> Server {
+    let options = Options {
+        http: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers: 1.try_into().unwrap(),
+        video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9, VideoCodec::Av1],
+        ..Options::default()
+    };
+    Server::start(&options).unwrap()
+}
+
+/// Status, head and body.
+fn request(server: &Server, method: &str, path: &str, headers: &str, body: &str) -> (u16, String, String) {
+    let mut stream = TcpStream::connect(server.http_addr()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    stream
+        .write_all(format!("{head}{headers}\r\n{body}").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (
+        head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head.to_ascii_lowercase(),
+        body.to_owned(),
+    )
+}
+
+const SDP: &str = "content-type: application/sdp\r\n";
+
+fn header<'a>(head: &'a str, name: &str) -> &'a str {
+    head.lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        .unwrap()
+}
+
+fn offers() -> Vec<(String, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/sdp");
+    let mut offers: Vec<_> = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.ends_with("-offer.sdp") && (name.starts_with("chromium") || name.starts_with("firefox"))
+        })
+        .map(|path| (path.display().to_string(), std::fs::read_to_string(path).unwrap()))
+        .collect();
+    offers.sort();
+    assert!(offers.len() > 20, "{}", offers.len());
+    offers
+}
+
+#[test]
+fn every_offer_of_a_browser_is_answered() {
+    let server = server();
+    for (name, offer) in offers() {
+        let (status, head, answer) = request(&server, "POST", "/v1/echo", SDP, &offer);
+        assert_eq!(status, 201, "{name}: {answer}");
+        let answer = sdp::Session::parse(&answer).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let offer = sdp::Session::parse(&offer).unwrap();
+        assert_eq!(answer.media().count(), offer.media().count(), "{name}");
+        let media = &server.media_addrs()[0];
+        let candidates = answer.to_string().matches("a=candidate:").count();
+        // Of an offer for data channels alone nothing is accepted yet.
+        let media_offered = offer.to_string().contains("m=audio") || offer.to_string().contains("m=video");
+        assert_eq!(
+            candidates,
+            if media_offered { media.len() } else { 0 },
+            "{name}: {answer}"
+        );
+        assert_eq!(request(&server, "DELETE", header(&head, "location"), "", "").0, 200);
+    }
+    assert_eq!(server.counters(), hyaline_server::Counters::default());
+}
+
+#[test]
+fn a_publisher_trickles_and_restarts() {
+    let server = server();
+    let (_, offer) = offers()
+        .into_iter()
+        .find(|(name, _)| name.contains("chromium156-sendonly-av-"))
+        .unwrap();
+    let (status, head, _) = request(&server, "POST", "/whip/stage", SDP, &offer);
+    assert_eq!(status, 201);
+    let (location, entity_tag) = (header(&head, "location"), header(&head, "etag"));
+    let line = |name: &str| offer.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    let fragment = |ufrag: &str, pwd: &str| {
+        format!(
+            "{ufrag}\r\n{pwd}\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:0\r\n\
+             a=candidate:1 1 udp 2122260223 192.0.2.77 61764 typ host\r\na=end-of-candidates\r\n"
+        )
+    };
+    let patch = |tag: &str, body: &str| {
+        let headers = format!("content-type: application/trickle-ice-sdpfrag\r\nif-match: {tag}\r\n");
+        request(&server, "PATCH", location, &headers, body)
+    };
+    let known = fragment(&line("a=ice-ufrag:"), &line("a=ice-pwd:"));
+    assert_eq!(patch(entity_tag, &known).0, 204);
+    let fresh = fragment("a=ice-ufrag:ysXw", "a=ice-pwd:vw5LmwG4y/e6dPP/zAP9Gp5k");
+    let (status, head, body) = patch("*", &fresh);
+    assert_eq!(status, 200);
+    assert_ne!(header(&head, "etag"), entity_tag);
+    assert!(body.contains("a=ice-ufrag:") && body.contains("a=candidate:"), "{body}");
+    assert_eq!(patch(entity_tag, &known).0, 412);
+    assert_eq!(patch("*", "this is no fragment\r\n").0, 400);
+}
+
+#[test]
+fn a_malformed_offer_is_told_with_line_and_rule() {
+    let server = server();
+    let (_, offer) = offers()
+        .into_iter()
+        .find(|(name, _)| name.contains("chromium156-sendonly-av-"))
+        .unwrap();
+    let number = offer.lines().position(|line| line.starts_with("a=rtpmap:")).unwrap();
+    let broken: String = offer
+        .lines()
+        .enumerate()
+        .map(|(i, line)| {
+            if i == number {
+                "a=rtpmap:nonsense\r\n".to_owned()
+            } else {
+                format!("{line}\r\n")
+            }
+        })
+        .collect();
+    for path in ["/whip/stage", "/whep/stage", "/v1/echo"] {
+        let (status, _, body) = request(&server, "POST", path, SDP, &broken);
+        assert_eq!(status, 400);
+        assert!(body.contains(&format!("line {}", number + 1)), "{body}");
+    }
+}
+
+/// The counters of all engines and sockets that are above zero, but for those of traffic.
+fn raised(server: &Server) -> Vec<String> {
+    let (_, _, metrics) = request(server, "GET", "/metrics", "", "");
+    let lines = metrics
+        .lines()
+        .filter(|line| line.contains("_total{worker=") && !line.ends_with(" 0"));
+    let raised = lines
+        .filter(|line| !line.starts_with("hyaline_udp_received_") && !line.starts_with("hyaline_udp_receive_calls"));
+    raised.map(str::to_owned).collect()
+}
+
+#[test]
+fn noise_raises_exactly_its_counter() {
+    let binding_request = {
+        let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+        request.extend([7; 12]);
+        request
+    };
+    for (datagram, counter) in [
+        (
+            &b"\xffanything at all"[..],
+            "hyaline_unroutable_protocol_total{worker=\"0\"} 1",
+        ),
+        (&binding_request, "hyaline_unknown_ufrag_total{worker=\"0\"} 1"),
+        (
+            &[0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1],
+            "hyaline_unknown_path_total{worker=\"0\"} 1",
+        ),
+        (
+            &[22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            "hyaline_unknown_path_total{worker=\"0\"} 1",
+        ),
+        (b"", "hyaline_udp_empty_datagrams_total{worker=\"0\"} 1"),
+    ] {
+        let server = server();
+        let media = server.media_addrs()[0]
+            .iter()
+            .find(|address| address.ip().is_loopback())
+            .unwrap();
+        let local = if media.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+        UdpSocket::bind(local).unwrap().send_to(datagram, media).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut seen = raised(&server);
+        while seen.is_empty() {
+            assert!(Instant::now() < deadline, "{counter} was not raised");
+            seen = raised(&server);
+        }
+        assert_eq!(seen, [counter]);
+    }
+}
