@@ -1,9 +1,9 @@
 //! A cryptography that protects nothing: for simulations and fuzzing. **Never for production.**
 //!
 //! Everything has a fixed size and grows from seeds, so a run with fake crypto replays byte for byte, datagram sizes
-//! included (ring can do neither, since it signs with the system's randomness). It has no curve arithmetic, so a fuzzer gets
-//! past the handshake cheaply. Wrong signatures, tags and Finished are still refused: what is tested is the protocol's
-//! reaction to them.
+//! included (ring can do neither, since it signs with the system's randomness). It has no curve arithmetic, so a fuzzer
+//! gets past the handshake cheaply. Wrong signatures, tags and Finished are still refused: what is tested is the
+//! protocol's reaction to them.
 
 use std::fmt;
 use std::sync::Arc;
