@@ -43,7 +43,8 @@ enum Command {
     Serve(Box<ServeArgs>),
     /// Explains a session description (SDP) line by line.
     Sdp {
-        /// Prints the description back as it was understood, which is byte for byte as it was, instead of explaining it.
+        /// Prints the description back as it was understood, which is byte for byte as it was, instead of explaining
+        /// it.
         #[arg(long)]
         print: bool,
         /// The file with the description; - reads it from the standard input.

@@ -1,6 +1,7 @@
 //! The mio event loop, signalling over HTTP and WebSocket, the web page, and the `hyaline` binary.
 //!
-//! - [`Server`]: all of it, started with [`Options`] and stopped again; what the binary does, for use inside a program or a test.
+//! - [`Server`]: all of it, started with [`Options`] and stopped again; what the binary does, for use inside a program
+//!   or a test.
 //! - [`Engine`]: what a worker thread drives. [`Server::start`] takes `sfu::Sfu`; [`Server::start_with`] takes any.
 //! - [`ClientMessage`], [`ServerMessage`]: the protocol over the WebSocket, described in `docs/signalling.md`.
 //! - [`RoomName`], [`DisplayName`]: names, checked.

@@ -44,7 +44,8 @@ impl fmt::Display for RoomName {
     }
 }
 
-/// The name that a participant goes by: 1 to 64 characters of any script, without control and text-direction characters.
+/// The name that a participant goes by: 1 to 64 characters of any script, without control and text-direction
+/// characters.
 ///
 /// Space around it is taken off. Two participants may go by the same name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

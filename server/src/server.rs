@@ -288,8 +288,8 @@ fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     listener.map_err(|error| StartError::Http(address, error))
 }
 
-/// The sockets of one worker: IPv4 and IPv6 on the same port, on all interfaces. Each datagram leaves from the address that
-/// it is an answer of, so that one socket per family serves every interface, also those that come later.
+/// The sockets of one worker: IPv4 and IPv6 on the same port, on all interfaces. Each datagram leaves from the address
+/// that it is an answer of, so that one socket per family serves every interface, also those that come later.
 fn bind_media(base: u16, worker: usize) -> Result<Vec<Socket>, StartError> {
     if base != 0 {
         let port = base.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX));

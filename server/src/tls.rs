@@ -31,7 +31,8 @@ impl Tls {
             Self::SelfSigned => self_signed(addresses)?,
             Self::Files { certificate, key } => (read_chain(certificate)?, read_key(key)?),
         };
-        // The provider is given, not looked up: a program that links several would have to choose for the whole process.
+        // The provider is given, not looked up: a program that links several would have to choose for the whole
+        // process.
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Config)?

@@ -12,7 +12,8 @@ use crate::{MAX_MESSAGE, Socket};
 
 /// The arrays that `sendmmsg` reads, one entry per message of a batch.
 ///
-/// They hold pointers only while [`send`](Self::send) runs: it fills them anew each time, from slices that outlive the call.
+/// They hold pointers only while [`send`](Self::send) runs: it fills them anew each time, from slices that outlive the
+/// call.
 pub(crate) struct Arrays {
     headers: Box<[libc::mmsghdr]>,
     bytes: Box<[libc::iovec]>,
@@ -93,9 +94,9 @@ impl Arrays {
         if filled == 0 {
             return Err(ErrorKind::InvalidInput.into());
         }
-        // SAFETY: the first `filled` headers point at an address, an iovec and control messages that were filled above and
-        // lie in boxes of `self`, borrowed until the end of this function; each iovec points into `slab`, borrowed as long.
-        // The kernel writes to nothing of it but `msg_len`. Headers beyond `filled` are not read.
+        // SAFETY: the first `filled` headers point at an address, an iovec and control messages that were filled above
+        // and lie in boxes of `self`, borrowed until the end of this function; each iovec points into `slab`, borrowed
+        // as long. The kernel writes to nothing of it but `msg_len`. Headers beyond `filled` are not read.
         let taken = unsafe {
             libc::sendmmsg(
                 socket.io.as_raw_fd(),

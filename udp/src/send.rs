@@ -11,7 +11,8 @@ use crate::mmsg::Arrays;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 use crate::single::Arrays;
 
-/// The most datagrams in one message that every kernel with segmentation takes (`UDP_MAX_SEGMENTS`; newer ones take 128).
+/// The most datagrams in one message that every kernel with segmentation takes (`UDP_MAX_SEGMENTS`; newer ones take
+/// 128).
 pub const MAX_SEGMENTS: usize = 64;
 
 /// The most bytes in one message: what a single IPv4 datagram could carry, even when it leaves in many.
@@ -20,7 +21,8 @@ pub const MAX_MESSAGE: usize = 65_507;
 /// Messages on their way into one socket, and the arrays that `sendmmsg` wants, made once.
 ///
 /// The bytes stay in the caller's slab: a message remembers only where they lie, and the caller hands the same slab to
-/// [`send`](Self::send). When the socket's buffer is full, the messages from there on stay in the batch for the next call.
+/// [`send`](Self::send). When the socket's buffer is full, the messages from there on stay in the batch for the next
+/// call.
 pub struct SendBatch {
     messages: Vec<Message>,
     /// The first one that has not left.
@@ -85,7 +87,8 @@ impl SendBatch {
         self.messages.len() == self.messages.capacity()
     }
 
-    /// Adds what an engine wrote into the slab at `offset`. A run of more than [`MAX_SEGMENTS`] becomes several messages.
+    /// Adds what an engine wrote into the slab at `offset`. A run of more than [`MAX_SEGMENTS`] becomes several
+    /// messages.
     ///
     /// # Errors
     /// [`Full`] when there is no room; nothing was added.
@@ -161,8 +164,8 @@ impl fmt::Debug for SendBatch {
     }
 }
 
-/// Gives the kernel as many of `messages` (there is at least one) as it takes at once, and says how many that were. An error is about the
-/// first of them.
+/// Gives the kernel as many of `messages` (there is at least one) as it takes at once, and says how many that were. An
+/// error is about the first of them.
 fn hand_over(arrays: &mut Arrays, socket: &mut Socket, messages: &mut [Message], slab: &[u8]) -> io::Result<usize> {
     match messages {
         [first, ..] if first.singly || !socket.segmentation => send_singly(socket, first, slab),
@@ -172,8 +175,8 @@ fn hand_over(arrays: &mut Arrays, socket: &mut Socket, messages: &mut [Message],
     }
 }
 
-/// The way without `sendmmsg` and without segmentation: one system call per datagram of the message. What has left is taken
-/// off the message, so that after a full buffer it goes on where it stopped.
+/// The way without `sendmmsg` and without segmentation: one system call per datagram of the message. What has left is
+/// taken off the message, so that after a full buffer it goes on where it stopped.
 fn send_singly(socket: &mut Socket, message: &mut Message, slab: &[u8]) -> io::Result<usize> {
     let mut transmit = message.transmit;
     while message.transmit.len > 0 {
@@ -200,15 +203,15 @@ fn send_singly(socket: &mut Socket, message: &mut Message, slab: &[u8]) -> io::R
     Ok(1)
 }
 
-/// What to do with a message that the kernel refused: true when it is worth trying its datagrams one by one, else it has
-/// been counted and is to be skipped.
+/// What to do with a message that the kernel refused: true when it is worth trying its datagrams one by one, else it
+/// has been counted and is to be skipped.
 fn may_pass_singly(socket: &mut Socket, message: &mut Message, error: &io::Error) -> bool {
     if message.transmit.len > MAX_MESSAGE {
         socket.counters.udp_send_too_long += 1;
         return false;
     }
-    // EIO: the way out cannot segment. EINVAL: the same, or a segment is larger than the way out takes, or the address is
-    // wrong; the first datagram alone will tell.
+    // EIO: the way out cannot segment. EINVAL: the same, or a segment is larger than the way out takes, or the address
+    // is wrong; the first datagram alone will tell.
     if message.transmit.segment.is_some()
         && socket.segmentation
         && !message.singly

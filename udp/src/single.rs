@@ -3,8 +3,8 @@ use std::io::{self, ErrorKind};
 use crate::Socket;
 use crate::send::Message;
 
-/// Where the system has no `sendmmsg` there are no arrays for it. A [`Socket`] there has no segmentation either, and its
-/// messages never come here.
+/// Where the system has no `sendmmsg` there are no arrays for it. A [`Socket`] there has no segmentation either, and
+/// its messages never come here.
 pub(crate) struct Arrays;
 
 impl Arrays {

@@ -8,8 +8,8 @@ use socket2::{Domain, Type};
 
 use crate::{Counters, RecvBatch, Traffic};
 
-/// How much the kernel is asked to hold in each direction, in bytes. It gives what its limits allow (`net.core.rmem_max`,
-/// `net.core.wmem_max`), which is less on most machines and good enough there.
+/// How much the kernel is asked to hold in each direction, in bytes. It gives what its limits allow
+/// (`net.core.rmem_max`, `net.core.wmem_max`), which is less on most machines and good enough there.
 const KERNEL_BUFFER: usize = 4 << 20;
 
 /// Failed calls after which a socket is left alone until the next datagram.
@@ -17,8 +17,8 @@ const MAX_FAILURES: usize = 8;
 
 /// A non-blocking UDP socket of one address family, for use with mio.
 ///
-/// Bound to a wildcard address it still tells for each datagram which local address it came to, and sends from the address
-/// that it is told. An IPv6 socket takes no IPv4, so that no IPv4-mapped address is ever seen.
+/// Bound to a wildcard address it still tells for each datagram which local address it came to, and sends from the
+/// address that it is told. An IPv6 socket takes no IPv4, so that no IPv4-mapped address is ever seen.
 pub struct Socket {
     pub(crate) io: mio::net::UdpSocket,
     pub(crate) state: UdpSocketState,
@@ -73,8 +73,8 @@ impl Socket {
         &self.traffic
     }
 
-    /// Receives as many messages as are there and fit into `batch`, whose former content is gone. False when there was none:
-    /// then mio will say when there is.
+    /// Receives as many messages as are there and fit into `batch`, whose former content is gone. False when there was
+    /// none: then mio will say when there is.
     pub fn receive(&mut self, batch: &mut RecvBatch) -> bool {
         // An error that an ICMP message left behind is gone once it is read; one that stays must not hold the thread.
         for _ in 0..MAX_FAILURES {

@@ -293,8 +293,8 @@ impl From<sfu::SourceKind> for SourceKind {
     }
 }
 
-/// The engines' configuration but for what differs between workers. The certificate is a fresh one: nobody can tell two runs
-/// of a server for the same by it.
+/// The engines' configuration but for what differs between workers. The certificate is a fresh one: nobody can tell two
+/// runs of a server for the same by it.
 ///
 /// # Errors
 /// When no certificate can be made, for want of randomness.

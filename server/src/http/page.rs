@@ -50,7 +50,8 @@ const FILES: &[File] = embedded! {
     "favicon.svg": SVG,
 };
 
-/// Only what this server serves runs in the page: a name with markup in it could do nothing even if it were not escaped.
+/// Only what this server serves runs in the page: a name with markup in it could do nothing even if it were not
+/// escaped.
 const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; \
                       media-src 'self' blob: mediastream:; style-src 'self' 'unsafe-inline'; \
                       frame-ancestors 'self'; base-uri 'none'; form-action 'self'";

@@ -18,8 +18,8 @@ pub(crate) struct Session {
     pub(crate) location: String,
     pub(crate) participant: ParticipantId,
     pub(crate) seat: Seat,
-    /// Names the ICE session (RFC 9725 §4.3.1). Held while a PATCH is carried out, so that overlapping ones are compared with what
-    /// the one before has left.
+    /// Names the ICE session (RFC 9725 §4.3.1). Held while a PATCH is carried out, so that overlapping ones are
+    /// compared with what the one before has left.
     pub(crate) entity_tag: tokio::sync::Mutex<String>,
 }
 
@@ -70,8 +70,8 @@ pub(crate) enum IfMatch {
 }
 
 impl IfMatch {
-    /// The comparison is the strong one, so a weak tag never matches. The WHIP draft writes the asterisk of a restart in
-    /// quotes in its example; both forms are taken.
+    /// The comparison is the strong one, so a weak tag never matches. The WHIP draft writes the asterisk of a restart
+    /// in quotes in its example; both forms are taken.
     pub(crate) fn compare(header: &str, entity_tag: &str) -> Self {
         let matches = |tag: &str| tag == "*" || tag == "\"*\"" || tag == entity_tag;
         if header.split(',').map(str::trim).any(matches) {

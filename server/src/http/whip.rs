@@ -50,8 +50,8 @@ pub(super) async fn publish(
     create(app, "/whip", Some(room), name, Kind::Publisher, sdp).await
 }
 
-/// `POST /whep/{room}` (draft-ietf-wish-whep §4.2). It is 201 also when nobody publishes yet: the picture comes with the
-/// publisher.
+/// `POST /whep/{room}` (draft-ietf-wish-whep §4.2). It is 201 also when nobody publishes yet: the picture comes with
+/// the publisher.
 pub(super) async fn view(
     State(app): State<Arc<App>>,
     InRoom(room): InRoom,
@@ -68,8 +68,8 @@ pub(super) async fn view(
     create(app, "/whep", Some(room), name, kind, sdp).await
 }
 
-/// `POST /v1/echo`: one complete offer in, the answer out. The session can be ended like one of WHIP; else it lives until
-/// its connection is closed, or silent for long enough.
+/// `POST /v1/echo`: one complete offer in, the answer out. The session can be ended like one of WHIP; else it lives
+/// until its connection is closed, or silent for long enough.
 pub(super) async fn echo(State(app): State<Arc<App>>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let sdp = text_body(&app, &headers, body, SDP).await?;
     let name = display_name(&app, "echo")?;

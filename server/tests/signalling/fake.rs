@@ -74,8 +74,8 @@ impl Engine for Fake {
         self.rooms.values().map(Vec::len).sum()
     }
 
-    /// `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and everything
-    /// comes back with `echo ` before it.
+    /// `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and
+    /// everything comes back with `echo ` before it.
     fn handle_datagram(&mut self, _: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
         self.last_path = Some(*path);
         let text = String::from_utf8_lossy(data).into_owned();

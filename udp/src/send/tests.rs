@@ -318,7 +318,8 @@ fn an_empty_datagram_is_counted_and_not_handed_out() {
     );
 }
 
-/// Loopback gives the send buffer back within the call, so the full buffer is played: room for three messages at a time.
+/// Loopback gives the send buffer back within the call, so the full buffer is played: room for three messages at a
+/// time.
 #[test]
 fn a_full_buffer_keeps_what_is_left() {
     for segmentation in [true, false] {
