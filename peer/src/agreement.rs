@@ -126,6 +126,16 @@ impl<'a> Agreement<'a> {
         })
     }
 
+    /// Whether media is sent in it.
+    pub(crate) const fn sends_media(&self) -> bool {
+        self.direction.sends() && !self.formats.is_empty()
+    }
+
+    /// Whether media is received in it.
+    pub(crate) const fn receives_media(&self) -> bool {
+        self.direction.receives() && !self.formats.is_empty()
+    }
+
     fn agree_extensions(&mut self, config: &Config, offered: &OfferedSection<'a>, ids: &mut ExtensionTable) {
         for extension in Extension::ALL {
             let wanted = match extension {

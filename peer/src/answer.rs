@@ -10,7 +10,7 @@ use crate::agreement::Agreement;
 use crate::negotiation::Plan;
 use crate::offer::OfferedSection;
 use crate::section::Section;
-use crate::sender::{Sender, Senders};
+use crate::sender::Senders;
 use crate::{Codec, Kind};
 
 /// What is ours in an answer.
@@ -138,19 +138,19 @@ impl Local<'_> {
         formats_of(builder, offered, agreement);
         layers_of(builder, agreement);
         if let Some(sender) = sender {
-            self.ssrcs(builder, sender);
+            let rtx = section.formats.iter().any(|format| format.rtx.is_some());
+            self.ssrcs(builder, sender.ssrc, sender.rtx.filter(|_| rtx));
         }
     }
 
-    fn ssrcs(&self, builder: &mut Builder, sender: &Sender) {
-        if let Some(rtx) = sender.rtx {
-            let ssrcs = [sender.ssrc.0, rtx.0];
+    fn ssrcs(&self, builder: &mut Builder, media: rtp::Ssrc, rtx: Option<rtp::Ssrc>) {
+        if let Some(rtx) = rtx {
             builder.attribute(Attribute::SsrcGroup(SsrcGroup {
                 semantics: SsrcGroup::FID,
-                ssrcs: List::from(&ssrcs),
+                ssrcs: List::from(&[media.0, rtx.0]),
             }));
         }
-        for ssrc in [Some(sender.ssrc), sender.rtx].into_iter().flatten() {
+        for ssrc in [Some(media), rtx].into_iter().flatten() {
             builder.attribute(Attribute::Ssrc(Ssrc::with_cname(ssrc.0, self.cname)));
         }
     }

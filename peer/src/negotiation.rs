@@ -36,7 +36,13 @@ impl<'o> Plan<'o> {
     ///
     /// # Errors
     /// When the offer as a whole breaks a rule.
-    pub(crate) fn new(config: &Config, sections: &[Section], offer: &'o Offer<'o>) -> Result<Self, OfferError> {
+    pub(crate) fn new(
+        config: &Config,
+        sections: &[Section],
+        senders: &Senders,
+        receivers: &Receivers,
+        offer: &'o Offer<'o>,
+    ) -> Result<Self, OfferError> {
         let offered = &offer.sections;
         if offered.len() < sections.len() {
             let rule = "an offer has at least as many m-sections as the one before (RFC 3264 §8)";
@@ -47,7 +53,18 @@ impl<'o> Plan<'o> {
             return Err(OfferError::new(Some(surplus.line), rule));
         }
         let mut ids = ExtensionTable::new();
-        let mut agreements: Vec<_> = offered.iter().map(|section| agree(config, section, &mut ids)).collect();
+        let mut room = Room {
+            ssrcs: senders.vacancies(),
+            streams: receivers.vacancies(config.max_ssrcs),
+        };
+        let agreement = |(index, section): (usize, &'o OfferedSection<'o>)| {
+            let agreed = agree(config, section, &mut ids)?;
+            let before = sections.get(index).filter(|before| goes_on(before, section));
+            room.take(&agreed, before, senders)
+                .then_some(agreed)
+                .ok_or("there are as many streams as are allowed")
+        };
+        let mut agreements: Vec<_> = offered.iter().enumerate().map(agreement).collect();
         let members: Vec<Member<'_>> = offered
             .iter()
             .zip(&agreements)
@@ -104,69 +121,29 @@ impl<'o> Plan<'o> {
 
     /// Turns the plan into sections, with the streams and senders that are new and without those that are gone.
     pub(crate) fn apply(
-        &mut self,
-        config: &Config,
+        &self,
         before: &[Section],
         senders: &mut Senders,
         receivers: &mut Receivers,
         rng: &mut StdRng,
     ) -> Vec<Section> {
-        let mut sections: Vec<Section> = Vec::with_capacity(self.offer.sections.len());
-        for (index, (offered, agreement)) in self.offer.sections.iter().zip(&mut self.agreements).enumerate() {
-            let before = before.get(index);
-            let mid = offered.level.mid.unwrap_or_default();
-            // A new mid in an old place is a new section (RFC 9429 §5.2.2: recycled).
-            let same = before.filter(|b| b.rejected.is_none() && b.mid == mid && Some(b.kind) == offered.kind);
-            let kept_sender = same.and_then(|section| section.sender);
-            let kept_streams = same.map_or(&[][..], |section| &section.streams);
-            if let Ok(agreed) = agreement
-                && !has_room(config, agreed, kept_sender, kept_streams, senders, receivers)
-            {
-                *agreement = Err("there are as many streams as are allowed");
-            }
-            let section = match agreement {
-                Ok(agreed) => Section {
-                    mid: mid.to_owned(),
-                    kind: offered.kind.unwrap_or(Kind::Application),
-                    rejected: None,
-                    direction: agreed.direction,
-                    formats: agreed.formats.clone(),
-                    extensions: agreed.extensions,
-                    allow_mixed: offered.level.allow_mixed,
-                    streams: streams(agreed, kept_streams, receivers),
-                    sender: kept_sender.or_else(|| {
-                        let sends = agreed.direction.sends() && !agreed.formats.is_empty();
-                        sends.then(|| add_sender(index, offered, agreed, self.offer, senders, rng))
-                    }),
-                    key_frames: match (any(agreed, |f| f.pli), any(agreed, |f| f.fir)) {
-                        (true, _) => Some(KeyFrameRequest::Pli),
-                        (false, true) => Some(KeyFrameRequest::Fir),
-                        (false, false) => None,
-                    },
-                    reduced_size: offered.level.rtcp_rsize,
-                    remb: any(agreed, |f| f.remb),
-                },
-                Err(reason) => Section {
-                    mid: mid.to_owned(),
-                    kind: offered.kind.unwrap_or(Kind::Application),
-                    rejected: Some(reason),
-                    direction: Direction::Inactive,
-                    formats: Vec::new(),
-                    extensions: ExtensionIds::default(),
-                    allow_mixed: false,
-                    streams: Vec::new(),
-                    sender: None,
-                    key_frames: None,
-                    reduced_size: false,
-                    remb: false,
-                },
-            };
+        let offered = || self.offer.sections.iter().zip(&self.agreements);
+        // First those that go, so that what comes finds their places in the pairing.
+        for (before, (offered, agreement)) in before.iter().zip(offered()) {
             if let Some(gone) = before
-                .and_then(|before| before.sender)
-                .filter(|_| section.sender.is_none() || same.is_none())
+                .sender
+                .filter(|_| agreement.is_err() || !goes_on(before, offered))
             {
                 senders.stop(gone);
             }
+        }
+        let mut sections: Vec<Section> = Vec::with_capacity(self.offer.sections.len());
+        for (index, (offered, agreement)) in offered().enumerate() {
+            let before = before.get(index).filter(|before| goes_on(before, offered));
+            let section = match agreement {
+                Ok(agreed) => self.section(index, agreed, before, senders, receivers, rng),
+                Err(reason) => rejected(offered, reason),
+            };
             if let Some(id) = section.sender {
                 senders.configure(id, &section);
             }
@@ -177,6 +154,70 @@ impl<'o> Plan<'o> {
             announce(offered, section, receivers);
         }
         sections
+    }
+
+    /// An accepted section, `before` being what it was before if it goes on.
+    fn section(
+        &self,
+        index: usize,
+        agreed: &Agreement<'_>,
+        before: Option<&Section>,
+        senders: &mut Senders,
+        receivers: &mut Receivers,
+        rng: &mut StdRng,
+    ) -> Section {
+        let offered = &self.offer.sections[index];
+        let mut sender = before.and_then(|before| before.sender);
+        match sender {
+            Some(id) if lacks_rtx(agreed, senders.get(id)) => {
+                senders.add_rtx(id, draw_ssrc(self.offer, senders, rng, None));
+            }
+            None if agreed.sends_media() => sender = Some(add_sender(index, offered, agreed, self.offer, senders, rng)),
+            _ => {}
+        }
+        let any = |has: fn(&Feedback) -> bool| agreed.feedback.iter().any(has);
+        Section {
+            mid: offered.level.mid.unwrap_or_default().to_owned(),
+            kind: offered.kind.unwrap_or(Kind::Application),
+            rejected: None,
+            direction: agreed.direction,
+            formats: agreed.formats.clone(),
+            extensions: agreed.extensions,
+            allow_mixed: offered.level.allow_mixed,
+            streams: streams(agreed, before.map_or(&[], |before| &before.streams), receivers),
+            sender,
+            key_frames: match (any(|feedback| feedback.pli), any(|feedback| feedback.fir)) {
+                (true, _) => Some(KeyFrameRequest::Pli),
+                (false, true) => Some(KeyFrameRequest::Fir),
+                (false, false) => None,
+            },
+            reduced_size: offered.level.rtcp_rsize,
+            remb: any(|feedback| feedback.remb),
+        }
+    }
+}
+
+/// Whether an offered section is the one that was there before. A new mid in an old place is a new section (RFC 9429
+/// §5.2.2: recycled).
+fn goes_on(before: &Section, offered: &OfferedSection<'_>) -> bool {
+    let mid = offered.level.mid.unwrap_or_default();
+    before.rejected.is_none() && before.mid == mid && Some(before.kind) == offered.kind
+}
+
+fn rejected(offered: &OfferedSection<'_>, reason: &'static str) -> Section {
+    Section {
+        mid: offered.level.mid.unwrap_or_default().to_owned(),
+        kind: offered.kind.unwrap_or(Kind::Application),
+        rejected: Some(reason),
+        direction: Direction::Inactive,
+        formats: Vec::new(),
+        extensions: ExtensionIds::default(),
+        allow_mixed: false,
+        streams: Vec::new(),
+        sender: None,
+        key_frames: None,
+        reduced_size: false,
+        remb: false,
     }
 }
 
@@ -197,34 +238,42 @@ fn agree<'o>(
     }
 }
 
-fn any(agreed: &Agreement<'_>, has: impl Fn(&Feedback) -> bool) -> bool {
-    agreed.feedback.iter().any(has)
+/// How many SSRCs of ours and streams of the peer's there still may be.
+#[derive(Debug)]
+struct Room {
+    ssrcs: usize,
+    streams: usize,
 }
 
-fn has_room(
-    config: &Config,
-    agreed: &Agreement<'_>,
-    sender: Option<SenderId>,
-    streams: &[Stream],
-    senders: &Senders,
-    receivers: &Receivers,
-) -> bool {
-    if agreed.formats.is_empty() {
-        return true;
+impl Room {
+    /// Takes what a section needs; false when there is not as much.
+    fn take(&mut self, agreed: &Agreement<'_>, before: Option<&Section>, senders: &Senders) -> bool {
+        let sender = before.and_then(|before| before.sender);
+        let ssrcs = match sender {
+            _ if !agreed.sends_media() => 0,
+            None => 1 + usize::from(retransmits(agreed)),
+            Some(id) => usize::from(lacks_rtx(agreed, senders.get(id))),
+        };
+        let known = |rid: &Option<&str>| {
+            before.is_some_and(|before| before.streams.iter().any(|stream| stream.rid.as_deref() == *rid))
+        };
+        let streams = if agreed.receives_media() {
+            rids(agreed).filter(|rid| !known(rid)).count()
+        } else {
+            0
+        };
+        let fits = ssrcs <= self.ssrcs && streams <= self.streams;
+        if fits {
+            self.ssrcs -= ssrcs;
+            self.streams -= streams;
+        }
+        fits
     }
-    let new_ssrcs = if agreed.direction.sends() && sender.is_none() {
-        2
-    } else {
-        0
-    };
-    let new_streams = if agreed.direction.receives() {
-        rids(agreed)
-            .filter(|rid| !streams.iter().any(|stream| stream.rid.as_deref() == *rid))
-            .count()
-    } else {
-        0
-    };
-    senders.vacancies() >= new_ssrcs && receivers.vacancies(config.max_ssrcs) >= new_streams
+}
+
+/// Whether retransmission is agreed to for a sender that has no SSRC for it yet.
+fn lacks_rtx(agreed: &Agreement<'_>, sender: Option<&Sender>) -> bool {
+    agreed.sends_media() && retransmits(agreed) && sender.is_some_and(|sender| sender.rtx.is_none())
 }
 
 /// The rids of a section's streams: one of `None` without simulcast.
@@ -235,7 +284,7 @@ fn rids<'a>(agreed: &'a Agreement<'_>) -> impl Iterator<Item = Option<&'a str>> 
 
 /// The streams of a section. Those that go on keep their numbers; a section that is on hold keeps its streams.
 fn streams(agreed: &Agreement<'_>, kept: &[Stream], receivers: &mut Receivers) -> Vec<Stream> {
-    if agreed.formats.is_empty() || !agreed.direction.receives() {
+    if !agreed.receives_media() {
         return kept.to_vec();
     }
     let stream = |rid: Option<&str>| {
@@ -246,6 +295,22 @@ fn streams(agreed: &Agreement<'_>, kept: &[Stream], receivers: &mut Receivers) -
         })
     };
     rids(agreed).map(stream).collect()
+}
+
+fn retransmits(agreed: &Agreement<'_>) -> bool {
+    agreed.formats.iter().any(|format| format.rtx.is_some())
+}
+
+/// An SSRC that neither end uses, and that is not `other`.
+fn draw_ssrc(offer: &Offer<'_>, senders: &Senders, rng: &mut StdRng, other: Option<Ssrc>) -> Ssrc {
+    loop {
+        let ssrc = rng.next_u32();
+        let theirs = || offer.sections.iter().any(|section| section.level.ssrcs.contains(&ssrc));
+        let ours = || senders.by_ssrc(Ssrc(ssrc)).is_some();
+        if ssrc != 0 && Some(Ssrc(ssrc)) != other && !ours() && !theirs() {
+            return Ssrc(ssrc);
+        }
+    }
 }
 
 /// Draws SSRCs that neither end uses, and takes the lowest free place in the pairing of audio and video.
@@ -261,20 +326,8 @@ fn add_sender(
     let pair = (0..)
         .find(|pair| !senders.iter().any(|other| other.kind == kind && other.pair == *pair))
         .unwrap_or(0);
-    let mut draw = |not: Option<Ssrc>| loop {
-        let ssrc = rng.next_u32();
-        let theirs = || offer.sections.iter().any(|section| section.level.ssrcs.contains(&ssrc));
-        let fresh = ssrc != 0 && Some(Ssrc(ssrc)) != not && senders.by_ssrc(Ssrc(ssrc)).is_none() && !theirs();
-        if fresh {
-            break Ssrc(ssrc);
-        }
-    };
-    let ssrc = draw(None);
-    let rtx = agreed
-        .formats
-        .iter()
-        .any(|format| format.rtx.is_some())
-        .then(|| draw(Some(ssrc)));
+    let ssrc = draw_ssrc(offer, senders, rng, None);
+    let rtx = retransmits(agreed).then(|| draw_ssrc(offer, senders, rng, Some(ssrc)));
     let clock_rate = agreed
         .formats
         .first()

@@ -180,10 +180,9 @@ impl Senders {
     /// Adds a sender that the answer announces. The caller has looked for [`vacancies`](Self::vacancies) and drawn SSRCs
     /// that nobody uses.
     pub(crate) fn add(&mut self, sender: Sender, clock_rate: u32, rtx_sequence: u64) {
-        for (ssrc, rtx) in [(Some(sender.ssrc), false), (sender.rtx, true)] {
-            if ssrc.and_then(|ssrc| self.by_ssrc.insert(ssrc)).is_some() {
-                self.of_number.push((sender.id, rtx));
-            }
+        self.register(sender.id, sender.ssrc, false);
+        if let Some(rtx) = sender.rtx {
+            self.register(sender.id, rtx, true);
         }
         self.all.push(State {
             sender,
@@ -207,6 +206,20 @@ impl Senders {
         // So that nothing is allocated later on.
         self.active.reserve(self.all.len());
         self.due.reserve(self.all.len());
+    }
+
+    /// Gives a sender the SSRC of its retransmissions, which a later offer has agreed to. It stays from then on.
+    pub(crate) fn add_rtx(&mut self, id: SenderId, ssrc: Ssrc) {
+        if let Some(state) = self.live_mut(id) {
+            state.sender.rtx = Some(ssrc);
+            self.register(id, ssrc, true);
+        }
+    }
+
+    fn register(&mut self, id: SenderId, ssrc: Ssrc, rtx: bool) {
+        if self.by_ssrc.insert(ssrc).is_some() {
+            self.of_number.push((id, rtx));
+        }
     }
 
     /// Takes over what was agreed to in its section.
@@ -241,10 +254,11 @@ impl Senders {
 
     /// Lets senders seal that cannot yet.
     pub(crate) fn attach(&mut self, sealer: &mut Sealer) {
-        for state in self.all.iter_mut().filter(|state| state.handle.is_none()) {
-            // The SSRCs are distinct and their number is bounded by the same configuration as the sealer's.
-            state.handle = sealer.add_stream(state.sender.ssrc.0).ok();
-            state.rtx_handle = state.sender.rtx.and_then(|rtx| sealer.add_stream(rtx.0).ok());
+        // The SSRCs are distinct and their number is bounded by the same configuration as the sealer's.
+        let mut add = |ssrc: Ssrc| sealer.add_stream(ssrc.0).ok();
+        for state in &mut self.all {
+            state.handle = state.handle.or_else(|| add(state.sender.ssrc));
+            state.rtx_handle = state.rtx_handle.or_else(|| add(state.sender.rtx?));
         }
     }
 

@@ -249,6 +249,55 @@ fn a_rejected_tag_is_followed_by_the_next() {
 }
 
 #[test]
+fn retransmission_may_be_agreed_to_later() {
+    let offer = fixture("chromium156-recvonly-av-offer.sdp");
+    let without = offer.replace(" rtx/90000", " rtx/91000");
+    let mut peer = peer(config(), 1);
+    let mut answers = Vec::new();
+    for offer in [&without, &offer, &without, &offer] {
+        let answer = peer.accept_offer(Instant::now(), offer).unwrap();
+        check_answer(offer, &answer, answers.last().map(String::as_str)).unwrap();
+        answers.push(answer);
+    }
+    let ssrcs = |answer: &str| {
+        answer
+            .lines()
+            .filter(|line| line.starts_with("a=ssrc"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ssrcs(&answers[1]).len(), ssrcs(&answers[0]).len() + 2);
+    assert_eq!(
+        (ssrcs(&answers[1]), ssrcs(&answers[0])),
+        (ssrcs(&answers[3]), ssrcs(&answers[2]))
+    );
+}
+
+#[test]
+fn the_budget_of_streams_is_kept() {
+    let offer = fixture("chromium156-slots4x4-offer.sdp");
+    let mut peer = peer(
+        Config {
+            max_ssrcs: 6,
+            ..config()
+        },
+        1,
+    );
+    let answer = peer.accept_offer(Instant::now(), &offer).unwrap();
+    check_answer(&offer, &answer, None).unwrap();
+    let rejected = |peer: &Peer| {
+        peer.sections()
+            .iter()
+            .filter_map(peer::Section::rejected)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(rejected(&peer), ["there are as many streams as are allowed"; 3]);
+    let again = peer.accept_offer(Instant::now(), &offer).unwrap();
+    check_answer(&offer, &again, Some(&answer)).unwrap();
+    assert_eq!(rejected(&peer).len(), 3, "those that are there stay");
+}
+
+#[test]
 fn what_is_not_bundled_is_rejected() {
     let offer = fixture("chromium156-av-offer.sdp").replace("a=group:BUNDLE 0 1\r\n", "");
     let answer = answer(config(), &offer);

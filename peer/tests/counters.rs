@@ -164,7 +164,7 @@ const CASES: &[Case] = &[
         pair
     }),
     ("ssrc_table_full", || {
-        // Two senders with two SSRCs each; three SSRCs are announced, three more fit.
+        // Three SSRCs are announced, three more fit.
         let mut pair = pair_with(Config {
             max_ssrcs: 6,
             ..Pair::config()

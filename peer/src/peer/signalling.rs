@@ -24,7 +24,7 @@ impl Peer {
         }
         let session = Session::parse(offer).map_err(|error| OfferError::new(Some(error.line), error.rule.as_str()))?;
         let offer = Offer::new(&session);
-        let mut plan = Plan::new(&self.config, &self.sections, &offer)?;
+        let plan = Plan::new(&self.config, &self.sections, &self.senders, &self.receivers, &offer)?;
         let transport = plan.transport()?;
         let accepted = transport
             .as_ref()
@@ -35,13 +35,7 @@ impl Peer {
             .map_err(|rule| OfferError::new(None, format!("our certificate has no fingerprint for SDP: {rule}")))?;
 
         // From here on nothing fails.
-        self.sections = plan.apply(
-            &self.config,
-            &self.sections,
-            &mut self.senders,
-            &mut self.receivers,
-            &mut self.rng,
-        );
+        self.sections = plan.apply(&self.sections, &mut self.senders, &mut self.receivers, &mut self.rng);
         self.tagged = plan.bundle.as_ref().map(|bundle| bundle.tagged);
         if let (Some(transport), Some(accepted)) = (&transport, accepted) {
             self.connect(now, transport, accepted);

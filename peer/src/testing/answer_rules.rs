@@ -123,7 +123,7 @@ fn formats(offered: Media<'_>, answered: Media<'_>) -> Result<(), String> {
                 .fmtp(*pt)
                 .and_then(|fmtp| fmtp.parameters.get(name).map(str::to_owned))
         };
-        for name in ["apt", "profile-id", "packetization-mode", "profile"] {
+        for name in ["profile-id", "packetization-mode", "profile"] {
             ensure(
                 parameter(offered, name) == parameter(answered, name),
                 "format parameters that must be equal",
@@ -133,6 +133,10 @@ fn formats(offered: Media<'_>, answered: Media<'_>) -> Result<(), String> {
             let apt = parameter(answered, "apt")
                 .and_then(|apt| apt.parse().ok())
                 .ok_or("rtx has an apt (RFC 4588 §8.1)")?;
+            ensure(
+                parameter(offered, "apt") == parameter(answered, "apt"),
+                "rtx repairs what was offered",
+            )?;
             ensure(own.contains(&apt), "rtx repairs a format of the answer")?;
             ensure(
                 answered.rtcp_fbs_of(*pt).next().is_none(),
@@ -332,7 +336,9 @@ fn streams(offer: &Session, answer: &Session, before: Option<&Session>) -> Resul
             .filter(|old| old.mid() == media.mid());
         if let Some(old) = old.filter(|old| old.port() != 0 && old.direction().sends()) {
             let old: BTreeSet<u32> = old.ssrcs().map(|ssrc| ssrc.ssrc).collect();
-            ensure(old == own, "a sender's SSRCs are fixed")?;
+            // That of retransmissions may come and go with their format.
+            let fixed = old.is_subset(&own) || own.is_subset(&old);
+            ensure(fixed, "a sender's SSRCs are fixed")?;
         }
     }
     ensure(cnames.len() <= 1, "one cname (RFC 8834 §4.9)")?;
