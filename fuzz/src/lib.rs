@@ -7,6 +7,7 @@
 
 mod dtls;
 mod ice;
+mod peer;
 mod rtcp;
 mod rtp;
 mod sdp;
@@ -15,6 +16,7 @@ mod stun;
 
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
 pub use ice::ice;
+pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
 pub use sdp::sdp;
@@ -44,6 +46,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dtls_records", run: dtls_records, seeds: &["fixtures/dtls"] },
     Target { name: "dtls_server", run: dtls_server, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "ice", run: ice, seeds: &["fuzz/seeds/ice"] },
+    Target { name: "peer_offer", run: peer_offer, seeds: &["fixtures/sdp"] },
+    Target { name: "peer_session", run: peer_session, seeds: &["fuzz/seeds/peer_session"] },
     Target { name: "rtcp", run: rtcp, seeds: &["fuzz/seeds/rtcp"] },
     Target { name: "rtp", run: rtp, seeds: &["fuzz/seeds/rtp"] },
     Target { name: "rtp_receive", run: rtp_receive, seeds: &["fuzz/seeds/rtp_receive"] },
