@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use dtls_srtp::{Certificate, CryptoError, RingCrypto};
 use sfu::{
@@ -300,11 +300,21 @@ impl From<sfu::SourceKind> for SourceKind {
 /// When no certificate can be made, for want of randomness.
 pub(crate) fn configuration(video_codecs: &[VideoCodec]) -> Result<Arc<peer::Config>, CryptoError> {
     let dtls = dtls_srtp::Config::new(Arc::new(RingCrypto::new()), Certificate::generate()?);
+    let unix = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     let formats = video_codecs
         .iter()
         .filter_map(|codec| peer::Codec::by_name(codec.name()));
     Ok(Arc::new(peer::Config {
         video_codecs: formats.flatten().copied().collect(),
+        // One for all peers, so that a viewer can synchronize what comes from different people.
+        wall_clock: Some(rtp::ntp::NtpClock::new(
+            Instant::now(),
+            rtp::ntp::NtpTime::from_unix(unix),
+        )),
+        // Nothing chooses between layers yet: without simulcast a publisher sends the one that its link carries.
+        simulcast: false,
         ..peer::Config::new(Arc::new(dtls))
     }))
 }
