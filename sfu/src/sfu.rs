@@ -423,7 +423,10 @@ impl Sfu {
                 if let Some(id) = self.participants.get(publisher).map(|publisher| publisher.id) {
                     self.event(to, Event::Undecodable { id, kind });
                 }
-                return self.poll_participant(now, index, out);
+                return match forwarded {
+                    Forwarded::Run(transmit) => Some(transmit),
+                    Forwarded::Idle | Forwarded::NoRoom => self.poll_participant(now, index, out),
+                };
             }
             match forwarded {
                 Forwarded::Run(transmit) => return Some(transmit),

@@ -349,6 +349,12 @@ impl Slot {
                 // From before the slot changed hands, or of another codec than the line was drawn for.
                 Some(line) if entry.seq < line.first => None,
                 Some(line) if entry.codec == line.format.codec => Some(line),
+                _ if !self.formats.iter().any(|format| format.codec == entry.codec) => {
+                    // No key frame would help, so none is asked for.
+                    counters.undecodable_packets += 1;
+                    self.undecodable.get_or_insert(false);
+                    None
+                }
                 _ if entry.starts_key_frame => self.begin(source, index),
                 _ => {
                     // In the middle of a picture that this subscriber never saw the beginning of.
@@ -357,10 +363,6 @@ impl Slot {
                 }
             };
             let Some(line) = line else {
-                if !self.formats.iter().any(|format| format.codec == entry.codec) {
-                    counters.undecodable_packets += 1;
-                    self.undecodable.get_or_insert(false);
-                }
                 self.pass(index);
                 continue;
             };

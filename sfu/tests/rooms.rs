@@ -10,6 +10,8 @@ use rtp::Ssrc;
 use sfu::{Connection, Event, Gone, JoinError, Role};
 
 const FRAME: Duration = Duration::from_millis(40);
+/// The payload type that clients offer for H.264, beside 96 for VP8.
+const H264: u8 = 102;
 
 /// Sends `frames` frames of two packets from a guest's camera; the first is a key frame if `key`.
 fn film(house: &mut House, guest: usize, first: u16, frames: u16, key: bool) {
@@ -107,6 +109,52 @@ fn a_subscribers_request_for_a_key_frame_reaches_the_publisher_merged() {
         before + 1,
         "three requests within the window are one"
     );
+}
+
+/// Lets somebody in who negotiates no video codec with this in its name.
+fn member_without(house: &mut House, name: &str, edit: fn(String) -> String) -> usize {
+    let guest = house.enter("r", name, Role::Member);
+    house.guests[guest].edit = edit;
+    let client = &mut house.guests[guest].client;
+    client.add(Kind::Audio, Direction::RecvOnly);
+    client.add(Kind::Video, Direction::RecvOnly);
+    house.connect(guest);
+    guest
+}
+
+fn is_told_undecodable(house: &House, guest: usize) -> usize {
+    let is = |event: &&Event| matches!(event, Event::Undecodable { .. });
+    house.guests[guest].events.iter().filter(is).count()
+}
+
+#[test]
+fn nobody_is_asked_for_key_frames_that_the_subscriber_cannot_decode() {
+    let mut house = House::new(16);
+    let ann = house.member("r", "ann", 1);
+    let bob = member_without(&mut house, "bob", |offer| offer.replace("VP8/", "VP7/"));
+    film(&mut house, ann, 0, 10, true);
+    assert_eq!(is_told_undecodable(&house, bob), 1);
+    assert_eq!(house.video(bob), []);
+    let asked = key_frames_asked(&house, ann);
+    film(&mut house, ann, 10, 50, false);
+    assert_eq!(key_frames_asked(&house, ann), asked, "in two seconds");
+}
+
+#[test]
+fn what_can_be_decoded_is_not_lost_with_what_cannot() {
+    let mut house = House::new(17);
+    let ann = house.member("r", "ann", 1);
+    let bob = member_without(&mut house, "bob", |offer| offer.replace("H264/", "H26X/"));
+    film(&mut house, ann, 0, 1, true);
+    // In one batch: a frame of VP8 and the first of H.264 (a single IDR slice, RFC 6184 §5.6).
+    let mut frame = vec![7; 900];
+    frame[..4].copy_from_slice(&[0x90, 0x80, 1, 1]);
+    house.send_video(ann, 96, 3600, &frame);
+    frame[0] = 0x65;
+    house.send_video(ann, H264, 7200, &frame);
+    house.run(FRAME);
+    assert_eq!(is_told_undecodable(&house, bob), 1);
+    assert_eq!(house.video(bob).len(), 3);
 }
 
 #[test]

@@ -30,6 +30,8 @@ pub struct Guest {
     /// While true nothing of it arrives.
     pub blackhole: bool,
     pub answers: Vec<String>,
+    /// Makes of its offers what the SFU is given.
+    pub edit: fn(String) -> String,
 }
 
 pub struct House {
@@ -86,6 +88,7 @@ impl House {
             events: Vec::new(),
             blackhole: false,
             answers: Vec::new(),
+            edit: |offer| offer,
         });
         usize::from(number)
     }
@@ -107,9 +110,13 @@ impl House {
     /// One exchange of offer and answer, held to all rules.
     pub fn negotiate(&mut self, guest: usize) {
         let Guest {
-            id, client, answers, ..
+            id,
+            client,
+            answers,
+            edit,
+            ..
         } = &mut self.guests[guest];
-        let offer = client.offer();
+        let offer = edit(client.offer());
         let answer = self
             .sfu
             .offer(self.now, *id, &offer)
@@ -233,6 +240,24 @@ impl House {
             self.guests[guest].client.send_media(section, timestamp, &payload);
         }
         self.exchange();
+    }
+
+    /// Sends a packet from a guest's camera with this payload type, whatever it holds.
+    pub fn send_video(&mut self, guest: usize, payload_type: u8, timestamp: u32, payload: &[u8]) {
+        let client = &mut self.guests[guest].client;
+        let media = &mut client.media[CAMERA];
+        let mid = media.mid.clone();
+        let header = RtpOut {
+            payload_type: PayloadType(payload_type),
+            sequence_number: media.sequence[0].0,
+            timestamp,
+            ssrc: media.ssrcs[0].0,
+            extensions: &[(4, mid.as_bytes())],
+            ..RtpOut::default()
+        };
+        media.sequence[0].0 += 1;
+        let packet = client.seal_rtp(&header, payload);
+        client.send(packet);
     }
 
     /// Sends an Opus packet with an audio level (RFC 6464) from a guest's microphone.
