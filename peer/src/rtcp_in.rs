@@ -90,8 +90,10 @@ impl Inbox<'_> {
                     }
                 }
             }
-            // Nobody estimates here what we may send, yet: it was not agreed to either.
-            Packet::TransportFeedback(_) | Packet::CongestionFeedback(_) | Packet::Remb(_) | Packet::Unknown(_) => {
+            // Chromium and Firefox send REMB uninvited when nothing better was agreed to for what they receive. Nobody estimates
+            // here what we may send, yet.
+            Packet::Remb(_) => {}
+            Packet::TransportFeedback(_) | Packet::CongestionFeedback(_) | Packet::Unknown(_) => {
                 self.counters.ignored_rtcp += 1;
             }
         }

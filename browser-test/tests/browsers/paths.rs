@@ -24,6 +24,11 @@ fn two_addresses_of_which_the_preferred_one_is_further_away() {
         .unwrap();
     home.join(behind, &middle, Ipv4Addr::new(10, 55, 3, 2), "behind")
         .unwrap();
+    // A browser may use either of its addresses towards either of the server's: answers find back to both.
+    middle
+        .ip(&["route", "add", "10.55.1.0/24", "via", "10.55.2.2"])
+        .unwrap();
+    home.ip(&["route", "add", "10.55.2.0/24", "via", "10.55.1.2"]).unwrap();
     let arena = Arena::with(home, |options| {
         options.http = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         options.open = true;
