@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use peer::{Blocked, Extension, Format, Kind, Peer, Section, SenderId};
 use rtp::{RtpClock, RtpOut};
-use wire::{Ecn, Transmit};
+use wire::{Ecn, Serial, Transmit};
 
 use crate::counters::Counters;
 use crate::extensions::{self, Ids};
@@ -21,6 +21,9 @@ const MIN_RESEND_PAUSE: Duration = Duration::from_millis(10);
 const MAX_RUN: usize = 64;
 /// Packets whose lengths differ by no more than this leave as one run: the shorter ones are padded.
 const MAX_PAD: usize = 3;
+/// A correction of time this far behind, in units of the source's clock, is not for any packet that comes or is asked for
+/// again.
+const LONG_PAST: i64 = 1 << 21;
 /// The largest UDP payload over IPv4.
 const MAX_MESSAGE: usize = 65_507;
 
@@ -72,8 +75,23 @@ struct Line {
     first: u64,
     seq: u64,
     timestamp: u32,
+    /// What `timestamp` was for the source's timestamps before the first of the two: a picture has one timestamp, though
+    /// the source's place in time is corrected in the middle of it.
+    before: Option<(u32, u32)>,
     vp8: Vp8Offsets,
     format: Format,
+}
+
+impl Line {
+    /// The slot's timestamp for one of the source.
+    #[inline]
+    fn timestamp(&self, source: u32) -> u32 {
+        let offset = match self.before {
+            Some((from, offset)) if source.distance_to(from) > 0 => offset,
+            _ => self.timestamp,
+        };
+        source.wrapping_add(offset)
+    }
 }
 
 /// What became of a [`forward`](Slot::forward).
@@ -217,7 +235,7 @@ impl Slot {
         room
     }
 
-    /// The source's place in time was corrected: timestamps go on along the slot's own line.
+    /// The source's place in time was corrected: from the next picture on timestamps go along the slot's own line.
     pub(crate) fn place_anew(&mut self, now: Instant, source: &Source, timestamp: u32) {
         let clock = self.clock;
         let Some(line) = self
@@ -227,10 +245,9 @@ impl Slot {
         else {
             return;
         };
-        if let Some(time) = source.time_of(timestamp, now) {
+        if let (Some(time), Some(newest)) = (source.time_of(timestamp, now), source.newest_timestamp()) {
+            line.before = Some((newest.wrapping_add(1), line.timestamp));
             line.timestamp = clock.timestamp(time).wrapping_sub(timestamp);
-            // Retransmissions of what left before would carry another timestamp than the originals.
-            self.history.clear();
         }
     }
 
@@ -290,7 +307,7 @@ impl Slot {
                 payload_type: line.format.payload_type,
                 marker: stored.entry.marker,
                 sequence_number: stored.entry.seq.wrapping_add(line.seq),
-                timestamp: stored.entry.timestamp.wrapping_add(line.timestamp),
+                timestamp: line.timestamp(stored.entry.timestamp),
                 extensions: &elements[..count],
                 padding,
                 ..RtpOut::default()
@@ -382,6 +399,7 @@ impl Slot {
             first: stored.entry.seq,
             seq: self.next_seq.wrapping_sub(stored.entry.seq),
             timestamp: self.clock.timestamp(time).wrapping_sub(stored.entry.timestamp),
+            before: None,
             vp8: Vp8Offsets::new(stored.entry.vp8.as_ref(), self.next_vp8),
             format,
         };
@@ -396,6 +414,13 @@ impl Slot {
     fn sent(&mut self, now: Instant, index: u64, stored: &Stored<'_>, seq: u64, line: &Line) {
         self.history.record(now, index, seq);
         self.next_seq = self.next_seq.max(seq + 1);
+        if line
+            .before
+            .is_some_and(|(from, _)| from.distance_to(stored.entry.timestamp) > LONG_PAST)
+            && let Some(line) = self.subscription.as_mut().and_then(|own| own.line.as_mut())
+        {
+            line.before = None;
+        }
         if let Some(descriptor) = &stored.entry.vp8 {
             line.vp8.follow(descriptor, &mut self.next_vp8);
         }
@@ -455,7 +480,7 @@ impl Slot {
             payload_type: line.format.payload_type,
             marker: stored.entry.marker,
             sequence_number: seq,
-            timestamp: stored.entry.timestamp.wrapping_add(line.timestamp),
+            timestamp: line.timestamp(stored.entry.timestamp),
             extensions: &elements[..count],
             ..RtpOut::default()
         };

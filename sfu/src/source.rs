@@ -3,6 +3,7 @@ use std::time::Instant;
 
 use peer::{Kind, StreamId};
 use rtp::{RtpClock, Ssrc};
+use wire::Serial;
 
 use crate::SourceKind;
 use crate::key_frames::KeyFrameRequests;
@@ -115,6 +116,17 @@ impl Source {
         self.reported = true;
         *timeline = RtpClock::new(timeline.rate(), at, timestamp);
         true
+    }
+
+    /// The newest timestamp among the last packets, of which some may have come late.
+    pub(crate) fn newest_timestamp(&self) -> Option<u32> {
+        const LAST: u64 = 16;
+        let next = self.ring.next_index();
+        let last = (next.saturating_sub(LAST)..next).filter_map(|index| self.ring.entry(index));
+        let timestamps = last
+            .filter(|entry| entry.generation == self.generation)
+            .map(|entry| entry.timestamp);
+        timestamps.reduce(|newest, other| if newest.distance_to(other) > 0 { other } else { newest })
     }
 
     /// The server time of a timestamp of a packet that came near `arrival`.

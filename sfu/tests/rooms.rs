@@ -469,3 +469,47 @@ fn sender_reports_place_sound_and_picture_on_one_line() {
         "the slot's clock is linear: {wall} {ticks}"
     );
 }
+
+#[test]
+fn a_picture_has_one_timestamp_though_a_sender_report_comes_in_the_middle_of_it() {
+    let mut house = House::new(18);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 0, 3, true);
+    let mut frame = vec![7; 900];
+    frame[..4].copy_from_slice(&[0x90, 0x80, 3, 1]);
+    house.send_video(ann, 96, 3 * 3600, &frame);
+    // The report says that the picture was taken 70 ms before it came.
+    let ssrc = house.guests[ann].client.media[CAMERA].ssrcs[0].0;
+    house.guests[ann].client.send_rtcp(|w| {
+        let info = rtp::rtcp::SenderInfo {
+            ssrc,
+            ntp: rtp::ntp::NtpTime(7 << 32),
+            rtp_timestamp: 3 * 3600 + 6300,
+            packet_count: 7,
+            octet_count: 6300,
+        };
+        rtp::rtcp::SenderReport::write(w, &info, [], &[])
+    });
+    frame[0] = 0x80;
+    house.send_video(ann, 96, 3 * 3600, &frame);
+    house.run(FRAME);
+    film(&mut house, ann, 4, 1, false);
+    let video = house.video(bob);
+    let steps: Vec<u32> = video.windows(2).map(|w| w[1].2.wrapping_sub(w[0].2)).collect();
+    assert_eq!(steps[..7], [0, 3600, 0, 3600, 0, 3600, 0], "{steps:?}");
+    assert!(
+        steps[7] != 3600,
+        "the correction comes with the next picture: {steps:?}"
+    );
+    // What is sent again has the timestamp that it had.
+    let (media, lost, timestamp, _) = video[7].clone();
+    let before = house.guests[bob].client.rtp.len();
+    house.guests[bob]
+        .client
+        .send_rtcp(|w| rtp::rtcp::Nack::write(w, Ssrc(1), Ssrc(media), [lost as u16]));
+    house.run(Duration::from_millis(100));
+    let again = &house.guests[bob].client.rtp[before..];
+    assert_eq!(again.len(), 1);
+    assert_eq!(again[0].packet().timestamp(), timestamp);
+}
