@@ -21,6 +21,8 @@ const MIN_RESEND_PAUSE: Duration = Duration::from_millis(10);
 const MAX_RUN: usize = 64;
 /// Packets whose lengths differ by no more than this leave as one run: the shorter ones are padded.
 const MAX_PAD: usize = 3;
+/// How many packets may overtake the first one of a key frame and still be sent after it.
+const REORDERED: u64 = 64;
 /// A correction of time this far behind, in units of the source's clock, is not for any packet that comes or is asked for
 /// again.
 const LONG_PAST: i64 = 1 << 21;
@@ -160,14 +162,11 @@ impl Slot {
         self.allow_mixed = agreed.allow_mixed();
         self.undecodable = None;
         // The payload types may be others now.
-        let format = |codec| agreed.format_of(codec).copied();
-        if let Some(line) = self
-            .subscription
-            .as_mut()
-            .and_then(|subscription| subscription.line.as_mut())
-            && let Some(format) = format(line.format.codec)
-        {
-            line.format = format;
+        if let Some(subscription) = &mut self.subscription {
+            subscription.line = subscription.line.and_then(|line| {
+                let format = *agreed.format_of(line.format.codec)?;
+                Some(Line { format, ..line })
+            });
         }
     }
 
@@ -350,10 +349,14 @@ impl Slot {
     /// The next packet that this slot sends; passes over those that it does not.
     fn next_packet(&mut self, source: &mut Source, counters: &mut Counters) -> Option<(u64, Line)> {
         let end = source.ring.next_index();
+        let mut wants_key_frame = false;
         loop {
             let subscription = self.subscription.as_mut()?;
             let index = subscription.next;
             if index >= end {
+                if wants_key_frame {
+                    source.requests.want();
+                }
                 return None;
             }
             let Some(entry) = source.ring.entry(index).copied() else {
@@ -372,10 +375,14 @@ impl Slot {
                     self.undecodable.get_or_insert(false);
                     None
                 }
-                _ if entry.starts_key_frame => self.begin(source, index),
+                _ if entry.starts_key_frame => {
+                    self.begin(source, index);
+                    wants_key_frame = false;
+                    continue;
+                }
                 _ => {
                     // In the middle of a picture that this subscriber never saw the beginning of.
-                    source.requests.want();
+                    wants_key_frame = true;
                     None
                 }
             };
@@ -387,14 +394,36 @@ impl Slot {
         }
     }
 
-    /// Draws the line for the packet at `index`, with which a decoder can begin.
-    fn begin(&mut self, source: &Source, index: u64) -> Option<Line> {
+    /// Draws the line for the packet at `index`, with which a decoder can begin, and goes on with the first packet on it:
+    /// that one, or one of the same picture that has overtaken it.
+    fn begin(&mut self, source: &Source, index: u64) {
+        let line = self.line_for(source, index);
+        let Some(subscription) = &mut self.subscription else {
+            return;
+        };
+        let Some(line) = line else {
+            subscription.next = index + 1;
+            return;
+        };
+        let on_line = |&at: &u64| {
+            let entry = source.ring.entry(at);
+            entry.is_some_and(|entry| entry.generation == line.generation && entry.codec == line.format.codec)
+        };
+        let before = (index.saturating_sub(REORDERED)..index).rev().take_while(on_line);
+        let overtook = |&at: &u64| source.ring.entry(at).is_some_and(|entry| entry.seq > line.first);
+        subscription.next = before.filter(overtook).last().unwrap_or(index);
+        subscription.line = Some(line);
+        self.history.clear();
+        self.report_due = true;
+    }
+
+    fn line_for(&self, source: &Source, index: u64) -> Option<Line> {
         let stored = source.ring.get(index)?;
         let format = *self.formats.iter().find(|format| format.codec == stored.entry.codec)?;
         let time = source
             .time_of(stored.entry.timestamp, stored.entry.arrival)
             .unwrap_or(stored.entry.arrival);
-        let line = Line {
+        Some(Line {
             generation: stored.entry.generation,
             first: stored.entry.seq,
             seq: self.next_seq.wrapping_sub(stored.entry.seq),
@@ -402,17 +431,12 @@ impl Slot {
             before: None,
             vp8: Vp8Offsets::new(stored.entry.vp8.as_ref(), self.next_vp8),
             format,
-        };
-        self.history.clear();
-        self.report_due = true;
-        if let Some(subscription) = &mut self.subscription {
-            subscription.line = Some(line);
-        }
-        Some(line)
+        })
     }
 
     fn sent(&mut self, now: Instant, index: u64, stored: &Stored<'_>, seq: u64, line: &Line) {
         self.history.record(now, index, seq);
+        let is_newest = seq >= self.next_seq;
         self.next_seq = self.next_seq.max(seq + 1);
         if line
             .before
@@ -421,7 +445,7 @@ impl Slot {
         {
             line.before = None;
         }
-        if let Some(descriptor) = &stored.entry.vp8 {
+        if let Some(descriptor) = stored.entry.vp8.as_ref().filter(|_| is_newest) {
             line.vp8.follow(descriptor, &mut self.next_vp8);
         }
         self.pass(index);

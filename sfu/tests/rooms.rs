@@ -513,3 +513,82 @@ fn a_picture_has_one_timestamp_though_a_sender_report_comes_in_the_middle_of_it(
     assert_eq!(again.len(), 1);
     assert_eq!(again[0].packet().timestamp(), timestamp);
 }
+
+/// Sends the packets of a frame of three in this order.
+fn film_in_order(house: &mut House, guest: usize, picture: u8, key: bool, order: [u8; 3]) {
+    let first = house.guests[guest].client.media[CAMERA].sequence[0].0;
+    for packet in order {
+        let mut payload = vec![packet; 900];
+        let start = if packet == 0 { 0x10 } else { 0 };
+        payload[..4].copy_from_slice(&[0x80 | start, 0x80, picture, u8::from(!key)]);
+        house.guests[guest].client.media[CAMERA].sequence[0].0 = first + u64::from(packet);
+        house.send_video(guest, 96, u32::from(picture) * 3600, &payload);
+    }
+    house.guests[guest].client.media[CAMERA].sequence[0].0 = first + 3;
+    house.run(FRAME);
+}
+
+#[test]
+fn a_key_frame_whose_first_packet_was_overtaken_is_whole() {
+    let mut house = House::new(19);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    // What comes before the key frame, late or not, is not for somebody who begins with it.
+    film_in_order(&mut house, ann, 1, false, [0, 2, 1]);
+    film_in_order(&mut house, ann, 2, true, [2, 1, 0]);
+    film_in_order(&mut house, ann, 3, false, [0, 1, 2]);
+    let mut video = house.video(bob);
+    video.sort_by_key(|received| received.1);
+    let got: Vec<(u64, u8, u8)> = video
+        .iter()
+        .map(|(_, seq, _, payload)| (seq - video[0].1, payload[2] - video[0].3[2], payload[800]))
+        .collect();
+    assert_eq!(got, [(0, 0, 0), (1, 0, 1), (2, 0, 2), (3, 1, 0), (4, 1, 1), (5, 1, 2)]);
+    let asked = key_frames_asked(&house, ann);
+    house.run(Duration::from_secs(1));
+    assert_eq!(key_frames_asked(&house, ann), asked, "another one is not asked for");
+    assert_eq!(house.counters(), [].into());
+}
+
+#[test]
+fn picture_ids_do_not_go_back_when_the_last_packet_of_a_publisher_was_late() {
+    let mut house = House::new(20);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 0, 5, true);
+    // A packet of the picture before comes last.
+    let next = house.guests[ann].client.media[CAMERA].sequence[0].0;
+    let late = vec![7; 900];
+    for (seq, picture) in [(next + 1, 6), (next, 5)] {
+        let mut payload = late.clone();
+        payload[..6].copy_from_slice(&[0x90, 0xc0, 0x80, picture, picture, 1]);
+        house.guests[ann].client.media[CAMERA].sequence[0].0 = seq;
+        house.send_video(ann, 96, u32::from(picture) * 3600, &payload);
+    }
+    house.run(FRAME);
+    house.sfu.leave(house.now, house.guests[ann].id, Gone::Left);
+    house.run(FRAME);
+    let cid = house.member("r", "cid", 1);
+    film(&mut house, cid, 900, 1, true);
+    let video = house.video(bob);
+    let picture = |payload: &[u8]| u16::from_be_bytes([payload[2] & 0x7f, payload[3]]);
+    let [.., newest, late, first, _] = &video[..] else {
+        panic!("{} packets", video.len())
+    };
+    assert_eq!(newest.1, late.1 + 1, "the last two change places");
+    assert_eq!(picture(&first.3), (picture(&newest.3) + 1) & 0x7fff);
+}
+
+#[test]
+fn a_codec_that_is_negotiated_away_is_not_sent_any_more() {
+    let mut house = House::new(21);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 0, 5, true);
+    assert_eq!(house.video(bob).len(), 10);
+    house.guests[bob].edit = |offer| offer.replace("VP8/", "VP7/");
+    house.negotiate(bob);
+    film(&mut house, ann, 5, 5, false);
+    assert_eq!(house.video(bob).len(), 10);
+    assert_eq!(is_told_undecodable(&house, bob), 1);
+}
