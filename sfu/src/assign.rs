@@ -191,14 +191,9 @@ impl Sfu {
         let Some(participant) = self.participants.get_mut(viewer) else {
             return;
         };
-        let count = |media| {
-            participant
-                .slots
-                .iter()
-                .filter(|slot| slot.active && slot.media == media)
-                .count()
-        };
-        let there = count(Kind::Audio).max(count(Kind::Video));
+        // By the numbers that the peer was told, which stay whatever section is stopped or recycled.
+        let active = participant.slots.iter().filter(|slot| slot.active);
+        let there = active.map(|slot| slot.pair as usize + 1).max().unwrap_or(0);
         let is_member = participant.role == Role::Member;
         let mut pairs = std::mem::take(&mut participant.pairs);
         pairs.resize(there, None);
@@ -230,24 +225,16 @@ impl Sfu {
                 },
             );
         }
-        for media in [Kind::Audio, Kind::Video] {
-            let mut number = 0;
-            for place in 0.. {
-                let Some(slot) = self.participants.get(viewer).and_then(|own| own.slots.get(place)) else {
-                    break;
-                };
-                if slot.media != media {
-                    continue;
-                }
-                let carried = if slot.active {
-                    number += 1;
-                    pairs.get(number - 1).copied().flatten()
-                } else {
-                    None
-                };
-                let source = carried.and_then(|carried| self.source_in(carried, media));
-                self.set_slot(now, viewer, place as u32, source);
-            }
+        for place in 0.. {
+            let Some(slot) = self.participants.get(viewer).and_then(|own| own.slots.get(place)) else {
+                break;
+            };
+            let pair = pairs.get(slot.pair as usize).copied().flatten();
+            let media = slot.media;
+            let source = pair
+                .filter(|_| slot.active)
+                .and_then(|carried| self.source_in(carried, media));
+            self.set_slot(now, viewer, place as u32, source);
         }
         self.tell_slots(viewer);
     }

@@ -37,6 +37,8 @@ pub(crate) struct Slot {
     pub(crate) mid: String,
     pub(crate) media: Kind,
     pub(crate) sender: SenderId,
+    /// The audio and the video slot of equal number are one `MediaStream` for the peer.
+    pub(crate) pair: u32,
     /// It waits in the participant's list of slots that have something to send.
     pub(crate) queued: bool,
     /// The source comes in a codec that this slot did not negotiate; `Some(true)` once that was told.
@@ -125,6 +127,7 @@ impl Slot {
             mid: agreed.mid().to_owned(),
             media: agreed.kind(),
             sender: sender.id(),
+            pair: sender.pair(),
             queued: false,
             undecodable: None,
             active: true,

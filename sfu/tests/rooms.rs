@@ -592,3 +592,43 @@ fn a_codec_that_is_negotiated_away_is_not_sent_any_more() {
     assert_eq!(house.video(bob).len(), 10);
     assert_eq!(is_told_undecodable(&house, bob), 1);
 }
+
+#[test]
+fn a_recycled_slot_carries_whom_its_stream_carries() {
+    let mut house = House::new(22);
+    let ann = house.member("r", "ann", 2);
+    let bob = house.member("r", "bob", 2);
+    let cid = house.member("r", "cid", 2);
+    // Ann's sections: microphone, camera, then two pairs. The sound of the first pair is stopped and begun anew.
+    house.guests[ann].client.media[2].stopped = true;
+    house.negotiate(ann);
+    house.guests[ann].client.recycle(2, Kind::Audio, Direction::RecvOnly);
+    house.negotiate(ann);
+    house.run(Duration::from_millis(100));
+    let answer = house.guests[ann].answers.last().unwrap();
+    let stream_of = |mid: &str| {
+        let section = answer
+            .split("m=")
+            .find(|section| section.contains(&format!("a=mid:{mid}\r\n")));
+        let msid = section.unwrap().split("a=msid:").nth(1).unwrap();
+        msid.split_whitespace().next().unwrap().to_owned()
+    };
+    let told = house.guests[ann].events.iter().rev().find_map(|event| match event {
+        Event::Slots(slots) => Some(slots),
+        _ => None,
+    });
+    let mut streams: std::collections::BTreeMap<String, Vec<(bool, String)>> = Default::default();
+    for slot in told.unwrap() {
+        let (_, name, _) = slot.carries.as_ref().unwrap();
+        let stream = streams.entry(stream_of(&slot.mid)).or_default();
+        stream.push((slot.video, name.to_string()));
+    }
+    assert_eq!(streams.len(), 2);
+    for (stream, slots) in &streams {
+        let [(a, first), (b, second)] = &slots[..] else {
+            panic!("{stream} has {slots:?}");
+        };
+        assert!(a != b && first == second, "{stream} has {slots:?}");
+    }
+    let _ = (bob, cid);
+}
