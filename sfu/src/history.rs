@@ -26,7 +26,9 @@ struct Compact {
 ///
 /// It has a fixed size, so a NACK for something older finds nothing.
 pub(crate) struct History {
+    /// As long as `len`, or empty as long as nothing is to be remembered.
     sent: Box<[Compact]>,
+    len: usize,
     epoch: Instant,
     /// The newest ring index and sequence number, from which the rest is extended.
     newest: Sent,
@@ -36,13 +38,21 @@ pub(crate) struct History {
 const MAX_TIMES: u16 = 11;
 
 impl History {
-    /// Remembers the last `len` packets; `len` is rounded up to a power of two, at most 32768.
+    /// Remembers the last `len` packets, once [`prepare`](Self::prepare) has been called; `len` is rounded up to a power
+    /// of two, at most 32768.
     pub(crate) fn new(len: usize, epoch: Instant) -> Self {
-        let len = len.clamp(1, 1 << 15).next_power_of_two();
         Self {
-            sent: vec![Compact::default(); len].into_boxed_slice(),
+            sent: Box::default(),
+            len: len.clamp(1, 1 << 15).next_power_of_two(),
             epoch,
             newest: Sent { index: 0, seq: 0 },
+        }
+    }
+
+    /// Takes the memory that it needs, unless it has it.
+    pub(crate) fn prepare(&mut self) {
+        if self.sent.is_empty() {
+            self.sent = vec![Compact::default(); self.len].into_boxed_slice();
         }
     }
 
@@ -51,7 +61,8 @@ impl History {
     pub(crate) fn record(&mut self, now: Instant, index: u64, seq: u64) {
         let sent = self.since(now);
         let at = self.at(seq);
-        self.sent[at] = Compact {
+        let Some(place) = self.sent.get_mut(at) else { return };
+        *place = Compact {
             index: index as u32,
             sent,
             seq: seq as u16,
@@ -68,11 +79,11 @@ impl History {
         let since = self.since(now);
         let newest = self.newest;
         // Not sent yet, or too long ago.
-        if seq > newest.seq || newest.seq - seq >= self.sent.len() as u64 {
+        if seq > newest.seq || newest.seq - seq >= self.len as u64 {
             return None;
         }
         let at = self.at(seq);
-        let entry = &mut self.sent[at];
+        let entry = self.sent.get_mut(at)?;
         let pause = u32::try_from(pause.as_millis()).unwrap_or(u32::MAX);
         if entry.times == 0
             || entry.times >= MAX_TIMES
@@ -101,14 +112,14 @@ impl History {
     }
 
     const fn at(&self, seq: u64) -> usize {
-        (seq as usize) & (self.sent.len() - 1)
+        (seq as usize) & (self.len - 1)
     }
 }
 
 impl std::fmt::Debug for History {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("History")
-            .field("len", &self.sent.len())
+            .field("len", &self.len)
             .field("newest", &self.newest)
             .finish_non_exhaustive()
     }
@@ -124,6 +135,7 @@ mod tests {
     fn finds_what_was_sent_across_wraps() {
         let t0 = Instant::now();
         let mut history = History::new(2048, t0);
+        history.prepare();
         let (first_seq, first_index) = (65_000_u64, (1_u64 << 32) - 700);
         for i in 0..2000 {
             history.record(t0, first_index + i, first_seq + i);
@@ -148,6 +160,7 @@ mod tests {
     fn one_packet_is_not_sent_twice_within_the_pause_nor_for_ever() {
         let t0 = Instant::now();
         let mut history = History::new(64, t0);
+        history.prepare();
         history.record(t0, 5, 7);
         assert_eq!(history.resend(t0 + PAUSE / 2, 7, PAUSE), None);
         let mut times = 0;
@@ -159,9 +172,22 @@ mod tests {
     }
 
     #[test]
+    fn it_takes_memory_only_once_it_is_needed() {
+        let t0 = Instant::now();
+        let mut history = History::new(2048, t0);
+        history.record(t0, 0, 0);
+        assert_eq!((history.resend(t0 + PAUSE, 0, PAUSE), history.sent.len()), (None, 0));
+        history.prepare();
+        history.record(t0, 1, 1);
+        history.prepare();
+        assert!(history.resend(t0 + PAUSE, 1, PAUSE).is_some());
+    }
+
+    #[test]
     fn what_was_overwritten_or_cleared_is_unknown() {
         let t0 = Instant::now();
         let mut history = History::new(64, t0);
+        history.prepare();
         for i in 0..65 {
             history.record(t0, i, i);
         }

@@ -151,7 +151,7 @@ impl Slot {
                 },
                 now,
             ),
-            nacks: VecDeque::with_capacity(MAX_NACKS),
+            nacks: VecDeque::new(),
         }
     }
 
@@ -193,6 +193,9 @@ impl Slot {
         // What was sent before stands in another ring.
         self.history.clear();
         self.nacks.clear();
+        // Here and not with the slot: of slots a client may ask for hundreds, but only so many sources are there.
+        self.history.prepare();
+        self.nacks.reserve(MAX_NACKS);
     }
 
     pub(crate) fn unsubscribe(&mut self) {
