@@ -73,8 +73,9 @@ impl History {
         }
     }
 
-    /// Looks up the packet that the peer misses, and takes it as sent again now. `None` when it is unknown, was sent less
-    /// than `pause` ago (the answer is on its way) or too often.
+    /// Looks up the packet that the peer misses, and takes it as sent again now. `None` when it is unknown, was sent
+    /// again less than `pause` ago (that is on its way) or too often. The first time it is taken at its word: a peer misses
+    /// only what a later packet has overtaken, however long a round trip was estimated to be.
     pub(crate) fn resend(&mut self, now: Instant, seq: u64, pause: Duration) -> Option<Sent> {
         let since = self.since(now);
         let newest = self.newest;
@@ -88,7 +89,7 @@ impl History {
         if entry.times == 0
             || entry.times >= MAX_TIMES
             || entry.seq != seq as u16
-            || since.wrapping_sub(entry.sent) < pause
+            || (entry.times > 1 && since.wrapping_sub(entry.sent) < pause)
         {
             return None;
         }
@@ -162,8 +163,12 @@ mod tests {
         let mut history = History::new(64, t0);
         history.prepare();
         history.record(t0, 5, 7);
-        assert_eq!(history.resend(t0 + PAUSE / 2, 7, PAUSE), None);
-        let mut times = 0;
+        assert!(
+            history.resend(t0 + PAUSE / 2, 7, PAUSE).is_some(),
+            "missed for the first time"
+        );
+        assert_eq!(history.resend(t0 + PAUSE, 7, PAUSE), None);
+        let mut times = 1;
         for round in 1..100 {
             times += u32::from(history.resend(t0 + round * PAUSE, 7, PAUSE).is_some());
             assert_eq!(history.resend(t0 + round * PAUSE, 7, PAUSE), None);
