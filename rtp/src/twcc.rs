@@ -35,6 +35,8 @@ pub struct Recorder {
     pending_from: u64,
     /// How many are to be told of.
     pending: usize,
+    /// One above the highest number told of; 0 before the first feedback.
+    told_end: u64,
     last_feedback: Option<Instant>,
     /// What is due is told in several packets when it does not fit into one: the rest goes out at once.
     flushing: bool,
@@ -77,6 +79,7 @@ impl Recorder {
             end: 0,
             pending_from: u64::MAX,
             pending: 0,
+            told_end: 0,
             last_feedback: None,
             flushing: false,
             feedback_count: 0,
@@ -160,15 +163,24 @@ impl Recorder {
         if out.len() < MIN_OUT || self.poll_timeout().is_none_or(|due| due > now) {
             return None;
         }
-        let (first, first_ticks) = self.first_pending()?;
-        let reference = first_ticks.div_euclid(TICKS_PER_REFERENCE);
-        let span = self.take_what_fits(first, reference, out.len());
+        let (pending, ticks) = self.first_pending()?;
+        let reference = ticks.div_euclid(TICKS_PER_REFERENCE);
+        // What was lost since the last feedback is told of too: a sender counts as lost only what it is told.
+        let lost_from = match self.told_end {
+            0 => pending,
+            told => told.max(self.end.saturating_sub(WINDOW_U64)).min(pending),
+        };
+        let mut span = self.take_what_fits(lost_from, reference, out.len());
+        if span.end <= pending {
+            // No room for both.
+            span = self.take_what_fits(pending, reference, out.len());
+        }
 
         let mut w = Writer::new(out);
         let header = FeedbackHeader {
             sender,
             media,
-            base_sequence: low_16(first),
+            base_sequence: low_16(span.first),
             reference_time: wrap_24(reference),
             feedback_count: self.feedback_count,
         };
@@ -226,6 +238,7 @@ impl Recorder {
             }
         }
         self.pending_from = if self.pending == 0 { u64::MAX } else { span.end };
+        self.told_end = self.told_end.max(span.end);
     }
 }
 

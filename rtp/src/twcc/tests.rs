@@ -93,6 +93,26 @@ fn gaps_and_reordering() {
 }
 
 #[test]
+fn what_is_lost_between_two_rounds_is_told_of() {
+    let start = Instant::now();
+    let mut recorder = Recorder::new(start);
+    recorder.record(start, 7);
+    assert_eq!(take(&mut recorder, start, 1200), [(0, std::vec![(7, Some(0))])]);
+    // 8 and 9 do not come. The next packet is alone in its round.
+    recorder.record(start + MS, 10);
+    let told = take(&mut recorder, start + 100 * MS, 1200);
+    assert_eq!(told, [(1, std::vec![(8, None), (9, None), (10, Some(4))])]);
+    // Even with the smallest buffer the one that came is told of.
+    recorder.record(start + 2 * MS, 300);
+    let told = take(&mut recorder, start + 200 * MS, MIN_OUT);
+    assert_eq!(told.last().unwrap().1.last(), Some(&(300, Some(8))));
+    // One that comes late is no loss.
+    recorder.record(start + 201 * MS, 9);
+    let told = take(&mut recorder, start + 300 * MS, 1200);
+    assert_eq!(told[0].1[0], (9, Some(804)));
+}
+
+#[test]
 fn times_too_far_apart_need_a_new_packet() {
     let start = Instant::now();
     let mut recorder = Recorder::new(start);
