@@ -378,6 +378,10 @@ impl Dtls {
                 records.can_open(header.epoch) && (connected || header.content_type != ContentType::APPLICATION_DATA)
             };
             let Some((header, mut body)) = self.early.take(ready) else {
+                if connected {
+                    // There will be no other keys, so what still waits would wait for ever.
+                    self.counters.early_records_dropped += self.early.clear();
+                }
                 return;
             };
             self.handle_record(now, &header, &mut body, sink);

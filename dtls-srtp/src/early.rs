@@ -45,8 +45,11 @@ impl EarlyRecords {
         Some((header, body))
     }
 
-    pub(crate) fn clear(&mut self) {
+    /// Forgets all, and tells how many those were.
+    pub(crate) fn clear(&mut self) -> u64 {
+        let forgotten = self.records.len() as u64;
         *self = Self::new(self.max_bytes);
+        forgotten
     }
 }
 

@@ -149,6 +149,25 @@ fn early_records_dropped() {
 }
 
 #[test]
+fn records_of_an_epoch_that_never_comes_are_not_held_for_ever() {
+    let mut pair = Pair::fake(Network::CLEAN, 1);
+    // The hello, then the server's flight: now the client has its keys and waits for the server's Finished.
+    assert!(pair.step() && pair.step());
+    let now = pair.now;
+    for n in 0..3 {
+        pair.client.handle(now, &record(ContentType::HANDSHAKE, 2, n, &[0; 40]));
+    }
+    assert_eq!(pair.client.dtls.held_bytes(), 3 * 40);
+    pair.settle();
+    pair.assert_connected();
+    assert_eq!(pair.client.dtls.held_bytes(), 0);
+    assert_eq!(
+        *pair.client.dtls.counters(),
+        counters(|c| c.early_records_dropped = 3)
+    );
+}
+
+#[test]
 fn replayed_records() {
     for side in [Side::Client, Side::Server] {
         let mut pair = lenient_pair();
