@@ -475,6 +475,7 @@ impl Peer {
             self.state = State::Closed;
             self.timers = Timers::default();
             self.early = EarlyMedia::default();
+            self.outbox.finish();
             self.events.push_back(Event::Closed { reason });
         }
     }

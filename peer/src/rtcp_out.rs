@@ -25,8 +25,10 @@ pub(crate) struct Outbox {
     /// Whether the reference times are to be answered now.
     answer_now: bool,
     pub(crate) remb: Option<u64>,
-    /// The SSRCs to which goodbye is to be said.
+    /// The SSRCs of ours that are still to say goodbye.
     goodbyes: Vec<Ssrc>,
+    /// Whether nothing but goodbyes is told any more.
+    finished: bool,
 }
 
 /// A key frame that is asked for.
@@ -75,6 +77,7 @@ impl Outbox {
             answer_now: false,
             remb: None,
             goodbyes: Vec::new(),
+            finished: false,
         }
     }
 
@@ -122,6 +125,11 @@ impl Outbox {
         self.goodbyes.extend(ssrcs);
     }
 
+    /// The end: what is due besides goodbyes is left untold, for BYE is the last packet of an SSRC (RFC 3550 §6.1).
+    pub(crate) const fn finish(&mut self) {
+        self.finished = true;
+    }
+
     /// Writes the next compound packet into `out` and returns its length; `None` when there is nothing to tell.
     pub(crate) fn write(
         &mut self,
@@ -134,6 +142,9 @@ impl Outbox {
     ) -> Option<usize> {
         if !self.goodbyes.is_empty() {
             return self.write_goodbyes(out).ok();
+        }
+        if self.finished {
+            return None;
         }
         if !self.requests.is_empty() || self.remb.is_some() {
             return self.write_requests(out).ok();

@@ -806,6 +806,29 @@ fn closing_says_goodbye() {
 }
 
 #[test]
+fn nothing_is_told_after_the_end() {
+    // A first packet makes a sender report due at once.
+    let mut pair = connected(20);
+    pair.client.rtcp.clear();
+    send(&mut pair, 1, 1, b"x");
+    pair.peer.close(pair.now);
+    pair.run(ms(50));
+    let lines = rtcp_lines(&pair);
+    assert!(lines.last().is_some_and(|line| line.starts_with("BYE")), "{lines:?}");
+
+    let mut pair = connected(20);
+    pair.client.rtcp.clear();
+    send(&mut pair, 1, 1, b"x");
+    pair.client.close();
+    while let Some(datagram) = pair.client.poll_transmit(pair.now) {
+        pair.inject(&datagram);
+    }
+    assert_eq!(pair.peer.state(), State::Closed);
+    pair.run(ms(50));
+    assert_eq!(rtcp_lines(&pair), Vec::<String>::new());
+}
+
+#[test]
 fn a_close_notify_of_the_peer_ends_the_call() {
     let mut pair = connected(21);
     pair.client.close();
