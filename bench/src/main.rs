@@ -4,6 +4,8 @@
 //! times say more about the machine than about the code.
 
 mod allocations;
+mod forward;
+mod parse;
 mod rounds;
 mod sdp;
 mod srtp;
@@ -12,12 +14,16 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
+        Some("forward") => forward::run(),
+        Some("parse") => parse::run(),
         Some("sdp") => sdp::run(),
         Some("srtp") => srtp::run(),
         _ => {
             eprintln!("usage: hyaline-bench COMPARISON\n");
-            eprintln!("  sdp    parsing session descriptions, beside rtc-sdp and webrtc-sdp");
-            eprintln!("  srtp   sealing and opening SRTP, beside raw ciphers");
+            eprintln!("  forward  server CPU per forwarded packet, beside str0m, rtc, and copying and sealing alone");
+            eprintln!("  parse    parsing STUN, RTP and RTCP, beside str0m and rtc");
+            eprintln!("  sdp      parsing session descriptions, beside rtc-sdp and webrtc-sdp");
+            eprintln!("  srtp     sealing and opening SRTP, beside raw ciphers");
             return ExitCode::from(2);
         }
     }

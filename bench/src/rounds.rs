@@ -3,16 +3,16 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 
 /// One thing to measure. `run` does it for a batch and tells what one item cost, in nanoseconds.
-pub(crate) struct Case {
+pub(crate) struct Case<'a> {
     pub(crate) name: String,
     /// The case, by its place in the list, that this one is a multiple of.
     pub(crate) floor: Option<usize>,
-    pub(crate) run: Box<dyn FnMut() -> f64>,
+    pub(crate) run: Box<dyn FnMut() -> f64 + 'a>,
 }
 
 /// Runs all cases in turn, `rounds` times, and prints each one's median and the median of its ratios to its floor in the
 /// same round.
-pub(crate) fn compare(rounds: usize, cases: &mut [Case]) {
+pub(crate) fn compare(rounds: usize, cases: &mut [Case<'_>]) {
     let mut times = vec![Vec::with_capacity(rounds); cases.len()];
     for round in 0..rounds + 3 {
         for (case, times) in cases.iter_mut().zip(&mut times) {
@@ -33,7 +33,7 @@ pub(crate) fn compare(rounds: usize, cases: &mut [Case]) {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

@@ -26,7 +26,7 @@ const SSRC: u32 = 0x1122_3344;
 pub(crate) fn run() {
     let payload: Vec<u8> = (0..PACKET - HEADER).map(|i| (i * 7) as u8).collect();
     let payload = &payload[..];
-    let mut cases: Vec<Case> = Vec::new();
+    let mut cases: Vec<Case<'_>> = Vec::new();
     for profile in SrtpProfile::ALL {
         let first = cases.len();
         let mut add = |what: &str, floor: Option<usize>, run: Box<dyn FnMut() -> f64>| {
