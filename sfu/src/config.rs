@@ -14,9 +14,9 @@ pub struct Config {
     /// The most rooms.
     pub max_rooms: usize,
     /// Bytes of payload that are kept of a video source: at least 1.5 s of what it sends, since NACKs are answered from
-    /// them.
+    /// them. Rounded up to a power of two.
     pub video_ring_bytes: usize,
-    /// Bytes of payload that are kept of an audio source.
+    /// Bytes of payload that are kept of an audio source. Rounded up to a power of two.
     pub audio_ring_bytes: usize,
     /// Packets sent per video slot that can be asked for again; rounded up to a power of two.
     pub history: usize,

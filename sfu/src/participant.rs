@@ -89,6 +89,8 @@ pub(crate) struct Participant {
     pub(crate) leaving: Option<Gone>,
     /// It waits in the list of peers that have something to send.
     pub(crate) queued: bool,
+    /// Something was given to its peer, which may therefore have to send something else than media.
+    pub(crate) stirred: bool,
     /// When it is given up, unless it connects.
     pub(crate) give_up: Option<Instant>,
     /// Its entries in the router.
@@ -115,6 +117,7 @@ impl Participant {
             connected: false,
             leaving: None,
             queued: false,
+            stirred: false,
             give_up: None,
             paths: Vec::new(),
             ufrags: Vec::new(),

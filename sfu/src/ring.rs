@@ -54,11 +54,12 @@ pub(crate) struct ByteRing {
 }
 
 impl ByteRing {
-    /// A ring of `bytes` bytes and at most `entries` packets; both at least 1.
+    /// A ring of `bytes` bytes and at most `entries` packets, both rounded up to powers of two: places in it are then found
+    /// without a division, several of which every subscriber would make for every packet.
     pub(crate) fn new(bytes: usize, entries: usize) -> Self {
         Self {
-            bytes: vec![0; bytes.max(1)].into_boxed_slice(),
-            entries: vec![None; entries.max(1)].into_boxed_slice(),
+            bytes: vec![0; bytes.next_power_of_two()].into_boxed_slice(),
+            entries: vec![None; entries.next_power_of_two()].into_boxed_slice(),
             head: 0,
             next: 0,
         }
@@ -167,12 +168,13 @@ impl ByteRing {
         (self.head - entry.offset <= self.bytes.len() as u64).then_some(entry)
     }
 
+    // The length of a boxed slice never changes: a power of two, at least 1.
     const fn place(&self, offset: u64) -> usize {
-        (offset % self.bytes.len() as u64) as usize
+        (offset & (self.bytes.len() as u64 - 1)) as usize
     }
 
     const fn slot(&self, index: u64) -> usize {
-        (index % self.entries.len() as u64) as usize
+        (index & (self.entries.len() as u64 - 1)) as usize
     }
 }
 
@@ -222,14 +224,15 @@ mod tests {
     fn an_overwritten_packet_is_none() {
         let now = Instant::now();
         let mut ring = ByteRing::new(100, 16);
-        let first = ring.push(header(1, now), b"ab", &[7; 48]).unwrap();
-        let second = ring.push(header(2, now), b"", &[8; 50]).unwrap();
-        assert_eq!(ring.get(first).unwrap().payload, [7; 48]);
+        // 128 bytes.
+        let first = ring.push(header(1, now), b"ab", &[7; 62]).unwrap();
+        let second = ring.push(header(2, now), b"", &[8; 64]).unwrap();
+        assert_eq!(ring.get(first).unwrap().payload, [7; 62]);
         assert_eq!(ring.get(first).unwrap().extensions, b"ab");
-        assert_eq!(ring.get(second).unwrap().payload, [8; 50]);
+        assert_eq!(ring.get(second).unwrap().payload, [8; 64]);
         let third = ring.push(header(3, now), b"", &[9; 1]).unwrap();
         assert_eq!(ring.get(first), None);
-        assert_eq!(ring.get(second).unwrap().payload, [8; 50]);
+        assert_eq!(ring.get(second).unwrap().payload, [8; 64]);
         assert_eq!(ring.get(third).unwrap().payload, [9]);
         assert_eq!(ring.get(third + 1), None);
     }
@@ -237,7 +240,7 @@ mod tests {
     #[test]
     fn a_packet_larger_than_the_ring_is_refused() {
         let mut ring = ByteRing::new(10, 4);
-        assert_eq!(ring.push(header(1, Instant::now()), b"a", &[0; 10]), None);
+        assert_eq!(ring.push(header(1, Instant::now()), b"a", &[0; 16]), None);
         assert_eq!(ring.next_index(), 0);
     }
 

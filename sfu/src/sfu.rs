@@ -252,13 +252,14 @@ impl Sfu {
         }
     }
 
-    /// The peer may have something to send.
+    /// Something was given to a peer, so that it may have something to send or to tell.
     pub(crate) fn touch(&mut self, index: u32) {
-        if let Some(participant) = self.participants.get_mut(index)
-            && !participant.queued
-        {
-            participant.queued = true;
-            self.work.push_back(index);
+        if let Some(participant) = self.participants.get_mut(index) {
+            participant.stirred = true;
+            if !participant.queued {
+                participant.queued = true;
+                self.work.push_back(index);
+            }
         }
     }
 
@@ -399,10 +400,12 @@ impl Sfu {
 
     fn poll_participant(&mut self, now: Instant, index: u32, out: &mut [u8]) -> Option<Transmit> {
         let peer = self.peers.get_mut(index as usize).and_then(Option::as_mut)?;
-        if let Some(transmit) = peer.poll_transmit(now, out) {
+        let participant = self.participants.get_mut(index)?;
+        if participant.stirred
+            && let Some(transmit) = peer.poll_transmit(now, out)
+        {
             return Some(transmit);
         }
-        let participant = self.participants.get_mut(index)?;
         while let Some(&place) = participant.dirty.last() {
             let slot = participant.slots.get_mut(place as usize)?;
             let source = slot
@@ -417,6 +420,12 @@ impl Sfu {
             if source.requests.due(now).is_some() {
                 self.wanting.push(source_index);
             }
+            if slot.is_done(source) || matches!(forwarded, Forwarded::Idle | Forwarded::NoRoom) {
+                slot.queued = false;
+                participant.dirty.pop();
+            }
+            // With the first packet of a source a sender report became due.
+            participant.stirred |= slot.has_begun();
             if slot.is_newly_undecodable() {
                 let (kind, publisher) = (source.kind, source.publisher);
                 let to = participant.id;
@@ -428,16 +437,15 @@ impl Sfu {
                     Forwarded::Idle | Forwarded::NoRoom => self.poll_participant(now, index, out),
                 };
             }
-            match forwarded {
-                Forwarded::Run(transmit) => return Some(transmit),
-                Forwarded::Idle | Forwarded::NoRoom => {
-                    slot.queued = false;
-                    participant.dirty.pop();
-                }
+            if let Forwarded::Run(transmit) = forwarded {
+                return Some(transmit);
             }
         }
-        // A sender report may have become due by what was sent.
-        peer.poll_transmit(now, out)
+        if participant.stirred {
+            peer.poll_transmit(now, out)
+        } else {
+            None
+        }
     }
 
     /// Everything of a participant is sent: its events, its next deadline, and its end if that has come.
@@ -447,6 +455,10 @@ impl Sfu {
             return;
         };
         participant.queued = false;
+        if !std::mem::take(&mut participant.stirred) {
+            // Media alone moves no deadline and tells nothing.
+            return;
+        }
         while let Some(event) = self
             .peers
             .get_mut(index as usize)

@@ -47,6 +47,8 @@ pub(crate) struct Slot {
     pub(crate) active: bool,
     /// The slot changed hands, and the sender report about that is not asked for yet.
     report_due: bool,
+    /// That report was asked for.
+    begun: bool,
     subscription: Option<Subscription>,
     formats: Vec<Format>,
     ids: Ids,
@@ -132,6 +134,7 @@ impl Slot {
             undecodable: None,
             active: true,
             report_due: false,
+            begun: false,
             subscription: None,
             formats: agreed.formats().to_vec(),
             ids: Ids::new(agreed.extensions()),
@@ -221,6 +224,17 @@ impl Slot {
             self.undecodable = Some(true);
         }
         newly
+    }
+
+    /// Whether a source was begun with, so that a sender report is to follow; once.
+    pub(crate) const fn has_begun(&mut self) -> bool {
+        std::mem::replace(&mut self.begun, false)
+    }
+
+    /// Whether it has nothing more to send of what is there.
+    pub(crate) fn is_done(&self, source: &Source) -> bool {
+        let next = self.subscription.map(|subscription| subscription.next);
+        self.nacks.is_empty() && next.is_none_or(|next| next >= source.ring.next_index())
     }
 
     /// Whether it waits for a key frame.
@@ -325,6 +339,7 @@ impl Slot {
                     self.sent(now, index, &stored, seq, &line);
                     if std::mem::take(&mut self.report_due) {
                         peer.send_report_now(now, self.sender);
+                        self.begun = true;
                     }
                     written += len;
                     packets += 1;
