@@ -193,8 +193,9 @@ impl<'a> Agreement<'a> {
 fn formats(codecs: &[Codec], offered: &OfferedSection<'_>, rtx: bool) -> Vec<Format> {
     let format = |&codec: &Codec| {
         let payload_type = offered
-            .media
-            .payload_types()
+            .payload_types
+            .iter()
+            .copied()
             .find(|&pt| offered.codec(pt) == Some(codec))?;
         let rtx = if rtx {
             offered.rtx(payload_type, codec.clock_rate())

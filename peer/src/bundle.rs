@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 /// What the choice of the transport depends on in an offered section.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Member<'a> {
@@ -28,7 +30,15 @@ impl Bundle {
         members: &[Member<'_>],
         groups: impl Iterator<Item = impl Iterator<Item = &'a str>>,
     ) -> Option<Self> {
-        let index_of = |mid: &str| members.iter().position(|member| member.mid == Some(mid));
+        let mut indices: BTreeMap<&str, usize> = BTreeMap::new();
+        for (index, mid) in members
+            .iter()
+            .enumerate()
+            .filter_map(|(n, member)| Some((n, member.mid?)))
+        {
+            indices.entry(mid).or_insert(index);
+        }
+        let index_of = |mid: &str| indices.get(mid).copied();
         let fit = |&index: &usize| members[index].acceptable && !members[index].zero_port;
         let mut grouped = vec![false; members.len()];
         for group in groups {

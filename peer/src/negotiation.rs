@@ -359,7 +359,7 @@ fn announce(offered: &OfferedSection<'_>, section: &Section, receivers: &mut Rec
     let Some(clock_rate) = section.formats.first().map(|format| format.codec.clock_rate()) else {
         return;
     };
-    if let Some((media, rtx)) = offered.ssrc_pairs().first().copied() {
+    if let Some((media, rtx)) = offered.first_ssrcs() {
         receivers.announce(Ssrc(media), *id, false, clock_rate);
         if let Some(rtx) = rtx {
             receivers.announce(Ssrc(rtx), *id, true, clock_rate);

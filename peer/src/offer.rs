@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use sdp::{
     Attribute, Candidate, Direction, Extmap, Fingerprint, Fmtp, MediaLine, RidDirection, RtcpFb, RtpMap, Session,
     Setup, Simulcast, SsrcGroup, XrFormat,
@@ -88,15 +90,24 @@ impl<'a> Level<'a> {
                     .any(|format| matches!(format, XrFormat::ReceiverRtt { .. }));
             }
             Attribute::RtpMap(rtpmap) => self.rtpmaps.push(rtpmap),
-            Attribute::Fmtp(fmtp) => self.fmtps.push(fmtp),
+            Attribute::Fmtp(fmtp) => self.take_fmtp(fmtp),
             Attribute::RtcpFb(feedback) => self.feedback.push(feedback),
             Attribute::Extmap(extmap) => self.extmaps.push(extmap),
             Attribute::Rid(rid) => self.rids.push(rid),
             Attribute::Simulcast(simulcast) => self.simulcast = Some(simulcast),
-            Attribute::Ssrc(ssrc) if !self.ssrcs.contains(&ssrc.ssrc) => self.ssrcs.push(ssrc.ssrc),
+            // The lines of one SSRC stand together.
+            Attribute::Ssrc(ssrc) if self.ssrcs.last() != Some(&ssrc.ssrc) => self.ssrcs.push(ssrc.ssrc),
             Attribute::SsrcGroup(group) => self.ssrc_groups.push(group),
             Attribute::Candidate(candidate) => self.candidates.push(candidate),
             _ => {}
+        }
+    }
+
+    /// Keeps the first of each payload type: there are at most 128, however many lines a hostile offer has.
+    fn take_fmtp(&mut self, fmtp: Fmtp<'a>) {
+        let payload_type = fmtp.payload_type();
+        if payload_type.is_some() && self.fmtps.iter().all(|known| known.payload_type() != payload_type) {
+            self.fmtps.push(fmtp);
         }
     }
 }
@@ -107,6 +118,8 @@ pub(crate) struct OfferedSection<'a> {
     /// The number of its m-line in the text, counted from 1.
     pub(crate) line: usize,
     pub(crate) media: MediaLine<'a>,
+    /// Those of the m-line, each once.
+    pub(crate) payload_types: Vec<u8>,
     pub(crate) kind: Option<Kind>,
     pub(crate) direction: Direction,
     pub(crate) level: Level<'a>,
@@ -131,9 +144,12 @@ impl<'a> OfferedSection<'a> {
             _ => None,
         };
         let direction = level.direction.or(session.direction).unwrap_or(Direction::SendRecv);
+        let mut seen = [false; 256];
+        let first = |payload_type: &u8| !core::mem::replace(&mut seen[usize::from(*payload_type)], true);
         Self {
             line,
             media,
+            payload_types: media.payload_types().filter(first).collect(),
             kind,
             direction,
             level,
@@ -165,7 +181,7 @@ impl<'a> OfferedSection<'a> {
 
     /// The payload type that repairs another one (RFC 4588 §8.1).
     pub(crate) fn rtx(&self, payload_type: u8, clock_rate: u32) -> Option<u8> {
-        self.media.payload_types().find(|&rtx| {
+        self.payload_types.iter().copied().find(|&rtx| {
             let is_rtx = |map: &RtpMap<'_>| map.encoding.eq_ignore_ascii_case("rtx") && map.clock_rate == clock_rate;
             let apt = crate::codec::parameter(self.fmtp(rtx), "apt").and_then(|apt| apt.parse().ok());
             self.rtpmap(rtx).is_some_and(is_rtx) && apt == Some(payload_type)
@@ -180,20 +196,12 @@ impl<'a> OfferedSection<'a> {
             .any(|feedback| feedback.covers(payload_type) && feedback.is(id, parameter))
     }
 
-    /// The SSRCs that the section announces: pairs of media and retransmission (RFC 5576 §4.2).
-    pub(crate) fn ssrc_pairs(&self) -> Vec<(u32, Option<u32>)> {
-        let groups = &self.level.ssrc_groups;
-        let mut pairs: Vec<(u32, Option<u32>)> = groups
-            .iter()
-            .filter_map(SsrcGroup::retransmission_pair)
-            .map(|(media, rtx)| (media, Some(rtx)))
-            .collect();
-        for &ssrc in &self.level.ssrcs {
-            if !pairs.iter().any(|pair| pair.0 == ssrc || pair.1 == Some(ssrc)) {
-                pairs.push((ssrc, None));
-            }
-        }
-        pairs
+    /// The first SSRCs that the section announces: those of media and retransmission in an FID group, else one of media
+    /// alone (RFC 5576 §4.2).
+    pub(crate) fn first_ssrcs(&self) -> Option<(u32, Option<u32>)> {
+        let pair = self.level.ssrc_groups.iter().find_map(SsrcGroup::retransmission_pair);
+        let alone = || self.level.ssrcs.first().map(|media| (*media, None));
+        pair.map(|(media, rtx)| (media, Some(rtx))).or_else(alone)
     }
 
     /// The simulcast layers that the peer wants to send, each with the restrictions of its rid; the first alternative of
@@ -201,13 +209,12 @@ impl<'a> OfferedSection<'a> {
     pub(crate) fn layers(&self) -> impl Iterator<Item = &sdp::Rid<'a>> {
         let send = self.level.simulcast.and_then(|simulcast| simulcast.send);
         let streams = send.into_iter().flat_map(|streams| streams.streams());
-        streams.filter_map(|stream| {
-            let rid = stream.alternatives().next()?;
-            self.level
-                .rids
-                .iter()
-                .find(|known| known.id == rid.id && known.direction == RidDirection::Send)
-        })
+        // A hostile offer has thousands of both, too many to look for each of the one among the other.
+        let mut rids: BTreeMap<&str, &sdp::Rid<'a>> = BTreeMap::new();
+        for rid in self.level.rids.iter().filter(|rid| rid.direction == RidDirection::Send) {
+            rids.entry(rid.id).or_insert(rid);
+        }
+        streams.filter_map(move |stream| rids.get(stream.alternatives().next()?.id).copied())
     }
 
     fn rtpmap(&self, payload_type: u8) -> Option<&RtpMap<'a>> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dtls_srtp::fake::{self, FakeCrypto};
-use peer::testing::check_answer;
+use peer::testing::{Pair, check_answer};
 use peer::{Codec, Config, Direction, Extension, H264Profile, Peer, State};
 use proptest::prelude::*;
 use sdp::Session;
@@ -570,5 +570,55 @@ proptest! {
                 before = Some(answer);
             }
         }
+    }
+}
+
+/// An offer of the length that is accepted, in which everything that could be asked for again and again is there thousands
+/// of times: answering it takes a time of the order of reading it, for a worker that answers does not forward meanwhile.
+#[test]
+fn hostile_offers_are_answered_as_fast_as_they_are_read() {
+    const LENGTH: usize = 250_000;
+    let head = |groups: &str, formats: &str| {
+        let fingerprint = ["12"; 32].join(":");
+        format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=ice-ufrag:abcd\r\n\
+             a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\na=fingerprint:sha-256 {fingerprint}\r\n\
+             a=group:BUNDLE 0{groups}\r\nm=video 9 UDP/TLS/RTP/SAVPF 96{formats}\r\nc=IN IP4 0.0.0.0\r\n\
+             a=mid:0\r\na=rtcp-mux\r\na=sendonly\r\na=rtpmap:96 VP8/90000\r\n"
+        )
+    };
+    let fill = |mut offer: String, length: usize, line: &dyn Fn(usize) -> String| {
+        let lines = (length - offer.len()) / line(99_999).len();
+        offer.extend((0..lines).map(line));
+        offer
+    };
+    let rid = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\na=simulcast:send b";
+    let section =
+        |n| format!("m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:{n}\r\na=rtcp-mux\r\na=rtpmap:111 opus/48000/2\r\n");
+    let sections: String = (1..250).map(section).collect();
+    let formats = head("", &" 9".repeat(60_000)) + "a=rtpmap:9 H264/90000\r\n";
+    let layers = head("", "") + rid + &";b".repeat(50_000) + "\r\n";
+    let sources = fill(head("", ""), LENGTH / 2, &|n| format!("a=ssrc:{n} a\r\n"));
+    let offers = [
+        ("parameters", fill(formats, LENGTH, &|_| "a=fmtp:1 x\r\n".into())),
+        ("layers", fill(layers, LENGTH, &|n| format!("a=rid:a{n} send\r\n"))),
+        (
+            "sources",
+            fill(sources, LENGTH, &|n| format!("a=ssrc-group:FID {n} {}\r\n", n + 1)),
+        ),
+        ("members", head(&" x".repeat(80_000), "") + &sections),
+    ];
+    for (name, offer) in offers {
+        let time = |work: &dyn Fn()| {
+            let best = (0..3).map(|_| {
+                let start = Instant::now();
+                work();
+                start.elapsed()
+            });
+            best.min().unwrap()
+        };
+        let read = time(&|| drop(Session::parse(&offer).unwrap()));
+        let answer = time(&|| drop(Pair::new(1).peer.accept_offer(Instant::now(), &offer).unwrap()));
+        assert!(answer < read * 20, "{name}: read in {read:?}, answered in {answer:?}");
     }
 }
