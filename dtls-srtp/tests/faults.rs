@@ -161,10 +161,7 @@ fn records_of_an_epoch_that_never_comes_are_not_held_for_ever() {
     pair.settle();
     pair.assert_connected();
     assert_eq!(pair.client.dtls.held_bytes(), 0);
-    assert_eq!(
-        *pair.client.dtls.counters(),
-        counters(|c| c.early_records_dropped = 3)
-    );
+    assert_eq!(*pair.client.dtls.counters(), counters(|c| c.early_records_dropped = 3));
 }
 
 #[test]
