@@ -9,8 +9,6 @@ wire::counters! {
         pub unknown_ufrag,
         /// Datagrams that are not STUN requests, on a path that leads to nobody.
         pub unknown_path,
-        /// Retransmissions that nobody asked for.
-        pub unrequested_retransmissions,
         /// Packets of a source that is not known (any more).
         pub unknown_source,
         /// Packets that came so late that their place in the numbering is forgotten.

@@ -108,8 +108,7 @@ impl Ingress<'_> {
 impl Sink for Ingress<'_> {
     fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>) {
         if info.repair {
-            // We ask for nothing again, so nothing new is in it.
-            self.counters.unrequested_retransmissions += 1;
+            // We ask for nothing again: browsers probe for bandwidth with packets that are here already.
             return;
         }
         match self.source_of(info.stream) {

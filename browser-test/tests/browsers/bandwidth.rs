@@ -9,8 +9,6 @@ const NOT_DROPS: &[&str] = &[
     "hyaline_rooms",
     "hyaline_participants",
     "hyaline_dtls_handshakes_total",
-    // Browsers probe for more bandwidth with retransmissions that nobody asked for.
-    "hyaline_unrequested_retransmissions_total",
     "hyaline_udp_received_datagrams_total",
     "hyaline_udp_received_bytes_total",
     "hyaline_udp_receive_calls_total",
