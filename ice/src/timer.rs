@@ -66,9 +66,12 @@ impl Timers {
     }
 }
 
-/// `now + delay`; a delay beyond what the clock can say is none.
+/// Longer than any call: what a delay that means "never" is cut to, so that clocks can tell the instant.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// `now + delay`.
 pub(crate) fn after(now: Instant, delay: Duration) -> Instant {
-    now.checked_add(delay).unwrap_or(now)
+    now.checked_add(delay.min(NEVER)).unwrap_or(now)
 }
 
 #[cfg(test)]

@@ -605,6 +605,24 @@ fn a_peer_that_never_comes_fails() {
 }
 
 #[test]
+fn delays_without_end_never_end() {
+    let mut bench = Bench::with(Config {
+        disconnected_after: Duration::MAX,
+        failed_after: Duration::MAX,
+        connect_timeout: Duration::MAX,
+        consent_expires_after: Duration::MAX,
+        retire_after: Duration::MAX,
+        ..Config::default()
+    });
+    bench.pass(86_400_000);
+    assert_eq!(bench.events(), [Event::StateChanged(State::Checking)]);
+    bench.receive(&path(0, 1), &bench.check().nominating());
+    bench.pass(86_400_000);
+    assert_eq!(bench.agent.state(), State::Connected);
+    assert_eq!(bench.agent.selected(), Some(path(0, 1)));
+}
+
+#[test]
 fn consent_expires_for_each_pair_alone() {
     let mut bench = Bench::new();
     let check = bench.check();
