@@ -49,9 +49,9 @@ impl RetransmitTimer {
         }
     }
 
-    /// Starts the clock of the whole handshake, unless it runs.
+    /// Starts the clock of the whole handshake, unless it runs. Patience beyond what the clock can tell has no end.
     pub(crate) fn start(&mut self, now: Instant, patience: Duration) {
-        self.give_up_at.get_or_insert(now + patience);
+        self.give_up_at = self.give_up_at.or_else(|| now.checked_add(patience));
     }
 
     /// A new flight is on its way.
@@ -141,6 +141,13 @@ mod tests {
         assert_eq!(schedule(Some(Duration::from_millis(200))).0[..3], [300, 900, 1900]);
         assert_eq!(schedule(Some(Duration::from_micros(300))).0[..3], [50, 150, 350]);
         assert_eq!(schedule(Some(Duration::from_secs(5))).0[..2], [1000, 2000]);
+    }
+
+    #[test]
+    fn patience_may_be_endless() {
+        let mut timer = RetransmitTimer::new();
+        timer.start(Instant::now(), Duration::MAX);
+        assert_eq!(timer.deadline(), None);
     }
 
     #[test]
