@@ -77,6 +77,9 @@ const MAX_EVENTS: usize = 64;
 /// Reports closer together than this tell nothing new.
 const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Reports further apart than this mean that none are wanted.
+const MAX_REPORT_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+
 impl Peer {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes.
     pub const MIN_OUT: usize = 1500;
@@ -365,7 +368,10 @@ impl Peer {
 
     /// Draws the time of the next regular reports (RFC 3550 §6.2): those of many peers must not fall together.
     fn arm_report(&mut self, now: Instant) {
-        let interval = self.config.report_interval.max(MIN_REPORT_INTERVAL);
+        let interval = self
+            .config
+            .report_interval
+            .clamp(MIN_REPORT_INTERVAL, MAX_REPORT_INTERVAL);
         let spread = interval.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
         self.timers.set(Timer::Report, Some(now + interval / 2 + spread));
     }

@@ -614,6 +614,24 @@ fn reports_tell_what_arrived_and_only_of_what_is_bound() {
 }
 
 #[test]
+fn reports_may_be_left_out() {
+    let mut pair = Pair::with_config(
+        29,
+        Config {
+            report_interval: Duration::MAX,
+            ..Pair::config()
+        },
+    );
+    pair.client.add(Kind::Audio, Direction::SendOnly);
+    pair.connect();
+    pair.client.send_media(0, 1, b"x");
+    pair.run(ms(5000));
+    assert_eq!(pair.sink.rtp.len(), 1);
+    let lines = rtcp_lines(&pair);
+    assert!(lines.iter().all(|line| !line.contains("lost=")), "{lines:?}");
+}
+
+#[test]
 fn the_round_trip_is_measured_both_ways() {
     let mut pair = connected(15);
     let id = sender(&pair, VIDEO_SLOT);
