@@ -177,8 +177,9 @@ impl Sfu {
         self.tell_subscribers(now);
         self.send_requests(now);
         while let Some(&index) = self.work.front() {
-            if let Some(transmit) = self.poll_participant(now, index, out) {
-                return Some(transmit);
+            let transmit = self.poll_participant(now, index, out);
+            if transmit.is_some() {
+                return transmit;
             }
             self.work.pop_front();
             self.finish(now, index);
@@ -417,10 +418,17 @@ impl Sfu {
                 continue;
             };
             let forwarded = slot.forward(now, peer, source, out, &mut self.counters);
+            let transmit = match forwarded {
+                Forwarded::Run { len, segment } => peer.selected_path().map(|path| Transmit {
+                    segment,
+                    ..Transmit::one(path, len)
+                }),
+                Forwarded::Idle | Forwarded::NoRoom => None,
+            };
             if source.requests.due(now).is_some() {
                 self.wanting.push(source_index);
             }
-            if slot.is_done(source) || matches!(forwarded, Forwarded::Idle | Forwarded::NoRoom) {
+            if transmit.is_none() || slot.is_done(source) {
                 slot.queued = false;
                 participant.dirty.pop();
             }
@@ -432,13 +440,10 @@ impl Sfu {
                 if let Some(id) = self.participants.get(publisher).map(|publisher| publisher.id) {
                     self.event(to, Event::Undecodable { id, kind });
                 }
-                return match forwarded {
-                    Forwarded::Run(transmit) => Some(transmit),
-                    Forwarded::Idle | Forwarded::NoRoom => self.poll_participant(now, index, out),
-                };
+                return transmit.or_else(|| self.poll_participant(now, index, out));
             }
-            if let Forwarded::Run(transmit) = forwarded {
-                return Some(transmit);
+            if transmit.is_some() {
+                return transmit;
             }
         }
         if participant.stirred {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use peer::{Blocked, Extension, Format, Kind, Peer, Section, SenderId};
 use rtp::{RtpClock, RtpOut};
-use wire::{Ecn, Serial, Transmit};
+use wire::Serial;
 
 use crate::counters::Counters;
 use crate::extensions::{self, Ids};
@@ -103,8 +103,13 @@ impl Line {
 /// What became of a [`forward`](Slot::forward).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Forwarded {
-    /// A run was written.
-    Run(Transmit),
+    /// A run was written, for the path that the peer has selected.
+    Run {
+        /// Bytes in all.
+        len: usize,
+        /// Size of each datagram, when there are several.
+        segment: Option<NonZeroU16>,
+    },
     /// Nothing is left to send.
     Idle,
     /// The buffer is too short for the next packet.
@@ -279,20 +284,15 @@ impl Slot {
         out: &mut [u8],
         counters: &mut Counters,
     ) -> Forwarded {
-        let Some(path) = peer.selected_path() else {
+        if peer.selected_path().is_none() {
             // Nobody to send to: the ring keeps nothing back for it.
             self.restart(source);
             return Forwarded::Idle;
-        };
-        let run = |len, segment| Transmit {
-            path,
-            len,
-            segment,
-            ecn: Ecn::NotEct,
-        };
+        }
+        let mid = self.wanted_mid(peer);
         while let Some(seq) = self.nacks.pop_front() {
             match self.retransmit(now, peer, source, seq, out) {
-                Ok(len) => return Forwarded::Run(run(len, None)),
+                Ok(len) => return Forwarded::Run { len, segment: None },
                 Err(Unsent::NoRoom) => {
                     self.nacks.push_front(seq);
                     return Forwarded::NoRoom;
@@ -310,7 +310,7 @@ impl Slot {
             };
             let source = &*source;
             let Some(stored) = source.ring.get(index) else { break };
-            let (elements, count) = self.elements(&stored, peer);
+            let (elements, count) = self.elements(&stored, mid);
             let plain = header_len(&elements[..count], self.allow_mixed) + stored.payload.len();
             if packets == 0 {
                 segment.plain = longest_alike(source, index, plain);
@@ -364,7 +364,10 @@ impl Slot {
             .ok()
             .and_then(NonZeroU16::new)
             .filter(|_| packets > 1);
-        Forwarded::Run(run(written, size))
+        Forwarded::Run {
+            len: written,
+            segment: size,
+        }
     }
 
     /// The next packet that this slot sends; passes over those that it does not.
@@ -478,13 +481,17 @@ impl Slot {
         }
     }
 
-    /// The extension elements for a packet: the MID until the peer knows the SSRC, then what is forwarded as it is.
-    fn elements<'a>(&'a self, stored: &Stored<'a>, peer: &Peer) -> ([(u8, &'a [u8]); 6], usize) {
+    /// The identifier with which MID is sent, until the peer knows the SSRC.
+    fn wanted_mid(&self, peer: &Peer) -> Option<u8> {
+        self.mid_id.filter(|_| !peer.is_reported(self.sender))
+    }
+
+    /// The extension elements for a packet: MID if it is wanted, then what is forwarded as it is.
+    #[inline]
+    fn elements<'a>(&'a self, stored: &Stored<'a>, mid: Option<u8>) -> ([(u8, &'a [u8]); 6], usize) {
         let mut elements: [(u8, &[u8]); 6] = [(0, &[]); 6];
         let mut count = 0;
-        if let Some(id) = self.mid_id
-            && !peer.is_reported(self.sender)
-        {
+        if let Some(id) = mid {
             elements[0] = (id, self.mid.as_bytes());
             count = 1;
         }
@@ -518,7 +525,7 @@ impl Slot {
         }
         let sent = self.history.resend(now, seq, pause).ok_or(Unsent::Unknown)?;
         let stored = source.ring.get(sent.index).ok_or(Unsent::Unknown)?;
-        let (elements, count) = self.elements(&stored, peer);
+        let (elements, count) = self.elements(&stored, self.wanted_mid(peer));
         let head = rewrite_head(&stored, &line);
         let head = head.as_bytes();
         let original = RtpOut {
