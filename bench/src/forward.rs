@@ -118,26 +118,24 @@ pub(crate) fn run() {
         "Server CPU per forwarded packet: 1 publisher, {SUBSCRIBERS} subscribers, {PAYLOAD} bytes of payload, AEAD_AES_128_GCM\n"
     );
     for batch in [1, PICTURE] {
+        let str0m = |drain, nackable| House::new(str0m::Server::new(drain, nackable), batch);
+        let rtc = |all_interceptors| House::new(rtc::Server::new(all_interceptors), batch);
         let mut contestants: Vec<(&str, Box<dyn Contestant>)> = vec![
             ("floor: copy and seal, ring", Box::new(floor::Ring::new(batch))),
             ("the same with aws-lc-rs", Box::new(floor::AwsLc::new(batch))),
             ("hyaline", Box::new(House::new(hyaline::Server::new(), batch))),
+            ("str0m 0.25", Box::new(str0m(str0m::Drain::Batch, true))),
             (
                 "str0m 0.25, no retransmission",
-                Box::new(House::new(str0m::Server::new(str0m::Drain::Batch, false), batch)),
-            ),
-            (
-                "str0m 0.25",
-                Box::new(House::new(str0m::Server::new(str0m::Drain::Batch, true), batch)),
+                Box::new(str0m(str0m::Drain::Batch, false)),
             ),
         ];
         if batch > 1 {
-            contestants.push((
-                "str0m 0.25, drained after each write",
-                Box::new(House::new(str0m::Server::new(str0m::Drain::Write, true), batch)),
-            ));
+            let by_the_book = str0m(str0m::Drain::Write, true);
+            contestants.push(("str0m 0.25, drained after each write", Box::new(by_the_book)));
         }
-        contestants.push(("rtc 0.21", Box::new(House::new(rtc::Server::new(), batch))));
+        contestants.push(("rtc 0.21", Box::new(rtc(true))));
+        contestants.push(("rtc 0.21, no retransmission", Box::new(rtc(false))));
         compare(batch, &mut contestants);
     }
 }

@@ -1,4 +1,4 @@
-//! webrtc-rs' rtc 0.21, one `RTCPeerConnection` for each client with the default interceptors, as its `broadcast` example:
+//! webrtc-rs' rtc 0.21, one `RTCPeerConnection` for each client as its `broadcast` example:
 //! what `poll_read` of the publisher gives is written with `write_rtp` to each subscriber. All packets of a batch are
 //! written before `poll_write` is called. The cryptography is its default, ring.
 
@@ -9,7 +9,9 @@ use std::time::Instant;
 use bytes::BytesMut;
 use rtc::interceptor::Registry;
 use rtc::media_stream::MediaStreamTrack;
-use rtc::peer_connection::configuration::interceptor_registry::register_default_interceptors;
+use rtc::peer_connection::configuration::interceptor_registry::{
+    configure_rtcp_reports, register_default_interceptors,
+};
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_VP8, MediaEngine};
 use rtc::peer_connection::configuration::setting_engine::SettingEngineBuilder;
 use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
@@ -25,6 +27,9 @@ use super::Sent;
 
 pub(super) struct Server {
     address: SocketAddr,
+    /// Whether the default interceptors are there, and not only those for reports: what was sent is kept so that NACKs can
+    /// be answered, losses are noticed, transport-wide feedback is given.
+    all_interceptors: bool,
     clients: Vec<Client>,
     by_address: HashMap<SocketAddr, usize>,
     /// What the publisher sent and the subscribers have not got yet.
@@ -39,9 +44,10 @@ struct Client {
 }
 
 impl Server {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(all_interceptors: bool) -> Self {
         Self {
             address: SocketAddr::from(([192, 0, 2, 1], 3478)),
+            all_interceptors,
             clients: Vec::new(),
             by_address: HashMap::new(),
             packets: Vec::new(),
@@ -79,7 +85,11 @@ impl super::Server for Server {
             .build();
         let mut media_engine = MediaEngine::default();
         media_engine.register_default_codecs().expect("codecs");
-        let registry = register_default_interceptors(Registry::new(), &mut media_engine).expect("interceptors");
+        let registry = if self.all_interceptors {
+            register_default_interceptors(Registry::new(), &mut media_engine).expect("interceptors")
+        } else {
+            configure_rtcp_reports(Registry::new())
+        };
         let mut connection = RTCPeerConnectionBuilder::new()
             .with_setting_engine(setting_engine)
             .with_media_engine(media_engine)
