@@ -88,6 +88,8 @@ pub(crate) struct Senders {
     active: Vec<SenderId>,
     /// Those for which a report is to be sent.
     due: Vec<SenderId>,
+    /// The shortest round trip of live senders; asked for with each retransmission, so that it is not searched then.
+    rtt: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -134,6 +136,7 @@ impl Senders {
             of_number: Vec::new(),
             active: Vec::new(),
             due: Vec::new(),
+            rtt: None,
         }
     }
 
@@ -240,6 +243,7 @@ impl Senders {
     pub(crate) fn stop(&mut self, id: SenderId) {
         if let Some(state) = self.live_mut(id) {
             state.live = false;
+            self.rtt = self.shortest_rtt();
         }
     }
 
@@ -397,11 +401,22 @@ impl Senders {
         state.statistics.packets_lost = block.cumulative_lost;
         state.statistics.fraction_lost = block.fraction_lost;
         state.statistics.jitter = Duration::from_secs_f64(f64::from(block.jitter) / f64::from(state.clock_rate));
-        state.statistics.rtt = rtt.or(state.statistics.rtt);
+        let Some(rtt) = rtt else { return };
+        let before = state.statistics.rtt.replace(rtt);
+        self.rtt = match self.rtt {
+            // It was the shortest and is longer now: perhaps another one is the shortest.
+            Some(shortest) if rtt > shortest && before == Some(shortest) => self.shortest_rtt(),
+            Some(shortest) => Some(shortest.min(rtt)),
+            None => Some(rtt),
+        };
     }
 
     /// The shortest round trip of those that reports of live senders have proven.
-    pub(crate) fn rtt(&self) -> Option<Duration> {
+    pub(crate) const fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    fn shortest_rtt(&self) -> Option<Duration> {
         self.all
             .iter()
             .filter(|state| state.live)
@@ -491,5 +506,55 @@ fn seal(
         Err(SealError::IndexReused) => Err(Blocked::IndexReused),
         Err(SealError::NoRoom) => Err(Blocked::NoRoom { needed: size }),
         Err(_) => Err(Blocked::BadHeader),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn senders(count: u32) -> Senders {
+        let mut senders = Senders::new(100, [7; 12]);
+        for n in 0..count {
+            let sender = Sender {
+                id: senders.next_id(),
+                section: 0,
+                kind: Kind::Video,
+                pair: n,
+                ssrc: Ssrc(n + 1),
+                rtx: None,
+                first_sequence: 0,
+            };
+            senders.add(sender, 90_000, 0);
+        }
+        senders
+    }
+
+    proptest! {
+        #[test]
+        fn the_shortest_round_trip_of_those_that_live_is_known(
+            steps in proptest::collection::vec((0u32..4, proptest::option::of(1u64..5), 0u8..10), 0..40),
+        ) {
+            let mut senders = senders(4);
+            for (id, rtt, dice) in steps {
+                let id = SenderId(id);
+                if dice == 0 {
+                    senders.stop(id);
+                } else {
+                    let block = ReportBlock {
+                        ssrc: Ssrc(id.0 + 1),
+                        fraction_lost: 0,
+                        cumulative_lost: 0,
+                        highest_sequence: 0,
+                        jitter: 0,
+                        last_sr: 0,
+                        delay_since_last_sr: 0,
+                    };
+                    senders.reported(id, &block, rtt.map(Duration::from_millis), false);
+                }
+                prop_assert_eq!(senders.rtt(), senders.shortest_rtt());
+            }
+        }
     }
 }
