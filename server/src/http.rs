@@ -52,11 +52,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/whip/{room}/{session}", whip::session_routes())
         .route("/whep/{room}/{session}", whip::session_routes())
         .route("/v1/echo/{session}", whip::session_routes())
+        .layer(from_fn_with_state(app.clone(), limit_rate))
+        // Outside of the limit: a page has to see that it was refused, and when to come back.
         .layer(axum::middleware::map_response(allow_other_origins));
+    let rooms = Router::new()
+        .route("/v1/rooms/{room}/ws", get(websocket::upgrade))
+        .layer(from_fn_with_state(app.clone(), limit_rate));
     Router::new()
         .merge(media)
-        .route("/v1/rooms/{room}/ws", get(websocket::upgrade))
-        .layer(from_fn_with_state(app.clone(), limit_rate))
+        .merge(rooms)
         .route("/healthz", get(metrics::health))
         .route("/metrics", get(metrics::metrics))
         .merge(page::routes())

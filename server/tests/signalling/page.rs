@@ -91,6 +91,11 @@ fn a_flood_of_requests_is_held_back() {
     let refused = refused.expect("the flood is noticed");
     assert_eq!((refused.status, refused.problem().0.as_str()), (429, "rate-limited"));
     assert!(refused.header("retry-after").is_some());
+    assert_eq!(
+        refused.header("access-control-allow-origin"),
+        Some("*"),
+        "pages may know"
+    );
     fixture.await_counter("rate_limited", 1);
     // What costs nothing is there for everybody.
     assert_eq!(get(fixture.http(), "/").status, 200);
