@@ -19,6 +19,8 @@ pub enum JoinError {
     },
     /// There are as many rooms as there may be.
     TooManyRooms,
+    /// There are as many participants as there may be.
+    TooManyParticipants,
 }
 
 impl fmt::Display for JoinError {
@@ -31,6 +33,9 @@ impl fmt::Display for JoinError {
                 )
             }
             Self::TooManyRooms => f.write_str("the server has as many rooms as it takes; try again later"),
+            Self::TooManyParticipants => {
+                f.write_str("the server has as many participants as it takes; try again later")
+            }
         }
     }
 }
@@ -68,6 +73,9 @@ impl Sfu {
     /// # Errors
     /// [`JoinError`].
     pub fn join(&mut self, now: Instant, room: &str, name: &str, role: Role) -> Result<ParticipantId, JoinError> {
+        if self.participants.len() >= self.config.max_participants {
+            return Err(JoinError::TooManyParticipants);
+        }
         let room = if role == Role::Echo {
             None
         } else {

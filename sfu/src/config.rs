@@ -13,6 +13,8 @@ pub struct Config {
     pub room_capacity: usize,
     /// The most rooms.
     pub max_rooms: usize,
+    /// The most participants in all, echoes included, which are in no room.
+    pub max_participants: usize,
     /// Bytes of payload that are kept of a video source: at least 1.5 s of what it sends, since NACKs are answered from
     /// them. Rounded up to a power of two.
     pub video_ring_bytes: usize,
@@ -38,6 +40,7 @@ impl Config {
             addresses,
             room_capacity: 4,
             max_rooms: 10_000,
+            max_participants: 5_000,
             video_ring_bytes: 1 << 20,
             audio_ring_bytes: 1 << 16,
             history: 2048,

@@ -632,3 +632,20 @@ fn a_recycled_slot_carries_whom_its_stream_carries() {
     }
     let _ = (bob, cid);
 }
+
+#[test]
+fn there_are_no_more_participants_than_are_allowed() {
+    let mut config = house::config();
+    config.max_participants = 2;
+    let mut house = House::with_config(23, config);
+    house.enter("r", "ann", Role::Member);
+    let echo = house.enter("", "echo", Role::Echo);
+    for (room, role) in [("", Role::Echo), ("new", Role::Member)] {
+        let refused = house.sfu.join(house.now, room, "late", role);
+        assert_eq!(refused, Err(JoinError::TooManyParticipants));
+    }
+    assert_eq!(house.sfu.len(), (1, 2), "and no room was made in vain");
+    house.sfu.leave(house.now, house.guests[echo].id, Gone::Left);
+    house.run(FRAME);
+    house.enter("", "echo", Role::Echo);
+}
