@@ -292,16 +292,15 @@ impl Peer {
             .iter()
             .any(|s| s.kind == crate::Kind::Application && s.rejected.is_none());
         let was_connected = dtls.is_connected();
-        let mut authentic = false;
+        let authentic_before = dtls.authentic_records();
         dtls.handle_datagram(now, data, &mut |data| {
-            authentic = true;
             if agreed {
                 sink.application(data);
             } else {
                 self.counters.unexpected_application_data += 1;
             }
         });
-        authentic |= dtls.is_connected() && !was_connected;
+        let authentic = dtls.authentic_records() > authentic_before;
         // Anybody can send a record that looks like a handshake: it chooses the path, but is no sign of life.
         if authentic {
             self.ice.note_activity(now, path, ice::Activity::Dtls);
