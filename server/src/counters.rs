@@ -39,7 +39,7 @@ wire::counters! {
         pub unknown_session,
         /// Requests whose content type is not the one that the resource takes.
         pub wrong_content_type,
-        /// Requests with a body above the size limit, or with one that is not UTF-8.
+        /// Requests with a body above the size limit, that is not UTF-8, or that did not come in time.
         pub unreadable_body,
         /// PATCH requests without an If-Match header.
         pub precondition_missing,

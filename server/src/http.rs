@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tokio::time::timeout;
 
 use crate::RoomName;
 use crate::app::App;
@@ -145,7 +146,12 @@ pub(crate) async fn text_body(app: &App, headers: &HeaderMap, body: Body, expect
         app.raise(|c| &mut c.unreadable_body);
         Problem::new(status, code, detail)
     };
-    let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| {
+    // Who sends it byte by byte, or never, holds a connection for no longer than a silent WebSocket.
+    let bytes = timeout(app.silence, to_bytes(body, MAX_BODY)).await.map_err(|_| {
+        let detail = format!("The body did not come within {} s.", app.silence.as_secs());
+        unreadable(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
+    })?;
+    let bytes = bytes.map_err(|_| {
         let detail = format!("The body is longer than {MAX_BODY} bytes, or its end did not come.");
         unreadable(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
     })?;

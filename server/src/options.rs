@@ -23,7 +23,8 @@ pub struct Options {
     pub video_codecs: Vec<VideoCodec>,
     /// TLS for the page and signalling.
     pub tls: Option<Tls>,
-    /// After how long without a sign of life a WebSocket connection is given up. The server asks for one in time.
+    /// After how long without a sign of life a WebSocket connection is given up (the server asks for one in time), and how
+    /// long the body of a request may take.
     pub silence: Duration,
 }
 

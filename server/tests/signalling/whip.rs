@@ -1,4 +1,5 @@
-use std::io::Write;
+use std::io::{Read, Write};
+use std::time::Duration;
 
 use crate::client::{Response, connect, request, request_bytes};
 use crate::fake::Fixture;
@@ -256,6 +257,23 @@ fn a_body_has_to_be_text() {
     let (code, detail) = response.problem();
     assert_eq!((response.status, code.as_str()), (400, "malformed"));
     assert!(detail.contains("byte 8"), "{detail}");
+    fixture.await_counter("unreadable_body", 1);
+}
+
+#[test]
+fn a_body_has_to_come() {
+    let fixture = Fixture::with(|options| options.silence = Duration::from_millis(300));
+    // The request says that there is more than it sends.
+    let mut stream = connect(fixture.http());
+    let head = "POST /whip/stage HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+                content-type: application/sdp\r\ncontent-length: 100\r\n\r\nv=0\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(
+        answer.starts_with("HTTP/1.1 408 ") && answer.contains("too-slow"),
+        "{answer:?}"
+    );
     fixture.await_counter("unreadable_body", 1);
 }
 
