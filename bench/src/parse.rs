@@ -172,8 +172,11 @@ fn rtcp() {
     ]);
 }
 
+/// What is compared: its name, and how it parses.
+type Parser<'a> = (String, Box<dyn Fn() + 'a>);
+
 /// One way to parse something, with its allocations in its name.
-fn parser<'a>(name: &str, parse: impl Fn() + 'a) -> (String, Box<dyn Fn() + 'a>) {
+fn parser<'a>(name: &str, parse: impl Fn() + 'a) -> Parser<'a> {
     let (count, bytes) = allocations::count(&parse);
     let allocations = match count {
         0 => "no allocation".to_owned(),
@@ -182,7 +185,7 @@ fn parser<'a>(name: &str, parse: impl Fn() + 'a) -> (String, Box<dyn Fn() + 'a>)
     (format!("  {name}; {allocations}"), Box::new(parse))
 }
 
-fn compare_parsers<'a>(parsers: &mut [(String, Box<dyn Fn() + 'a>)]) {
+fn compare_parsers(parsers: &mut [Parser<'_>]) {
     let mut cases: Vec<Case<'_>> = parsers
         .iter()
         .map(|(name, parse)| Case {
