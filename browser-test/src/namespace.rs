@@ -39,6 +39,7 @@ impl Namespace {
         let namespace = Self::new()?;
         namespace.ip(&["link", "add", "v0", "type", "veth", "peer", "name", "v1"])?;
         namespace.add_interface("v0", address)?;
+        namespace.settle("v1")?;
         namespace.ip(&["link", "set", "v1", "up"])?;
         // Chromium gathers on the interface of the default route.
         namespace.ip(&["route", "add", "default", "dev", "v0"])?;
@@ -134,7 +135,14 @@ impl Namespace {
         })
     }
 
+    /// No link-local IPv6 address: one would appear a second or two after the interface, and a browser that sees its network
+    /// change breaks off the requests that are under way.
+    fn settle(&self, interface: &str) -> Result<(), Error> {
+        self.ip(&["link", "set", interface, "addrgenmode", "none"])
+    }
+
     fn add_interface(&self, interface: &str, address: Ipv4Addr) -> Result<(), Error> {
+        self.settle(interface)?;
         self.ip(&["addr", "add", &format!("{address}/24"), "dev", interface])?;
         self.ip(&["link", "set", interface, "up"])
     }

@@ -24,7 +24,8 @@ export class Tiles {
     this.#own = list.lastElementChild;
     this.#template = template;
     this.#blocked = blocked;
-    new ResizeObserver(() => this.#lay()).observe(list);
+    // In the next frame: laying out from inside the observer can change what it observes, which browsers report as an error.
+    new ResizeObserver(() => requestAnimationFrame(() => this.#lay())).observe(list);
     setInterval(() => this.#showSpeakers(), LEVEL_MS);
   }
 
