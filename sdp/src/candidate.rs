@@ -260,7 +260,9 @@ impl fmt::Display for TcpType {
 }
 
 /// The pairs of name and value at the end of a candidate. `tcptype` is not among them: it has its own field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+///
+/// Equal when the pairs are: where `tcptype` stood, and how many spaces there were, is of the text and not of the pairs.
+#[derive(Clone, Copy, Default)]
 pub struct Extensions<'a> {
     text: &'a str,
 }
@@ -297,6 +299,20 @@ impl<'a> Extensions<'a> {
             let name = fields.word();
             (!name.is_empty()).then(|| (name, fields.word()))
         })
+    }
+}
+
+impl PartialEq for Extensions<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Extensions<'_> {}
+
+impl fmt::Debug for Extensions<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -392,6 +408,12 @@ mod tests {
         assert_eq!((rtcp.component, rtcp.transport), (2, Transport::Udp));
         let mdns = Candidate::parse("1 1 udp 1 a.local 5 typ host").unwrap();
         assert!(mdns.address.is_mdns() && mdns.socket_addr().is_none());
+        let spaced = Candidate::parse("1 1 tcp 1 192.0.2.2 9 typ host generation  0 tcptype active ufrag  x ").unwrap();
+        assert_eq!(Candidate::parse(&spaced.to_string()), Ok(spaced));
+        assert_ne!(
+            Candidate::parse("1 1 udp 1 192.0.2.2 9 typ host generation 0"),
+            Candidate::parse("1 1 udp 1 192.0.2.2 9 typ host generation 1"),
+        );
         let host = Candidate::host("1", 2_130_706_431, "[fd00::2]:4000".parse().unwrap());
         assert_eq!(Candidate::parse(&host.to_string()), Ok(host));
     }

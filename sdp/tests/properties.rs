@@ -35,6 +35,14 @@ fn line() -> impl Strategy<Value = String> {
         "a=rtcp-fb:* nack pli",
         "a=extmap:3/recvonly a:b",
         "a=candidate:1 1 udp 5 192.0.2.1 5 typ host a b",
+        "a=candidate:1 1 tcp 5 192.0.2.1 9 typ srflx raddr 10.0.0.1 rport 9 generation 0 tcptype active ufrag x",
+        "a=remote-candidates:1 192.0.2.3 45664 2 192.0.2.3 45665",
+        "a=msid:s t",
+        "a=msid-semantic: WMS *",
+        "a=fingerprint:sha-256 00:01",
+        "a=imageattr:96 send * recv [x=1,y=2]",
+        "a=maxptime:60",
+        "a=rtcp:9 IN IP4 0.0.0.0",
         "a=ice-ufrag:abcd",
         "a=setup:actpass",
         "a=sendonly",
@@ -57,7 +65,17 @@ fn line() -> impl Strategy<Value = String> {
         characters[at] = with;
         characters.into_iter().collect()
     });
-    prop_oneof![8 => right, 2 => nearly, 1 => "[a-z]=.{0,30}", 1 => ".{0,30}"]
+    // One field may be cut from the next by any number of spaces.
+    let spaced = (right.clone(), any::<prop::sample::Index>(), 1..4usize).prop_map(|(line, at, more)| {
+        let spaces = line
+            .match_indices(' ')
+            .map(|(at, _)| at)
+            .chain([line.len()])
+            .collect::<Vec<_>>();
+        let (head, tail) = line.split_at(spaces[at.index(spaces.len())]);
+        format!("{head}{}{tail}", " ".repeat(more))
+    });
+    prop_oneof![8 => right, 2 => nearly, 2 => spaced, 1 => "[a-z]=.{0,30}", 1 => ".{0,30}"]
 }
 
 fn text() -> impl Strategy<Value = String> {
