@@ -9,7 +9,7 @@
 use core::fmt;
 
 use crate::Packet as RtpPacket;
-use crate::rtcp::{Compound, Packet, Raw, ReportBlocks, Status, XrBlock};
+use crate::rtcp::{Compound, Packet, Raw, ReportBlocks, Run, Status, XrBlock};
 
 /// Prints an RTP packet, one line per field.
 ///
@@ -174,13 +174,12 @@ fn body(lines: &mut Lines<'_, '_>, packet: &Packet<'_>, raw: &Raw<'_>) -> fmt::R
             )?;
             lines.field(3, format_args!("  reference time {} * 64 ms", header.reference_time))?;
             lines.field(1, format_args!("  feedback packet count {}", header.feedback_count))?;
-            for (sequence, status, time) in feedback.arrivals() {
-                match (status, time) {
-                    (Status::NotReceived, _) => lines.field(0, format_args!("    {sequence} not received"))?,
-                    (_, None) => lines.field(0, format_args!("    {sequence} received"))?,
-                    (Status::Small(delta), Some(time)) => arrival(lines, sequence, i64::from(delta), time)?,
-                    (Status::Large(delta), Some(time)) => arrival(lines, sequence, i64::from(delta), time)?,
-                    (Status::WithoutTime, Some(_)) => {}
+            for run in feedback.runs() {
+                match (run.status, run.time) {
+                    (Status::Small(delta), Some(time)) => arrival(lines, run.first, i64::from(delta), time)?,
+                    (Status::Large(delta), Some(time)) => arrival(lines, run.first, i64::from(delta), time)?,
+                    (Status::NotReceived, _) => without_time(lines, &run, "not received")?,
+                    _ => without_time(lines, &run, "received")?,
                 }
             }
             Ok(())
@@ -263,6 +262,14 @@ fn sources(lines: &mut Lines<'_, '_>, sender: crate::Ssrc, media: crate::Ssrc) -
 fn arrival(lines: &mut Lines<'_, '_>, sequence: u16, delta: i64, ticks: i64) -> fmt::Result {
     let micros = ticks.saturating_mul(250);
     lines.field(0, format_args!("    {sequence} received at {micros} us ({delta:+})"))
+}
+
+fn without_time(lines: &mut Lines<'_, '_>, run: &Run, what: &str) -> fmt::Result {
+    if run.len == 1 {
+        lines.field(0, format_args!("    {} {what}", run.first))
+    } else {
+        lines.field(0, format_args!("    {} to {} {what}", run.first, run.last()))
+    }
 }
 
 fn reports(lines: &mut Lines<'_, '_>, reports: ReportBlocks<'_>) -> fmt::Result {

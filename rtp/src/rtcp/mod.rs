@@ -27,7 +27,7 @@ pub use pli::Pli;
 pub use remb::Remb;
 pub use report::{ReceiverReport, ReportBlock, ReportBlocks, SenderInfo, SenderReport};
 pub use sdes::{Sdes, SdesChunk, SdesChunks, SdesItem, SdesItems};
-pub use transport_feedback::{Arrivals, FeedbackHeader, Status, Statuses, TransportFeedback};
+pub use transport_feedback::{Arrivals, FeedbackHeader, Run, Runs, Status, Statuses, TransportFeedback};
 #[cfg(feature = "std")]
 pub(crate) use transport_feedback::{Measure, TICKS_PER_REFERENCE};
 pub use xr::{Dlrr, DlrrBlock, Xr, XrBlock, XrBlockType, XrBlocks};

@@ -95,14 +95,9 @@ impl<'a> TransportFeedback<'a> {
         let mut deltas_len = 0_usize;
         while left != 0 {
             let chunk = Chunk::of(r.u16()?);
-            for index in 0..chunk.len.min(left) {
-                deltas_len = deltas_len.saturating_add(match chunk.symbol(index) {
-                    1 => 1,
-                    2 => 2,
-                    _ => 0,
-                });
-            }
-            left = left.saturating_sub(chunk.len);
+            let taken = chunk.len.min(left);
+            deltas_len = deltas_len.saturating_add(chunk.deltas_len(taken));
+            left = left.saturating_sub(taken);
         }
         let chunks_len = r.offset().saturating_sub(chunks_start.offset());
         let chunks = chunks_start.peek().get(..chunks_len).unwrap_or_default();
@@ -126,7 +121,13 @@ impl<'a> TransportFeedback<'a> {
         self.statuses.clone()
     }
 
-    /// Each packet's sequence number and, when received, its time.
+    /// The same as [`arrivals`](Self::arrivals), but what two bytes say of up to 8191 packets comes at once. Who keeps
+    /// this loop's steps few does work in proportion to the bytes that the peer sent, not to the packets that it named.
+    pub fn runs(&self) -> Runs<'a> {
+        Runs(self.arrivals())
+    }
+
+    /// Each packet's sequence number and, when received, its time: up to 65535 of them, whatever the packet's length.
     pub fn arrivals(&self) -> Arrivals<'a> {
         Arrivals {
             statuses: self.statuses(),
@@ -206,10 +207,10 @@ impl fmt::Display for TransportFeedback<'_> {
         )?;
         let mut run: Option<(u16, u16)> = None;
         let mut separator = "";
-        let received = self.arrivals().filter(|&(_, status, _)| status != Status::NotReceived);
-        for seq in received.map(|(seq, _, _)| Some(seq)).chain([None]) {
-            match (run, seq) {
-                (Some((first, last)), Some(seq)) if last.wrapping_add(1) == seq => run = Some((first, seq)),
+        let received = self.runs().filter(|run| run.status != Status::NotReceived);
+        for next in received.map(|run| Some((run.first, run.last()))).chain([None]) {
+            match (run, next) {
+                (Some((first, last)), Some((next, end))) if last.wrapping_add(1) == next => run = Some((first, end)),
                 (previous, next) => {
                     match previous {
                         Some((first, last)) if first == last => write!(f, "{separator}{first}")?,
@@ -219,7 +220,7 @@ impl fmt::Display for TransportFeedback<'_> {
                     if previous.is_some() {
                         separator = " ";
                     }
-                    run = next.map(|seq| (seq, seq));
+                    run = next;
                 }
             }
         }
@@ -249,9 +250,31 @@ impl Chunk {
         Self { bits, len }
     }
 
+    /// Whether it says the same of all its packets.
+    const fn is_run(self) -> bool {
+        self.bits & 0x8000 == 0
+    }
+
+    /// Length of the deltas of the first `count` packets, in bytes. A run is not walked through: a datagram holds
+    /// hundreds of them, each with 8191 packets.
+    fn deltas_len(self, count: u16) -> usize {
+        let len = |symbol| match symbol {
+            1 => 1_usize,
+            2 => 2,
+            _ => 0,
+        };
+        if self.is_run() {
+            len(self.symbol(0)).saturating_mul(usize::from(count))
+        } else {
+            (0..count).fold(0, |sum, index| sum.saturating_add(len(self.symbol(index))))
+        }
+    }
+
     /// The symbol at `index`, which is below `len`.
-    const fn symbol(self, index: u16) -> u16 {
-        if self.bits & 0x8000 == 0 {
+    fn symbol(self, index: u16) -> u16 {
+        #[cfg(test)]
+        tests::SYMBOLS_READ.with(|read| read.set(read.get().wrapping_add(1)));
+        if self.is_run() {
             self.bits >> 13
         } else if self.bits & 0x4000 == 0 {
             self.bits.wrapping_shr(13_u32.wrapping_sub(index as u32)) & 1
@@ -264,7 +287,7 @@ impl Chunk {
 }
 
 /// The statuses in transport-wide feedback.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Statuses<'a> {
     chunks: &'a [u8],
     chunk: Chunk,
@@ -273,11 +296,13 @@ pub struct Statuses<'a> {
     left: u16,
 }
 
-impl Iterator for Statuses<'_> {
-    type Item = Status;
-
-    fn next(&mut self) -> Option<Status> {
-        self.left = self.left.checked_sub(1)?;
+impl Statuses<'_> {
+    /// The next status, and of how many packets in a row it is taken, `most` at most. Only a run of packets without
+    /// deltas gives more than one.
+    fn take_run(&mut self, most: u16) -> Option<(Status, u16)> {
+        if self.left == 0 {
+            return None;
+        }
         while self.next_in_chunk == self.chunk.len {
             let (bytes, rest) = self.chunks.split_first_chunk()?;
             self.chunks = rest;
@@ -285,8 +310,14 @@ impl Iterator for Statuses<'_> {
             self.next_in_chunk = 0;
         }
         let symbol = self.chunk.symbol(self.next_in_chunk);
-        self.next_in_chunk = self.next_in_chunk.wrapping_add(1);
-        Some(match symbol {
+        let len = if self.chunk.is_run() && matches!(symbol, 0 | 3) {
+            self.chunk.len.wrapping_sub(self.next_in_chunk).min(self.left).min(most)
+        } else {
+            1
+        };
+        self.next_in_chunk = self.next_in_chunk.wrapping_add(len);
+        self.left = self.left.wrapping_sub(len);
+        let status = match symbol {
             0 => Status::NotReceived,
             1 => {
                 let (&delta, rest) = self.deltas.split_first()?;
@@ -299,7 +330,25 @@ impl Iterator for Statuses<'_> {
                 Status::Large(i16::from_be_bytes(*delta))
             }
             _ => Status::WithoutTime,
-        })
+        };
+        Some((status, len))
+    }
+}
+
+/// Equal when they say the same, in whatever chunks.
+impl PartialEq for Statuses<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        Iterator::eq(self.clone(), other.clone())
+    }
+}
+
+impl Eq for Statuses<'_> {}
+
+impl Iterator for Statuses<'_> {
+    type Item = Status;
+
+    fn next(&mut self) -> Option<Status> {
+        self.take_run(1).map(|(status, _)| status)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -316,20 +365,66 @@ pub struct Arrivals<'a> {
     time: i64,
 }
 
+impl Arrivals<'_> {
+    fn take_run(&mut self, most: u16) -> Option<Run> {
+        let (status, len) = self.statuses.take_run(most)?;
+        let first = self.sequence;
+        self.sequence = first.wrapping_add(len);
+        let delta = match status {
+            Status::NotReceived | Status::WithoutTime => None,
+            Status::Small(delta) => Some(i64::from(delta)),
+            Status::Large(delta) => Some(i64::from(delta)),
+        };
+        let time = delta.map(|delta| {
+            self.time = self.time.saturating_add(delta);
+            self.time
+        });
+        Some(Run {
+            first,
+            len,
+            status,
+            time,
+        })
+    }
+}
+
 impl Iterator for Arrivals<'_> {
     type Item = (u16, Status, Option<i64>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let status = self.statuses.next()?;
-        let sequence = self.sequence;
-        self.sequence = sequence.wrapping_add(1);
-        let delta = match status {
-            Status::NotReceived | Status::WithoutTime => return Some((sequence, status, None)),
-            Status::Small(delta) => i64::from(delta),
-            Status::Large(delta) => i64::from(delta),
-        };
-        self.time = self.time.saturating_add(delta);
-        Some((sequence, status, Some(self.time)))
+        self.take_run(1).map(|run| (run.first, run.status, run.time))
+    }
+}
+
+/// Packets in a row of which transport-wide feedback says the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The first one's sequence number.
+    pub first: u16,
+    /// How many they are, 1 to 8191; 1 when they have times.
+    pub len: u16,
+    /// What became of each.
+    pub status: Status,
+    /// When it arrived, as in [`Arrivals`].
+    pub time: Option<i64>,
+}
+
+impl Run {
+    /// The last one's sequence number.
+    pub const fn last(&self) -> u16 {
+        self.first.wrapping_add(self.len.wrapping_sub(1))
+    }
+}
+
+/// The packets that transport-wide feedback tells of, those of which two bytes say the same at once.
+#[derive(Debug, Clone)]
+pub struct Runs<'a>(Arrivals<'a>);
+
+impl Iterator for Runs<'_> {
+    type Item = Run;
+
+    fn next(&mut self) -> Option<Run> {
+        self.0.take_run(u16::MAX)
     }
 }
 
@@ -469,5 +564,107 @@ impl Measure {
         let chunks = self.chunks.saturating_add(open).saturating_mul(2);
         let len = FIXED.saturating_add(chunks).saturating_add(self.deltas);
         len.saturating_add(3) & !3
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unwrap_used)]
+mod tests {
+    use std::cell::Cell;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::rtcp::{Compound, Packet};
+
+    std::thread_local! {
+        pub(super) static SYMBOLS_READ: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// What `f` gives, and how many status symbols were looked at meanwhile.
+    fn counted<T>(f: impl FnOnce() -> T) -> (T, usize) {
+        let before = SYMBOLS_READ.get();
+        let result = f();
+        (result, SYMBOLS_READ.get().wrapping_sub(before))
+    }
+
+    /// Feedback about 65535 packets in nine runs, of a symbol without deltas.
+    fn longest(symbol: u16) -> Vec<u8> {
+        let mut bytes = std::vec![
+            0x8f, 205, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xf0, 0xff, 0xff, 0, 0, 0, 0
+        ];
+        for len in [8191; 8].into_iter().chain([7, 0]) {
+            bytes.extend((symbol << 13 | len).to_be_bytes());
+        }
+        bytes[3] = u8::try_from(bytes.len() / 4 - 1).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn work_grows_with_the_bytes_and_not_with_the_packets_that_they_name() {
+        for (symbol, status, shown) in [
+            (0, Status::NotReceived, "received=[] of 65535"),
+            (3, Status::WithoutTime, "received=[65520-65518] of 65535"),
+        ] {
+            let datagram = longest(symbol).repeat(30);
+            assert_eq!(datagram.len(), 1200);
+            let compound = Compound::parse(&datagram).unwrap();
+            let (packets, read) = counted(|| compound.packets().collect::<Result<Vec<_>, _>>().unwrap());
+            assert!(
+                packets.len() == 30 && read <= datagram.len(),
+                "{read} symbols read by the parser"
+            );
+            for packet in &packets {
+                let Packet::TransportFeedback(feedback) = packet else {
+                    panic!("{packet}");
+                };
+                let (runs, read) = counted(|| feedback.runs().collect::<Vec<_>>());
+                assert_eq!((runs.len(), read), (9, 9));
+                assert!(runs.iter().all(|run| (run.status, run.time) == (status, None)));
+                assert_eq!((runs[8].first, runs[8].len, runs[8].last()), (65512, 7, 65518));
+                assert_eq!(feedback.statuses().size_hint(), (65535, Some(65535)));
+            }
+            let (line, read) = counted(|| compound.to_string());
+            assert!(
+                line.contains(shown) && read <= datagram.len(),
+                "{read} symbols read for {line}"
+            );
+            let (lines, read) = counted(|| crate::dump::Rtcp(compound).to_string());
+            assert!(
+                read <= datagram.len() && lines.len() <= datagram.len() * 20,
+                "{read} symbols read for {} bytes",
+                lines.len()
+            );
+        }
+    }
+
+    #[test]
+    fn runs_say_what_arrivals_say() {
+        let statuses = [
+            &[Status::NotReceived; 20][..],
+            &[Status::Small(1), Status::Large(-2), Status::NotReceived],
+            &[Status::WithoutTime; 30],
+            &[Status::Small(3); 20],
+        ]
+        .concat();
+        let header = FeedbackHeader {
+            sender: Ssrc(1),
+            media: Ssrc(2),
+            base_sequence: 65530,
+            reference_time: -1,
+            feedback_count: 0,
+        };
+        let mut buf = [0; 200];
+        let mut w = Writer::new(&mut buf);
+        TransportFeedback::write(&mut w, &header, statuses).unwrap();
+        let packet = Compound::parse(w.written()).unwrap().packets().next().unwrap().unwrap();
+        let Packet::TransportFeedback(feedback) = packet else {
+            panic!("{packet}");
+        };
+        let flat = feedback
+            .runs()
+            .flat_map(|run| (0..run.len).map(move |at| (run.first.wrapping_add(at), run.status, run.time)));
+        assert!(flat.eq(feedback.arrivals()));
+        assert!(feedback.runs().count() < feedback.arrivals().count());
     }
 }
