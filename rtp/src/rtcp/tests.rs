@@ -369,6 +369,22 @@ fn unknown_report_blocks_are_kept() {
 }
 
 #[test]
+fn reserved_bits_of_report_blocks_are_ignored() {
+    let bytes = hex("80cf0008 00000001 04ff0002 eead22e0 57c0a06e 05010003 00000001 22d6b1e6 0000a3d6");
+    let Ok(Packet::Xr(xr)) = Compound::parse(&bytes).unwrap().packets().next().unwrap() else {
+        panic!()
+    };
+    let [XrBlock::ReceiverReferenceTime(ntp), XrBlock::Dlrr(answers)] = &xr.blocks().collect::<Vec<_>>()[..] else {
+        panic!("{xr}");
+    };
+    assert_eq!(*ntp, NtpTime(0xeead_22e0_57c0_a06e));
+    assert_eq!(
+        answers.clone().map(|answer| answer.last_rr).collect::<Vec<_>>(),
+        [0x22d6_b1e6]
+    );
+}
+
+#[test]
 fn transport_feedback_of_chromium() {
     let bytes = hex("8fcd0006fa17fa1720debf8e0026000600aae105200628262b5b3410");
     let Packet::TransportFeedback(feedback) = only(&bytes) else {

@@ -150,11 +150,10 @@ impl<'a> XrBlock<'a> {
         let type_specific = r.u8()?;
         let words = r.u16()?;
         let data = r.take(usize::from(words).saturating_mul(4))?;
+        // The type-specific bits of these two are reserved, and ignored (RFC 3611 §4.4, §4.5).
         Ok(match block_type {
-            XrBlockType::RRTR if type_specific == 0 && words == 2 => {
-                Self::ReceiverReferenceTime(NtpTime(Reader::new(data).u64()?))
-            }
-            XrBlockType::DLRR if type_specific == 0 && words.is_multiple_of(3) => Self::Dlrr(DlrrBlock { rest: data }),
+            XrBlockType::RRTR if words == 2 => Self::ReceiverReferenceTime(NtpTime(Reader::new(data).u64()?)),
+            XrBlockType::DLRR if words.is_multiple_of(3) => Self::Dlrr(DlrrBlock { rest: data }),
             _ => Self::Unknown {
                 block_type,
                 type_specific,
