@@ -51,7 +51,7 @@ impl<'a> Fir<'a> {
         self.entries.clone()
     }
 
-    /// Appends the packet; `media` is 0 by the RFC.
+    /// Appends the packet; `media` is 0 by the RFC. Nothing is written when there are no commands.
     ///
     /// # Errors
     /// [`Full`] when it does not fit.
@@ -61,8 +61,12 @@ impl<'a> Fir<'a> {
         media: Ssrc,
         entries: impl IntoIterator<Item = FirEntry>,
     ) -> Result<(), Full> {
+        let mut entries = entries.into_iter().peekable();
+        if entries.peek().is_none() {
+            return Ok(());
+        }
         write_feedback(w, PacketType::PSFB, PayloadFormat::FIR.0, (sender, media), |w| {
-            entries.into_iter().try_for_each(|entry| {
+            entries.try_for_each(|entry| {
                 w.u32(entry.ssrc.0)?;
                 w.u8(entry.sequence_number)?;
                 w.zeros(3)

@@ -318,6 +318,10 @@ fn full_intra_requests() {
     };
     assert_eq!(fir.entries().collect::<Vec<_>>(), [entry]);
     assert_eq!(fir.to_string(), "FIR 00000001 -> 00000002#9");
+    let mut buf = [0; 4];
+    let mut w = Writer::new(&mut buf);
+    assert_eq!(Fir::write(&mut w, Ssrc(1), Ssrc(0), []), Ok(()), "nobody is asked");
+    assert_eq!(w.position(), 0);
     let bad = hex("84ce0003 00000001 00000000 00000002");
     assert!(Compound::parse(&bad).unwrap().packets().next().unwrap().is_err());
 }
