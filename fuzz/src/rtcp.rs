@@ -30,6 +30,7 @@ pub fn rtcp(data: &[u8]) {
         match &again[..] {
             // A NACK cannot be empty, and a FIR neither: all others are written as one packet.
             [again] => {
+                assert_eq!(again, &packet);
                 assert_eq!(again.to_string(), packet.to_string());
                 assert_eq!(written(again, room(data)), once);
             }

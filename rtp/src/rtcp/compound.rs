@@ -126,7 +126,7 @@ impl<'a> Iterator for Packets<'a> {
 ///  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
 /// |V=2|P| RC/FMT  |      PT       |            length             |
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Raw<'a> {
     /// The five bits that count reports, sources or chunks, or give the format of a feedback message.
     pub count: u8,
@@ -193,6 +193,16 @@ impl<'a> Raw<'a> {
     }
 }
 
+/// Equal when the packets are, wherever they stand.
+impl PartialEq for Raw<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let fields = |raw: &Self| (raw.count, raw.packet_type);
+        fields(self) == fields(other) && self.body == other.body && self.padding == other.padding
+    }
+}
+
+impl Eq for Raw<'_> {}
+
 impl fmt::Debug for Raw<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -245,7 +255,7 @@ pub(super) fn mark_padded(w: &mut Writer<'_>, len: usize) {
     }
 }
 
-/// An RTCP packet by its type.
+/// An RTCP packet by its type. Two are equal when they say the same, even if in other bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packet<'a> {
     /// Sender report.

@@ -86,10 +86,19 @@ impl fmt::Display for Fir<'_> {
 }
 
 /// The commands of a [`Fir`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct FirEntries<'a> {
     rest: &'a [u8],
 }
+
+/// Equal when they say the same: the reserved bytes do not count.
+impl PartialEq for FirEntries<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        Iterator::eq(self.clone(), other.clone())
+    }
+}
+
+impl Eq for FirEntries<'_> {}
 
 impl Iterator for FirEntries<'_> {
     type Item = FirEntry;

@@ -110,10 +110,19 @@ impl fmt::Display for Xr<'_> {
 }
 
 /// The blocks of an extended report.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct XrBlocks<'a> {
     rest: &'a [u8],
 }
+
+/// Equal when they say the same: reserved bits do not count.
+impl PartialEq for XrBlocks<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        Iterator::eq(self.clone(), other.clone())
+    }
+}
+
+impl Eq for XrBlocks<'_> {}
 
 impl<'a> Iterator for XrBlocks<'a> {
     type Item = XrBlock<'a>;
