@@ -51,7 +51,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rtcp", run: rtcp, seeds: &["fuzz/seeds/rtcp"] },
     Target { name: "rtp", run: rtp, seeds: &["fuzz/seeds/rtp"] },
     Target { name: "rtp_receive", run: rtp_receive, seeds: &["fuzz/seeds/rtp_receive"] },
-    Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp"] },
+    Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp", "fuzz/seeds/sdp"] },
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
     Target { name: "stun", run: stun, seeds: &["fixtures/stun"] },
 ];

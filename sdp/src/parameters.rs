@@ -3,7 +3,9 @@ use core::fmt;
 use crate::scan;
 
 /// Parameters with semicolons between them, `name=value` or a lone word, as in `a=fmtp` and `a=rid`.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
+///
+/// Equal when [`iter`](Self::iter) gives the same: spaces and semicolons that separate nothing do not count.
+#[derive(Clone, Copy, Default)]
 pub struct Parameters<'a>(&'a str);
 
 impl<'a> Parameters<'a> {
@@ -44,6 +46,14 @@ impl<'a> Parameters<'a> {
     }
 }
 
+impl PartialEq for Parameters<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Parameters<'_> {}
+
 impl fmt::Display for Parameters<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0)
@@ -72,5 +82,8 @@ mod tests {
         assert_eq!(parameters.number("MinPTime"), Some(10));
         assert_eq!(parameters.get("cbr"), None);
         assert!(Parameters::new(" ; ").is_empty());
+        assert_eq!(parameters, Parameters::new("minptime=10 ;useinbandfec=1; cbr;"));
+        assert_eq!(Parameters::new(" ; "), Parameters::default());
+        assert_ne!(parameters, Parameters::new("minptime=10;useinbandfec=1;cbr="));
     }
 }

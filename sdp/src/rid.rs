@@ -147,6 +147,14 @@ mod tests {
         assert_eq!(rid.payload_types().collect::<Vec<_>>(), vec![96, 97]);
         assert_eq!(rid.restrictions.number("max-width"), Some(320));
         assert_eq!(Rid::parse("q send").unwrap(), Rid::new("q", RidDirection::Send));
+        // Restrictions that are none are not printed.
+        for text in ["q send ;", "q send ; ;", "q send  "] {
+            let rid = Rid::parse(text).unwrap();
+            assert_eq!(
+                (rid, rid.to_string().as_str()),
+                (Rid::new("q", RidDirection::Send), "q send")
+            );
+        }
         assert_eq!(RidDirection::Send.reversed(), RidDirection::Recv);
         for bad in [
             "",

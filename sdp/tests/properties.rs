@@ -48,6 +48,8 @@ fn line() -> impl Strategy<Value = String> {
         "a=sendonly",
         "a=simulcast:send a;~b,c",
         "a=rid:a send pt=111",
+        "a=rid:b recv ;",
+        "a=rid:c send ; pt=111 ;",
         "a=ssrc:5 cname:x",
         "a=ssrc-group:FID 1 2",
         "a=new:thing",
