@@ -1,9 +1,9 @@
 use core::fmt;
 use core::net::SocketAddr;
 
-use crate::Rule;
 use crate::address::Address;
 use crate::scan::{self, Scanner};
+use crate::{List, Rule};
 
 /// `a=candidate`: an address at which a peer may be reached (RFC 8839 §5.1, RFC 6544 §4.5).
 ///
@@ -319,7 +319,7 @@ impl fmt::Debug for Extensions<'_> {
 /// `a=remote-candidates`: what the controlling agent selected (RFC 8839 §5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteCandidates<'a> {
-    text: &'a str,
+    words: List<'a, &'a str>,
 }
 
 impl<'a> RemoteCandidates<'a> {
@@ -337,25 +337,27 @@ impl<'a> RemoteCandidates<'a> {
             Address::parse(fields.need(RULE)?)?;
             port(fields.need(RULE)?)?;
             if fields.rest().is_empty() {
-                return Ok(Self { text: value });
+                return Ok(Self {
+                    words: List::text(value),
+                });
             }
         }
     }
 
     /// Component, address and port of each.
     pub fn iter(&self) -> impl Iterator<Item = (u16, Address<'a>, u16)> + use<'a> {
-        let mut fields = Scanner::new(self.text);
+        let mut words = self.words.iter();
         core::iter::from_fn(move || {
-            let component = scan::decimal_u16(fields.word())?;
-            let address = Address::parse(fields.word()).ok()?;
-            Some((component, address, scan::decimal_u16(fields.word())?))
+            let component = scan::decimal_u16(words.next()?)?;
+            let address = Address::parse(words.next()?).ok()?;
+            Some((component, address, scan::decimal_u16(words.next()?)?))
         })
     }
 }
 
 impl fmt::Display for RemoteCandidates<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
+        self.words.fmt(f)
     }
 }
 

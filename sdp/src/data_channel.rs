@@ -53,7 +53,9 @@ impl fmt::Display for SctpMap<'_> {
 }
 
 /// `a=dcmap`: a data channel that both ends open without asking (RFC 8864 §5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// Equal when the options are, whatever spaces are around them.
+#[derive(Debug, Clone, Copy)]
 pub struct Dcmap<'a> {
     /// The SCTP stream, below 65535.
     pub stream: u16,
@@ -159,6 +161,14 @@ impl<'a> Dcmap<'a> {
     }
 }
 
+impl PartialEq for Dcmap<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.stream == other.stream && self.options().eq(other.options())
+    }
+}
+
+impl Eq for Dcmap<'_> {}
+
 impl fmt::Display for Dcmap<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.stream)?;
@@ -184,14 +194,16 @@ impl<'a> Dcsa<'a> {
     /// # Errors
     /// The rule that it breaks.
     pub fn parse(value: &'a str) -> Result<Self, Rule> {
-        const RULE: Rule = Rule("a=dcsa is the id of an SCTP stream and an attribute (RFC 8864 §5.2)");
-        let (stream, attribute) = scan::split_once(value, b' ').ok_or(RULE)?;
-        let stream = scan::decimal_u16(stream).ok_or(RULE)?;
+        const RULE: &str = "a=dcsa is the id of an SCTP stream and an attribute (RFC 8864 §5.2)";
+        let mut fields = Scanner::new(value);
+        let stream = scan::decimal_u16(fields.need(RULE)?).ok_or(Rule(RULE))?;
+        // The attribute is a line of its own kind, with the spaces in it.
+        let attribute = fields.rest();
         let name = scan::split_once(attribute, b':').map_or(attribute, |(name, _)| name);
         if scan::is_token(name) {
             Ok(Self { stream, attribute })
         } else {
-            Err(RULE)
+            Err(Rule(RULE))
         }
     }
 }

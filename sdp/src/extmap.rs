@@ -1,6 +1,7 @@
 use core::fmt;
 
-use crate::{Direction, Rule, scan};
+use crate::scan::{self, Scanner};
+use crate::{Direction, Rule};
 
 /// `a=extmap`: the id under which an RTP header extension travels (RFC 8285 §8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +32,9 @@ impl<'a> Extmap<'a> {
     /// # Errors
     /// The rule that it breaks.
     pub fn parse(value: &'a str) -> Result<Self, Rule> {
-        const RULE: Rule = Rule("a=extmap is an id, perhaps /direction, and a URI (RFC 8285 §8)");
-        let (entry, name) = scan::split_once(value, b' ').ok_or(RULE)?;
+        const RULE: &str = "a=extmap is an id, perhaps /direction, and a URI (RFC 8285 §8)";
+        let mut fields = Scanner::new(value);
+        let entry = fields.need(RULE)?;
         let (id, direction) = match scan::split_once(entry, b'/') {
             Some((id, direction)) => (id, Some(Direction::parse(direction)?)),
             None => (entry, None),
@@ -42,7 +44,8 @@ impl<'a> Extmap<'a> {
             .ok_or(Rule(
                 "the id of a=extmap is a number from 1 to 255, or from 4096 to 4351 in offers (RFC 8285 §7)",
             ))?;
-        let (uri, attributes) = scan::split_once(name, b' ').unwrap_or((name, ""));
+        let uri = fields.need(RULE)?;
+        let attributes = fields.last();
         // RFC 8285 §8 wants an absolute URI: a scheme, a colon, and something after it.
         match scan::split_once(uri, b':') {
             Some((scheme, rest)) if scan::is_token(scheme) && scan::is_visible(rest) => {}

@@ -1,6 +1,7 @@
 use core::fmt;
 
-use crate::{Parameters, Rule, scan};
+use crate::scan::{self, Scanner};
+use crate::{Parameters, Rule};
 
 /// `a=fmtp`: how a format is to be used (RFC 8866 §6.15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +18,12 @@ impl<'a> Fmtp<'a> {
     /// # Errors
     /// The rule that it breaks.
     pub fn parse(value: &'a str) -> Result<Self, Rule> {
-        const RULE: Rule = Rule("a=fmtp is a format of the m= line and its parameters (RFC 8866 §6.15)");
-        let (format, parameters) = scan::split_once(value, b' ').ok_or(RULE)?;
+        const RULE: &str = "a=fmtp is a format of the m= line and its parameters (RFC 8866 §6.15)";
+        let mut fields = Scanner::new(value);
+        let format = fields.need(RULE)?;
+        let parameters = fields.rest();
         if !scan::is_token(format) || parameters.is_empty() {
-            return Err(RULE);
+            return Err(Rule(RULE));
         }
         Ok(Self {
             format,

@@ -1,6 +1,7 @@
 use core::fmt;
 
-use crate::{Rule, scan};
+use crate::Rule;
+use crate::scan::{self, Scanner};
 
 /// `a=rtcp-fb`: a kind of feedback that the writer understands (RFC 4585 §4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,16 +29,16 @@ impl<'a> RtcpFb<'a> {
     /// # Errors
     /// The rule that it breaks.
     pub fn parse(value: &'a str) -> Result<Self, Rule> {
-        const RULE: Rule =
-            Rule("a=rtcp-fb is a payload type or *, a kind of feedback and its parameter (RFC 4585 §4.2)");
-        let (format, feedback) = scan::split_once(value, b' ').ok_or(RULE)?;
-        let payload_type = match format {
+        const RULE: &str = "a=rtcp-fb is a payload type or *, a kind of feedback and its parameter (RFC 4585 §4.2)";
+        let mut fields = Scanner::new(value);
+        let payload_type = match fields.need(RULE)? {
             "*" => None,
-            number => Some(scan::payload_type(number).ok_or(RULE)?),
+            number => Some(scan::payload_type(number).ok_or(Rule(RULE))?),
         };
-        let (id, parameter) = scan::split_once(feedback, b' ').unwrap_or((feedback, ""));
+        let id = fields.need(RULE)?;
+        let parameter = fields.last();
         if !scan::is_rid(id) {
-            return Err(RULE);
+            return Err(Rule(RULE));
         }
         Ok(Self {
             payload_type,
@@ -91,6 +92,8 @@ mod tests {
         let pli = RtcpFb::parse("96 nack pli").unwrap();
         assert!(pli.is("nack", "pli") && !pli.is("nack", "") && pli.covers(96) && !pli.covers(97));
         assert!(RtcpFb::parse("* nack").unwrap().covers(5));
+        assert!(RtcpFb::parse("96  nack  pli ").unwrap().is("nack", "pli"));
+        assert!(RtcpFb::parse("96 nack ").unwrap().is("nack", ""));
         assert_eq!(pli, RtcpFb::new(96, "nack", "pli"));
         for bad in ["", "96", "96 ", "128 nack", "x nack", "96 na/ck"] {
             assert!(RtcpFb::parse(bad).is_err(), "{bad:?}");

@@ -1,37 +1,40 @@
 use core::fmt;
 
-use crate::{Rule, scan};
+use crate::{List, Rule, scan};
 
 /// `a=rtcp-xr`: extended reports that the writer asks for (RFC 3611 §5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RtcpXr<'a> {
-    text: &'a str,
+    formats: List<'a, &'a str>,
 }
 
 impl<'a> RtcpXr<'a> {
     /// What Chromium writes: everybody's round trip is measured.
-    pub const RECEIVER_RTT_ALL: RtcpXr<'static> = RtcpXr { text: "rcvr-rtt=all" };
+    pub const RECEIVER_RTT_ALL: RtcpXr<'static> = RtcpXr {
+        formats: List::text("rcvr-rtt=all"),
+    };
 
     /// Reads the value of `a=rtcp-xr`, which may be empty.
     ///
     /// # Errors
     /// The rule that it breaks.
     pub fn parse(value: &'a str) -> Result<Self, Rule> {
-        for word in words(value) {
+        let formats = List::text(value);
+        for word in formats {
             XrFormat::parse(word)?;
         }
-        Ok(Self { text: value })
+        Ok(Self { formats })
     }
 
     /// The reports in order.
     pub fn formats(&self) -> impl Iterator<Item = XrFormat<'a>> + use<'a> {
-        words(self.text).filter_map(|word| XrFormat::parse(word).ok())
+        self.formats.iter().filter_map(|word| XrFormat::parse(word).ok())
     }
 }
 
 impl fmt::Display for RtcpXr<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
+        self.formats.fmt(f)
     }
 }
 
@@ -96,10 +99,6 @@ impl<'a> XrFormat<'a> {
             _ => Ok(Self::Other(word)),
         }
     }
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(' ').filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

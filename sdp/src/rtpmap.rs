@@ -1,6 +1,7 @@
 use core::fmt;
 
-use crate::{Rule, scan};
+use crate::Rule;
+use crate::scan::{self, Scanner};
 
 /// `a=rtpmap`: what a payload type stands for (RFC 8866 §6.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,20 +22,21 @@ impl<'a> RtpMap<'a> {
     /// # Errors
     /// The rule that it breaks.
     pub fn parse(value: &'a str) -> Result<Self, Rule> {
-        const RULE: Rule =
-            Rule("a=rtpmap is a payload type and encoding/clock or encoding/clock/channels (RFC 8866 §6.6)");
-        let (payload_type, format) = scan::split_once(value, b' ').ok_or(RULE)?;
-        let payload_type = scan::payload_type(payload_type).ok_or(Rule(
+        const RULE: &str = "a=rtpmap is a payload type and encoding/clock or encoding/clock/channels (RFC 8866 §6.6)";
+        let mut fields = Scanner::new(value);
+        let payload_type = scan::payload_type(fields.need(RULE)?).ok_or(Rule(
             "the payload type of a=rtpmap is a number from 0 to 127 (RFC 8866 §6.6)",
         ))?;
-        let (encoding, clock) = scan::split_once(format, b'/').ok_or(RULE)?;
+        let format = fields.need(RULE)?;
+        fields.end(RULE)?;
+        let (encoding, clock) = scan::split_once(format, b'/').ok_or(Rule(RULE))?;
         let (clock, parameters) =
             scan::split_once(clock, b'/').map_or((clock, None), |(clock, rest)| (clock, Some(rest)));
         let clock_rate = scan::decimal_u32(clock)
             .filter(|rate| *rate > 0)
             .ok_or(Rule("the clock rate of a=rtpmap is a number of Hz (RFC 8866 §6.6)"))?;
         if !scan::is_token(encoding) || !parameters.is_none_or(scan::is_visible) {
-            return Err(RULE);
+            return Err(Rule(RULE));
         }
         Ok(Self {
             payload_type,

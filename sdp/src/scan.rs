@@ -187,6 +187,11 @@ impl<'a> Scanner<'a> {
         skip_spaces(self.rest)
     }
 
+    /// Like [`rest`](Self::rest), also without the spaces at the end.
+    pub(crate) fn last(self) -> &'a str {
+        self.rest().trim_end_matches(' ')
+    }
+
     /// Nothing but spaces may be left.
     pub(crate) fn end(self, rule: &'static str) -> Result<(), Rule> {
         if self.rest().is_empty() {
@@ -238,7 +243,7 @@ mod tests {
     fn a_run_of_spaces_is_one_separator() {
         let mut scanner = Scanner::new(" a  b c ");
         assert_eq!(scanner.word(), "a");
-        assert_eq!(scanner.rest(), "b c ");
+        assert_eq!((scanner.rest(), scanner.last()), ("b c ", "b c"));
         assert_eq!(scanner.word(), "b");
         assert_eq!(scanner.word(), "c");
         assert!(scanner.end("").is_ok());

@@ -29,13 +29,15 @@ impl<'a> Ssrc<'a> {
     /// # Errors
     /// The rule that it breaks.
     pub fn parse(value: &'a str) -> Result<Self, Rule> {
-        const RULE: Rule = Rule("a=ssrc is a 32-bit number and an attribute such as cname:x (RFC 5576 §4.1)");
-        let (ssrc, attribute) = scan::split_once(value, b' ').ok_or(RULE)?;
-        let ssrc = scan::decimal_u32(ssrc).ok_or(RULE)?;
+        const RULE: &str = "a=ssrc is a 32-bit number and an attribute such as cname:x (RFC 5576 §4.1)";
+        let mut fields = Scanner::new(value);
+        let ssrc = scan::decimal_u32(fields.need(RULE)?).ok_or(Rule(RULE))?;
+        // The value is any text, with the spaces in it.
+        let attribute = fields.rest();
         let (attribute, value) =
             scan::split_once(attribute, b':').map_or((attribute, None), |(attribute, value)| (attribute, Some(value)));
         if !scan::is_token(attribute) {
-            return Err(RULE);
+            return Err(Rule(RULE));
         }
         // Old Chromium leaves the stream of `msid:` empty, so that one is not held to the rules of a=msid.
         if let ("cname", None | Some("")) = (attribute, value) {

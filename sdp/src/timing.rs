@@ -1,7 +1,7 @@
 use core::fmt;
 
-use crate::Rule;
 use crate::scan::{self, Scanner};
+use crate::{List, Rule};
 
 /// `t=`: when the session is on (RFC 8866 §5.9), in seconds since 1900; `0 0` in WebRTC: always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl fmt::Display for Timing {
 /// `r=`: how a session comes again (RFC 8866 §5.10).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat<'a> {
-    text: &'a str,
+    times: List<'a, &'a str>,
 }
 
 impl<'a> Repeat<'a> {
@@ -66,7 +66,9 @@ impl<'a> Repeat<'a> {
         if count < 3 {
             return Err(Rule(RULE));
         }
-        Ok(Self { text: value })
+        Ok(Self {
+            times: List::text(value),
+        })
     }
 
     /// From the start of one occurrence to the start of the next, in seconds.
@@ -85,20 +87,20 @@ impl<'a> Repeat<'a> {
     }
 
     fn times(&self) -> impl Iterator<Item = u64> + use<'a> {
-        words(self.text).filter_map(typed_time)
+        self.times.iter().filter_map(typed_time)
     }
 }
 
 impl fmt::Display for Repeat<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
+        self.times.fmt(f)
     }
 }
 
 /// `z=`: how the clock of the `r=` lines before it is shifted, for daylight saving (RFC 8866 §5.11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Zones<'a> {
-    text: &'a str,
+    pairs: List<'a, &'a str>,
 }
 
 impl<'a> Zones<'a> {
@@ -108,23 +110,22 @@ impl<'a> Zones<'a> {
     /// The rule that it breaks.
     pub fn parse(value: &'a str) -> Result<Self, Rule> {
         const RULE: Rule = Rule("z= is pairs of a time and an adjustment, such as 2882844526 -1h (RFC 8866 §5.11)");
-        let mut fields = words(value);
-        let mut pairs = 0u32;
+        let pairs = List::text(value);
+        let mut fields = pairs.iter();
         while let Some(time) = fields.next() {
             scan::decimal(time).ok_or(RULE)?;
             fields.next().and_then(adjustment).ok_or(RULE)?;
-            pairs = pairs.saturating_add(1);
         }
-        if pairs == 0 {
+        if pairs.is_empty() {
             Err(RULE)
         } else {
-            Ok(Self { text: value })
+            Ok(Self { pairs })
         }
     }
 
     /// Pairs of the time of the change, in seconds since 1900, and the adjustment, in seconds.
     pub fn adjustments(&self) -> impl Iterator<Item = (u64, i64)> + use<'a> {
-        let mut fields = words(self.text);
+        let mut fields = self.pairs.iter();
         core::iter::from_fn(move || {
             let time = scan::decimal(fields.next()?)?;
             Some((time, adjustment(fields.next()?)?))
@@ -134,12 +135,8 @@ impl<'a> Zones<'a> {
 
 impl fmt::Display for Zones<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text)
+        self.pairs.fmt(f)
     }
-}
-
-fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split(' ').filter(|word| !word.is_empty())
 }
 
 /// RFC 8866 §9, typed-time: a number of seconds, or of days, hours, minutes by their letter.

@@ -10,73 +10,98 @@ use sdp::{
     Session, Ssrc, SsrcGroup,
 };
 
+/// Lines of fields: between these, and behind the last, any number of spaces may stand.
+const FIELDS: &[&str] = &[
+    "o=- 1 1 IN IP4 127.0.0.1",
+    "c=IN IP4 0.0.0.0",
+    "t=0 0",
+    "r=7d 1h 0",
+    "z=1 -1h",
+    "m=audio 9 UDP/TLS/RTP/SAVPF 111 0",
+    "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
+    "a=group:BUNDLE 0 1",
+    "a=rtpmap:111 opus/48000/2",
+    "a=fmtp:111 a=b;c",
+    "a=fmtp:111 a=b; c ;",
+    "a=rtcp-fb:* nack pli",
+    "a=rtcp-fb:96 nack",
+    "a=rtcp-fb:96 trr-int 100",
+    "a=extmap:3/recvonly a:b",
+    "a=extmap:4 a:b c",
+    "a=candidate:1 1 udp 5 192.0.2.1 5 typ host a b",
+    "a=candidate:1 1 tcp 5 192.0.2.1 9 typ srflx raddr 10.0.0.1 rport 9 generation 0 tcptype active ufrag x",
+    "a=remote-candidates:1 192.0.2.3 45664 2 192.0.2.3 45665",
+    "a=msid:s t",
+    "a=msid-semantic: WMS *",
+    "a=fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB",
+    "a=ice-options:trickle ice2",
+    "a=rtcp:9 IN IP4 0.0.0.0",
+    "a=rtcp-xr:rcvr-rtt=all stat-summary=loss",
+    "a=simulcast:send a;~b,c",
+    "a=simulcast:send a recv b",
+    "a=rid:a send pt=111",
+    "a=rid:b recv ;",
+    "a=rid:c send ; pt=111 ;",
+    "a=ssrc-group:FID 1 2",
+    "a=sctpmap:5000 webrtc-datachannel 1024",
+    "a=dcmap:1 label=\"x\";ordered=false",
+];
+
+/// Lines whose last field is a text, to which spaces behind it belong.
+const TEXT_LAST: &[&str] = &["a=ssrc:5 cname:x", "a=dcsa:1 accept-types:text/plain"];
+
+/// Lines in which no space separates anything.
+const OTHERS: &[&str] = &[
+    "v=0",
+    "s=-",
+    "i=x",
+    "k=prompt",
+    "b=AS:5",
+    "e=a@b",
+    "p=1",
+    "a=mid:0",
+    "a=mid:1",
+    "a=imageattr:96 send * recv [x=1,y=2]",
+    "a=maxptime:60",
+    "a=ice-ufrag:abcd",
+    "a=setup:actpass",
+    "a=sendonly",
+    "a=new:thing",
+    "a=flag",
+    "x=unknown",
+    "a=sctp-port:5000",
+    "a=bundle-only",
+];
+
+/// A line of fields as it is usually written, and one with more spaces.
+fn spaced() -> impl Strategy<Value = (&'static str, String)> {
+    let lines = [FIELDS, TEXT_LAST].concat();
+    (prop::sample::select(lines), vec(0..3usize, 20)).prop_map(|(line, more)| {
+        let mut text = String::new();
+        let mut more = more.into_iter();
+        for (index, word) in line.split(' ').enumerate() {
+            if index != 0 {
+                text += &" ".repeat(1 + more.next().unwrap_or(0));
+            }
+            text += word;
+        }
+        if FIELDS.contains(&line) {
+            text += &" ".repeat(more.next().unwrap_or(0));
+        }
+        (line, text)
+    })
+}
+
 /// A line that is right, a line that is nearly right, or any line.
 fn line() -> impl Strategy<Value = String> {
-    let right = prop::sample::select(vec![
-        "v=0",
-        "o=- 1 1 IN IP4 127.0.0.1",
-        "s=-",
-        "i=x",
-        "t=0 0",
-        "r=7d 1h 0",
-        "z=1 -1h",
-        "k=prompt",
-        "b=AS:5",
-        "e=a@b",
-        "p=1",
-        "c=IN IP4 0.0.0.0",
-        "m=audio 9 UDP/TLS/RTP/SAVPF 111 0",
-        "m=application 9 UDP/DTLS/SCTP webrtc-datachannel",
-        "a=mid:0",
-        "a=mid:1",
-        "a=group:BUNDLE 0 1",
-        "a=rtpmap:111 opus/48000/2",
-        "a=fmtp:111 a=b;c",
-        "a=rtcp-fb:* nack pli",
-        "a=extmap:3/recvonly a:b",
-        "a=candidate:1 1 udp 5 192.0.2.1 5 typ host a b",
-        "a=candidate:1 1 tcp 5 192.0.2.1 9 typ srflx raddr 10.0.0.1 rport 9 generation 0 tcptype active ufrag x",
-        "a=remote-candidates:1 192.0.2.3 45664 2 192.0.2.3 45665",
-        "a=msid:s t",
-        "a=msid-semantic: WMS *",
-        "a=fingerprint:sha-256 00:01",
-        "a=imageattr:96 send * recv [x=1,y=2]",
-        "a=maxptime:60",
-        "a=rtcp:9 IN IP4 0.0.0.0",
-        "a=ice-ufrag:abcd",
-        "a=setup:actpass",
-        "a=sendonly",
-        "a=simulcast:send a;~b,c",
-        "a=rid:a send pt=111",
-        "a=rid:b recv ;",
-        "a=rid:c send ; pt=111 ;",
-        "a=ssrc:5 cname:x",
-        "a=ssrc-group:FID 1 2",
-        "a=new:thing",
-        "a=flag",
-        "x=unknown",
-        "a=rtcp-xr:rcvr-rtt=all",
-        "a=sctp-port:5000",
-        "a=dcmap:1 label=\"x\"",
-        "a=bundle-only",
-    ])
-    .prop_map(str::to_owned);
+    let right = prop::sample::select([FIELDS, TEXT_LAST, OTHERS].concat()).prop_map(str::to_owned);
     let nearly = (right.clone(), any::<prop::sample::Index>(), any::<char>()).prop_map(|(line, at, with)| {
         let mut characters = line.chars().collect::<Vec<_>>();
         let at = at.index(characters.len());
         characters[at] = with;
         characters.into_iter().collect()
     });
-    // One field may be cut from the next by any number of spaces.
-    let spaced = (right.clone(), any::<prop::sample::Index>(), 1..4usize).prop_map(|(line, at, more)| {
-        let spaces = line
-            .match_indices(' ')
-            .map(|(at, _)| at)
-            .chain([line.len()])
-            .collect::<Vec<_>>();
-        let (head, tail) = line.split_at(spaces[at.index(spaces.len())]);
-        format!("{head}{}{tail}", " ".repeat(more))
-    });
+    let spaced = spaced().prop_map(|(_, text)| text);
     prop_oneof![8 => right, 2 => nearly, 2 => spaced, 1 => "[a-z]=.{0,30}", 1 => ".{0,30}"]
 }
 
@@ -107,6 +132,13 @@ fn candidate_parts() -> impl Strategy<Value = (String, u16, u32, SocketAddr, Opt
         address(),
         option::of(address()),
     )
+}
+
+#[test]
+fn the_right_lines_are_right() {
+    for line in [FIELDS, TEXT_LAST, OTHERS].concat() {
+        assert!(Line::parse(line).is_ok(), "{line}");
+    }
 }
 
 proptest! {
@@ -140,6 +172,12 @@ proptest! {
             let printed = line.to_string();
             prop_assert_eq!(Line::parse(&printed), Ok(line));
         }
+    }
+
+    #[test]
+    fn a_run_of_spaces_between_fields_counts_as_one((line, spaced) in spaced()) {
+        let line = Line::parse(line).unwrap();
+        prop_assert_eq!(Line::parse(&spaced), Ok(line));
     }
 
     #[test]
