@@ -15,7 +15,7 @@ macro_rules! attributes {
         flags { $($(#[$fdoc:meta])* $fname:literal => $Flag:ident;)* }
     ) => {
         /// One `a=` line, typed.
-        #[derive(Debug, Clone, Copy, PartialEq)]
+        #[derive(Clone, Copy, PartialEq)]
         pub enum Attribute<'a> {
             $($(#[$vdoc])* $Value($type),)*
             $($(#[$fdoc])* $Flag,)*
@@ -92,6 +92,17 @@ macro_rules! attributes {
                     $(Self::$Flag => $fname,)*
                     Self::Direction(direction) => direction.as_str(),
                     Self::Other { name, .. } => name,
+                }
+            }
+
+            fn fmt_debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$Value(value) => f.debug_tuple(stringify!($Value)).field(value).finish(),)*
+                    $(Self::$Flag => f.write_str(stringify!($Flag)),)*
+                    Self::Direction(direction) => f.debug_tuple("Direction").field(direction).finish(),
+                    Self::Other { name, value } => {
+                        f.debug_struct("Other").field("name", name).field("value", value).finish()
+                    }
                 }
             }
 
@@ -244,6 +255,16 @@ impl fmt::Display for Attribute<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         self.fmt_value(f)
+    }
+}
+
+/// The password is a secret.
+impl fmt::Debug for Attribute<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IcePwd(password) => write!(f, "IcePwd({} bytes)", password.len()),
+            _ => self.fmt_debug(f),
+        }
     }
 }
 

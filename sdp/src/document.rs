@@ -11,7 +11,7 @@ use crate::{Attribute, Limits, Line, ParseError, Rule};
 ///
 /// Printing is the text. Typed access reads the lines of the wanted kind again, which cannot fail, and costs less than
 /// keeping what every line means: three allocations hold the whole, however many lines there are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Document {
     text: String,
     lines: Vec<Entry>,

@@ -480,4 +480,22 @@ mod tests {
         assert!(!sentence("a=ice-pwd:pz61q+81Yz2YzEtOMueLdPDQ").contains("pz61q"));
         assert!(!sentence("k=clear:hunter2").contains("hunter2"));
     }
+
+    #[test]
+    fn secrets_are_not_repeated_by_debug() {
+        let debug = |text| std::format!("{:?}", Line::parse(text).unwrap());
+        assert_eq!(
+            debug("a=ice-pwd:pz61q+81Yz2YzEtOMueLdPDQ"),
+            "Attribute(IcePwd(24 bytes))"
+        );
+        assert_eq!(debug("k=clear:hunter2"), "Key(Clear(7 bytes))");
+        // All others are shown as they would be by a derived implementation.
+        assert_eq!(debug("a=ice-ufrag:A7ws"), "Attribute(IceUfrag(\"A7ws\"))");
+        assert_eq!(debug("a=rtcp-mux"), "Attribute(RtcpMux)");
+        assert_eq!(debug("a=sendonly"), "Attribute(Direction(SendOnly))");
+        assert_eq!(
+            debug("a=new:x"),
+            "Attribute(Other { name: \"new\", value: Some(\"x\") })"
+        );
+    }
 }
