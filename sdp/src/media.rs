@@ -200,9 +200,10 @@ impl<'a> Media<'a> {
         self.has(Name::RtcpRsize)
     }
 
-    /// `a=rtcp-xr`, of the section or the session (RFC 3611 §5.1).
-    pub fn rtcp_xr(&self) -> Option<RtcpXr<'a>> {
-        self.resolved(Name::RtcpXr).and_then(|value| RtcpXr::parse(value).ok())
+    /// `a=rtcp-xr`: those of the section, else those of the session (RFC 3611 §5.1).
+    pub fn rtcp_xrs(&self) -> impl Iterator<Item = RtcpXr<'a>> + use<'a> {
+        self.level_of(Name::RtcpXr)
+            .filter_map(|value| RtcpXr::parse(value).ok())
     }
 
     /// `a=rtpmap`, in the order of the lines.
@@ -350,5 +351,31 @@ impl fmt::Debug for Media<'_> {
             .field("line", &self.line())
             .field("mid", &self.mid())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::string::ToString;
+    use std::{vec, vec::Vec};
+
+    use crate::Session;
+
+    #[test]
+    fn every_wish_for_extended_reports_is_heard() {
+        let session = Session::parse(
+            "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=rtcp-xr:voip-metrics\r\na=rtcp-xr:pkt-loss-rle\r\n\
+             m=audio 9 RTP/AVP 0\r\nm=audio 9 RTP/AVP 0\r\na=rtcp-xr:rcvr-rtt=all\r\na=rtcp-xr:stat-summary=loss\r\n\
+             m=audio 9 RTP/AVP 0\r\na=rtcp-xr:\r\n",
+        )
+        .unwrap();
+        let wishes = |index| {
+            let section = session.media_at(index).unwrap();
+            section.rtcp_xrs().map(|xr| xr.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(wishes(0), vec!["voip-metrics", "pkt-loss-rle"]);
+        // A section that speaks replaces what the session says, even by nothing.
+        assert_eq!(wishes(1), vec!["rcvr-rtt=all", "stat-summary=loss"]);
+        assert_eq!(wishes(2), vec![""]);
     }
 }

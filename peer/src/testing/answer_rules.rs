@@ -83,7 +83,7 @@ fn section(offer: &Session, offered: Media<'_>, answered: Media<'_>) -> Result<(
         "a=rtcp-rsize was not offered",
     )?;
     ensure(
-        answered.rtcp_xr().is_none() || offered.rtcp_xr().is_some(),
+        answered.rtcp_xrs().next().is_none() || offered.rtcp_xrs().next().is_some(),
         "a=rtcp-xr was not offered",
     )?;
     ensure(
