@@ -8,6 +8,7 @@ use crate::event::{Activity, Event, State};
 use crate::pair::{Accepted, PairInfo, Pairs};
 use crate::response::{Answer, MIN_OUT, Response, Responses};
 use crate::timer::{Timer, Timers, after};
+use crate::transactions::{Seen, Transactions};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ pub struct Agent {
     local_candidates: Vec<Candidate>,
     remote_candidates: Vec<Candidate>,
     pairs: Pairs,
+    transactions: Transactions,
     responses: Responses,
     liveness: Liveness,
     state: State,
@@ -45,6 +47,7 @@ impl Agent {
             local_candidates: Vec::new(),
             remote_candidates: Vec::new(),
             pairs: Pairs::new(config.max_pairs),
+            transactions: Transactions::default(),
             responses: Responses::new(config.max_pending_responses),
             liveness: Liveness::new(now),
             state: State::New,
@@ -148,7 +151,17 @@ impl Agent {
             self.counters.ice_role_conflicts += 1;
             Answer::RoleConflict
         } else {
-            self.accept(now, path, &check);
+            match self.transactions.take(check.transaction_id, path) {
+                Seen::New => self.accept(now, path, &check),
+                // The answer was lost or is still on its way. It is given again, but nothing follows from such a check:
+                // Firefox nominates each pair with its first one, which would come up again with every retransmission,
+                // and whoever repeats the checks of a peer that is gone does not keep it alive.
+                Seen::Again => {}
+                Seen::Elsewhere => {
+                    self.counters.ice_replayed_checks += 1;
+                    return;
+                }
+            }
             Answer::Success
         };
         let queued = self.responses.push(Response {

@@ -17,6 +17,8 @@ wire::counters! {
         pub ice_wrong_ufrag,
         /// Requests whose integrity does not match our password. Not answered.
         pub ice_wrong_integrity,
+        /// Checks whose transaction id came before from another path: somebody repeats the peer's. Not answered.
+        pub ice_replayed_checks,
         /// Authenticated requests that came after the agent had failed. Not answered.
         pub ice_checks_after_failure,
         /// Requests with attributes that have to be understood and are not. Answered with 420.

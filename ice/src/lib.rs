@@ -29,6 +29,7 @@ mod event;
 mod pair;
 mod response;
 mod timer;
+mod transactions;
 
 pub use agent::Agent;
 pub use candidate::{Candidate, CandidateKind, TcpType, host_candidates};

@@ -22,12 +22,18 @@ fn path(local: usize, remote_port: u16) -> Path {
     Path::udp(local, remote)
 }
 
+fn transaction_id(number: u32) -> TransactionId {
+    let mut id = [0; 12];
+    id[8..].copy_from_slice(&number.to_be_bytes());
+    TransactionId(id)
+}
+
 /// Builds checks as a browser does.
 #[derive(Clone)]
 struct Check {
     ufrag: String,
     pwd: String,
-    id: u8,
+    id: u32,
     priority: Option<u32>,
     nominates: bool,
     controlled: bool,
@@ -64,7 +70,7 @@ impl Check {
     }
 
     fn start<'a>(&self, out: &'a mut [u8], class: Class, method: Method) -> Builder<'a> {
-        Builder::new(out, class, method, TransactionId([self.id; 12])).unwrap()
+        Builder::new(out, class, method, transaction_id(self.id)).unwrap()
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -100,6 +106,8 @@ impl Check {
 struct Bench {
     agent: Agent,
     now: Instant,
+    /// Checks that were received, each under an id of its own.
+    checks: u32,
 }
 
 impl Bench {
@@ -117,14 +125,22 @@ impl Bench {
             agent.add_local_candidate(candidate);
         }
         agent.set_remote_credentials(now, Credentials::new("peer", &"p".repeat(22)).unwrap());
-        Self { agent, now }
+        Self { agent, now, checks: 0 }
     }
 
     fn check(&self) -> Check {
         Check::to(self.agent.local_credentials())
     }
 
+    /// A check under a new transaction id.
     fn receive(&mut self, path: &Path, check: &Check) {
+        self.checks += 1;
+        let id = self.checks;
+        self.receive_as(path, &Check { id, ..check.clone() });
+    }
+
+    /// A check under the id that it has.
+    fn receive_as(&mut self, path: &Path, check: &Check) {
         self.agent.handle_datagram(self.now, path, &check.bytes());
     }
 
@@ -170,6 +186,7 @@ impl Bench {
 #[test]
 fn success_responses_hold_three_attributes_and_leave_from_the_address_asked() {
     let mut bench = Bench::new();
+    let mut ids = 1..;
     for (local, len) in [(0, 64), (1, 76)] {
         for algorithm in [IntegrityAlgorithm::Sha1, IntegrityAlgorithm::Sha256] {
             let path = path(local, 5000);
@@ -185,7 +202,7 @@ fn success_responses_hold_three_attributes_and_leave_from_the_address_asked() {
                 (message.class(), message.method()),
                 (Class::SuccessResponse, Method::BINDING)
             );
-            assert_eq!(message.transaction_id(), TransactionId([0; 12]));
+            assert_eq!(message.transaction_id(), transaction_id(ids.next().unwrap()));
             assert_eq!(message.xor_mapped_address(), Ok(Some(path.remote)));
             assert_eq!(message.all_attributes().count(), 3);
             assert_eq!(message.verify_fingerprint(), Ok(()));
@@ -382,14 +399,14 @@ fn pending_responses_are_bounded() {
         ..Config::default()
     });
     let check = bench.check();
-    for id in 0..4 {
-        bench.receive(&path(0, 1), &Check { id, ..check.clone() });
+    for _ in 0..4 {
+        bench.receive(&path(0, 1), &check);
     }
     assert_eq!(bench.raised(), [("ice_responses_dropped", 1)]);
     let ids: Vec<_> = std::iter::from_fn(|| bench.transmit())
-        .map(|(_, bytes)| Message::parse(&bytes).unwrap().transaction_id().0[0])
+        .map(|(_, bytes)| Message::parse(&bytes).unwrap().transaction_id().0[11])
         .collect();
-    assert_eq!(ids, [0, 1, 2]);
+    assert_eq!(ids, [1, 2, 3]);
 }
 
 #[test]
@@ -814,6 +831,60 @@ fn altered_checks_are_not_answered() {
     assert_eq!((bench.agent.selected(), bench.agent.state()), (None, State::Checking));
     let counted: u64 = bench.raised().iter().map(|(_, count)| count).sum();
     assert_eq!(counted, 255 * genuine.len() as u64);
+}
+
+/// Whoever saw a check of the peer's sends it again from elsewhere: nothing goes there.
+#[test]
+fn a_check_that_is_repeated_from_another_address_is_dropped() {
+    let mut bench = Bench::new();
+    let check = bench.check().nominating();
+    bench.receive_as(&path(0, 1), &check);
+    bench.note(&path(0, 1), Activity::Srtp);
+    bench.events();
+    assert!(bench.transmit().is_some());
+    for elsewhere in [path(0, 2), path(1, 1)] {
+        bench.pass(1_000);
+        bench.receive_as(&elsewhere, &check);
+        assert!(!bench.agent.is_validated(&elsewhere));
+    }
+    assert_eq!(bench.transmit(), None);
+    assert_eq!(bench.raised(), [("ice_replayed_checks", 2)]);
+    assert_eq!((bench.agent.selected(), bench.events()), (Some(path(0, 1)), vec![]));
+    // No sign of life either.
+    bench.pass(5_000);
+    assert_eq!(bench.agent.state(), State::Disconnected);
+    // A peer whose NAT gave it another address sends a new check from there.
+    bench.receive_as(&path(0, 2), &Check { id: 1, ..check });
+    assert_eq!(bench.agent.selected(), Some(path(0, 2)));
+    assert_eq!(bench.agent.state(), State::Connected);
+}
+
+/// Firefox nominates every pair with its first check, and repeats it under the same id until it has an answer.
+#[test]
+fn a_retransmitted_check_is_answered_and_changes_nothing() {
+    let mut bench = Bench::new();
+    let nominating = |bench: &Bench, id| Check {
+        id,
+        ..bench.check().nominating()
+    };
+    let (used, other) = (nominating(&bench, 1), nominating(&bench, 2));
+    bench.receive_as(&path(0, 2), &other);
+    bench.receive_as(&path(0, 1), &used);
+    bench.note(&path(0, 1), Activity::Srtp);
+    let first = bench.transmit().unwrap();
+    assert!(bench.transmit().is_some());
+    for ms in [100, 200, 400, 800, 1600, 3200] {
+        bench.pass(ms);
+        bench.receive_as(&path(0, 2), &other);
+        assert_eq!(bench.transmit(), Some(first.clone()));
+        assert_eq!(bench.agent.selected(), Some(path(0, 1)));
+    }
+    assert_eq!(bench.raised(), []);
+    // They were no signs of life: anybody could have sent them from the peer's address.
+    bench.pass(699);
+    assert_eq!(bench.agent.state(), State::Connected);
+    bench.pass(1);
+    assert_eq!(bench.agent.state(), State::Disconnected);
 }
 
 /// What may happen to an agent.
