@@ -70,7 +70,9 @@ struct Session {
     now: Instant,
     /// All local credentials so far.
     credentials: Vec<Credentials>,
-    transactions: u8,
+    transactions: u32,
+    /// The last check that was accepted, with its path and the ufrag that it was for.
+    accepted: Option<(Vec<u8>, Path, String)>,
     /// What the events have told.
     validated: Vec<Path>,
     selected: Option<Path>,
@@ -97,6 +99,7 @@ impl Session {
             agent,
             now,
             transactions: 0,
+            accepted: None,
             validated: Vec::new(),
             selected: None,
             state: State::New,
@@ -104,7 +107,7 @@ impl Session {
     }
 
     fn step(&mut self, step: &Step<'_>) {
-        match step.operation % 9 {
+        match step.operation % 10 {
             0 | 1 => self.check(step),
             2 => self.forgery(step),
             3 => {
@@ -122,6 +125,7 @@ impl Session {
                 self.agent.restart(self.now);
                 self.credentials.push(self.agent.local_credentials().clone());
             }
+            8 => self.repeat(step),
             _ => {
                 let remote = Credentials::new("peer", "a password of 24 letters".replace(' ', "+").as_str());
                 self.agent
@@ -132,6 +136,12 @@ impl Session {
         }
     }
 
+    fn transaction_id(&self) -> TransactionId {
+        let mut id = [0; 12];
+        id[8..].copy_from_slice(&self.transactions.to_be_bytes());
+        TransactionId(id)
+    }
+
     /// A check as the peer sends it. The first byte says what it holds, the second which credentials.
     fn request(&mut self, step: &Step<'_>) -> (Vec<u8>, Credentials) {
         let byte = |at: usize| step.bytes.get(at).copied().unwrap_or_default();
@@ -140,7 +150,7 @@ impl Session {
         let credentials = self.credentials[index].clone();
         self.transactions = self.transactions.wrapping_add(1);
         let mut out = [0; 512];
-        let id = TransactionId([self.transactions; 12]);
+        let id = self.transaction_id();
         let mut b = Builder::new(&mut out, Class::Request, Method::BINDING, id).expect("room");
         b.push(&Value::Username(&format!("{}:peer", credentials.ufrag)))
             .expect("room");
@@ -179,6 +189,8 @@ impl Session {
         let answered = self.agent.state() != State::Failed && self.agent.matches_ufrag(&credentials.ufrag);
         let path = step.path();
         self.agent.handle_datagram(self.now, &path, &request);
+        // Whether this one was accepted, only its answer tells.
+        self.accepted = None;
         if step.bytes.get(5).is_some_and(|late| late & 1 == 1) {
             return;
         }
@@ -190,13 +202,14 @@ impl Session {
         assert!(answered);
         assert_eq!(transmit.path, path);
         let response = Message::parse(&out[..transmit.len]).expect("we write what parses");
-        assert_eq!(response.transaction_id(), TransactionId([self.transactions; 12]));
+        assert_eq!(response.transaction_id(), self.transaction_id());
         assert_eq!(response.verify_fingerprint(), Ok(()));
         assert!(response.verify_integrity(&Key::short_term(&credentials.pwd)).is_ok());
         match response.class() {
             Class::SuccessResponse => {
                 assert_eq!(response.xor_mapped_address(), Ok(Some(path.remote)));
                 assert!(self.agent.is_validated(&path));
+                self.accepted = Some((request, path, credentials.ufrag));
             }
             Class::ErrorResponse => {
                 let error = response
@@ -209,12 +222,47 @@ impl Session {
         }
     }
 
-    /// A genuine check with one byte changed.
+    /// A genuine check with one byte changed; when a bit of the sixth byte says so, with a FINGERPRINT that fits again, so
+    /// that nothing but the integrity can tell.
     fn forgery(&mut self, step: &Step<'_>) {
         let (mut request, _) = self.request(step);
-        let at = usize::from(step.argument) % request.len();
-        request[at] ^= step.bytes.last().copied().unwrap_or_default() | 1;
+        let byte = |at: usize| step.bytes.get(at).copied().unwrap_or_default();
+        let change = step.bytes.last().copied().unwrap_or_default() | 1;
+        if byte(5) & 2 == 0 {
+            let at = usize::from(step.argument) % request.len();
+            request[at] ^= change;
+        } else {
+            // With both integrities, the second one can be made unknown and the first one counts (RFC 8489 §9.1.3).
+            let both = byte(0) & 0xc0 == 0x80;
+            let covered = request.len() - 8 - if both { 36 } else { 0 };
+            let at = usize::from(step.argument) % covered;
+            request[at] ^= change;
+            let end = request.len() - 4;
+            let fingerprint = crc32fast::hash(&request[..end - 4]) ^ 0x5354_554e;
+            request[end..].copy_from_slice(&fingerprint.to_be_bytes());
+        }
         self.silently(step, request);
+    }
+
+    /// The last accepted check again: answered where it came from before, nowhere else, and nothing follows from it.
+    fn repeat(&mut self, step: &Step<'_>) {
+        let Some((request, path, ufrag)) = self.accepted.clone() else {
+            return;
+        };
+        let known = self.agent.state() != State::Failed && self.agent.matches_ufrag(&ufrag);
+        if step.path() != path {
+            let replayed = self.agent.counters().ice_replayed_checks;
+            self.silently(step, request);
+            assert_eq!(self.agent.counters().ice_replayed_checks, replayed + u64::from(known));
+            return;
+        }
+        self.drain();
+        let before = (self.agent.selected(), self.agent.state(), self.agent.poll_timeout());
+        self.agent.handle_datagram(self.now, &path, &request);
+        let answer = self.agent.poll_transmit(self.now, &mut [0; MIN_OUT]);
+        assert_eq!(answer.map(|transmit| transmit.path), known.then_some(path));
+        let after = (self.agent.selected(), self.agent.state(), self.agent.poll_timeout());
+        assert_eq!(before, after);
     }
 
     fn silently(&mut self, step: &Step<'_>, datagram: Vec<u8>) {

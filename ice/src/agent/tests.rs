@@ -815,22 +815,140 @@ fn requests_can_be_routed_by_their_ufrag() {
     assert_eq!(crate::addressed_ufrag(b"garbage"), None);
 }
 
-/// Any byte of a check turned into any other: never accepted, and never makes us say anything.
+/// Puts the FINGERPRINT right that ends a message (RFC 8489 §14.7): it is no secret, so whoever alters a check can do so.
+fn with_right_fingerprint(mut message: Vec<u8>) -> Vec<u8> {
+    let end = message.len() - 4;
+    let value = crc32fast::hash(&message[..end - 4]) ^ 0x5354_554e;
+    message[end..].copy_from_slice(&value.to_be_bytes());
+    message
+}
+
+/// Where the values of the attributes of one type lie in a message.
+fn value_of(message: &[u8], kind: AttributeType) -> std::ops::Range<usize> {
+    let mut at = 20;
+    loop {
+        let [k0, k1, l0, l1] = message[at..at + 4].try_into().unwrap();
+        let len = usize::from(u16::from_be_bytes([l0, l1]));
+        if u16::from_be_bytes([k0, k1]) == kind.0 {
+            return at + 4..at + 4 + len;
+        }
+        at += 4 + len.next_multiple_of(4);
+    }
+}
+
+/// Any byte of a check turned into any other: never accepted, and never makes us say anything, whether the FINGERPRINT is
+/// left as it was or is made to fit. When it fits, nothing but the integrity stands between.
 #[test]
 fn altered_checks_are_not_answered() {
     let mut bench = Bench::new();
     let genuine = bench.check().nominating().bytes();
-    for at in 0..genuine.len() {
-        for change in 1..=255 {
-            let mut altered = genuine.clone();
-            altered[at] ^= change;
-            bench.agent.handle_datagram(bench.now, &path(0, 1), &altered);
+    assert_eq!(with_right_fingerprint(genuine.clone()), genuine);
+    let body = genuine.len() - 8;
+    let mut handled = 0;
+    for (end, fit) in [(genuine.len(), false), (body, true)] {
+        for at in 0..end {
+            for change in 1..=255 {
+                let mut altered = genuine.clone();
+                altered[at] ^= change;
+                if fit {
+                    altered = with_right_fingerprint(altered);
+                }
+                bench.agent.handle_datagram(bench.now, &path(0, 1), &altered);
+                handled += 1;
+            }
         }
     }
     assert_eq!(bench.transmit(), None);
     assert_eq!((bench.agent.selected(), bench.agent.state()), (None, State::Checking));
     let counted: u64 = bench.raised().iter().map(|(_, count)| count).sum();
-    assert_eq!(counted, 255 * genuine.len() as u64);
+    assert_eq!(counted, handled);
+}
+
+/// What is under the integrity and means nothing to the parser: transaction id, the peer's half of USERNAME, the values of
+/// all attributes, the integrity itself.
+#[test]
+fn altered_checks_with_a_right_fingerprint_have_a_wrong_integrity() {
+    for algorithm in [IntegrityAlgorithm::Sha1, IntegrityAlgorithm::Sha256] {
+        let mut bench = Bench::new();
+        let check = Check {
+            algorithm,
+            extra: vec![(0xc057, vec![0, 1, 0, 50])],
+            ..bench.check().nominating()
+        };
+        let genuine = check.bytes();
+        let integrity = match algorithm {
+            IntegrityAlgorithm::Sha1 => AttributeType::MESSAGE_INTEGRITY,
+            IntegrityAlgorithm::Sha256 => AttributeType::MESSAGE_INTEGRITY_SHA256,
+        };
+        let value = |kind| value_of(&genuine, kind);
+        let peers_half = {
+            let username = value(AttributeType::USERNAME);
+            username.start + check.ufrag.len() + 1..username.end
+        };
+        let places = [
+            8..20,
+            peers_half.clone(),
+            value(AttributeType(0xc057)),
+            value(AttributeType::ICE_CONTROLLING),
+            value(AttributeType::PRIORITY),
+            value(integrity),
+        ];
+        let mut handled = 0;
+        for at in places.into_iter().flatten() {
+            // What is no UTF-8 would be malformed.
+            let changes = if peers_half.contains(&at) { 1..=127 } else { 1..=255 };
+            for change in changes {
+                let mut altered = genuine.clone();
+                altered[at] ^= change;
+                let altered = with_right_fingerprint(altered);
+                bench.agent.handle_datagram(bench.now, &path(0, 1), &altered);
+                handled += 1;
+            }
+        }
+        assert_eq!(bench.transmit(), None);
+        assert_eq!(bench.raised(), [("ice_wrong_integrity", handled)]);
+        assert!(!bench.agent.is_validated(&path(0, 1)));
+    }
+}
+
+/// Anybody can put attributes between the integrity and the FINGERPRINT: they count for nothing (RFC 8489 §9).
+#[test]
+fn what_follows_the_integrity_does_not_count() {
+    let appended = [
+        // USE-CANDIDATE, PRIORITY, ICE-CONTROLLED, something that would have to be understood.
+        [0x00, 0x25, 0, 0].to_vec(),
+        [0x00, 0x24, 0, 4, 0x7f, 0xff, 0xff, 0xff].to_vec(),
+        [0x80, 0x29, 0, 8, 0, 0, 0, 0, 0, 0, 0, 9].to_vec(),
+        [0x7f, 0x00, 0, 0].to_vec(),
+    ];
+    for priority in [Some(5), None] {
+        let mut bench = Bench::new();
+        let check = Check {
+            priority,
+            ..bench.check()
+        };
+        let mut message = check.bytes();
+        let end = message.len() - 8;
+        message.splice(end..end, appended.concat());
+        let length = (message.len() - 20) as u16;
+        message[2..4].copy_from_slice(&length.to_be_bytes());
+        let message = with_right_fingerprint(message);
+        bench.agent.handle_datagram(bench.now, &path(0, 1), &message);
+
+        let (_, response) = bench.transmit().unwrap();
+        assert_eq!(Message::parse(&response).unwrap().class(), Class::SuccessResponse);
+        let pairs: Vec<_> = bench
+            .agent
+            .pairs()
+            .map(|pair| (pair.nominated, pair.priority))
+            .collect();
+        assert_eq!(pairs, [(false, priority.unwrap_or(0))]);
+        let missing = [("ice_missing_priority", 1)];
+        assert_eq!(bench.raised(), if priority.is_none() { &missing[..] } else { &[] });
+        // A nominated pair would win against this one of higher priority.
+        bench.receive(&path(0, 2), &bench.check().with_priority(6));
+        assert_eq!(bench.agent.selected(), Some(path(0, 2)));
+    }
 }
 
 /// Whoever saw a check of the peer's sends it again from elsewhere: nothing goes there.
