@@ -234,16 +234,21 @@ impl Agent {
     }
 
     /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until the peer nominates one
-    /// under the new credentials; until then both are answered. After a failure the old ones are void.
+    /// under the new credentials; until then both are answered. After a failure the old ones are void. While the first check
+    /// is awaited, the wait begins anew; the patience with a peer that was there and is silent is not extended.
     pub fn restart(&mut self, now: Instant) -> Credentials {
         let keep_previous = self.pairs.previous_carries();
         self.generations.restart(keep_previous);
         self.pairs.restart(keep_previous);
         self.remote_candidates.clear();
         self.timers.stop(Timer::Retire);
-        if self.state == State::Failed {
-            self.generations.forget_previous();
-            self.await_first_check(now);
+        match self.state {
+            State::Failed => {
+                self.generations.forget_previous();
+                self.await_first_check(now);
+            }
+            State::Checking => self.await_first_check(now),
+            State::New | State::Connected | State::Disconnected => {}
         }
         self.local_credentials().clone()
     }

@@ -19,12 +19,12 @@ pub struct Config {
     pub disconnected_after: Duration,
     /// How long the peer may be silent until the state is `Failed` and nothing is sent any more.
     pub failed_after: Duration,
-    /// How long a first check is waited for, counted from the peer's credentials or from a restart after failure.
+    /// How long a first check is waited for, counted from the peer's credentials or from a restart of what is not connected.
     pub connect_timeout: Duration,
     /// How long a single pair may be silent until it is forgotten: RFC 7675 §5.1 lets consent expire after 30 s.
     pub consent_expires_after: Duration,
     /// How long the previous credentials and pairs are kept once a pair of the new ones is nominated: what is in flight
-    /// still arrives (RFC 8445 §8.3.1 waits three seconds).
+    /// still arrives: three seconds, as in RFC 8445 §8.3.1, which is about candidates.
     pub retire_after: Duration,
     /// Most pairs that are remembered; at least 1. The least useful one gives way.
     pub max_pairs: usize,

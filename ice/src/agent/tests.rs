@@ -782,6 +782,47 @@ fn after_failure_a_restart_begins_anew() {
     );
 }
 
+/// The others in a room see a frozen picture for 14 s at most, whatever the silent peer's signalling does.
+#[test]
+fn a_restart_does_not_extend_the_patience_with_a_silent_peer() {
+    for at in [1_000, 6_999, 13_900] {
+        let mut bench = Bench::new();
+        bench.receive(&path(0, 1), &bench.check().nominating());
+        bench.pass(at);
+        bench.agent.restart(bench.now);
+        bench.pass(13_999 - at);
+        assert_eq!(bench.agent.state(), State::Disconnected);
+        assert_eq!(bench.agent.selected(), Some(path(0, 1)));
+        bench.pass(1);
+        assert_eq!((bench.agent.state(), bench.agent.selected()), (State::Failed, None));
+    }
+    // A check under either credentials shows that the peer is there.
+    let mut bench = Bench::new();
+    bench.receive(&path(0, 1), &bench.check().nominating());
+    bench.pass(13_900);
+    bench.agent.restart(bench.now);
+    bench.receive(&path(0, 1), &bench.check());
+    bench.pass(6_999);
+    assert_eq!(bench.agent.state(), State::Connected);
+}
+
+#[test]
+fn a_restart_before_the_first_check_waits_anew() {
+    let mut bench = Bench::new();
+    bench.pass(29_000);
+    bench.agent.restart(bench.now);
+    bench.pass(29_999);
+    assert_eq!(bench.agent.state(), State::Checking);
+    bench.receive(&path(0, 1), &bench.check());
+    assert_eq!(bench.agent.state(), State::Connected);
+
+    let mut bench = Bench::new();
+    bench.pass(29_000);
+    bench.agent.restart(bench.now);
+    bench.pass(30_000);
+    assert_eq!(bench.agent.state(), State::Failed);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_agent() {
     let credentials = |run| {
