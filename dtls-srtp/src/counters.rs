@@ -22,7 +22,7 @@ wire::counters! {
         pub inconsistent_fragments,
         /// Handshake messages announced with more than the configured length.
         pub oversized_messages,
-        /// Handshake fragments for which there was no room.
+        /// Handshake fragments for which there was no room, or for which parts of later messages had to go.
         pub fragments_beyond_budget,
         /// A Finished without protection, or another message with it, before the handshake was over.
         pub misprotected_messages,

@@ -467,6 +467,10 @@ impl Dtls {
         }
         match self.reassembler.push(fragment) {
             Pushed::Kept => self.association.start_clock(now),
+            Pushed::KeptInstead => {
+                self.counters.fragments_beyond_budget += 1;
+                self.association.start_clock(now);
+            }
             Pushed::Repeated => self.counters.repeated_fragments += 1,
             Pushed::Stale => {
                 self.counters.repeated_fragments += 1;

@@ -37,6 +37,8 @@ impl fmt::Debug for Message {
 pub(crate) enum Pushed {
     /// It brought something new.
     Kept,
+    /// It brought something new, and parts of later messages gave way to it.
+    KeptInstead,
     /// Everything in it was there already.
     Repeated,
     /// It belongs to a message that was taken before.
@@ -123,14 +125,35 @@ impl Reassembler {
         // Room is taken as far as bytes reach, not as the header promises.
         let held_here = self.messages.get(&message_seq).map_or(0, |known| known.body.len());
         let growth = end.saturating_sub(held_here);
-        if self.held_bytes().saturating_add(growth) > self.limits.total {
-            return Pushed::NoRoom;
+        let mut gave_way = false;
+        while self.held_bytes().saturating_add(growth) > self.limits.total {
+            // What lies ahead must not keep out the message that the handshake waits for: it comes again when that one is
+            // there. Anybody can fill the budget before the peer is heard.
+            if ahead > 0 || !self.drop_furthest_ahead() {
+                return Pushed::NoRoom;
+            }
+            gave_way = true;
         }
         let partial = self
             .messages
             .entry(message_seq)
             .or_insert_with(|| Partial::new(message_type, length));
-        partial.insert(start..end, fragment.body)
+        match partial.insert(start..end, fragment.body) {
+            Pushed::Kept if gave_way => Pushed::KeptInstead,
+            pushed => pushed,
+        }
+    }
+
+    /// Forgets the parts of the last message, unless that is the awaited one; whether there was another.
+    fn drop_furthest_ahead(&mut self) -> bool {
+        let next_seq = self.next_seq;
+        match self.messages.last_entry() {
+            Some(last) if *last.key() > next_seq => {
+                last.remove();
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Forgets all parts.
@@ -295,6 +318,24 @@ mod tests {
             r.push(&fragment(0, 4000, 100 + piece, b"x"));
         }
         assert_eq!(r.push(&fragment(0, 4000, 1000, b"x")), Pushed::NoRoom);
+    }
+
+    #[test]
+    fn messages_ahead_do_not_keep_out_the_awaited_one() {
+        let mut r = Reassembler::new(LIMITS);
+        assert_eq!(r.push(&fragment(1, 2000, 0, &[1; 2000])), Pushed::Kept);
+        assert_eq!(r.push(&fragment(7, 4000, 0, &[7; 3900])), Pushed::Kept);
+        assert_eq!(r.push(&fragment(2, 4000, 0, &[2; 200])), Pushed::NoRoom);
+        // The furthest one goes, and no more than have to.
+        assert_eq!(r.push(&fragment(0, 3000, 0, &[0; 2000])), Pushed::KeptInstead);
+        assert_eq!(r.held_bytes(), 4000);
+        assert_eq!(r.push(&fragment(0, 3000, 2000, &[0; 1000])), Pushed::Kept);
+        assert_eq!(r.take().unwrap().body, [0; 3000]);
+        assert_eq!(r.take().unwrap().body, [1; 2000]);
+        // Not even all of them are enough for a message beyond the budget.
+        let mut r = Reassembler::new(ReassemblyLimits { total: 100, ..LIMITS });
+        assert_eq!(r.push(&fragment(1, 90, 0, &[1; 90])), Pushed::Kept);
+        assert_eq!(r.push(&fragment(0, 200, 0, &[1; 101])), Pushed::NoRoom);
     }
 
     #[test]
