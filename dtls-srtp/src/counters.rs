@@ -6,9 +6,9 @@ wire::counters! {
         pub malformed_records,
         /// Records with a content type that means nothing here.
         pub unknown_content_types,
-        /// Records of an epoch whose keys are gone, or unprotected ones after the handshake.
+        /// Records of an epoch whose keys are gone or that never comes, or unprotected ones after the handshake.
         pub stale_epoch_records,
-        /// Records of an epoch that is not reached yet, beyond the budget for keeping them, or that is never reached.
+        /// Records of an epoch that is not reached yet, beyond the budget for keeping them.
         pub early_records_dropped,
         /// Protected records that were seen before or are too old for the window (RFC 6347 §4.1.2.6).
         pub replayed_records,

@@ -68,6 +68,15 @@ enum Handshake {
     Server12(v12::Server),
 }
 
+impl Handshake {
+    /// The last epoch that it leads to: there is nothing to wait for beyond.
+    const fn highest_epoch(&self) -> u16 {
+        match self {
+            Self::Client12(_) | Self::Server12(_) => v12::HIGHEST_EPOCH,
+        }
+    }
+}
+
 impl Dtls {
     /// The shortest `out` that [`poll_transmit`](Self::poll_transmit) takes, in bytes.
     pub const MIN_OUT: usize = 256;
@@ -363,7 +372,10 @@ impl Dtls {
         let records = &self.association.records;
         let unproven_data = header.content_type == ContentType::APPLICATION_DATA && records.can_open(header.epoch);
         match &self.state {
-            State::Handshaking(_) => unproven_data || header.epoch == records.highest_opening_epoch().saturating_add(1),
+            State::Handshaking(handshake) => {
+                let next = records.highest_opening_epoch().saturating_add(1);
+                unproven_data || (header.epoch == next && next <= handshake.highest_epoch())
+            }
             State::Unproven(_) => unproven_data,
             State::Connected(..) | State::Closed(_) => false,
         }
@@ -378,10 +390,6 @@ impl Dtls {
                 records.can_open(header.epoch) && (connected || header.content_type != ContentType::APPLICATION_DATA)
             };
             let Some((header, mut body)) = self.early.take(ready) else {
-                if connected {
-                    // There will be no other keys, so what still waits would wait for ever.
-                    self.counters.early_records_dropped += self.early.clear();
-                }
                 return;
             };
             self.handle_record(now, &header, &mut body, sink);

@@ -45,11 +45,9 @@ impl EarlyRecords {
         Some((header, body))
     }
 
-    /// Forgets all, and tells how many those were.
-    pub(crate) fn clear(&mut self) -> u64 {
-        let forgotten = self.records.len() as u64;
+    /// Forgets all.
+    pub(crate) fn clear(&mut self) {
         *self = Self::new(self.max_bytes);
-        forgotten
     }
 }
 

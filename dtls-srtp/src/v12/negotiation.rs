@@ -14,6 +14,9 @@ use crate::x509::PublicKey;
 /// The epoch of everything protected: DTLS 1.2 without renegotiation has no other.
 pub(super) const PROTECTED_EPOCH: u16 = 1;
 
+/// No record of a higher epoch is ever of use.
+pub(crate) const HIGHEST_EPOCH: u16 = PROTECTED_EPOCH;
+
 /// What the hellos settled.
 #[derive(Debug)]
 pub(super) struct Hellos {
