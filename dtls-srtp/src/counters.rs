@@ -14,6 +14,8 @@ wire::counters! {
         pub replayed_records,
         /// Protected records whose tag is wrong (RFC 6347 §4.1.2.7).
         pub unauthenticated_records,
+        /// Protected records that are authentic and hold more than 2^14 bytes (RFC 5246 §6.2.1).
+        pub overlong_records,
         /// Handshake fragments that are cut off or reach beyond their message.
         pub malformed_fragments,
         /// Handshake fragments that came again: the peer, or the network, repeated them.

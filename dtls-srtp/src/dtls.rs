@@ -359,6 +359,10 @@ impl Dtls {
                     self.authentic_records += 1;
                     self.handle_protected(now, header, plaintext, sink);
                 }
+                Opened::TooLong => {
+                    self.authentic_records += 1;
+                    self.counters.overlong_records += 1;
+                }
                 Opened::Replayed => self.counters.replayed_records += 1,
                 Opened::NotAuthentic => self.counters.unauthenticated_records += 1,
                 Opened::NoKeys => self.counters.stale_epoch_records += 1,

@@ -15,6 +15,9 @@ use crate::registry::{ContentType, Version};
 use crate::replay::ReplayWindow;
 use crate::v12;
 
+/// The longest plaintext of a record, in bytes (RFC 5246 §6.2.1).
+const MAX_PLAINTEXT: usize = 1 << 14;
+
 /// How the records of an epoch are protected. DTLS 1.3 will bring another form here.
 enum Form {
     /// Epoch 0: not at all.
@@ -59,6 +62,8 @@ pub(crate) enum Unsealed {
 #[derive(Debug)]
 pub(crate) enum Opened<'a> {
     Plaintext(&'a mut [u8]),
+    /// Authentic, but longer than a plaintext may be.
+    TooLong,
     Replayed,
     NotAuthentic,
     NoKeys,
@@ -124,8 +129,7 @@ impl Records {
             return Err(Unsealed::Exhausted);
         }
         let overhead = sealing.form.overhead();
-        // RFC 5246 §6.2.1: at most 2^14 bytes of plaintext.
-        if len > 1 << 14 {
+        if len > MAX_PLAINTEXT {
             return Err(Unsealed::TooLong);
         }
         let total = overhead.total().saturating_add(len);
@@ -159,6 +163,9 @@ impl Records {
             return Opened::NotAuthentic;
         };
         opening.window.commit(header.sequence);
+        if plaintext.len() > MAX_PLAINTEXT {
+            return Opened::TooLong;
+        }
         Opened::Plaintext(plaintext)
     }
 }
