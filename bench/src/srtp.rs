@@ -134,7 +134,7 @@ struct Ours {
 
 impl Ours {
     fn new(profile: SrtpProfile) -> Self {
-        let mut sealer = Sealer::new(&master(profile));
+        let mut sealer = Sealer::new(master(profile));
         Self {
             stream: sealer.add_stream(SSRC).unwrap(),
             sealer,

@@ -36,7 +36,7 @@ pub enum Role {
 /// A DTLS connection: a filter with timers between a path that ICE has proven and those who want keys and messages.
 ///
 /// It knows no addresses and no sockets. Both ends always show certificates; what comes out of
-/// [`srtp_keys`](Self::srtp_keys) and [`export`](Self::export) exists only once the peer's certificate has matched a
+/// [`take_srtp_keys`](Self::take_srtp_keys) and [`export`](Self::export) exists only once the peer's certificate has matched a
 /// fingerprint from signalling.
 pub struct Dtls {
     role: Role,
@@ -52,6 +52,7 @@ pub struct Dtls {
     flight_sent_at: Option<Instant>,
     max_datagram: usize,
     authentic_records: u64,
+    srtp_keys_taken: bool,
 }
 
 enum State {
@@ -97,6 +98,7 @@ impl Dtls {
             counters: Counters::default(),
             flight_sent_at: None,
             authentic_records: 0,
+            srtp_keys_taken: false,
             max_datagram: config.max_datagram.max(Self::MIN_OUT),
             association: Association::new(config, seed),
         };
@@ -164,36 +166,6 @@ impl Dtls {
                 .unwrap_or(Overhead::MAX),
             _ => Overhead::MAX,
         }
-    }
-
-    /// The keys for SRTP (RFC 5764 §4.2), once connected and when a profile was negotiated.
-    pub fn srtp_keys(&self) -> Option<SrtpKeys> {
-        let (session, _proof) = self.proven()?;
-        let profile = session.profile?;
-        let mut material = Zeroizing::new(vec![0; profile.keying_material_len()]);
-        session
-            .master
-            .export(b"EXTRACTOR-dtls_srtp", None, &mut material)
-            .ok()?;
-        let mut r = Reader::new(&material);
-        let client_key = r.take(profile.key_len()).ok()?;
-        let server_key = r.take(profile.key_len()).ok()?;
-        let client_salt = r.take(profile.salt_len()).ok()?;
-        let server_salt = r.take(profile.salt_len()).ok()?;
-        let client = KeyAndSalt::new(profile, client_key, client_salt)?;
-        let server = KeyAndSalt::new(profile, server_key, server_salt)?;
-        Some(match self.role {
-            Role::Client => SrtpKeys {
-                profile,
-                local: client,
-                remote: server,
-            },
-            Role::Server => SrtpKeys {
-                profile,
-                local: server,
-                remote: client,
-            },
-        })
     }
 
     /// Keying material for others (RFC 5705), filling `out`.
@@ -269,6 +241,17 @@ impl Dtls {
     /// Changes the largest datagram of the handshake, in bytes; a flight that is sent again is cut anew.
     pub fn set_max_datagram(&mut self, bytes: usize) {
         self.max_datagram = bytes.max(Self::MIN_OUT);
+    }
+
+    /// Takes the keys for SRTP (RFC 5764 §4.2) out, once connected and when a profile was negotiated. They are given once:
+    /// two sealers of one key would use nonces twice (RFC 7714 §8.4).
+    pub fn take_srtp_keys(&mut self) -> Option<SrtpKeys> {
+        if self.srtp_keys_taken {
+            return None;
+        }
+        let keys = self.srtp_keys()?;
+        self.srtp_keys_taken = true;
+        Some(keys)
     }
 
     /// Seals `len` bytes of application data, which lie in `out` behind [`overhead`](Self::overhead)`.head` bytes of
@@ -596,6 +579,35 @@ impl Dtls {
             description => Alert::fatal(description),
         });
         self.events.push_back(Event::Closed { reason });
+    }
+
+    fn srtp_keys(&self) -> Option<SrtpKeys> {
+        let (session, _proof) = self.proven()?;
+        let profile = session.profile?;
+        let mut material = Zeroizing::new(vec![0; profile.keying_material_len()]);
+        session
+            .master
+            .export(b"EXTRACTOR-dtls_srtp", None, &mut material)
+            .ok()?;
+        let mut r = Reader::new(&material);
+        let client_key = r.take(profile.key_len()).ok()?;
+        let server_key = r.take(profile.key_len()).ok()?;
+        let client_salt = r.take(profile.salt_len()).ok()?;
+        let server_salt = r.take(profile.salt_len()).ok()?;
+        let client = KeyAndSalt::new(profile, client_key, client_salt)?;
+        let server = KeyAndSalt::new(profile, server_key, server_salt)?;
+        Some(match self.role {
+            Role::Client => SrtpKeys {
+                profile,
+                local: client,
+                remote: server,
+            },
+            Role::Server => SrtpKeys {
+                profile,
+                local: server,
+                remote: client,
+            },
+        })
     }
 
     const fn proven(&self) -> Option<(&Session, FingerprintMatched)> {

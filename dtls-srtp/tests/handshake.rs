@@ -78,6 +78,7 @@ fn every_suite_with_every_group() {
                 (suite, group, Some(SrtpProfile::AeadAes128Gcm))
             );
             assert_eq!(pair.client.events, pair.server.events);
+            assert_eq!(pair.take_srtp_keys(), Some(SrtpProfile::AeadAes128Gcm));
             pair.assert_talking();
             assert_eq!(
                 (pair.client.dtls.counters().iter().map(|(_, n)| n).sum::<u64>(), name),
@@ -239,7 +240,7 @@ fn fingerprints_may_come_late() {
             pair.run_for(Duration::from_secs(run));
         }
         assert!(!pair.client.dtls.is_connected() && pair.client.exported().is_none());
-        assert!(!pair.server.dtls.is_connected() && pair.server.dtls.srtp_keys().is_none());
+        assert!(!pair.server.dtls.is_connected() && pair.take_srtp_keys().is_none());
         pair.introduce_as(&fake::certificate(1), &fake::certificate(2));
         pair.settle();
         pair.assert_connected();
@@ -295,7 +296,7 @@ fn a_wrong_fingerprint_ends_it_at_once() {
         } else {
             assert_eq!(closed(&pair.client.events), Some(CloseReason::FingerprintMismatch));
             assert!(matches!(closed(&pair.server.events), Some(CloseReason::Alert(_))));
-            assert!(pair.client.exported().is_none() && pair.client.dtls.srtp_keys().is_none());
+            assert!(pair.client.exported().is_none() && pair.take_srtp_keys().is_none());
             assert!((pair.now - pair.start).as_millis() < 100);
         }
     }
@@ -419,7 +420,7 @@ fn profiles_are_chosen_by_the_server() {
         pair.settle();
         pair.assert_connected();
         assert_eq!(connected(&pair.client.events).2, chosen);
-        assert_eq!(pair.client.dtls.srtp_keys().map(|keys| keys.profile), chosen);
+        assert_eq!(pair.take_srtp_keys(), chosen);
     }
 }
 
@@ -444,7 +445,8 @@ fn secrets_go_to_the_key_log_alone() {
     assert_eq!(lines[0], lines[1]);
     let secret = lines[0].rsplit(' ').next().unwrap();
     assert_eq!((secret.len(), lines[0].starts_with("CLIENT_RANDOM ")), (96, true));
-    let debug = format!("{:?} {:?}", pair.client.dtls, pair.client.dtls.srtp_keys());
+    let keys = pair.client.dtls.take_srtp_keys().unwrap();
+    let debug = format!("{:?} {keys:?}", pair.client.dtls);
     assert!(!debug.contains(&secret[..16]), "{debug}");
 }
 

@@ -29,8 +29,8 @@ fn contexts(name: &str, key: &str, salt: &str) -> Contexts {
         .unwrap();
     let master = KeyAndSalt::new(profile, &hex(key), &hex(salt)).unwrap();
     Contexts {
-        sealer: Sealer::new(&master),
         opener: Opener::new(&master),
+        sealer: Sealer::new(master),
         streams: BTreeMap::new(),
     }
 }

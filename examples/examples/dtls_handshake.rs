@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     }
-    let keys = (client.srtp_keys(), server.srtp_keys());
+    let keys = (client.take_srtp_keys(), server.take_srtp_keys());
     if let (Some(client), Some(server)) = keys {
         println!(
             "the client seals with what the server opens with: {}",

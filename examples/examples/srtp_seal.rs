@@ -8,8 +8,8 @@ use dtls_srtp::{KeyAndSalt, SrtpProfile};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let profile = SrtpProfile::AeadAes128Gcm;
     let key = KeyAndSalt::new(profile, &[0x11; 16], &[0x22; 12]).ok_or("key and salt have the profile's lengths")?;
-    let mut sealer = Sealer::new(&key);
     let mut opener = Opener::new(&key);
+    let mut sealer = Sealer::new(key);
 
     // A stream is added once; afterwards nothing is looked up by SSRC.
     let ssrc = 0x1122_3344_u32;

@@ -61,7 +61,8 @@ impl Session {
     fn new(profile: SrtpProfile) -> Self {
         let master = KeyAndSalt::new(profile, &[7; 32][..profile.key_len()], &[9; 14][..profile.salt_len()])
             .expect("the lengths are the profile's");
-        let mut sealer = Sealer::new(&master);
+        let opener = Opener::new(&master);
+        let mut sealer = Sealer::new(master);
         let streams = SSRCS.map(|ssrc| Stream {
             handle: sealer.add_stream(ssrc).expect("two streams are few"),
             ssrc,
@@ -71,7 +72,7 @@ impl Session {
         });
         Self {
             sealer,
-            opener: Opener::new(&master),
+            opener,
             streams,
             seen: Vec::new(),
             rtcp_opened: 0,

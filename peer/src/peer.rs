@@ -354,10 +354,10 @@ impl Peer {
 
     /// Takes the keys for SRTP out of the handshake (RFC 5764 §4.2).
     fn secure(&mut self) {
-        let Some(keys) = self.dtls.as_ref().and_then(Dtls::srtp_keys) else {
+        let Some(keys) = self.dtls.as_mut().and_then(Dtls::take_srtp_keys) else {
             return;
         };
-        let mut sealer = Sealer::new(&keys.local);
+        let mut sealer = Sealer::new(keys.local);
         let mut opener = Opener::new(&keys.remote);
         sealer.set_max_streams(self.config.max_ssrcs);
         opener.set_max_sources(self.config.max_ssrcs);

@@ -50,12 +50,13 @@ impl Sealer {
     /// How many streams a sealer takes unless told otherwise.
     pub const DEFAULT_MAX_STREAMS: usize = 1024;
 
-    /// A sealer for the key of our own direction. The session keys are derived here and never again.
-    pub fn new(master: &KeyAndSalt) -> Self {
+    /// A sealer for the key of our own direction, which it takes: another one of the same key would know nothing of the
+    /// indices that this one has sealed. The session keys are derived here and never again.
+    pub fn new(master: KeyAndSalt) -> Self {
         Self {
             profile: master.profile(),
-            rtp: Transform::rtp(master),
-            rtcp: Transform::rtcp(master),
+            rtp: Transform::rtp(&master),
+            rtcp: Transform::rtcp(&master),
             streams: Sources::new(Self::DEFAULT_MAX_STREAMS),
             rtcp_index: 0,
             counters: Counters::default(),
@@ -288,8 +289,8 @@ mod tests {
         for profile in SrtpProfile::ALL {
             let master =
                 KeyAndSalt::new(profile, &[1; 32][..profile.key_len()], &[2; 14][..profile.salt_len()]).unwrap();
-            let mut sealer = Sealer::new(&master);
             let mut opener = crate::srtp::Opener::new(&master);
+            let mut sealer = Sealer::new(master);
             sealer.rtcp_index = RTCP_INDEX_END - 1;
             let mut out = [0; 40];
             out[0] = 0x80;
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn a_handle_of_another_sealer_is_refused() {
         let master = KeyAndSalt::new(SrtpProfile::AeadAes128Gcm, &[1; 16], &[2; 12]).unwrap();
-        let mut sealer = Sealer::new(&master);
+        let mut sealer = Sealer::new(master);
         sealer.add_stream(0).unwrap();
         let mut out = [0; 40];
         out[0] = 0x80;
@@ -318,7 +319,8 @@ mod tests {
     #[test]
     fn debug_does_not_tell_the_secret() {
         let master = KeyAndSalt::new(SrtpProfile::AeadAes128Gcm, &[0x77; 16], &[0x77; 12]).unwrap();
-        let text = format!("{:?} {:?}", Sealer::new(&master), crate::srtp::Opener::new(&master));
+        let opener = crate::srtp::Opener::new(&master);
+        let text = format!("{:?} {opener:?}", Sealer::new(master));
         assert!(!text.contains("119") && !text.contains("77"), "{text}");
     }
 }

@@ -34,7 +34,7 @@ struct Pair {
 
 impl Pair {
     fn new(profile: SrtpProfile) -> Self {
-        let mut sealer = Sealer::new(&master(profile));
+        let mut sealer = Sealer::new(master(profile));
         Self {
             stream: sealer.add_stream(SSRC).unwrap(),
             sealer,
@@ -143,7 +143,7 @@ fn a_refused_packet_uses_no_index_up() {
 #[test]
 fn rtcp_that_cannot_be_sealed() {
     for profile in SrtpProfile::ALL {
-        let mut sealer = Sealer::new(&master(profile));
+        let mut sealer = Sealer::new(master(profile));
         let mut out = [0; 100];
         out[..8].copy_from_slice(&receiver_report(1));
         assert_eq!(sealer.seal_rtcp(&mut out[..20], 8), Err(SealError::NoRoom));
@@ -157,7 +157,7 @@ fn rtcp_that_cannot_be_sealed() {
 
 #[test]
 fn an_ssrc_is_given_to_one_stream_for_ever() {
-    let mut sealer = Sealer::new(&master(SrtpProfile::AeadAes128Gcm));
+    let mut sealer = Sealer::new(master(SrtpProfile::AeadAes128Gcm));
     sealer.set_max_streams(2);
     let first = sealer.add_stream(5).unwrap();
     let second = sealer.add_stream(6).unwrap();
@@ -287,7 +287,7 @@ fn what_is_no_packet_raises_its_counter() {
 #[test]
 fn sources_are_bounded() {
     let profile = SrtpProfile::AeadAes128Gcm;
-    let mut sealer = Sealer::new(&master(profile));
+    let mut sealer = Sealer::new(master(profile));
     let mut opener = Opener::new(&master(profile));
     opener.set_max_sources(2);
     let mut results = Vec::new();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dtls_srtp::{Certificate, Config, Crypto, Dtls, Event, Role, fake};
+use dtls_srtp::{Certificate, Config, Crypto, Dtls, Event, Role, SrtpProfile, fake};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use wire::Seed;
@@ -279,16 +279,25 @@ impl Pair {
         assert!(self.client.dtls.is_connected(), "client: {:?}", self.client);
         assert!(self.server.dtls.is_connected(), "server: {:?}", self.server);
         assert_eq!(self.client.exported(), self.server.exported());
-        let (client, server) = (self.client.dtls.srtp_keys(), self.server.dtls.srtp_keys());
-        match (client, server) {
+    }
+
+    /// Takes the keys for SRTP out of both ends: what one seals with, the other opens with. They are given once.
+    pub fn take_srtp_keys(&mut self) -> Option<SrtpProfile> {
+        let keys = (self.client.dtls.take_srtp_keys(), self.server.dtls.take_srtp_keys());
+        assert!(self.client.dtls.take_srtp_keys().is_none() && self.server.dtls.take_srtp_keys().is_none());
+        match keys {
             (Some(client), Some(server)) => {
                 assert_eq!(
                     (client.profile, &client.local, &client.remote),
                     (server.profile, &server.remote, &server.local)
                 );
                 assert_ne!(client.local, client.remote);
+                Some(client.profile)
             }
-            (client, server) => assert!(client.is_none() && server.is_none()),
+            (client, server) => {
+                assert!(client.is_none() && server.is_none());
+                None
+            }
         }
     }
 

@@ -574,10 +574,8 @@ impl Client {
     fn follow_dtls(&mut self) {
         while let Some(event) = self.dtls.as_mut().and_then(Dtls::poll_event) {
             self.dtls_events.push(event);
-            if let Some(keys) = self.dtls.as_ref().and_then(Dtls::srtp_keys)
-                && self.srtp.is_none()
-            {
-                self.srtp = Some((Sealer::new(&keys.local), Opener::new(&keys.remote)));
+            if let Some(keys) = self.dtls.as_mut().and_then(Dtls::take_srtp_keys) {
+                self.srtp = Some((Sealer::new(keys.local), Opener::new(&keys.remote)));
             }
         }
     }
