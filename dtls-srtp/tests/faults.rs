@@ -3,7 +3,7 @@
 
 mod pair;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use dtls_srtp::message::{
@@ -11,8 +11,8 @@ use dtls_srtp::message::{
     split_record,
 };
 use dtls_srtp::{
-    AlertDescription, Certificate, CloseReason, Config, ContentType, Counters, Event, HandshakeType, NamedGroup, Role,
-    Version, fake,
+    Aead, AlertDescription, Certificate, CipherSuite, CloseReason, Config, ContentType, Counters, Crypto, CryptoError,
+    Event, HandshakeType, HashAlgorithm, KeyKind, KeyLog, NamedGroup, Role, SignatureScheme, SigningKey, Version, fake,
 };
 use pair::{End, Network, Pair, Side, config, fake_config};
 use wire::{Reader, Writer};
@@ -708,6 +708,237 @@ fn what_a_server_refuses_after_the_hello() {
         with_client_message(H::CLIENT_HELLO, |body| body[9] ^= 1),
         CloseReason::Alert(AlertDescription::DECRYPT_ERROR)
     );
+}
+
+/// Runs a handshake in which the messages of one side get other numbers, or `None` and are lost, each time they are sent. So
+/// they change their order, since order is that of the numbers.
+fn renumbered(from: Side, number: impl Fn(u16) -> Option<u16> + 'static) -> Pair {
+    let lenient = |number| config(fake::FakeCrypto::lenient(), fake::certificate(number));
+    let mut pair = Pair::new(lenient(1), lenient(2), Network::CLEAN, 1);
+    pair.tamper = Box::new(move |_, side, datagram| {
+        if side != from {
+            return;
+        }
+        let mut out = Vec::new();
+        let mut rest = &mut datagram[..];
+        while !rest.is_empty() {
+            let (header, body, tail) = split_record(rest).unwrap();
+            let mut kept = true;
+            if header.content_type == ContentType::HANDSHAKE {
+                // The only protected message is Finished. The fake's cipher is a mask, so its number can be changed under
+                // the protection, behind eight bytes of nonce.
+                let (at, old) = match (header.epoch, from) {
+                    (0, _) => (4, u16::from_be_bytes([body[4], body[5]])),
+                    (_, Side::Client) => (8 + 4, 4),
+                    (_, Side::Server) => (8 + 4, 5),
+                };
+                let new = number(old);
+                kept = new.is_some();
+                let [high, low] = (old ^ new.unwrap_or(old)).to_be_bytes();
+                body[at] ^= high;
+                body[at + 1] ^= low;
+            }
+            if kept {
+                out.extend(record(header.content_type, header.epoch, header.sequence, body));
+            }
+            rest = tail;
+        }
+        *datagram = out;
+    });
+    pair.settle();
+    pair
+}
+
+/// Every message of both flights left out, with those after it moved up, and every two neighbours exchanged: the handshake
+/// ends with the first message that is not the awaited one, and nobody has keys.
+#[test]
+fn no_message_can_be_left_out_or_come_before_its_turn() {
+    use CloseReason::{NoCertificateRequest, Timeout, UnexpectedMessage};
+    use HandshakeType as H;
+    // What is left out, with what becomes of it; then the number of the first of two neighbours.
+    let of_client = [
+        (
+            1,
+            UnexpectedMessage(H::CLIENT_KEY_EXCHANGE),
+            UnexpectedMessage(H::CLIENT_KEY_EXCHANGE),
+        ),
+        (
+            2,
+            UnexpectedMessage(H::CERTIFICATE_VERIFY),
+            UnexpectedMessage(H::CERTIFICATE_VERIFY),
+        ),
+        (3, UnexpectedMessage(H::FINISHED), UnexpectedMessage(H::FINISHED)),
+        (4, Timeout, Timeout),
+    ];
+    let of_server = [
+        (0, UnexpectedMessage(H::CERTIFICATE), UnexpectedMessage(H::CERTIFICATE)),
+        (
+            1,
+            UnexpectedMessage(H::SERVER_KEY_EXCHANGE),
+            UnexpectedMessage(H::SERVER_KEY_EXCHANGE),
+        ),
+        (
+            2,
+            UnexpectedMessage(H::CERTIFICATE_REQUEST),
+            UnexpectedMessage(H::CERTIFICATE_REQUEST),
+        ),
+        (3, NoCertificateRequest, NoCertificateRequest),
+        // Without ServerHelloDone nothing more comes, and nothing after it comes before it.
+        (4, Timeout, Timeout),
+        (5, Timeout, Timeout),
+    ];
+    let cases = of_client
+        .map(|case| (Side::Client, case))
+        .into_iter()
+        .chain(of_server.map(|case| (Side::Server, case)));
+    for (from, (number, without, exchanged)) in cases {
+        let left_out = renumbered(from, move |old| match old {
+            _ if old == number => None,
+            _ => Some(old - u16::from(old > number)),
+        });
+        let neighbours = renumbered(from, move |old| match old {
+            _ if old == number => Some(number + 1),
+            _ if old == number + 1 => Some(number),
+            _ => Some(old),
+        });
+        for (mut pair, expected) in [(left_out, without), (neighbours, exchanged)] {
+            let to = from.other();
+            let reason = match pair.end(to).events[..] {
+                [Event::Closed { reason }] => reason,
+                ref other => panic!("{from:?} {number}: {other:?}"),
+            };
+            assert_eq!(reason, expected, "{from:?} {number}");
+            assert!(pair.end(to).dtls.take_srtp_keys().is_none() && pair.end(to).exported().is_none());
+        }
+    }
+}
+
+/// The key of a certificate that its bearer does not have.
+#[derive(Debug)]
+struct NoKey;
+
+impl SigningKey for NoKey {
+    fn kind(&self) -> KeyKind {
+        KeyKind::Ecdsa
+    }
+
+    fn choose_scheme(&self, _offered: &[SignatureScheme]) -> Option<SignatureScheme> {
+        Some(SignatureScheme::ECDSA_SECP256R1_SHA256)
+    }
+
+    fn sign(&self, _scheme: SignatureScheme, _message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        Ok(vec![0; 71])
+    }
+}
+
+/// The secrets of a run, as its key log tells them.
+#[derive(Debug, Default)]
+struct Secrets(Mutex<Vec<Vec<u8>>>);
+
+impl KeyLog for Secrets {
+    fn log(&self, line: &str) {
+        let hex = line.rsplit(' ').next().unwrap();
+        let bytes = (0..hex.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
+        self.0.lock().unwrap().push(bytes.collect());
+    }
+}
+
+/// The Finished of a client, sealed under the keys that follow from `secret`: record header and body.
+fn client_finished(secret: &[u8], transcript: &[u8], message_seq: u16) -> Vec<u8> {
+    let crypto = fake::FakeCrypto::new();
+    let hellos = [0, 1].map(|nth| {
+        // Both hellos begin with a header of 12 bytes, a version, and the random.
+        let server_hello = 12 + usize::from(transcript[2]) * 256 + usize::from(transcript[3]);
+        let at = 12 + 2 + if nth == 0 { 0 } else { server_hello };
+        transcript[at..at + 32].to_vec()
+    });
+    let seed = [&hellos[1][..], &hellos[0]].concat();
+    let mut block = [0; 2 * (16 + 4)];
+    crypto.prf(HashAlgorithm::Sha256, secret, b"key expansion", &seed, &mut block);
+    let key = crypto.record_key(Aead::Aes128Gcm, &block[..16]).unwrap();
+
+    let digest = crypto.hash(HashAlgorithm::Sha256, transcript);
+    let mut verify_data = [0; 12];
+    crypto.prf(
+        HashAlgorithm::Sha256,
+        secret,
+        b"client finished",
+        digest.as_bytes(),
+        &mut verify_data,
+    );
+    let mut plaintext = fragment(HandshakeType::FINISHED, message_seq, 12, 0, &verify_data);
+
+    // The first record of epoch 1, with epoch and sequence number as the explicit nonce.
+    let explicit = [0, 1, 0, 0, 0, 0, 0, 0];
+    let nonce = [&block[32..36], &explicit].concat().try_into().unwrap();
+    let aad = [&explicit[..], &[22, 0xfe, 0xfd, 0, plaintext.len() as u8]].concat();
+    let tag = key.seal(nonce, &aad, &mut plaintext);
+    record(
+        ContentType::HANDSHAKE,
+        1,
+        0,
+        &[&explicit[..], &plaintext, &tag].concat(),
+    )
+}
+
+/// A certificate is public: whoever shows one has to prove that its key is at hand. The central attack is to show that of
+/// the peer that signalling names, to agree on keys, and to leave the proof out; the Finished then is right for the handshake
+/// that the server has seen.
+#[test]
+fn certificate_verify_cannot_be_skipped() {
+    let named = fake::certificate(1);
+    let stolen = Certificate::new(named.der().to_vec(), Arc::new(NoKey));
+    let skipped = CloseReason::UnexpectedMessage(HandshakeType::FINISHED);
+    for (certificate, skips, expected) in [
+        // That the Finished is computed right.
+        (&named, false, None),
+        (&named, true, Some(skipped)),
+        (&stolen, false, Some(CloseReason::BadSignature)),
+        (&stolen, true, Some(skipped)),
+    ] {
+        let secrets = Arc::new(Secrets::default());
+        let client = Config {
+            certificate: certificate.clone(),
+            cipher_suites: vec![CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256],
+            key_log: Some(secrets.clone()),
+            ..fake_config(1)
+        };
+        let mut pair = Pair::new(client, fake_config(2), Network::CLEAN, 1);
+        let mut transcript = Vec::new();
+        pair.tamper = Box::new(move |number, _, datagram| {
+            if number > 2 {
+                return;
+            }
+            let mut out = Vec::new();
+            let mut rest = &mut datagram[..];
+            while !rest.is_empty() {
+                let (header, body, tail) = split_record(rest).unwrap();
+                if header.epoch == 1 {
+                    let secret = secrets.0.lock().unwrap()[0].clone();
+                    out.extend(client_finished(&secret, &transcript, if skips { 3 } else { 4 }));
+                } else if !(skips && body[0] == HandshakeType::CERTIFICATE_VERIFY.0) {
+                    // No message is in fragments here, so on the wire they are as they stand in the transcript.
+                    if header.content_type == ContentType::HANDSHAKE {
+                        transcript.extend_from_slice(body);
+                    }
+                    out.extend(record(header.content_type, header.epoch, header.sequence, body));
+                }
+                rest = tail;
+            }
+            *datagram = out;
+        });
+        pair.settle();
+        match expected {
+            None => pair.assert_connected(),
+            Some(reason) => {
+                assert_eq!(pair.server.events, [Event::Closed { reason }]);
+                assert!(!pair.server.dtls.is_connected() && pair.server.exported().is_none());
+                assert!(pair.server.dtls.take_srtp_keys().is_none());
+            }
+        }
+    }
 }
 
 #[test]
