@@ -520,7 +520,12 @@ impl Peer {
         if let Some(len) = self.write_rtcp(now, out) {
             return Some(Transmit::one(path, len));
         }
-        let len = self.dtls.as_mut()?.poll_transmit(now, out)?;
+        let dtls = self.dtls.as_mut()?;
+        // Before a flight leaves, for its timer starts then.
+        if let Some(rtt) = self.ice.rtt() {
+            dtls.set_rtt(rtt);
+        }
+        let len = dtls.poll_transmit(now, out)?;
         Some(Transmit::one(path, len))
     }
 
