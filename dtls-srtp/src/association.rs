@@ -28,6 +28,8 @@ pub(crate) struct Association {
     pub(crate) identity: PeerIdentity,
     /// The epoch that we seal with: alerts go out in it.
     pub(crate) write_epoch: u16,
+    /// Whether a handshake that settles no SRTP profile is a failure.
+    pub(crate) requires_srtp: bool,
     next_message_seq: u16,
     rng: StdRng,
 }
@@ -42,6 +44,7 @@ impl Association {
             timer: RetransmitTimer::new(),
             identity: PeerIdentity::default(),
             write_epoch: 0,
+            requires_srtp: false,
             next_message_seq: 0,
             rng: StdRng::from_seed(seed.0),
         }

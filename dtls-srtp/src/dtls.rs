@@ -238,6 +238,18 @@ impl Dtls {
         self.association.timer.set_rtt(rtt);
     }
 
+    /// From now on there is no connection without keys for SRTP: the handshake fails with
+    /// [`CloseReason::NoCommonSrtpProfile`] when the two ends share no profile, and a connection that has come about without
+    /// one ends. Without this call such a connection is good for data alone (RFC 5764 §4.1.1 leaves the choice).
+    pub fn require_srtp(&mut self) {
+        self.association.requires_srtp = true;
+        if let State::Unproven(session) | State::Connected(session, _) = &self.state
+            && session.profile.is_none()
+        {
+            self.end(CloseReason::NoCommonSrtpProfile);
+        }
+    }
+
     /// Changes the largest datagram of the handshake, in bytes; a flight that is sent again is cut anew.
     pub fn set_max_datagram(&mut self, bytes: usize) {
         self.max_datagram = bytes.max(Self::MIN_OUT);
@@ -510,6 +522,10 @@ impl Dtls {
         };
         match progress {
             Ok(None) => {}
+            // When they became required after the hellos.
+            Ok(Some(session)) if self.association.requires_srtp && session.profile.is_none() => {
+                self.end(CloseReason::NoCommonSrtpProfile);
+            }
             Ok(Some(session)) => {
                 self.state = State::Unproven(session);
                 self.association.transcript.clear();

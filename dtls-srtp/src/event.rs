@@ -16,7 +16,8 @@ pub enum Event {
         suite: CipherSuite,
         /// The group of the key exchange.
         group: NamedGroup,
-        /// The SRTP profile; `None` when the two ends share none (a call of data channels alone can live with that).
+        /// The SRTP profile; `None` when the two ends share none and nobody said
+        /// [`require_srtp`](crate::Dtls::require_srtp): a call of data channels alone can live with that.
         profile: Option<SrtpProfile>,
     },
     /// The connection is over. The last event; what [`poll_transmit`](crate::Dtls::poll_transmit) still gives is the
@@ -50,6 +51,8 @@ pub enum CloseReason {
     NoCommonGroup,
     /// The peer verifies no signature that our certificate's key can make.
     NoCommonSignatureScheme,
+    /// No SRTP profile in common, and there is media to be protected (RFC 5764 §4.1.1).
+    NoCommonSrtpProfile,
     /// The peer has no extended master secret (RFC 7627), without which exported keys are not bound to the handshake.
     NoExtendedMasterSecret,
     /// The peer showed no certificate.
@@ -99,6 +102,7 @@ impl CloseReason {
             Self::NoCommonCipherSuite
             | Self::NoCommonGroup
             | Self::NoCommonSignatureScheme
+            | Self::NoCommonSrtpProfile
             | Self::NoExtendedMasterSecret
             | Self::NoPeerCertificate
             | Self::NoCertificateRequest => AlertDescription::HANDSHAKE_FAILURE,
@@ -127,6 +131,9 @@ impl fmt::Display for CloseReason {
             Self::NoCommonCipherSuite => "no cipher suite in common; the peer needs ECDHE with AES-GCM or ChaCha20",
             Self::NoCommonGroup => "no key exchange group in common; the peer needs X25519, P-256 or P-384",
             Self::NoCommonSignatureScheme => "the peer verifies no signature that our certificate's key can make",
+            Self::NoCommonSrtpProfile => {
+                "no SRTP profile in common, so media cannot be protected; the peer needs AES-GCM or AES128_CM_HMAC_SHA1_80"
+            }
             Self::NoExtendedMasterSecret => "the peer has no extended master secret (RFC 7627)",
             Self::NoPeerCertificate => "the peer showed no certificate",
             Self::NoCertificateRequest => "the server asked for no certificate; WebRTC needs one from each side",

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dtls_srtp::{
-    Certificate, CipherSuite, CloseReason, Config, Event, Fingerprint, FingerprintAlgorithm, KeyKind, KeyLog,
-    NamedGroup, RingCrypto, SealError, SrtpProfile, Version, fake,
+    AlertDescription, Certificate, CipherSuite, CloseReason, Config, Event, Fingerprint, FingerprintAlgorithm, KeyKind,
+    KeyLog, NamedGroup, RingCrypto, SealError, SrtpProfile, Version, fake,
 };
 use pair::{Network, Pair, Side, config, fake_config};
 use rand::rngs::StdRng;
@@ -422,6 +422,57 @@ fn profiles_are_chosen_by_the_server() {
         assert_eq!(connected(&pair.client.events).2, chosen);
         assert_eq!(pair.take_srtp_keys(), chosen);
     }
+}
+
+/// Who needs SRTP gets no connection without it, whichever end that is, whether it says so before the handshake, after the
+/// hellos, or when a connection of data alone gets media.
+#[test]
+fn a_connection_that_needs_srtp_needs_a_profile() {
+    let with = |number, srtp_profiles| Config {
+        srtp_profiles,
+        ..fake_config(number)
+    };
+    let gcm = || vec![SrtpProfile::AeadAes128Gcm];
+    let mode = || vec![SrtpProfile::Aes128CmHmacSha1_80];
+    for (client, server) in [(gcm(), mode()), (gcm(), vec![]), (vec![], gcm()), (vec![], vec![])] {
+        for side in [Side::Client, Side::Server] {
+            for after_steps in [0, 1, 2, 3, 4] {
+                let mut pair = Pair::new(with(1, client.clone()), with(2, server.clone()), Network::CLEAN, 1);
+                for _ in 0..after_steps {
+                    pair.step();
+                }
+                let was_connected = pair.end(side).dtls.is_connected();
+                pair.end(side).dtls.require_srtp();
+                pair.run_for(Duration::from_secs(1));
+                let now = pair.now;
+                pair.end(side).timeout(now);
+                let case = (side, after_steps, pair.log.len());
+                assert_eq!(
+                    closed(&pair.end(side).events),
+                    Some(CloseReason::NoCommonSrtpProfile),
+                    "{case:?}"
+                );
+                let told = CloseReason::Alert(AlertDescription::HANDSHAKE_FAILURE);
+                assert_eq!(closed(&pair.end(side.other()).events), Some(told), "{case:?}");
+                assert!(!pair.end(side).dtls.is_connected() && pair.take_srtp_keys().is_none());
+                let events = 1 + usize::from(was_connected);
+                assert_eq!(pair.end(side).events.len(), events, "{case:?}");
+                if after_steps == 0 {
+                    // The hello that tells it is answered with the alert.
+                    let hellos = if side == Side::Server { 1 } else { 2 };
+                    assert_eq!(pair.log.len(), hellos + 1, "{case:?}");
+                    assert_eq!(pair.end(side.other()).events.len(), 1, "{case:?}");
+                }
+            }
+        }
+    }
+    let mut pair = Pair::new(with(1, gcm()), with(2, gcm()), Network::CLEAN, 1);
+    pair.client.dtls.require_srtp();
+    pair.settle();
+    pair.server.dtls.require_srtp();
+    pair.assert_connected();
+    pair.assert_talking();
+    assert_eq!(pair.take_srtp_keys(), Some(SrtpProfile::AeadAes128Gcm));
 }
 
 #[test]

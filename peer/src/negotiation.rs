@@ -119,6 +119,14 @@ impl<'o> Plan<'o> {
         }))
     }
 
+    /// The first section of audio or video that we agree to.
+    pub(crate) fn first_media(&self) -> Option<&'o OfferedSection<'o>> {
+        let mut sections = self.offer.sections.iter().zip(&self.agreements);
+        sections
+            .find(|(_, agreement)| agreement.as_ref().is_ok_and(|agreed| !agreed.formats.is_empty()))
+            .map(|(section, _)| section)
+    }
+
     /// Turns the plan into sections, with the streams and senders that are new and without those that are gone.
     pub(crate) fn apply(
         &self,

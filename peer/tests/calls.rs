@@ -487,6 +487,69 @@ fn a_wrong_fingerprint_ends_the_call() {
     assert!(error.to_string().contains("closed"));
 }
 
+/// A pair of which the two ends share no SRTP profile, with a section of this kind.
+fn without_profile(run: u64, kind: Kind, setup: &'static str) -> Pair {
+    let config = Config {
+        application: true,
+        ..Pair::config()
+    };
+    let mut pair = Pair::with_config(run, config);
+    let dtls = dtls_srtp::Config {
+        srtp_profiles: Vec::new(),
+        ..dtls_srtp::Config::new(Arc::new(FakeCrypto::new()), fake::certificate(1000 + run))
+    };
+    pair.client = Client::with_dtls(run, pair.client.address, dtls);
+    pair.client.setup = setup;
+    pair.client.add(kind, Direction::SendRecv);
+    pair
+}
+
+/// The call would look connected and nobody would hear a thing.
+#[test]
+fn media_without_a_common_srtp_profile_ends_the_call() {
+    let reason = CloseReason::Dtls(dtls_srtp::CloseReason::NoCommonSrtpProfile.to_string());
+    for setup in ["actpass", "active", "passive"] {
+        let mut pair = without_profile(1, Kind::Audio, setup);
+        pair.negotiate();
+        pair.run(ms(1_000));
+        assert_eq!(pair.peer.state(), State::Closed, "{setup}");
+        assert!(!pair.events.contains(&Event::Connected));
+        assert_eq!(pair.events.last(), Some(&Event::Closed { reason: reason.clone() }));
+        // The other end was told.
+        let told = dtls_srtp::CloseReason::Alert(dtls_srtp::AlertDescription::HANDSHAKE_FAILURE);
+        assert_eq!(
+            pair.client.dtls_events.last(),
+            Some(&dtls_srtp::Event::Closed { reason: told })
+        );
+    }
+}
+
+#[test]
+fn data_alone_needs_no_srtp_profile_until_media_comes() {
+    // Media in a later offer, when the association is there: it can never carry any.
+    let mut pair = without_profile(1, Kind::Application, "actpass");
+    pair.negotiate();
+    pair.run(ms(1_000));
+    assert_eq!(pair.peer.state(), State::Connected);
+    pair.client.add(Kind::Audio, Direction::SendRecv);
+    let refused = pair.peer.accept_offer(pair.now, &pair.client.offer()).unwrap_err();
+    assert!(refused.to_string().contains("RFC 5764 §4.1.1"), "{refused}");
+    pair.run(ms(1_000));
+    assert_eq!(pair.peer.state(), State::Connected);
+    assert_eq!(pair.peer.sections().len(), 1);
+
+    // And during the handshake.
+    let mut pair = without_profile(1, Kind::Application, "actpass");
+    pair.negotiate();
+    pair.run(ms(20));
+    assert_eq!(pair.peer.state(), State::Connecting);
+    pair.client.add(Kind::Audio, Direction::SendRecv);
+    pair.negotiate();
+    pair.run(ms(1_000));
+    let reason = CloseReason::Dtls(dtls_srtp::CloseReason::NoCommonSrtpProfile.to_string());
+    assert_eq!(pair.events.last(), Some(&Event::Closed { reason }));
+}
+
 #[test]
 fn another_certificate_in_a_later_offer_is_refused() {
     let mut pair = connected(11);

@@ -212,6 +212,7 @@ impl Client {
             ));
         }
         let profile = match extensions.use_srtp().map_err(&malformed)? {
+            None if association.requires_srtp => return Err(CloseReason::NoCommonSrtpProfile),
             None => None,
             Some(srtp) => {
                 let mut profiles = srtp.profiles();

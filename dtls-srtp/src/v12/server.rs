@@ -161,6 +161,9 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
         let mut ours = association.config.srtp_profiles.iter().copied();
         ours.find(|profile: &SrtpProfile| srtp.profiles().any(|offered| offered == profile.id()))
     });
+    if profile.is_none() && association.requires_srtp {
+        return Err(CloseReason::NoCommonSrtpProfile);
+    }
 
     // No sentinel of RFC 8446 §4.1.3 in the random: it is for servers that speak 1.3, and a client that speaks 1.3
     // would take it for an attack.

@@ -26,6 +26,14 @@ impl Peer {
         let offer = Offer::new(&session);
         let plan = Plan::new(&self.config, &self.sections, &self.senders, &self.receivers, &offer)?;
         let transport = plan.transport()?;
+        if self.dtls.as_ref().is_some_and(Dtls::is_connected)
+            && self.srtp.is_none()
+            && let Some(section) = plan.first_media()
+        {
+            let rule = "the DTLS association has no SRTP profile (RFC 5764 §4.1.1), so it carries no media: make a new peer \
+                connection";
+            return Err(OfferError::new(Some(section.line), rule));
+        }
         let accepted = transport
             .as_ref()
             .map(|transport| self.accept_transport(&offer, transport))
@@ -218,6 +226,12 @@ impl Peer {
             .sections
             .iter()
             .filter(|section| section.rejected.is_none() && !section.formats.is_empty());
+        if let Some(dtls) = &mut self.dtls
+            && live.clone().next().is_some()
+        {
+            // Without keys for SRTP the call would look connected and carry nothing.
+            dtls.require_srtp();
+        }
         // One RTCP session for all sections: what one of them cannot take, none gets.
         self.outbox.reduced_size = live.clone().count() > 0 && live.clone().all(|section| section.reduced_size);
         let transport_cc = live
