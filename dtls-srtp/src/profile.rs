@@ -33,7 +33,8 @@ pub enum SrtpProfile {
 }
 
 impl SrtpProfile {
-    /// Every profile, in the order in which we prefer them: GCM costs a third of what AES-CM with HMAC-SHA1 does.
+    /// Every profile, in the order in which we prefer them: GCM costs less than a third of what AES-CM with
+    /// HMAC-SHA1 does.
     pub const ALL: [Self; 3] = [Self::AeadAes128Gcm, Self::AeadAes256Gcm, Self::Aes128CmHmacSha1_80];
 
     /// The registered number.
