@@ -209,7 +209,7 @@ impl Session {
             Class::SuccessResponse => {
                 assert_eq!(response.xor_mapped_address(), Ok(Some(path.remote)));
                 assert!(self.agent.is_validated(&path));
-                self.accepted = Some((request, path, credentials.ufrag));
+                self.accepted = Some((request, path, credentials.ufrag.clone()));
             }
             Class::ErrorResponse => {
                 let error = response

@@ -5,6 +5,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use std::fmt;
 use stun::{Class, Key, Message, Method};
+use zeroize::{Zeroize, Zeroizing};
 
 /// The characters of ufrags and passwords: `ice-char` of RFC 8839 §5.1. 64 of them, so six random bits choose one.
 const ICE_CHARS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -14,7 +15,7 @@ const UFRAG_LEN: usize = 8;
 /// 144 bits; RFC 8839 §5.4 wants at least 128.
 const PWD_LEN: usize = 24;
 
-/// Username fragment and password of one side (RFC 8839 §5.4).
+/// Username fragment and password of one side (RFC 8839 §5.4). The password is erased when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// 4 to 256 characters.
@@ -80,6 +81,12 @@ impl Credentials {
     }
 }
 
+impl Drop for Credentials {
+    fn drop(&mut self) {
+        self.pwd.zeroize();
+    }
+}
+
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials")
@@ -91,7 +98,7 @@ impl fmt::Debug for Credentials {
 
 #[allow(clippy::indexing_slicing, reason = "six bits are always below 64")]
 fn ice_chars(rng: &mut StdRng, len: usize) -> String {
-    let mut bytes = [0_u8; 32];
+    let mut bytes = Zeroizing::new([0_u8; 32]);
     let bytes = bytes.get_mut(..len).unwrap_or_default();
     rng.fill_bytes(bytes);
     bytes

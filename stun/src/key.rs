@@ -4,7 +4,8 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// The key of a credential, as HMAC states that have already taken the key in: made once per peer, used per message.
+/// The key of a credential, as HMAC states that have already taken the key in: made once per peer, used per message, erased
+/// when dropped.
 ///
 /// The texts that go in must have been processed with the OpaqueString profile (RFC 8265); for ASCII without control
 /// characters, as ICE's credentials are, that changes nothing.

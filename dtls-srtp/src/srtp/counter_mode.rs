@@ -12,7 +12,7 @@ use ctr::{Ctr128BE, CtrCore};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::header::RTCP_HEADER;
 use super::kdf::{Labels, derive};
@@ -24,7 +24,8 @@ const TAG: usize = 10;
 const E_BIT: u32 = 1 << 31;
 
 /// The session keys of one direction, for SRTP or for SRTCP. The key schedule and the two hash states that HMAC begins
-/// with are made once; a packet clones the states (2 x 20 bytes and a block buffer).
+/// with are made once; a packet clones the states (2 x 20 bytes and a block buffer). All of it is erased when dropped, the
+/// clones too.
 pub(super) struct CounterMode {
     cipher: Aes128Enc,
     /// The 112-bit session salt times 2^16.
@@ -151,6 +152,13 @@ impl CounterMode {
     }
 }
 
+/// The key schedule and the hash states erase themselves.
+impl Drop for CounterMode {
+    fn drop(&mut self) {
+        self.salt.zeroize();
+    }
+}
+
 #[cfg(test)]
 #[allow(
     clippy::unwrap_used,
@@ -180,6 +188,16 @@ mod tests {
             stream[stream.len() - 48..],
             hex("EC8CDF7398607CB0F2D21675EA9EA1E4 362B7C3C6773516318A077D7FC5073AE 6A2CC3787889374FBEB4C81B17BA6C44")
         );
+    }
+
+    /// Holds as long as the features of that name are on.
+    #[test]
+    fn key_schedule_and_hash_states_are_erased() {
+        const fn is_erased<T: zeroize::ZeroizeOnDrop>() {}
+        const { is_erased::<Aes128Enc>() };
+        const { is_erased::<aes::Aes256Enc>() };
+        // HMAC consists of two of these and a buffer, but does not say so itself.
+        const { is_erased::<Sha1>() };
     }
 
     /// RFC 3711 §3.4: without the E bit a packet is authenticated and in clear.

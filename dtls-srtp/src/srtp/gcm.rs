@@ -7,7 +7,7 @@
 )]
 
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::header::RTCP_HEADER;
 use super::kdf::{Labels, derive};
@@ -118,6 +118,13 @@ impl Gcm {
         let iv = self.salt ^ (u128::from(ssrc) << 48) ^ u128::from(index);
         let [_, _, _, _, nonce @ ..] = iv.to_be_bytes();
         Nonce::assume_unique_for_key(nonce)
+    }
+}
+
+/// ring does not erase its keys.
+impl Drop for Gcm {
+    fn drop(&mut self) {
+        self.salt.zeroize();
     }
 }
 

@@ -9,6 +9,7 @@
 use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher, consts::U16};
 use aes::{Aes128Enc, Aes256Enc};
 use ctr::{Ctr128BE, CtrCore};
+use zeroize::Zeroizing;
 
 use crate::{KeyAndSalt, SrtpProfile};
 
@@ -49,19 +50,19 @@ impl Labels {
 /// 256-bit key AES_256_CM_PRF (RFC 6188 §3).
 pub(super) fn derive(master: &KeyAndSalt, label: Label, out: &mut [u8]) {
     // The 96-bit salts of GCM take the high bytes of the 112 bits that the function wants.
-    let mut salt = [0; 14];
+    let mut salt = Zeroizing::new([0; 14]);
     for (to, from) in salt.iter_mut().zip(master.salt()) {
         *to = *from;
     }
     match master.profile() {
         SrtpProfile::AeadAes128Gcm | SrtpProfile::Aes128CmHmacSha1_80 => {
-            prf::<Aes128Enc>(master.key(), salt, label, out);
+            prf::<Aes128Enc>(master.key(), &salt, label, out);
         }
-        SrtpProfile::AeadAes256Gcm => prf::<Aes256Enc>(master.key(), salt, label, out),
+        SrtpProfile::AeadAes256Gcm => prf::<Aes256Enc>(master.key(), &salt, label, out),
     }
 }
 
-fn prf<C>(key: &[u8], salt: [u8; 14], label: Label, out: &mut [u8])
+fn prf<C>(key: &[u8], salt: &[u8; 14], label: Label, out: &mut [u8])
 where
     C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>,
 {
@@ -109,10 +110,10 @@ mod tests {
     #[test]
     fn rfc_6188_vectors() {
         let key = hex("f0f04914b513f2763a1b1fa130f10e29 98f6f6e43e4309d1e622a0e332b9f1b6");
-        let salt = hex("3b04803de51ee7c96423ab5b78d2").try_into().unwrap();
+        let salt: [u8; 14] = hex("3b04803de51ee7c96423ab5b78d2").try_into().unwrap();
         let derive = |label, len| {
             let mut out = vec![0xee; len];
-            prf::<Aes256Enc>(&key, salt, label, &mut out);
+            prf::<Aes256Enc>(&key, &salt, label, &mut out);
             out
         };
         assert_eq!(

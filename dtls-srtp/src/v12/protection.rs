@@ -4,6 +4,8 @@
     clippy::cast_possible_truncation
 )]
 
+use zeroize::{Zeroize, Zeroizing};
+
 use crate::crypto::{Aead, Crypto, CryptoError, NONCE_LEN, RecordKey, TAG_LEN};
 use crate::overhead::Overhead;
 use crate::record::RecordHeader;
@@ -38,7 +40,7 @@ impl Protection {
     }
 
     pub(super) fn new(crypto: &dyn Crypto, aead: Aead, key: &[u8], iv: &[u8]) -> Result<Self, CryptoError> {
-        let mut whole = [0; NONCE_LEN];
+        let mut whole = Zeroizing::new([0; NONCE_LEN]);
         for (to, from) in whole.iter_mut().zip(iv) {
             *to = *from;
         }
@@ -48,7 +50,7 @@ impl Protection {
         };
         Ok(Self {
             key: crypto.record_key(aead, key)?,
-            iv: whole,
+            iv: *whole,
             nonce,
         })
     }
@@ -107,6 +109,13 @@ impl Protection {
             *byte ^= sequence;
         }
         nonce
+    }
+}
+
+/// ring does not erase its keys.
+impl Drop for Protection {
+    fn drop(&mut self) {
+        self.iv.zeroize();
     }
 }
 
