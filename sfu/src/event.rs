@@ -144,7 +144,7 @@ impl fmt::Display for Gone {
             }
             Self::Closed => f.write_str("the connection was closed from this side"),
             Self::Failed(why) => write!(f, "the connection failed: {why}"),
-            Self::Shutdown => f.write_str("the server is going away"),
+            Self::Shutdown => f.write_str("the server is stopping"),
         }
     }
 }
