@@ -12,6 +12,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     // Network namespaces, and packet loss in them.
     ("ip", "iproute2"),
     ("nft", "nftables"),
+    // The signals that end a server.
+    ("kill", "procps"),
     // ring is C and assembler, libFuzzer is C++.
     ("cc", "gcc"),
     ("c++", "g++"),
