@@ -44,8 +44,8 @@ impl fmt::Display for RoomName {
     }
 }
 
-/// The name that a participant goes by: 1 to 64 characters of any script, without control and text-direction
-/// characters.
+/// The name that a participant goes by: 1 to 64 characters of any script, at least one of them visible, without control and
+/// text-direction characters.
 ///
 /// Space around it is taken off. Two participants may go by the same name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -57,16 +57,12 @@ impl DisplayName {
     /// # Errors
     /// What is wrong with it.
     pub fn new(name: &str) -> Result<Self, NameError> {
-        // Overrides of the text direction in a name would turn around what stands beside it.
-        let forbidden = |c: char| {
-            c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        };
         let name = name.trim();
-        if name.is_empty() {
+        if name.chars().all(|c| is_invisible(c) || c.is_whitespace()) {
             Err(NameError::ParticipantEmpty)
         } else if name.chars().count() > MAX_NAME {
             Err(NameError::ParticipantTooLong)
-        } else if name.chars().any(forbidden) {
+        } else if name.chars().any(is_forbidden) {
             Err(NameError::ParticipantCharacter)
         } else {
             Ok(Self(name.into()))
@@ -82,6 +78,38 @@ impl DisplayName {
     pub fn into_string(self) -> String {
         self.0
     }
+}
+
+/// Controls, ends of lines, and what turns around the text beside the name: Unicode's Bidi_Control.
+fn is_forbidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What takes no ink: Unicode's Default_Ignorable_Code_Point, and the empty Braille pattern. Names may contain it (emoji are joined
+/// by it, Persian words parted), but not be made of it.
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// Why something is not a name.
@@ -116,7 +144,9 @@ impl fmt::Display for NameError {
                 "The room's name may not contain {c:?}: use letters a to z, digits, and the signs - . _ only."
             ),
             Self::RoomDots => f.write_str("The room's name may not be made of dots alone: add a letter or a digit."),
-            Self::ParticipantEmpty => f.write_str("You have no name: choose one of 1 to 64 characters."),
+            Self::ParticipantEmpty => {
+                f.write_str("You have no name that can be seen: choose one of 1 to 64 characters.")
+            }
             Self::ParticipantTooLong => {
                 write!(f, "Your name is too long: it may have at most {MAX_NAME} characters.")
             }
@@ -155,12 +185,22 @@ mod tests {
     #[test]
     fn participants_names() {
         assert_eq!(DisplayName::new("  Zoë 李 🙂 ").unwrap().as_str(), "Zoë 李 🙂");
-        assert!(DisplayName::new(&"李".repeat(MAX_NAME)).is_ok());
+        // Joined emoji, and Persian with a joiner that parts.
+        for good in ["👩\u{200d}🔬", "می\u{200c}خواهم", &"李".repeat(MAX_NAME)] {
+            assert_eq!(DisplayName::new(good).unwrap().as_str(), good);
+        }
         for (bad, why) in [
             (" \t ", NameError::ParticipantEmpty),
             (&"x".repeat(MAX_NAME + 1), NameError::ParticipantTooLong),
             ("a\u{7}b", NameError::ParticipantCharacter),
             ("a\u{202e}b", NameError::ParticipantCharacter),
+            ("a\u{61c}b", NameError::ParticipantCharacter),
+            ("", NameError::ParticipantEmpty),
+            ("\u{200b}", NameError::ParticipantEmpty),
+            ("\u{2060}\u{feff}", NameError::ParticipantEmpty),
+            ("\u{3164}", NameError::ParticipantEmpty),
+            ("\u{2800}\u{3000}\u{2800}", NameError::ParticipantEmpty),
+            ("\u{e0041}\u{fe0f}", NameError::ParticipantEmpty),
         ] {
             assert_eq!(DisplayName::new(bad), Err(why), "{bad:?}");
         }
