@@ -24,6 +24,8 @@ pub(crate) mod sessions;
 mod websocket;
 mod whip;
 
+pub use page::PAGE_POLICY;
+
 /// The longest body and the longest WebSocket message, in bytes. The offer of a browser with 32 slots has 100 kB.
 pub(crate) const MAX_BODY: usize = 512 << 10;
 

@@ -5,6 +5,7 @@
 //! - [`Engine`]: what a worker thread drives. [`Server::start`] takes `sfu::Sfu`; [`Server::start_with`] takes any.
 //! - [`ClientMessage`], [`ServerMessage`]: the protocol over the WebSocket, described in `docs/signalling.md`.
 //! - [`RoomName`], [`DisplayName`]: names, checked.
+//! - [`PAGE_POLICY`]: what the page may do, for who serves it in another way.
 //! - [`run`]: the command line.
 
 mod addresses;
@@ -29,6 +30,7 @@ pub use counters::Counters;
 pub use engine::{
     Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
 };
+pub use http::PAGE_POLICY;
 pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
 pub use options::{Options, OptionsError, VideoCodec};
 pub use protocol::{ClientMessage, ConnectionState, IceServer, OfferId, ServerMessage, Slot, Source};

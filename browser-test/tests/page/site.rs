@@ -3,9 +3,10 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 
 use browser_test::Namespace;
+use hyaline_server::PAGE_POLICY;
 
-/// Serves the page as the server does: `/`, `/r/ROOM`, `/echo` and `/assets/NAME`. Everything else is the fake server's, inside
-/// the page.
+/// Serves the page as the server does, under the same policy: `/`, `/r/ROOM`, `/echo` and `/assets/NAME`. Everything else is the
+/// fake server's, inside the page.
 pub(crate) struct Site {
     pub(crate) origin: String,
 }
@@ -46,7 +47,8 @@ fn answer(mut stream: TcpStream) {
         None => ("404 Not Found", "text/plain", b"not found".to_vec()),
     };
     let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\
+         content-security-policy: {PAGE_POLICY}\r\nconnection: close\r\n\r\n",
         body.len()
     );
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));

@@ -37,6 +37,7 @@ const FILES: &[File] = embedded! {
     "index.html": HTML,
     "room.html": HTML,
     "echo.html": HTML,
+    "wrong-room.html": HTML,
     "devices.js": SCRIPT,
     "echo.js": SCRIPT,
     "figures.js": SCRIPT,
@@ -50,11 +51,12 @@ const FILES: &[File] = embedded! {
     "favicon.svg": SVG,
 };
 
-/// Only what this server serves runs in the page: a name with markup in it could do nothing even if it were not
-/// escaped.
-const POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; img-src 'self' data: blob:; \
-                      media-src 'self' blob: mediastream:; style-src 'self' 'unsafe-inline'; \
-                      frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
+/// The `Content-Security-Policy` of the page. Only what this server serves runs in it, and it speaks with this server alone: a name
+/// with markup in it could do nothing even if it were not escaped.
+///
+/// `'self'` includes the WebSocket of the same host (CSP3 §6.7.2.8), which Safari knows since 15.4. For older ones every host would have
+/// to be allowed (`ws: wss:`), as the server does not know by which names it is reached; they lack what the page's style needs, too.
+pub const PAGE_POLICY: &str = "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
 
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
@@ -64,7 +66,12 @@ pub(super) fn routes() -> Router<Arc<App>> {
         )
         .route(
             "/r/{room}",
-            get(|InRoom(_): InRoom, headers: HeaderMap| async move { page("room.html", &headers) }),
+            get(|room: Result<InRoom, Problem>, headers: HeaderMap| async move {
+                match room {
+                    Ok(_) => page("room.html", &headers),
+                    Err(problem) => wrong_room(problem, &headers),
+                }
+            }),
         )
         .route(
             "/echo",
@@ -81,6 +88,34 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
     page(&name, &headers)
 }
 
+/// A person gets a page, a program the problem.
+fn wrong_room(problem: Problem, headers: &HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let file = FILES.iter().find(|file| file.name == "wrong-room.html");
+    let (Some(file), true) = (file, accepted.is_some_and(|types| types.contains("text/html"))) else {
+        return problem.into_response();
+    };
+    let reason = escaped(problem.detail());
+    let body = String::from_utf8_lossy(file.content).replace("{reason}", &reason);
+    (StatusCode::BAD_REQUEST, common(file), body).into_response()
+}
+
+/// As the text of an element.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn common(file: &File) -> [(header::HeaderName, &'static str); 5] {
+    [
+        // Files change with the server, so a browser has to ask, but need not fetch what it has.
+        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_TYPE, file.content_type),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ]
+}
+
 fn page(name: &str, headers: &HeaderMap) -> Response {
     let Some(file) = FILES.iter().find(|file| file.name == name) else {
         return Problem::new(StatusCode::NOT_FOUND, "not-found", "The page has no such file.").into_response();
@@ -89,19 +124,11 @@ fn page(name: &str, headers: &HeaderMap) -> Response {
     let known = headers
         .get(header::IF_NONE_MATCH)
         .is_some_and(|value| value.as_bytes() == entity_tag.as_bytes());
-    let common = [
-        // Files change with the server, so a browser has to ask, but need not fetch what it has.
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::ETAG, &entity_tag),
-        (header::CONTENT_TYPE, file.content_type),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ];
+    let entity_tag = [(header::ETAG, entity_tag)];
     if known {
-        return (StatusCode::NOT_MODIFIED, common).into_response();
+        return (StatusCode::NOT_MODIFIED, common(file), entity_tag).into_response();
     }
-    (common, file.content).into_response()
+    (common(file), entity_tag, file.content).into_response()
 }
 
 impl File {

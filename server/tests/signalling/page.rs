@@ -3,7 +3,7 @@ use crate::fake::Fixture;
 
 use std::sync::Arc;
 
-use hyaline_server::{Options, Server, StartError, Tls};
+use hyaline_server::{Options, PAGE_POLICY, Server, StartError, Tls};
 
 #[test]
 fn the_page_is_served() {
@@ -20,12 +20,7 @@ fn the_page_is_served() {
         let response = get(fixture.http(), path);
         assert_eq!(response.status, 200, "{path}");
         assert_eq!(response.header("content-type"), Some(content_type));
-        assert!(
-            response
-                .header("content-security-policy")
-                .unwrap()
-                .contains("default-src 'self'")
-        );
+        assert_eq!(response.header("content-security-policy"), Some(PAGE_POLICY));
         assert!(!response.body.is_empty());
         let entity_tag = response.header("etag").unwrap();
         let again = request(fixture.http(), "GET", path, &[("if-none-match", entity_tag)], "");
@@ -52,6 +47,20 @@ fn a_room_name_that_is_none_is_refused() {
         assert!(detail.contains(hint), "{detail}");
         fixture.await_counter("invalid_room_name", 1);
     }
+}
+
+#[test]
+fn a_person_gets_a_page_about_a_room_name_that_is_none() {
+    let fixture = Fixture::new();
+    let accept = [("accept", "text/html,application/xhtml+xml,*/*;q=0.8")];
+    for (path, hint) in [("/r/k%C3%BCche", "'ü'"), ("/r/%3Cb%3E", "'&lt;'")] {
+        let response = request(fixture.http(), "GET", path, &accept, "");
+        assert_eq!(response.status, 400);
+        assert_eq!(response.header("content-type"), Some("text/html; charset=utf-8"));
+        assert_eq!(response.header("content-security-policy"), Some(PAGE_POLICY));
+        assert!(response.body.contains(hint), "{}", response.body);
+    }
+    fixture.await_counter("invalid_room_name", 2);
 }
 
 #[test]
