@@ -18,11 +18,17 @@ export class Devices extends EventTarget {
   /** What is on as the person wants it. */
   on = { microphone: false, camera: false };
 
+  /** Raised by `close`: a person may take minutes to allow a device, and by then nobody may want it any more. */
+  #generation = 0;
+
   /** Opens what it is asked for; what fails is reported as a `problem` and is off. Resolves when that is settled. */
   async open({ microphone = true, camera = true } = {}) {
+    const generation = this.#generation;
     const wanted = ['microphone', 'camera'].filter(what => ({ microphone, camera })[what]);
     if (wanted.length === 2 && await this.#acquireBoth()) return;
-    for (const what of wanted) await this.#acquire(what);
+    for (const what of wanted) {
+      if (generation === this.#generation) await this.#acquire(what);
+    }
   }
 
   /** Switches the microphone or the camera on or off. */
@@ -41,8 +47,9 @@ export class Devices extends EventTarget {
     this.#changed();
   }
 
-  /** Closes everything. */
+  /** Closes everything, also what is still being asked for. */
   close() {
+    this.#generation++;
     for (const what of ['microphone', 'camera']) {
       this.on[what] = false;
       this.#release(what);
@@ -53,9 +60,7 @@ export class Devices extends EventTarget {
   /** One question to the person instead of two. */
   async #acquireBoth() {
     try {
-      const stream = await navigator.mediaDevices.getUserMedia({ ...CONSTRAINTS.microphone, ...CONSTRAINTS.camera });
-      for (const track of stream.getTracks()) this.#take(track);
-      this.#changed();
+      await this.#ask({ ...CONSTRAINTS.microphone, ...CONSTRAINTS.camera });
       return true;
     } catch {
       // One of them may work alone: the single requests tell which, and why the other does not.
@@ -64,13 +69,25 @@ export class Devices extends EventTarget {
   }
 
   async #acquire(what) {
+    const generation = this.#generation;
     try {
-      const stream = await navigator.mediaDevices.getUserMedia(CONSTRAINTS[what]);
-      for (const track of stream.getTracks()) this.#take(track);
+      await this.#ask(CONSTRAINTS[what]);
     } catch (error) {
+      if (generation !== this.#generation) return;
       this.dispatchEvent(new CustomEvent('problem', { detail: deviceProblem(what, error) }));
+      this.#changed();
     }
-    this.#changed();
+  }
+
+  /** Asks the person, and takes what they give unless everything was closed meanwhile. */
+  async #ask(constraints) {
+    const generation = this.#generation;
+    const stream = await navigator.mediaDevices.getUserMedia(constraints);
+    for (const track of stream.getTracks()) {
+      if (generation === this.#generation) this.#take(track);
+      else track.stop();
+    }
+    if (generation === this.#generation) this.#changed();
   }
 
   #take(track) {

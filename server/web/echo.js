@@ -8,6 +8,8 @@ const find = selector => document.querySelector(selector);
 const GATHERING_MS = 3_000;
 const CONNECT_MS = 15_000;
 const FIGURES_MS = 1_000;
+/** On a path that is there, pictures come back within a second. */
+const RETURN_MS = 10_000;
 
 let test = null;
 
@@ -16,10 +18,15 @@ function check(name, state, sentence) {
   const line = find(`[data-check=${name}]`);
   line.dataset.state = state;
   line.querySelector('use').setAttribute('href', `#${state}`);
-  line.querySelector('.hint').textContent = sentence;
+  const hint = line.querySelector('.hint');
+  // What is said already is not said again.
+  if (hint.textContent !== sentence) hint.textContent = sentence;
 }
 
-/** One run, from the camera to the end: every step says on its line what it found. */
+/**
+ * One run, from the camera to the end: every step says on its line what it found. It may be stopped at any time, also while
+ * it waits for something, which then comes to nobody.
+ */
 class Test {
   #devices = new Devices();
   #pc = null;
@@ -27,9 +34,11 @@ class Test {
   #timer = 0;
   #over = false;
   #earlier = null;
+  #connectedAt = 0;
 
   async run() {
     await this.#openDevices();
+    if (this.#over) return;
     const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
     this.#pc = pc;
     const returned = new MediaStream();
@@ -39,7 +48,9 @@ class Test {
       pc.addTransceiver(track ?? kind, { direction: 'sendrecv' });
     }
     await this.#exchange(pc);
+    if (this.#over) return;
     await this.#connect(pc);
+    if (this.#over) return;
     this.#timer = setInterval(() => this.#measure(), FIGURES_MS);
     await this.#measure();
   }
@@ -49,10 +60,15 @@ class Test {
     clearInterval(this.#timer);
     this.#pc?.close();
     this.#devices.close();
-    // What is not said goodbye to is forgotten by the server a little later.
-    if (this.#resource) fetch(this.#resource, { method: 'DELETE', keepalive: true }).catch(() => {});
+    this.#sayGoodbye();
     find('#sent').closest('.tile').classList.remove('pictured');
     find('#returned').closest('.tile').classList.remove('pictured');
+  }
+
+  /** What is not said goodbye to is forgotten by the server a little later. */
+  #sayGoodbye() {
+    if (this.#resource) fetch(this.#resource, { method: 'DELETE', keepalive: true }).catch(() => {});
+    this.#resource = null;
   }
 
   async #openDevices() {
@@ -60,6 +76,7 @@ class Test {
     const problems = [];
     this.#devices.addEventListener('problem', ({ detail }) => problems.push(detail.message));
     await this.#devices.open();
+    if (this.#over) return;
     const { camera, microphone } = this.#devices;
     if (camera) {
       find('#sent').srcObject = new MediaStream([camera]);
@@ -74,6 +91,7 @@ class Test {
     check('server', 'busy', 'Sending the server an offer…');
     await pc.setLocalDescription();
     await gathered(pc);
+    if (this.#over) return;
     let response;
     try {
       response = await fetch('/v1/echo', {
@@ -89,10 +107,13 @@ class Test {
       const { detail = response.statusText } = await response.json().catch(() => ({}));
       throw fail('server', new Problem('refused', `The server refused the offer (${response.status}): ${detail}`));
     }
-    const body = await response.text();
     const resource = response.headers.get('location');
     this.#resource = resource && new URL(resource, location.href).href;
+    if (this.#over) this.#sayGoodbye();
+    const body = await response.text();
+    if (this.#over) return;
     await pc.setRemoteDescription({ type: 'answer', sdp: body });
+    if (this.#over) return;
     check('server', 'good', 'It answered the offer.');
   }
 
@@ -106,11 +127,18 @@ class Test {
       settle();
     });
     if (this.#over) return;
-    if (state !== 'connected') throw fail('connection', await connectionProblem(pc));
+    if (state !== 'connected') {
+      const problem = await connectionProblem(pc);
+      if (this.#over) return;
+      throw fail('connection', problem);
+    }
+    this.#connectedAt = performance.now();
     check('connection', 'good', `Connected and encrypted after ${Math.round(performance.now() - began)} ms.`);
     pc.addEventListener('connectionstatechange', async () => {
-      if (pc.connectionState === 'connected') check('connection', 'good', 'Connected again.');
-      else if (!this.#over) check('connection', 'bad', (await connectionProblem(pc)).message);
+      const problem = pc.connectionState === 'connected' ? null : await connectionProblem(pc);
+      if (this.#over) return;
+      if (problem) check('connection', 'bad', problem.message);
+      else check('connection', 'good', 'Connected again.');
     });
     check('picture', 'busy', 'Waiting for the first picture…');
   }
@@ -133,14 +161,26 @@ class Test {
     }));
     find('#returned').closest('.tile').classList.toggle('pictured', now.framesDecoded > 0);
     const { camera, microphone } = this.#devices;
-    const seen = !camera || now.framesDecoded > 0;
-    const heard = !microphone || now.audioPackets > 0;
-    if (seen && heard) {
-      const what = [camera && 'Your picture', microphone && 'your sound'].filter(Boolean).join(' and ') || 'Nothing was sent, so nothing';
-      check('picture', 'good', `${what[0].toUpperCase()}${what.slice(1)} came back.`);
-      find('#listen').hidden = !microphone;
+    const sent = [camera && 'your picture', microphone && 'your sound'].filter(Boolean);
+    const missing = [
+      camera && now.framesDecoded === 0 && 'your picture',
+      microphone && now.audioPackets === 0 && 'your sound',
+    ].filter(Boolean);
+    if (sent.length === 0) {
+      check('picture', 'bad', 'Neither a camera nor a microphone is open, so nothing can come back.');
+    } else if (missing.length === 0) {
+      check('picture', 'good', `${sentence(sent)} came back.`);
+    } else if (performance.now() > this.#connectedAt + RETURN_MS) {
+      check('picture', 'bad', `${sentence(missing)} did not come back within ${RETURN_MS / 1000} s, although the connection is there. Test again; if it stays so, try another network.`);
     }
+    find('#listen').hidden = !microphone || now.audioPackets === 0;
   }
+}
+
+/** The beginning of a sentence: these, joined by "and". */
+function sentence(things) {
+  const text = things.join(' and ');
+  return text[0].toUpperCase() + text.slice(1);
 }
 
 /** Marks a line as failed and hands the problem on. */
@@ -177,16 +217,20 @@ function stop() {
   test = null;
   find('#start').textContent = 'Start the test';
   find('#listen').hidden = true;
+  listen(false);
+  for (const line of document.querySelectorAll('[data-check][data-state=busy]')) check(line.dataset.check, 'wait', 'Stopped.');
+}
+
+/** The person hears what comes back, or not. */
+function listen(on) {
+  const returned = find('#returned');
+  returned.muted = !on;
+  if (on) returned.play().catch(() => {});
+  find('#listen').textContent = on ? 'Stop hearing myself' : 'Hear myself (use headphones)';
 }
 
 find('#start').addEventListener('click', () => (test ? stop() : start()));
-find('#listen').addEventListener('click', ({ currentTarget }) => {
-  const returned = find('#returned');
-  returned.muted = !returned.muted;
-  returned.play().catch(() => {});
-  currentTarget.setAttribute('aria-pressed', String(!returned.muted));
-  currentTarget.textContent = returned.muted ? 'Hear myself (use headphones)' : 'Stop hearing myself';
-});
+find('#listen').addEventListener('click', () => listen(find('#returned').muted));
 addEventListener('pagehide', () => stop());
 
 if (new URLSearchParams(location.search).get('start') === '1') start();

@@ -1,4 +1,4 @@
-use browser_test::Kind;
+use browser_test::{Devices, Kind, Options};
 use serde_json::json;
 
 use crate::{Scene, nobody};
@@ -24,6 +24,94 @@ fn the_echo_test_goes_through_all_its_steps() {
         scene.page.click("#start").unwrap();
         scene.wait("fake.received.at(-1).type === 'echo-end'");
         scene.assert_quiet();
+    }
+}
+
+/// The person presses Stop before answering the browser's question.
+#[test]
+fn stop_during_the_question_opens_nothing() {
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/echo?start=1", &json!({ "holdDevices": true }));
+        scene.wait("fake.asked.length === 1");
+        scene.page.click("#start").unwrap();
+        scene.get("fake.allow()");
+        scene.wait("fake.given.length === 2 && fake.given.every(track => track.readyState === 'ended')");
+        assert_eq!(
+            scene.get("[document.querySelector('#sent').srcObject, fake.received.length, document.querySelector('#start').textContent]"),
+            json!([null, 0, "Start the test"]),
+            "{kind}"
+        );
+        assert_eq!(
+            scene.get("[...document.querySelectorAll('[data-check]')].map(line => line.dataset.state)"),
+            json!(["wait", "wait", "wait", "wait"]),
+            "{kind}"
+        );
+        scene.assert_quiet();
+    }
+}
+
+#[test]
+fn stop_while_the_server_answers_ends_its_session_too() {
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/echo?start=1", &json!({ "holdEcho": true }));
+        scene.wait("!!fake.answerEcho");
+        scene.page.click("#start").unwrap();
+        scene.get("fake.answerEcho()");
+        scene.wait("fake.received.at(-1).type === 'echo-end'");
+        assert_eq!(
+            scene.get("document.querySelector('[data-check=server]').dataset.state"),
+            json!("wait"),
+            "{kind}"
+        );
+        scene.assert_quiet();
+    }
+}
+
+#[test]
+fn hearing_oneself_ends_with_the_test() {
+    let scene = Scene::open(Kind::Chromium, "/echo?start=1", &nobody());
+    let muted = "document.querySelector('#returned').muted";
+    scene.wait("!document.querySelector('#listen').hidden");
+    scene.page.click("#listen").unwrap();
+    scene.wait(&format!("!{muted}"));
+    scene.page.click("#start").unwrap();
+    scene.page.click("#start").unwrap();
+    scene.wait("!document.querySelector('#listen').hidden");
+    assert_eq!(
+        scene.get(&format!("[{muted}, document.querySelector('#listen').textContent]")),
+        json!([true, "Hear myself (use headphones)"])
+    );
+}
+
+#[test]
+fn what_does_not_come_back_is_bad() {
+    let state =
+        |name: &str, state: &str| format!("document.querySelector('[data-check={name}]').dataset.state === '{state}'");
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/echo?start=1", &json!({ "mute": true }));
+        scene.wait(&state("connection", "good"));
+        scene.wait(&state("picture", "bad"));
+        let words = scene.get("document.querySelector('[data-check=picture] .hint').textContent");
+        assert!(
+            words
+                .as_str()
+                .unwrap()
+                .starts_with("Your picture and your sound did not come back"),
+            "{kind}: {words}"
+        );
+
+        let none = |_: &str| Options {
+            devices: Devices::None,
+            ..Options::default()
+        };
+        let scene = Scene::open_with(kind, "/echo?start=1", &nobody(), &none);
+        scene.wait(&state("connection", "good"));
+        scene.wait(&state("picture", "bad"));
+        assert_eq!(
+            scene.get("document.querySelector('[data-check=picture] .hint').textContent"),
+            json!("Neither a camera nor a microphone is open, so nothing can come back."),
+            "{kind}"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 // Runs in the page before everything else and plays the server: a WebSocket that speaks the signalling protocol, and a peer
 // connection in the same page that answers offers, draws moving pictures and hums. What the page sent is in `fake.received`.
 // `scenario` is put before this text:
-// { refuse, unreachable, drawnCamera, people: [{ name, microphone, camera }] }.
+// { refuse, unreachable, noWebSocket, plain, offers, holdDevices, holdEcho, mute, drawnCamera, people: [{ name, microphone, camera }] }.
 const fake = globalThis.fake = {
   received: [],
   sockets: 0,
@@ -31,6 +31,33 @@ const fake = globalThis.fake = {
   },
   /** The server's address, as the page sees it, is gone or back. */
   unreachable: scenario.unreachable ?? false,
+  /** It answers, but a WebSocket does not open. */
+  noWebSocket: scenario.noWebSocket ?? false,
+  /** What is wrong with a join: { code, message }. */
+  refuse: scenario.refuse,
+  /** What a plain request for the WebSocket's address gets: { status, code, detail }. */
+  plain: scenario.plain ?? { status: 426, code: 'websocket-only', detail: 'This address is for WebSocket connections only.' },
+  /**
+   * What becomes of the next offers, in this order, before others are answered: an error { code, message }, 'silence' (it was taken,
+   * and its answer is lost), or 'stale' (an error about an offer before it comes first).
+   */
+  offers: scenario.offers ?? [],
+  /** With which `bye` a join is answered after a moment. */
+  bye: null,
+  /** The tracks that the page got, and the person who has been asked for them and not answered yet. */
+  given: [],
+  asked: [],
+  allow() { for (const give of this.asked.splice(0)) give(); },
+  /** From now on the person takes time: getUserMedia waits for `allow()`. */
+  holdDevices() {
+    const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async constraints => {
+      await new Promise(resolve => this.asked.push(resolve));
+      const stream = await real(constraints);
+      this.given.push(...stream.getTracks());
+      return stream;
+    };
+  },
   /** The connection breaks without a word. */
   drop() { this.socket.break(); },
   send(message) { this.socket?.deliver(message); },
@@ -61,7 +88,7 @@ globalThis.WebSocket = class FakeWebSocket {
     fake.sockets++;
     setTimeout(() => {
       if (this.readyState !== 0) return;
-      if (fake.unreachable) return this.break();
+      if (fake.unreachable || fake.noWebSocket) return this.break();
       fake.socket = this;
       this.readyState = 1;
       this.onopen?.({});
@@ -87,17 +114,22 @@ globalThis.WebSocket = class FakeWebSocket {
   async #handle(message) {
     switch (message.type) {
       case 'join': {
-        if (scenario.refuse) return this.deliver({ type: 'error', re: 'join', ...scenario.refuse });
+        if (fake.refuse) return this.deliver({ type: 'error', re: 'join', ...fake.refuse });
         const everybody = fake.people.map(({ participant, name, sources }) => ({ participant, name, sources }));
         this.deliver({ type: 'joined', participant: 'me', name: message.name, room: 'test', participants: everybody, iceServers: [] });
         for (const { participant } of everybody) this.deliver({ type: 'connection', participant, state: 'connected' });
+        if (fake.bye) this.deliver({ type: 'bye', ...fake.bye });
         return;
       }
       case 'offer': {
         if (this.#answering) fake.overlapping++;
+        const fate = fake.offers.shift();
+        if (fate?.code) return this.deliver({ type: 'error', re: 'offer', id: message.id, ...fate });
+        if (fate === 'stale') this.deliver({ type: 'error', re: 'offer', id: message.id - 1, code: 'busy', message: 'Too late.' });
         this.#answering = true;
         const sdp = await this.#answer(message.sdp);
         this.#answering = false;
+        if (fate === 'silence') return;
         this.deliver({ type: 'answer', id: message.id, sdp });
         fake.tellSlots();
         return;
@@ -179,7 +211,7 @@ function hum() {
   return out.stream.getAudioTracks()[0];
 }
 
-// The echo: a peer that sends back what it gets.
+// The echo: a peer that sends back what it gets. With `holdEcho` it answers after `fake.answerEcho()`; with `mute` it sends nothing.
 const realFetch = globalThis.fetch;
 globalThis.fetch = async (address, options = {}) => {
   const path = new URL(address, location.href).pathname;
@@ -187,13 +219,16 @@ globalThis.fetch = async (address, options = {}) => {
     fake.received.push({ type: 'echo-end' });
     return new Response(null, { status: 200 });
   }
+  if (path.startsWith('/v1/') && fake.unreachable) throw new TypeError('Failed to fetch');
+  if (path.endsWith('/ws')) return Response.json({ code: fake.plain.code, detail: fake.plain.detail }, { status: fake.plain.status });
   if (path !== '/v1/echo') return realFetch(address, options);
-  if (fake.unreachable) throw new TypeError('Failed to fetch');
   if (scenario.refuse) return Response.json({ detail: scenario.refuse.message }, { status: 400 });
   fake.received.push({ type: 'echo', contentType: options.headers['content-type'], sdp: options.body });
+  if (scenario.holdEcho) await new Promise(resolve => { fake.answerEcho = resolve; });
   const peer = fake.echo = new RTCPeerConnection();
   await peer.setRemoteDescription({ type: 'offer', sdp: options.body });
   for (const transceiver of peer.getTransceivers()) {
+    if (scenario.mute) continue;
     transceiver.direction = 'sendrecv';
     await transceiver.sender.replaceTrack(transceiver.receiver.track);
   }
@@ -201,6 +236,9 @@ globalThis.fetch = async (address, options = {}) => {
   while (peer.iceGatheringState !== 'complete') await new Promise(done => peer.addEventListener('icegatheringstatechange', done, { once: true }));
   return new Response(peer.localDescription.sdp, { status: 201, headers: { 'content-type': 'application/sdp', location: '/v1/echo/1' } });
 };
+
+// Firefox runs this in an empty page first, which has no devices.
+if (scenario.holdDevices && navigator.mediaDevices) fake.holdDevices();
 
 for (const person of scenario.people ?? []) {
   fake.people.push({ participant: String(fake.nextId), name: person.name, sources: [
