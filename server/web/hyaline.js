@@ -14,8 +14,21 @@ export { Problem } from './reasons.js';
 
 /** How long to wait before trying to reach a lost server again: soon at first, then ever more patiently. */
 const RETRY_MS = [300, 1_000, 2_000, 4_000, 8_000];
-/** Endings after which trying again by itself may help. The others are decisions of a person or of the server. */
-const RETRIABLE = new Set(['server-lost', 'server-unreachable', 'offline', 'shutdown']);
+/**
+ * Endings after which trying again by itself may help. The others are decisions of a person or of the server.
+ *
+ * The server may be away for as long as it likes.
+ */
+const AWAY = new Set(['server-lost', 'server-unreachable', 'offline', 'shutdown']);
+/**
+ * It does not let us in: a server that starts or is overrun, or a room that is full because our former place in it is kept: for
+ * 14 s after the last of our media, or 30 s if there was none.
+ */
+const NOT_YET = new Set(['full', 'busy', 'stopped', 'rate-limited', 'websocket-blocked']);
+const NOT_YET_MS = 45_000;
+/** It lets us in, but there is no media, or none any more. */
+const NO_MEDIA = new Set(['silent', 'failed', 'busy', 'no-answer']);
+const NO_MEDIA_TIMES = 3;
 
 /**
  * A room as this participant sees it. It comes back by itself when the server was away for a while.
@@ -42,7 +55,9 @@ export class Room extends EventTarget {
   #devices;
   #session = null;
   #slots = [];
-  #attempt = 0;
+  #attempt = 0; // since media last flowed
+  #withoutMedia = 0; // likewise
+  #lostAt = 0;
   #retry = 0;
   #settleJoin = null;
 
@@ -80,7 +95,10 @@ export class Room extends EventTarget {
     this.#session = new Session(this.#url, this.name, this.#devices, {
       message: message => this.#receive(message),
       negotiated: () => this.#arrange(),
-      path: state => this.#emit('path', state),
+      path: state => {
+        if (state === 'connected') this.#attempt = this.#withoutMedia = 0;
+        this.#emit('path', state);
+      },
       problem: problem => this.#emit('problem', problem),
       end: problem => this.#ended(problem),
     });
@@ -91,7 +109,6 @@ export class Room extends EventTarget {
       case 'joined':
         this.id = message.participant;
         this.name = message.name ?? this.name;
-        this.#attempt = 0;
         for (const each of message.participants) this.#meet(each.participant, each.name, each.sources);
         this.#become('joined');
         this.#settleJoin?.resolve();
@@ -175,9 +192,10 @@ export class Room extends EventTarget {
     this.#session = null;
     this.#slots = [];
     for (const id of [...this.participants.keys()]) this.#part(id);
-    const comeBack = problem && RETRIABLE.has(problem.code) && (this.state === 'joined' || this.state === 'returning');
-    if (comeBack) {
-      this.#emit('problem', problem);
+    if (this.state === 'joined') this.#lostAt = performance.now();
+    if (problem && this.#mayComeBack(problem.code)) {
+      // The room that is full may be so because of us.
+      if (problem.code !== 'full') this.#emit('problem', problem);
       this.#become('returning');
       const pause = RETRY_MS[Math.min(this.#attempt++, RETRY_MS.length - 1)];
       this.#retry = setTimeout(() => this.#start(), pause);
@@ -188,6 +206,17 @@ export class Room extends EventTarget {
     this.#settleJoin?.reject(problem);
     this.#settleJoin = null;
     this.#emit('end', problem);
+  }
+
+  #mayComeBack(code) {
+    switch (this.state) {
+      case 'joined':
+        return AWAY.has(code) || (NO_MEDIA.has(code) && ++this.#withoutMedia <= NO_MEDIA_TIMES);
+      case 'returning':
+        return AWAY.has(code) || (NOT_YET.has(code) && performance.now() < this.#lostAt + NOT_YET_MS);
+      default:
+        return false;
+    }
   }
 
   #become(state) {

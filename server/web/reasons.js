@@ -35,13 +35,30 @@ export function deviceProblem(what, error) {
   }
 }
 
-/** The server did not answer on its WebSocket. */
-export function unreachable(url) {
+/** How long a server may take to say why it opens no WebSocket. */
+const ANSWER_MS = 4_000;
+
+/** Why a WebSocket did not open. Browsers tell a page nothing about that, so the same address is asked without one. */
+export async function unreachable(url) {
   if (navigator.onLine === false) {
-    return new Problem('offline', 'This device is offline. Connect it to a network; the room is joined again by itself.');
+    return new Problem('offline', 'This device is offline: connect it to a network.');
   }
-  return new Problem('server-unreachable',
-    `The server at ${new URL(url).host} does not answer. Check that it is running and that this device can reach it.`);
+  const { host } = new URL(url);
+  const answer = await Promise.race([
+    fetch(url.replace(/^ws/, 'http')).catch(() => null),
+    new Promise(resolve => setTimeout(resolve, ANSWER_MS, null)),
+  ]);
+  if (!answer) {
+    return new Problem('server-unreachable',
+      `The server at ${host} does not answer. Check that it is running and that this device can reach it.`);
+  }
+  if (answer.status === 426) { // what it wants is a WebSocket, which is what it was asked for
+    return new Problem('websocket-blocked',
+      `The server at ${host} answers, but a WebSocket to it does not open. Something on the way (a proxy, an extension) may not let it pass; try another network.`);
+  }
+  // RFC 9457: a problem's `detail` is a sentence.
+  const { code = 'server-unreachable', detail = answer.statusText } = await answer.json().catch(() => ({}));
+  return new Problem(code, `The server at ${host} refused the connection (${answer.status}): ${detail}`);
 }
 
 /** Why no media path came about (or the one there was is lost): the most likely reason that the connection's figures show. */

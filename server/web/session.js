@@ -5,10 +5,11 @@ const STEP = 4;
 /** No answer to an offer, or no reply to a ping, for so long: the server is gone. */
 const PATIENCE_MS = 10_000;
 const PING_MS = 15_000;
-/** A path may be silent for so long before another one is looked for. */
-const DISCONNECTED_MS = 3_000;
 /** Between two attempts to find another path. */
 const RESTART_MS = 8_000;
+/** An offer that failed is made anew after a pause, as often as this in a row. */
+const OFFERS = 3;
+const OFFER_PAUSE_MS = 2_000;
 
 /**
  * One WebSocket and one RTCPeerConnection: from `join` to the end of either. Nothing of it survives; who wants to come back
@@ -28,6 +29,7 @@ export class Session {
   #negotiating = false;
   #negotiateAgain = false;
   #lastOffer = 0;
+  #failures = 0; // offers that failed, one after the other
   #answer = null; // { id, resolve, reject } of the offer under way
   #heldCandidates = null; // candidates found before their offer was sent
 
@@ -46,7 +48,7 @@ export class Session {
     try {
       this.#socket = new WebSocket(url);
     } catch {
-      queueMicrotask(() => this.#end(unreachable(url)));
+      this.#unreachable();
       return;
     }
     this.#socket.onopen = () => {
@@ -54,14 +56,12 @@ export class Session {
       this.#timers.ping = setInterval(() => this.#ping(), PING_MS);
     };
     this.#socket.onmessage = event => this.#receive(JSON.parse(event.data));
-    this.#socket.onclose = () => this.#end(this.#joined
-      ? new Problem('server-lost', 'The connection to the server was lost.')
-      : unreachable(url));
+    this.#socket.onclose = () => {
+      if (this.#joined) this.#end(new Problem('server-lost', 'The connection to the server was lost.'));
+      else this.#unreachable();
+    };
     devices.addEventListener('change', this.#devicesChanged);
   }
-
-  /** Whether the server has let us in: what ends later may be tried again. */
-  get joined() { return this.#joined; }
 
   /** The peer connection, for its figures. */
   get pc() { return this.#pc; }
@@ -100,8 +100,9 @@ export class Session {
       case 'error': {
         const problem = new Problem(message.code, message.message);
         if (!this.#joined) this.#end(problem);
-        else if (this.#answer && message.re === 'offer') this.#answer.reject(problem);
-        else this.#handlers.problem(problem);
+        else if (message.re !== 'offer') this.#handlers.problem(problem);
+        // What is said about an offer that was given up concerns nobody; a message that could not be read has no id.
+        else if (this.#answer && (message.id ?? this.#answer.id) === this.#answer.id) this.#answer.reject(problem);
         return;
       }
       case 'bye':
@@ -142,23 +143,23 @@ export class Session {
       return;
     }
     this.#negotiating = true;
-    try {
-      do {
-        this.#negotiateAgain = false;
+    do {
+      this.#negotiateAgain = false;
+      try {
         await this.#exchange();
-      } while (this.#negotiateAgain && !this.#ended);
-    } catch (error) {
-      if (!this.#ended) await this.#refused(error);
-    } finally {
-      this.#negotiating = false;
-    }
+        this.#failures = 0;
+      } catch (error) {
+        await this.#failed(error);
+      }
+    } while (this.#negotiateAgain && !this.#ended);
+    this.#negotiating = false;
   }
 
   async #exchange() {
     const pc = this.#pc;
     await this.#attachDevices();
     this.#addSlots();
-    this.#heldCandidates = [];
+    this.#heldCandidates ??= [];
     await pc.setLocalDescription();
     const id = ++this.#lastOffer;
     const answer = new Promise((resolve, reject) => { this.#answer = { id, resolve, reject }; });
@@ -180,13 +181,22 @@ export class Session {
     this.#handlers.negotiated();
   }
 
-  async #refused(error) {
-    this.#handlers.problem(error instanceof Problem
+  /**
+   * An exchange failed. The next one puts a new offer in the place of the unanswered one, with the same sections: a rollback
+   * would give them other names than the server may know by now.
+   */
+  async #failed(error) {
+    if (this.#ended) return;
+    const problem = error instanceof Problem
       ? error
-      : new Problem('negotiation-failed', `The browser and the server could not agree on the call (${error.message}).`));
-    if (this.#pc?.signalingState === 'have-local-offer') {
-      await this.#pc.setLocalDescription({ type: 'rollback' }).catch(() => {});
+      : new Problem('negotiation-failed', `The browser and the server could not agree on the call (${error.message}).`);
+    if (++this.#failures >= OFFERS) {
+      this.#end(problem);
+      return;
     }
+    this.#handlers.problem(problem);
+    this.#negotiateAgain = true;
+    await new Promise(resolve => setTimeout(resolve, OFFER_PAUSE_MS));
   }
 
   #trickle(candidate) {
@@ -253,21 +263,33 @@ export class Session {
 
   #watchPath() {
     const state = this.#pc.connectionState;
-    clearTimeout(this.#timers.path);
-    if (state === 'disconnected') this.#timers.path = setTimeout(() => this.#findPath(), DISCONNECTED_MS);
-    else if (state === 'failed') this.#findPath();
+    if (state === 'connected') clearTimeout(this.#timers.path);
+    // At once: after the last answer Chromium takes up to 8 s to say so and Firefox 13 s, and the server waits for 14 s.
+    else if (state === 'disconnected') this.#findPath();
+    else if (state === 'failed') this.#findPathAgain();
     this.#handlers.path(state);
   }
 
-  /** An ICE restart; again and again while the path stays away, since a phone may be in a tunnel for minutes. */
-  async #findPath() {
+  /** An ICE restart; again and again until the path is back or the server gives us up, which ends the session. */
+  #findPath() {
     if (this.#ended || this.#pc.connectionState === 'connected') return;
     clearTimeout(this.#timers.path);
-    this.#timers.path = setTimeout(() => this.#findPath(), RESTART_MS);
-    this.#handlers.problem(await connectionProblem(this.#pc));
-    if (this.#ended) return;
+    this.#timers.path = setTimeout(() => this.#findPathAgain(), RESTART_MS);
     this.#pc.restartIce();
     this.#negotiate();
+  }
+
+  /** By now there is something to tell the person. */
+  async #findPathAgain() {
+    this.#findPath();
+    const problem = await connectionProblem(this.#pc);
+    if (!this.#ended && this.#pc.connectionState !== 'connected') this.#handlers.problem(problem);
+  }
+
+  /** There was no connection to the server at all. */
+  async #unreachable() {
+    const problem = await unreachable(this.#url);
+    this.#end(problem);
   }
 
   #end(problem) {

@@ -1,9 +1,12 @@
 use browser_test::{Devices, Kind, Options};
 use serde_json::json;
 
-use crate::{Scene, nobody};
+use crate::{Scene, nobody, people};
 
 const BOTH: [Kind; 2] = [Kind::Chromium, Kind::Firefox];
+const JOINED: &str = "document.body.dataset.path === 'connected'";
+const ENDED: &str = "!document.querySelector('#end').hidden";
+const REASON: &str = "document.querySelector('#end-reason').textContent";
 
 #[test]
 fn a_refused_join_shows_the_servers_words() {
@@ -43,13 +46,165 @@ fn a_goodbye_of_the_server_is_shown_and_final() {
     for kind in BOTH {
         let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &nobody());
         scene.wait("document.body.dataset.path === 'connected'");
-        scene.get("fake.send({ type: 'bye', reason: 'timeout', message: 'Nothing was heard from you for 15 s.' })");
-        scene.wait("document.querySelector('#end-reason').textContent === 'Nothing was heard from you for 15 s.'");
-        scene.get("new Promise(done => setTimeout(done, 500))");
+        scene.get("fake.send({ type: 'bye', reason: 'slow-reader', message: 'Your connection is too slow.' })");
+        scene.wait("document.querySelector('#end-reason').textContent === 'Your connection is too slow.'");
+        // It does not come back by itself.
         assert_eq!(
-            scene.get("fake.sockets"),
-            json!(1),
-            "{kind}: it does not come back by itself"
+            scene.get("[hyaline.room.state, fake.sockets]"),
+            json!(["left", 1]),
+            "{kind}"
+        );
+        scene.assert_quiet();
+    }
+}
+
+#[test]
+fn a_websocket_that_does_not_open_is_explained() {
+    for (plain, words) in [
+        (
+            json!({ "status": 426, "code": "websocket-only" }),
+            "a WebSocket to it does not open",
+        ),
+        (
+            json!({ "status": 429, "code": "rate-limited", "detail": "There were too many requests: wait a few seconds." }),
+            "refused the connection (429): There were too many requests: wait a few seconds.",
+        ),
+    ] {
+        let scenario = json!({ "noWebSocket": true, "plain": plain });
+        let scene = Scene::open(Kind::Chromium, "/r/kitchen?name=Ada&join=1", &scenario);
+        scene.wait(ENDED);
+        let reason = scene.get(REASON);
+        assert!(reason.as_str().unwrap().contains(words), "{reason}");
+    }
+}
+
+#[test]
+fn who_is_offline_is_told_only_that() {
+    let offline = "Object.defineProperty(navigator, 'onLine', { get: () => false })";
+    let scene = Scene::open(Kind::Chromium, "/r/kitchen?name=Ada", &nobody());
+    scene.get(&format!("void {offline}"));
+    scene.get("void (fake.unreachable = true)");
+    scene.page.click("#join .primary").unwrap();
+    scene.wait(ENDED);
+    assert_eq!(
+        scene.get(REASON),
+        json!("This device is offline: connect it to a network.")
+    );
+}
+
+/// A network that is away for longer than the server waits for media, while the WebSocket survives it.
+#[test]
+fn who_was_given_up_comes_back() {
+    for kind in BOTH {
+        for reason in ["silent", "failed"] {
+            let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &people(&["Bob"]));
+            scene.wait(JOINED);
+            scene.get(&format!(
+                "fake.send({{ type: 'bye', reason: {reason:?}, message: 'Nothing was heard from you.' }})"
+            ));
+            scene.wait("fake.sent('join').length === 2 && hyaline.room.state === 'joined'");
+            scene.wait(JOINED);
+            scene.assert_quiet();
+        }
+    }
+}
+
+#[test]
+fn who_is_given_up_again_and_again_is_told_so() {
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &nobody());
+        scene.wait(JOINED);
+        scene.get("void (fake.bye = { reason: 'failed', message: 'The media connection failed.' })");
+        scene.get("fake.send({ type: 'bye', ...fake.bye })");
+        scene.wait(ENDED);
+        assert_eq!(
+            scene.get(&format!("[{REASON}, fake.sent('join').length]")),
+            json!(["The media connection failed.", 4]),
+            "{kind}"
+        );
+        scene.assert_quiet();
+    }
+}
+
+/// The room holds a place for who has lost the network until it has heard nothing for long enough, and may be full by that.
+#[test]
+fn a_room_that_is_full_of_ones_own_ghost_is_waited_for() {
+    for kind in BOTH {
+        for code in ["full", "busy", "stopped", "rate-limited"] {
+            let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &people(&["Bob"]));
+            scene.wait(JOINED);
+            scene.get(&format!(
+                "void (fake.refuse = {{ code: {code:?}, message: 'The room is full.' }}, fake.drop())"
+            ));
+            scene.wait("fake.sent('join').length >= 3 && hyaline.room.state === 'returning'");
+            assert_eq!(scene.get("document.querySelector('#alone').hidden"), json!(true));
+            scene.get("void (fake.refuse = null)");
+            scene.wait(&format!("hyaline.room.state === 'joined' && {JOINED}"));
+        }
+    }
+}
+
+#[test]
+fn a_room_that_stays_full_is_not_waited_for_for_ever() {
+    let scene = Scene::open(Kind::Chromium, "/r/kitchen?name=Ada&join=1", &nobody());
+    scene.wait(JOINED);
+    scene.get("void (fake.refuse = { code: 'full', message: 'The room is full.' }, fake.drop())");
+    scene.wait("fake.sent('join').length >= 3 && hyaline.room.state === 'returning'");
+    scene.get("void (now => { performance.now = () => now() + 50_000; })(performance.now.bind(performance))");
+    scene.wait(ENDED);
+    assert_eq!(scene.get(REASON), json!("The room is full."));
+}
+
+#[test]
+fn an_offer_that_fails_is_made_anew() {
+    let busy = json!({ "code": "busy", "message": "Try again in a few seconds." });
+    for kind in BOTH {
+        for (fate, offers) in [(busy.clone(), 2), (json!("silence"), 2), (json!("stale"), 1)] {
+            let scenario = json!({ "people": [{ "name": "Bob" }], "offers": [fate] });
+            let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &scenario);
+            scene.wait(JOINED);
+            assert_eq!(scene.get("fake.sent('offer').length"), json!(offers), "{kind} {fate}");
+            assert_eq!(scene.get("fake.sockets"), json!(1), "{kind} {fate}");
+            // The sections are the same, whatever the server may know of them.
+            let mids = "(sdp => [...sdp.matchAll(/^a=mid:(.*)$/gm)].map(([, mid]) => mid).join())";
+            assert_eq!(
+                scene.get(&format!(
+                    "{mids}(fake.sent('offer')[0].sdp) === {mids}(fake.sent('offer').at(-1).sdp)"
+                )),
+                json!(true),
+                "{kind} {fate}"
+            );
+            scene.assert_quiet();
+        }
+    }
+}
+
+#[test]
+fn what_was_wanted_during_a_failed_offer_is_not_forgotten() {
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &nobody());
+        scene.wait(JOINED);
+        scene.get("void fake.offers.push({ code: 'offer-refused', message: 'Line 7.' })");
+        scene.get("fake.send({ type: 'need', audio: 5, video: 5 })");
+        scene.get("fake.send({ type: 'need', audio: 9, video: 9 })");
+        scene.wait("document.querySelector('[data-code=offer-refused]')?.textContent === 'Line 7.'");
+        scene.wait("fake.slots.length === 24");
+        assert_eq!(scene.get("fake.overlapping"), json!(0), "{kind}");
+        scene.assert_quiet();
+    }
+}
+
+#[test]
+fn offers_that_are_always_refused_end_the_call() {
+    let refusal = json!({ "code": "offer-refused", "message": "The offer cannot be accepted: line 7." });
+    for kind in BOTH {
+        let scenario = json!({ "offers": [refusal, refusal, refusal] });
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &scenario);
+        scene.wait(ENDED);
+        assert_eq!(
+            scene.get(&format!("[{REASON}, fake.sent('offer').length, fake.sockets]")),
+            json!(["The offer cannot be accepted: line 7.", 3, 1]),
+            "{kind}"
         );
         scene.assert_quiet();
     }
