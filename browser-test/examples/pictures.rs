@@ -68,6 +68,17 @@ fn states() -> Vec<State> {
             "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 1",
         ),
         state(
+            "names",
+            "/r/calm-harbour?name=%3Cimg%20src%3Dx%3E&join=1",
+            people(&[
+                "<img src=x onerror=alert(1)>",
+                "\u{5d0}\u{5d1}\u{5d2} \u{627}\u{644}\u{639}\u{631}\u{628}\u{64a}\u{629} 7",
+                "WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW",
+            ]),
+            "0",
+            PLAYING,
+        ),
+        state(
             "trouble",
             "/r/calm-harbour?name=Ada&join=1",
             people(&["Grace Hopper", "Emmy Noether"]),

@@ -9,6 +9,8 @@ const roomName = decodeURIComponent(location.pathname.split('/').filter(Boolean)
 const devices = new Devices();
 const tiles = new Tiles(find('#tiles'), find('#tile'), () => { find('#hear').hidden = false; });
 let room = null;
+/** Which devices to open again for who comes back. */
+let devicesBefore;
 
 // Parts of the page: lobby, call, end
 
@@ -52,16 +54,15 @@ function withdraw(code) {
 
 // Own devices
 
-const DEVICE_NAMES = { microphone: ['Microphone', 'M'], camera: ['Camera', 'V'] };
+const DEVICE_KEYS = { microphone: 'M', camera: 'V' };
 
 devices.addEventListener('change', () => {
   for (const button of all('[data-device]')) {
     const what = button.dataset.device;
     const on = devices.on[what];
-    const [title, key] = DEVICE_NAMES[what];
+    // Its name stays, so that its state is said once.
     button.setAttribute('aria-pressed', String(on));
-    button.setAttribute('aria-label', `${title} ${on ? 'on' : 'off'}`);
-    button.title = `Switch the ${what} ${on ? 'off' : 'on'} (${key})`;
+    button.title = `Switch the ${what} ${on ? 'off' : 'on'} (${DEVICE_KEYS[what]})`;
     button.classList.toggle('off', !on);
     button.querySelector('use').setAttribute('href', `#${what}${on ? '' : '-off'}`);
     if (on) withdrawDevice(what);
@@ -126,9 +127,11 @@ async function join(name) {
   room.addEventListener('state', ({ detail }) => {
     if (detail === 'returning') notice('returning', 'The server is being looked for; you will be back in the room as soon as it answers.', 0);
     else withdraw('returning');
+    count();
   });
   room.addEventListener('end', ({ detail }) => {
     for (const code of [...notices.keys()]) withdraw(code);
+    devicesBefore = { ...devices.on };
     devices.close();
     showEnd(detail);
   });
@@ -143,7 +146,8 @@ async function join(name) {
 
 function count() {
   const others = room.participants.size;
-  find('#alone').hidden = others > 0;
+  // Who is not in does not know who is.
+  find('#alone').hidden = others > 0 || room.state !== 'joined';
   find('#count').textContent = others === 0 ? '' : others === 1 ? '2 people' : `${others + 1} people`;
 }
 
@@ -160,7 +164,7 @@ find('#leave-call').addEventListener('click', () => room.leave());
 find('#again').addEventListener('click', async () => {
   show('lobby');
   find('#device-hint').textContent = '';
-  await devices.open();
+  await devices.open(devicesBefore);
   join(find('#name').value.trim() || room?.name || 'Guest');
 });
 
