@@ -81,19 +81,6 @@ impl Namespace {
         ip(&[&["-n", self.name.as_str()], arguments].concat())
     }
 
-    /// Adds a second address (`10.0.0.2/24`, `fd00::2/64`) to an interface, without the second that IPv6 would take to look
-    /// for its double.
-    ///
-    /// # Errors
-    /// As [`ip`](Self::ip).
-    pub fn add_address(&self, interface: &str, address: &str) -> Result<(), Error> {
-        let mut arguments = vec!["addr", "add", address, "dev", interface];
-        if address.contains(':') {
-            arguments.push("nodad");
-        }
-        self.ip(&arguments)
-    }
-
     /// Runs `nft ARGS` inside.
     ///
     /// # Errors
@@ -107,13 +94,41 @@ impl Namespace {
     /// # Errors
     /// As [`nft`](Self::nft).
     pub fn swallow_udp(&self) -> Result<(), Error> {
+        self.swallow("input", "meta l4proto udp")?;
+        self.swallow("output", "meta l4proto udp")
+    }
+
+    /// Swallows every UDP datagram that comes from another namespace. Its sender notices nothing, whereas Linux refuses to send
+    /// what the sender's own firewall drops; a path without traffic in either direction is swallowed at both ends.
+    ///
+    /// # Errors
+    /// As [`nft`](Self::nft).
+    pub fn swallow_arriving_udp(&self) -> Result<(), Error> {
+        self.swallow("input", "meta iifname != lo meta l4proto udp")
+    }
+
+    /// Nothing leaves or enters any more, and nobody is told: as with a machine that has lost its power. Loopback goes on.
+    ///
+    /// # Errors
+    /// As [`nft`](Self::nft).
+    pub fn vanish(&self) -> Result<(), Error> {
+        self.swallow("input", "meta iifname != lo")?;
+        self.swallow("output", "meta oifname != lo")
+    }
+
+    /// Swallows nothing any more.
+    ///
+    /// # Errors
+    /// As [`nft`](Self::nft).
+    pub fn let_through(&self) -> Result<(), Error> {
+        self.nft(&["delete", "table", "inet", "swallow"])
+    }
+
+    fn swallow(&self, hook: &str, what: &str) -> Result<(), Error> {
         self.nft(&["add", "table", "inet", "swallow"])?;
-        for hook in ["input", "output"] {
-            let chain = format!("{{ type filter hook {hook} priority 0 ; }}");
-            self.nft(&["add", "chain", "inet", "swallow", hook, &chain])?;
-            self.nft(&["add", "rule", "inet", "swallow", hook, "meta", "l4proto", "udp", "drop"])?;
-        }
-        Ok(())
+        let chain = format!("{{ type filter hook {hook} priority 0 ; }}");
+        self.nft(&["add", "chain", "inet", "swallow", hook, &chain])?;
+        self.nft(&["add", "rule", "inet", "swallow", hook, what, "drop"])
     }
 
     /// Runs a closure on a thread that lives inside. The sockets it opens, and the threads and processes it starts, stay inside
@@ -218,5 +233,39 @@ mod tests {
         let stream = left.run(|| std::net::TcpStream::connect("10.98.0.2:9000")).unwrap();
         assert!(stream.is_ok());
         assert!(listener.accept().is_ok());
+
+        right.let_through().unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        sender.send_to(b"again", "10.98.0.2:9000").unwrap();
+        assert_eq!(receiver.recv(&mut buffer).unwrap(), 5);
+
+        right.swallow_arriving_udp().unwrap();
+        receiver.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        sender.send_to(b"after", "10.98.0.2:9000").unwrap();
+        assert!(receiver.recv(&mut buffer).is_err());
+        // The other direction, and what stays inside, goes on.
+        receiver.send_to(b"back", sender.local_addr().unwrap()).unwrap();
+        sender.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(sender.recv(&mut buffer).unwrap(), 4);
+        let inside = right.run(|| UdpSocket::bind("127.0.0.1:0")).unwrap().unwrap();
+        inside.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let itself = inside.local_addr().unwrap();
+        inside.send_to(b"self", itself).unwrap();
+        assert_eq!(inside.recv(&mut buffer).unwrap(), 4);
+    }
+
+    #[test]
+    fn who_has_vanished_is_not_even_refused() {
+        let left = Namespace::new().expect("needs root");
+        let right = Namespace::new().expect("needs root");
+        left.join(Ipv4Addr::new(10, 97, 0, 1), &right, Ipv4Addr::new(10, 97, 0, 2), "j0")
+            .unwrap();
+        let address = "10.97.0.2:9".parse().unwrap();
+        let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(300));
+        let refused = left.run(connect).unwrap().unwrap_err();
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        right.vanish().unwrap();
+        let silent = left.run(connect).unwrap().unwrap_err();
+        assert_eq!(silent.kind(), std::io::ErrorKind::TimedOut);
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -34,6 +34,7 @@ impl Relay {
             delay,
             stopped: AtomicBool::new(false),
             taken: AtomicU64::new(0),
+            senders: Mutex::new(BTreeSet::new()),
         });
         let (socket, listener) = namespace.run(|| {
             let socket = Arc::new(UdpSocket::bind(address)?);
@@ -61,6 +62,13 @@ impl Relay {
     pub fn taken(&self) -> u64 {
         self.shared.taken.load(Ordering::Relaxed)
     }
+
+    /// Everybody whose datagrams it has taken up.
+    #[must_use]
+    pub fn senders(&self) -> BTreeSet<SocketAddr> {
+        let senders = self.shared.senders.lock().unwrap_or_else(PoisonError::into_inner);
+        senders.clone()
+    }
 }
 
 impl Drop for Relay {
@@ -77,6 +85,7 @@ struct Shared {
     delay: Duration,
     stopped: AtomicBool,
     taken: AtomicU64,
+    senders: Mutex<BTreeSet<SocketAddr>>,
 }
 
 /// Receives from the senders until stopped; each new sender gets a socket towards the target and a line in each direction.
@@ -95,6 +104,11 @@ fn listen(socket: &Arc<UdpSocket>, target: SocketAddr, shared: &Arc<Shared>) {
                     continue;
                 };
                 readers.push(reader);
+                shared
+                    .senders
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(sender);
                 entry.insert(line)
             }
         };
@@ -238,5 +252,6 @@ mod tests {
         }
         assert!(begin.elapsed() >= 2 * delay);
         assert_eq!(relay.taken(), 20);
+        assert_eq!(relay.senders(), [client.local_addr().unwrap()].into());
     }
 }

@@ -92,9 +92,13 @@ fn the_console_and_uncaught_exceptions_are_heard() {
     for kind in BOTH {
         let browser = Browser::launch(kind, &Options::within(&namespace)).unwrap();
         let page = browser.open_with(&url, "console.warn('before everything')").unwrap();
-        page.evaluate("setTimeout(() => { throw new Error('nobody caught me'); }, 0)")
-            .unwrap();
-        page.evaluate("new Promise(done => setTimeout(done, 50))").unwrap();
+        page.evaluate(
+            "new Promise(done => {
+                addEventListener('error', () => done(true));
+                setTimeout(() => { throw new Error('nobody caught me'); }, 0);
+            })",
+        )
+        .unwrap();
         let console = page.take_console().unwrap();
         assert!(
             console.iter().any(|line| line.text.contains("before everything")),

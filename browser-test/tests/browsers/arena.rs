@@ -12,6 +12,9 @@ use crate::SOON;
 
 /// The address of the network that most tests live in.
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 2);
+/// The server's and the other end of the link to a network of its neighbours.
+const HERE: Ipv4Addr = Ipv4Addr::new(10, 55, 1, 1);
+const THERE: Ipv4Addr = Ipv4Addr::new(10, 55, 1, 2);
 
 /// A server in a network of its own. (Fields are dropped in this order.)
 pub(crate) struct Arena {
@@ -23,6 +26,18 @@ impl Arena {
     /// The server as `cargo run` starts it: the page on 127.0.0.1, media on the address of the one interface.
     pub(crate) fn new() -> Self {
         Self::with(Namespace::with_address(ADDRESS).unwrap(), |_| {})
+    }
+
+    /// A server that is reached from another network too, and that network.
+    pub(crate) fn with_neighbour() -> (Self, Namespace) {
+        let (network, neighbour) = (Namespace::new().unwrap(), Namespace::new().unwrap());
+        network.join(HERE, &neighbour, THERE, "j0").unwrap();
+        let arena = Self::with(network, |options| {
+            options.http = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+            options.open = true;
+            options.announce = vec![IpAddr::V4(HERE)];
+        });
+        (arena, neighbour)
     }
 
     /// A server in this network, set up by `change`.
@@ -51,15 +66,19 @@ impl Arena {
 
     /// Opens the room's page in a browser of its own, joins, and waits until media flows.
     pub(crate) fn join(&self, kind: Kind, name: &str) -> Guest {
-        let browser = self.launch(kind);
-        let page = browser.open(&self.url(&format!("/r/tea?name={name}&join=1"))).unwrap();
-        let guest = Guest {
-            name: name.to_owned(),
-            page,
-            browser,
+        Guest::join(self.launch(kind), &self.url(""), name, "")
+    }
+
+    /// As [`join`](Self::join), from the network of [`with_neighbour`](Self::with_neighbour), with a script that runs before the
+    /// page's.
+    pub(crate) fn join_from(&self, neighbour: &Namespace, kind: Kind, name: &str, preload: &str) -> Guest {
+        let origin = format!("http://{HERE}:{}", self.server.http_addr().port());
+        let options = Options {
+            secure_origin: Some(origin.clone()),
+            ..Options::within(neighbour)
         };
-        guest.wait("document.body.dataset.path === 'connected'", SOON);
-        guest
+        let browser = Browser::launch(kind, &options).unwrap_or_else(|error| panic!("{error}"));
+        Guest::join(browser, &origin, name, preload)
     }
 
     /// Every counter of `GET /metrics`, summed over the workers.
@@ -106,6 +125,20 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
+    /// Opens the page of a room, joins, and waits until media flows.
+    pub(crate) fn join(browser: Browser, origin: &str, name: &str, preload: &str) -> Self {
+        let page = browser
+            .open_with(&format!("{origin}/r/tea?name={name}&join=1"), preload)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let guest = Self {
+            name: name.to_owned(),
+            page,
+            browser,
+        };
+        guest.wait("document.body.dataset.path === 'connected'", SOON);
+        guest
+    }
+
     pub(crate) fn wait(&self, condition: &str, patience: Duration) -> Value {
         self.page
             .wait_for(condition, patience)
@@ -133,6 +166,15 @@ impl Guest {
             .as_f64()
             .unwrap();
         self.wait(&format!("({figure}) > {}", first + by), SOON);
+    }
+
+    /// The ports that its media may come from.
+    pub(crate) fn media_ports(&self) -> Vec<u16> {
+        let ports = self.get(
+            "[...(await hyaline.room.getStats()).values()].filter(entry => entry.type === 'local-candidate').map(entry => entry.port)",
+        );
+        let ports = ports.as_array().unwrap().iter().filter_map(Value::as_u64);
+        ports.filter_map(|port| u16::try_from(port).ok()).collect()
     }
 
     /// The participants that the page shows, by name.

@@ -1,10 +1,9 @@
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use browser_test::{Browser, Kind, Namespace, Options};
+use browser_test::Kind;
 use serde_json::json;
 
-use crate::arena::{Arena, Guest};
+use crate::arena::Arena;
 use crate::{BOTH, SOON};
 
 const GONE: &str = "!document.querySelector('video[data-participant=Ada]')";
@@ -42,30 +41,10 @@ fn whose_browser_dies_is_gone_within_fifteen_seconds() {
 /// Media does not pass any more, the WebSocket does: as when a firewall learns a new rule.
 #[test]
 fn whose_media_is_swallowed_is_gone_within_fifteen_seconds() {
-    let (here, there) = (Ipv4Addr::new(10, 55, 1, 1), Ipv4Addr::new(10, 55, 1, 2));
     for kind in BOTH {
-        let network = Namespace::new().unwrap();
-        let far = Namespace::new().unwrap();
-        network.join(here, &far, there, "j0").unwrap();
-        let arena = Arena::with(network, |options| {
-            options.http = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-            options.open = true;
-            options.announce = vec![IpAddr::V4(here)];
-        });
+        let (arena, far) = Arena::with_neighbour();
         let bob = arena.join(Kind::Chromium, "Bob");
-        let origin = format!("http://{here}:{}", arena.server.http_addr().port());
-        let options = Options {
-            secure_origin: Some(origin.clone()),
-            ..Options::within(&far)
-        };
-        let browser = Browser::launch(kind, &options).unwrap_or_else(|error| panic!("{error}"));
-        let page = browser.open(&format!("{origin}/r/tea?name=Ada&join=1")).unwrap();
-        let ada = Guest {
-            name: "Ada".into(),
-            page,
-            browser,
-        };
-        ada.wait("document.body.dataset.path === 'connected'", SOON);
+        let ada = arena.join_from(&far, kind, "Ada", "");
         bob.wait_to_see_and_hear("Ada");
 
         far.swallow_udp().unwrap();
@@ -80,4 +59,44 @@ fn whose_media_is_swallowed_is_gone_within_fifteen_seconds() {
         );
         assert_eq!(bob.get("hyaline.room.state"), json!("joined"));
     }
+}
+
+/// No word of goodbye and no closed connection, neither of media nor of the WebSocket: as when a machine loses its power.
+#[test]
+fn whose_machine_vanishes_is_gone_within_fifteen_seconds() {
+    for kind in BOTH {
+        let (arena, far) = Arena::with_neighbour();
+        let bob = arena.join(Kind::Chromium, "Bob");
+        let _ada = arena.join_from(&far, kind, "Ada", "");
+        bob.wait_to_see_and_hear("Ada");
+        far.vanish().unwrap();
+        let begin = Instant::now();
+        bob.wait(GONE, SOON);
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(15), "{kind}: gone after {took:?}");
+        assert_eq!(bob.get("hyaline.room.state"), json!("joined"));
+    }
+}
+
+#[test]
+fn a_server_that_stops_says_goodbye_to_everybody() {
+    let arena = Arena::new();
+    let guests = [("Ada", Kind::Chromium), ("Bob", Kind::Firefox)].map(|(name, kind)| arena.join(kind, name));
+    guests[0].wait_to_see_and_hear("Bob");
+    guests[1].wait_to_see_and_hear("Ada");
+    let Arena {
+        server,
+        network: _network,
+    } = arena;
+    let begin = Instant::now();
+    server.shutdown();
+    for guest in &guests {
+        guest.wait(
+            "hyaline.room.state === 'returning' && document.querySelector('[data-code=shutdown]')?.textContent === 'The server is stopping.'",
+            SOON,
+        );
+        assert_eq!(guest.others(), json!([]));
+    }
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(2), "known after {took:?}");
 }

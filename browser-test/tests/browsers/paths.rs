@@ -1,7 +1,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use browser_test::{Browser, Namespace, Options, Relay};
+use browser_test::{Browser, Kind, Namespace, Options, Relay};
+use serde_json::json;
 
 use crate::arena::{Arena, Guest};
 use crate::{BOTH, SOON};
@@ -61,13 +62,9 @@ fn two_addresses_of_which_the_preferred_one_is_further_away() {
                     this.addEventListener('connectionstatechange', () => states.push(this.connectionState));
                 }
             };";
-        let page = browser
-            .open_with(&format!("{origin}/r/tea?name={name}&join=1"), watch)
-            .unwrap();
-        let guest = Guest { name, page, browser };
-        guest.wait("document.body.dataset.path === 'connected'", SOON);
-        guest
+        Guest::join(browser, &origin, &name, watch)
     });
+    let ports = guests.each_ref().map(Guest::media_ports);
     let see_each_other = || {
         guests[0].wait_to_see_and_hear(&guests[1].name);
         guests[1].wait_to_see_and_hear(&guests[0].name);
@@ -86,5 +83,47 @@ fn two_addresses_of_which_the_preferred_one_is_further_away() {
             guest.name
         );
     }
-    assert!(relay.taken() > 0, "the preferred address was tried");
+    let senders = relay.senders();
+    for (guest, ports) in guests.iter().zip(ports) {
+        assert!(
+            senders.iter().any(|sender| ports.contains(&sender.port())),
+            "{} tried the preferred address: {ports:?} in {senders:?}",
+            guest.name
+        );
+    }
+}
+
+/// Nothing passes until the page notices, and everything again before the server gives it up. The page looks for a path by an ICE
+/// restart, and nobody leaves the room.
+#[test]
+fn a_path_that_is_lost_for_some_seconds_is_found_again() {
+    // The ICE credentials of every offer, from the beginning.
+    let watch = "globalThis.credentials = [];
+        const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (text) {
+            const { type, sdp } = JSON.parse(text);
+            if (type === 'offer') credentials.push(/^a=ice-ufrag:(.*)$/m.exec(sdp)[1]);
+            return send.call(this, text);
+        };";
+    for kind in BOTH {
+        let (arena, far) = Arena::with_neighbour();
+        let bob = arena.join(Kind::Chromium, "Bob");
+        let ada = arena.join_from(&far, kind, "Ada", watch);
+        ada.wait_to_see_and_hear("Bob");
+        bob.wait_to_see_and_hear("Ada");
+        let id = ada.get("hyaline.room.id");
+        assert_eq!(ada.get("new Set(credentials).size"), json!(1), "{kind}");
+
+        far.swallow_arriving_udp().unwrap();
+        arena.network.swallow_arriving_udp().unwrap();
+        ada.wait("document.body.dataset.path === 'disconnected'", SOON);
+        far.let_through().unwrap();
+        arena.network.let_through().unwrap();
+        ada.wait("new Set(credentials).size > 1", SOON);
+        ada.wait("document.body.dataset.path === 'connected'", SOON);
+        ada.wait_to_see_and_hear("Bob");
+        bob.wait_to_see_and_hear("Ada");
+        assert_eq!(ada.get("hyaline.room.id"), id, "{kind}: Ada has never left");
+        assert_eq!(bob.others(), json!(["Ada"]), "{kind}");
+    }
 }

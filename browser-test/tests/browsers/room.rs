@@ -1,10 +1,12 @@
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use browser_test::Kind;
+use browser_test::{Browser, Kind, Namespace, Options};
+use hyaline_server::Tls;
 use serde_json::json;
 
 use crate::BOTH;
-use crate::arena::Arena;
+use crate::arena::{Arena, Guest};
 
 fn call(first: Kind, second: Kind) {
     let arena = Arena::new();
@@ -97,5 +99,32 @@ fn a_reloaded_page_is_back_within_two_seconds() {
         ada.wait_to_see_and_hear("Bob");
         bob.wait_to_see_and_hear("Ada");
         assert_eq!(bob.others(), json!(["Ada"]), "{kind}: only once");
+    }
+}
+
+/// As on a machine that others reach: every address, `--open --tls-self-signed`.
+#[test]
+fn over_tls_with_a_certificate_that_the_person_accepts() {
+    let address = Ipv4Addr::new(10, 55, 0, 2);
+    let arena = Arena::with(Namespace::with_address(address).unwrap(), |options| {
+        options.http = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        options.open = true;
+        options.tls = Some(Tls::SelfSigned);
+    });
+    let origin = format!("https://{address}:{}", arena.server.http_addr().port());
+    let guests = [("Ada", Kind::Chromium), ("Bob", Kind::Firefox)].map(|(name, kind)| {
+        let options = Options {
+            // The driver's Firefox accepts any certificate.
+            flags: vec!["--ignore-certificate-errors".into()],
+            ..Options::within(&arena.network)
+        };
+        let browser = Browser::launch(kind, &options).unwrap_or_else(|error| panic!("{error}"));
+        Guest::join(browser, &origin, name, "")
+    });
+    guests[0].wait_to_see_and_hear("Bob");
+    guests[1].wait_to_see_and_hear("Ada");
+    for guest in &guests {
+        assert_eq!(guest.get("isSecureContext"), json!(true), "{}", guest.name);
+        guest.assert_quiet();
     }
 }
