@@ -13,6 +13,9 @@ wire::counters! {
         pub udp_receive_failed,
         /// Datagrams without a byte in them.
         pub udp_empty_datagrams,
+        /// Datagrams that the kernel dropped before we saw them, most of all because the receive buffer was full. Only
+        /// Linux tells.
+        pub udp_kernel_dropped,
     }
 }
 

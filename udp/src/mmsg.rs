@@ -109,6 +109,24 @@ impl Arrays {
     }
 }
 
+/// How many datagrams the kernel has dropped instead of giving them to this socket (`SO_MEMINFO`, sock_diag(7)).
+pub(crate) fn kernel_drops(socket: &Socket) -> u64 {
+    // `SK_MEMINFO_DROPS` is the last of `SK_MEMINFO_VARS` numbers, in <linux/sock_diag.h>.
+    let mut numbers = [0_u32; 9];
+    let mut length = size_of_val(&numbers) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` bytes to `numbers`, which has that many and takes any bit pattern.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.io.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            numbers.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if failed == 0 { u64::from(numbers[8]) } else { 0 }
+}
+
 impl Envelope {
     fn new(transmit: &Transmit, source: Option<IpAddr>) -> Self {
         match transmit.path.remote {

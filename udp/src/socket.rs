@@ -64,8 +64,12 @@ impl Socket {
     }
 
     /// What went wrong so far.
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> Counters {
+        Counters {
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            udp_kernel_dropped: crate::mmsg::kernel_drops(self),
+            ..self.counters
+        }
     }
 
     /// How much went through so far.
@@ -93,9 +97,12 @@ impl Socket {
         false
     }
 
-    /// The source address that a message gets which is to leave from `local`, or none when the socket has only one.
+    /// The source address that a message gets which is to leave from `local`; with `None` the kernel chooses. A socket
+    /// that is bound to one address has to name it too: told to choose, Linux takes any address of the way out.
     pub(crate) fn source(&self, local: SocketAddr) -> Option<IpAddr> {
-        (self.local.ip().is_unspecified() && !local.ip().is_unspecified()).then_some(local.ip())
+        let bound = self.local.ip();
+        let source = if bound.is_unspecified() { local.ip() } else { bound };
+        (!source.is_unspecified()).then_some(source)
     }
 }
 

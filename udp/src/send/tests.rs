@@ -86,7 +86,7 @@ fn runs_of_differing_sizes(wildcard: &str, loopback: &str, segmentation: bool) {
         assert_eq!(got.into_iter().map(|(.., data)| data).collect::<Vec<_>>(), expected);
         datagrams += expected.len() as u64;
     }
-    assert_eq!(*sender.counters(), crate::Counters::default());
+    assert_eq!(sender.counters(), crate::Counters::default());
     assert_eq!(sender.traffic().udp_sent_datagrams, datagrams);
     assert_eq!(sender.traffic().udp_sent_bytes, slab.len() as u64);
     if sender.segmentation {
@@ -207,7 +207,7 @@ fn a_refused_message_is_skipped_and_counted() {
             udp_send_refused: 3,
             ..Default::default()
         };
-        assert_eq!(*sender.counters(), expected);
+        assert_eq!(sender.counters(), expected);
         assert_eq!(sender.traffic().udp_sent_datagrams, 3);
     }
 }
@@ -227,7 +227,7 @@ fn a_message_that_is_too_long_is_skipped_and_counted() {
     assert_eq!(batch.send(&mut sender, &slab), Sent::All);
     assert_eq!(receive(&mut receiver, 1)[0].2.len(), MAX_MESSAGE);
     assert_eq!(
-        *sender.counters(),
+        sender.counters(),
         crate::Counters {
             udp_send_too_long: 1,
             ..Default::default()
@@ -284,7 +284,7 @@ fn a_refusal_to_segment_leads_to_single_datagrams() {
         udp_segmentation_refused: 1,
         ..Default::default()
     };
-    assert_eq!(*sender.counters(), expected);
+    assert_eq!(sender.counters(), expected);
     // A segment larger than the way out takes is refused for every message anew, and the socket goes on segmenting.
     sender.segmentation = true;
     let mut batch = SendBatch::new(2);
@@ -310,7 +310,7 @@ fn an_empty_datagram_is_counted_and_not_handed_out() {
     sender.send_to(b"x", receiver.local_addr()).unwrap();
     assert_eq!(receive(&mut receiver, 1)[0].2, b"x");
     assert_eq!(
-        *receiver.counters(),
+        receiver.counters(),
         crate::Counters {
             udp_empty_datagrams: 1,
             ..Default::default()
@@ -354,11 +354,44 @@ fn a_full_buffer_keeps_what_is_left() {
             .collect();
         assert_eq!(got, slab);
         assert_eq!(
-            *sender.counters(),
+            sender.counters(),
             crate::Counters {
                 udp_send_blocked: 3,
                 ..Default::default()
             }
         );
     }
+}
+
+#[test]
+fn a_socket_with_one_address_sends_from_it() {
+    let mut receiver = bind("127.0.0.1:0");
+    // Its message names the address, or a wildcard, or another one: it has only this.
+    for (number, local) in ["127.0.0.9:0", "0.0.0.0:0", "127.0.0.1:0"].into_iter().enumerate() {
+        for segmentation in [true, false] {
+            let mut sender = bind("127.0.0.9:0");
+            sender.segmentation &= segmentation;
+            let path = Path::udp(local.parse().unwrap(), receiver.local_addr());
+            let mut batch = SendBatch::new(1);
+            batch.push(&Transmit::one(path, 3), 0).unwrap();
+            assert_eq!(batch.send(&mut sender, b"one"), Sent::All);
+            let got = receive(&mut receiver, 1);
+            assert_eq!(got[0].0.remote, sender.local_addr(), "{number} {segmentation}");
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn what_the_kernel_drops_is_counted() {
+    let receiver = bind("127.0.0.1:0");
+    let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    assert_eq!(receiver.counters(), crate::Counters::default());
+    // Nobody reads, so the buffer is full at some time: it has some megabytes at the most.
+    let full = (0..100_000).find(|_| {
+        sender.send_to(&[0; 1200], receiver.local_addr()).unwrap();
+        receiver.counters().udp_kernel_dropped > 0
+    });
+    assert!(full.is_some());
+    assert_eq!(receiver.counters().udp_kernel_dropped, 1);
 }
