@@ -211,6 +211,8 @@ pub struct Refusal {
 pub enum RefusalKind {
     /// The text is malformed, or asks for what cannot be done.
     Malformed,
+    /// The text is well-formed, but nothing could be done with what it asks for.
+    Unusable,
     /// There is no such participant (any more).
     Unknown,
     /// There is no room for one more.

@@ -49,6 +49,9 @@ pub enum CommandError {
     Gone,
     /// The offer cannot be accepted.
     Offer(OfferError),
+    /// The offer is well-formed, but nothing, or not all of it, could be used in the participant's role: why, as a clause
+    /// for people. It is of no use to go on with this participant.
+    Unusable(String),
     /// The candidate or fragment cannot be taken.
     Fragment(FragmentError),
 }
@@ -58,6 +61,7 @@ impl fmt::Display for CommandError {
         match self {
             Self::Gone => f.write_str("this participant is not here any more; join again"),
             Self::Offer(error) => error.fmt(f),
+            Self::Unusable(why) => f.write_str(why),
             Self::Fragment(error) => error.fmt(f),
         }
     }
@@ -83,7 +87,12 @@ impl Sfu {
         };
         let mut seed = Seed([0; 32]);
         self.rng.fill_bytes(&mut seed.0);
-        let mut peer = Peer::new(self.config.peer.clone(), seed, now);
+        let config = match role {
+            Role::Member | Role::Echo => &self.config.peer,
+            Role::Publisher => &self.publisher,
+            Role::Viewer { .. } => &self.viewer,
+        };
+        let mut peer = Peer::new(config.clone(), seed, now);
         for &address in &self.config.addresses {
             peer.add_local_candidate(address);
         }
@@ -117,11 +126,21 @@ impl Sfu {
     /// Takes a participant's offer and gives the answer.
     ///
     /// # Errors
-    /// [`CommandError::Offer`] with line and rule; nothing has changed then. [`CommandError::Gone`].
+    /// [`CommandError::Offer`] with line and rule; nothing has changed then. [`CommandError::Unusable`] for the first offer
+    /// of a publisher or a viewer, who then has to [`leave`](Self::leave). [`CommandError::Gone`].
     pub fn offer(&mut self, now: Instant, id: ParticipantId, offer: &str) -> Result<String, CommandError> {
         let connect_timeout = self.config.connect_timeout;
+        let role = self.participant(id).ok_or(CommandError::Gone)?.role.clone();
         let peer = self.peer_mut(id)?;
         let answer = peer.accept_offer(now, offer).map_err(CommandError::Offer)?;
+        let useless = match role {
+            Role::Member | Role::Echo => None,
+            Role::Publisher => useless_to_publish(peer),
+            Role::Viewer { .. } => useless_to_view(peer),
+        };
+        if let Some(why) = useless {
+            return Err(CommandError::Unusable(why));
+        }
         self.renew_ufrags(now, id.index);
         if let Some(participant) = self.participants.get_mut(id.index)
             && !participant.connected
@@ -266,4 +285,41 @@ impl Sfu {
             participant.ufrags.push(ufrag.to_owned());
         }
     }
+}
+
+/// Why a publisher cannot use what was agreed on. Part of it would be a session that seems to work, so RFC 9725 §4.4.3
+/// wants all of it refused; and one track of a kind is what its §4.4.2 allows, and what a viewer's slots show.
+fn useless_to_publish(peer: &Peer) -> Option<String> {
+    let sections = peer.sections();
+    let fault = sections.iter().enumerate().find_map(|(index, section)| {
+        let why = section.rejected().or_else(|| {
+            let twice = sections[..index].iter().any(|other| other.kind() == section.kind());
+            if !section.direction().receives() {
+                Some("who publishes offers it sendonly or sendrecv")
+            } else if twice {
+                Some("there is one of its kind already")
+            } else {
+                None
+            }
+        })?;
+        Some(format!("section {} cannot be published: {why}", index + 1))
+    });
+    fault.or_else(|| {
+        sections
+            .is_empty()
+            .then(|| "the offer has no section to publish".into())
+    })
+}
+
+/// Why a viewer would see and hear nothing.
+fn useless_to_view(peer: &Peer) -> Option<String> {
+    let sections = peer.sections();
+    if sections.iter().any(|section| section.sender().is_some()) {
+        return None;
+    }
+    let Some(first) = sections.first() else {
+        return Some("the offer has no section to view".into());
+    };
+    let why = first.rejected().unwrap_or("who views offers it recvonly or sendrecv");
+    Some(format!("no section can be viewed, the first for this reason: {why}"))
 }

@@ -116,6 +116,8 @@ pub enum Gone {
     Silent,
     /// Its connection was closed from its end.
     Closed,
+    /// It did not read what it was sent.
+    SlowReader,
     /// Its connection could not be secured, or was never made: why, as a clause for people.
     Failed(String),
     /// The server goes away.
@@ -129,6 +131,7 @@ impl Gone {
             Self::Left => "left",
             Self::Silent => "silent",
             Self::Closed => "closed",
+            Self::SlowReader => "slow-reader",
             Self::Failed(_) => "failed",
             Self::Shutdown => "shutdown",
         }
@@ -143,6 +146,7 @@ impl fmt::Display for Gone {
                 f.write_str("nothing was heard from this side for too long; check the network and join again")
             }
             Self::Closed => f.write_str("the connection was closed from this side"),
+            Self::SlowReader => f.write_str("this side did not read its messages; join again"),
             Self::Failed(why) => write!(f, "the connection failed: {why}"),
             Self::Shutdown => f.write_str("the server is stopping"),
         }

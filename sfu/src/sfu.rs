@@ -25,6 +25,9 @@ use crate::{Config, Connection, Event, Gone, ParticipantId, ParticipantView};
 #[derive(Debug)]
 pub struct Sfu {
     pub(crate) config: Arc<Config>,
+    /// What those agree to who only send, and those who only receive.
+    pub(crate) publisher: Arc<peer::Config>,
+    pub(crate) viewer: Arc<peer::Config>,
     pub(crate) rng: StdRng,
     /// By participant index. Apart from `participants`, so that one peer can read a datagram while its sink changes slots.
     pub(crate) peers: Vec<Option<Peer>>,
@@ -56,7 +59,16 @@ impl Sfu {
     /// A worker without rooms.
     pub fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         let _ = now;
+        let one_way = |send, receive| {
+            Arc::new(peer::Config {
+                send,
+                receive,
+                ..(*config.peer).clone()
+            })
+        };
         Self {
+            publisher: one_way(false, true),
+            viewer: one_way(true, false),
             config,
             rng: StdRng::from_seed(seed.0),
             peers: Vec::new(),

@@ -172,7 +172,8 @@ impl Engine for SfuEngine {
     fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason) {
         let why = match reason {
             Reason::Left => Gone::Left,
-            Reason::Closed | Reason::SlowReader => Gone::Closed,
+            Reason::Closed => Gone::Closed,
+            Reason::SlowReader => Gone::SlowReader,
             Reason::Silent => Gone::Silent,
             Reason::Failed => Gone::Failed("it could not be set up".into()),
             Reason::Shutdown => Gone::Shutdown,
@@ -247,6 +248,7 @@ const fn reason(gone: &Gone) -> Reason {
         Gone::Left => Reason::Left,
         Gone::Silent => Reason::Silent,
         Gone::Closed => Reason::Closed,
+        Gone::SlowReader => Reason::SlowReader,
         Gone::Failed(_) => Reason::Failed,
         Gone::Shutdown => Reason::Shutdown,
     }
@@ -256,6 +258,7 @@ fn refusal(error: CommandError) -> Refusal {
     let kind = match error {
         CommandError::Gone => RefusalKind::Unknown,
         CommandError::Offer(_) | CommandError::Fragment(_) => RefusalKind::Malformed,
+        CommandError::Unusable(_) => RefusalKind::Unusable,
     };
     Refusal {
         kind,
@@ -354,6 +357,38 @@ mod tests {
     fn participants_keep_their_names_across() {
         let bits = u64::MAX - 7;
         assert_eq!(id(theirs(ParticipantId(bits))), ParticipantId(bits));
+    }
+
+    /// What each reason of signalling is called when the others hear of it.
+    #[test]
+    fn the_others_hear_why_somebody_is_gone() {
+        let now = Instant::now();
+        let peer = configuration(&[VideoCodec::Vp8]).unwrap();
+        let addresses = vec!["192.0.2.1:3478".parse().unwrap()];
+        let config = sfu::Config::new(peer, addresses);
+        let mut engine = SfuEngine::new(Sfu::new(Arc::new(config), wire::Seed([7; 32]), now));
+        let join = |name: &str| Join {
+            name: crate::DisplayName::new(name).unwrap(),
+            kind: Kind::Member,
+        };
+        let bob = engine.join(now, "tea", join("Bob")).unwrap();
+        for reason in [
+            Reason::Left,
+            Reason::Closed,
+            Reason::Silent,
+            Reason::Failed,
+            Reason::SlowReader,
+            Reason::Shutdown,
+        ] {
+            let ada = engine.join(now, "tea", join("Ada")).unwrap();
+            engine.leave(now, ada, reason);
+            let mut told = std::iter::from_fn(|| engine.poll_event());
+            let left = ServerMessage::ParticipantLeft {
+                participant: ada,
+                reason,
+            };
+            assert!(told.any(|event| event == (bob, left.clone())), "{reason:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::app::Failure;
 use crate::engine::RefusalKind;
 use crate::worker::Unavailable;
 
+pub(crate) const CONTENT_TYPE: &str = "application/problem+json";
+
 /// Why a request was not fulfilled: the status, a code for programs, and a sentence for people (RFC 9457).
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -59,6 +61,7 @@ impl From<Failure> for Problem {
         match failure {
             Failure::Refused(refusal) => match refusal.kind {
                 RefusalKind::Malformed => Self::new(StatusCode::BAD_REQUEST, "malformed", refusal.message),
+                RefusalKind::Unusable => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unusable-offer", refusal.message),
                 RefusalKind::Unknown => Self::new(StatusCode::NOT_FOUND, "unknown-session", refusal.message),
                 RefusalKind::Full => {
                     Self::new(StatusCode::SERVICE_UNAVAILABLE, "full", refusal.message).retry_after(10)
@@ -86,10 +89,7 @@ impl IntoResponse for Problem {
         });
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
         if let Some(seconds) = self.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
