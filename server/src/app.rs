@@ -1,17 +1,18 @@
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::connections::Limits;
 use crate::counters::{Counters, Shared};
 use crate::engine::{Join, Kind, Other, ParticipantId, Reason, Refusal};
 use crate::http::sessions::Sessions;
 use crate::placement::{Placement, Seat};
 use crate::protocol::ServerMessage;
 use crate::rate::{PerAddress, Rate};
-use crate::worker::{AnswerTo, Command, Outbox, Unavailable, WorkerHandle};
-use crate::{DisplayName, RoomName};
+use crate::worker::{AnswerTo, Command, Outbox, Report, Unavailable, WorkerHandle};
+use crate::{DisplayName, Options, RoomName};
 
 /// Requests and WebSocket connections that one address may start. A whole office may stand behind one address, and a
 /// page reload costs one; a flood is thousands.
@@ -35,6 +36,10 @@ pub(crate) struct App {
     pub(crate) connections: watch::Sender<usize>,
     /// How long they may be silent.
     pub(crate) silence: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) allowed_origins: Vec<String>,
+    /// The reports that were made last, and when that began.
+    pub(crate) reports: tokio::sync::Mutex<Option<(Instant, Arc<[Report]>)>>,
     rates: Mutex<PerAddress>,
 }
 
@@ -57,7 +62,7 @@ pub(crate) struct Member {
 }
 
 impl App {
-    pub(crate) fn new(workers: Vec<WorkerHandle>, closing: watch::Receiver<bool>, silence: Duration) -> Self {
+    pub(crate) fn new(workers: Vec<WorkerHandle>, closing: watch::Receiver<bool>, options: &Options) -> Self {
         Self {
             placement: Placement::new(workers.len()),
             workers,
@@ -65,7 +70,13 @@ impl App {
             sessions: Sessions::default(),
             closing,
             connections: watch::Sender::new(0),
-            silence,
+            silence: options.silence,
+            limits: Limits {
+                overall: options.connections,
+                per_address: options.connections_per_address,
+            },
+            allowed_origins: options.allowed_origins.clone(),
+            reports: tokio::sync::Mutex::new(None),
             rates: Mutex::new(PerAddress::new(REQUESTS, Instant::now())),
         }
     }
@@ -159,8 +170,12 @@ impl App {
 
     /// Lets somebody go, however busy the worker is.
     pub(crate) async fn leave(&self, worker: usize, participant: ParticipantId, reason: Reason) {
+        let Some(handle) = self.workers.get(worker) else {
+            return;
+        };
         let mut command = Command::Leave { participant, reason };
-        while let Err((Unavailable::Busy, refused)) = self.command(worker, command) {
+        // It goes through in the end, so no counter is raised.
+        while let Err((Unavailable::Busy, refused)) = handle.send(command) {
             command = refused;
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -187,10 +202,19 @@ impl App {
     ) -> Result<T, Failure> {
         self.command(worker, command)
             .map_err(|(unavailable, _)| Failure::Unavailable(unavailable))?;
-        match tokio::time::timeout(PATIENCE, answer).await {
+        match tokio::time::timeout(PATIENCE.min(self.silence), answer).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(Failure::Unavailable(Unavailable::Stopped)),
-            Err(_) => Err(Failure::Unavailable(Unavailable::Busy)),
+            Err(_) => {
+                self.raise(|c| &mut c.worker_busy);
+                Err(Failure::Unavailable(Unavailable::Busy))
+            }
         }
     }
+}
+
+/// Waits until the server stops.
+pub(crate) async fn stopped(closing: &mut watch::Receiver<bool>) {
+    // When the sender is gone, so is the server.
+    drop(closing.wait_for(|closing| *closing).await);
 }

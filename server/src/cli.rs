@@ -79,6 +79,11 @@ struct ServeArgs {
     #[arg(long, value_name = "CODEC", value_delimiter = ',', default_value = "vp8,h264")]
     video_codecs: Vec<VideoCodec>,
 
+    /// Lets pages of another origin use rooms, as https://example.org: the real one behind a reverse proxy that does not
+    /// pass the Host header on, or a site with a page of its own.
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
+    allow_origin: Vec<String>,
+
     /// Serves the page over https with a certificate made at the start. Browsers warn once.
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     tls_self_signed: bool,
@@ -115,6 +120,9 @@ impl From<ServeArgs> for Options {
                 tls
             },
             silence: defaults.silence,
+            connections: defaults.connections,
+            connections_per_address: defaults.connections_per_address,
+            allowed_origins: args.allow_origin,
         }
     }
 }
@@ -309,6 +317,7 @@ mod tests {
             "--workers",
             "--announce",
             "--video-codecs",
+            "--allow-origin",
             "--tls-self-signed",
             "--tls-cert",
             "--tls-key",

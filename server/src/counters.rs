@@ -1,7 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 
 wire::counters! {
-    /// What signalling refused. Each refused request or message raises exactly one.
+    /// What signalling refused. Each refused connection, request or message raises exactly one, but for requests for what
+    /// does not exist.
     pub struct Counters {
         /// WebSocket messages that are not JSON.
         pub websocket_not_json,
@@ -19,12 +20,18 @@ wire::counters! {
         pub websocket_flood,
         /// WebSocket connections closed because they did not read fast enough.
         pub websocket_slow_reader,
+        /// WebSocket connections closed because no `join` came in time.
+        pub websocket_not_joined,
         /// WebSocket connections closed because nothing was heard from the client for too long.
         pub websocket_silent,
         /// Requests with a room name that is none.
         pub invalid_room_name,
         /// Requests with a participant's name that is none.
         pub invalid_participant_name,
+        /// WebSocket connections that a page from elsewhere wanted.
+        pub foreign_origin,
+        /// Connections above the number that there may be, in all or from one address; they were closed at once.
+        pub connections_refused,
         /// Requests above the rate that one address may have.
         pub rate_limited,
         /// Joins that the engine refused.
@@ -37,15 +44,19 @@ wire::counters! {
         pub fragment_refused,
         /// Requests for a session that does not exist (any more).
         pub unknown_session,
+        /// Requests with a method that is not for their address.
+        pub method_not_allowed,
+        /// Requests with parameters in the address that cannot be read.
+        pub invalid_query,
         /// Requests whose content type is not the one that the resource takes.
         pub wrong_content_type,
-        /// Requests with a body above the size limit, that is not UTF-8, or that did not come in time.
+        /// Requests with a body above the size limit, that is broken or not UTF-8, or that did not come in time.
         pub unreadable_body,
         /// PATCH requests without an If-Match header.
         pub precondition_missing,
         /// PATCH requests whose If-Match header names another ICE session.
         pub precondition_failed,
-        /// Requests that found the worker's queue full.
+        /// Requests that found the worker's queue full, or that it did not answer in time.
         pub worker_busy,
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{BytesRejection, FailedToBufferBody};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -26,8 +27,9 @@ mod whip;
 
 pub use page::PAGE_POLICY;
 
-/// The longest body and the longest WebSocket message, in bytes. The offer of a browser with 32 slots has 100 kB.
-pub(crate) const MAX_BODY: usize = 512 << 10;
+/// The longest body and the longest WebSocket message, in bytes: the longest SDP that is read. The offer of a browser with
+/// 32 slots has 100 kB.
+pub(crate) const MAX_BODY: usize = 256 << 10;
 
 pub(crate) const SDP: &str = "application/sdp";
 pub(crate) const SDP_FRAGMENT: &str = "application/trickle-ice-sdpfrag";
@@ -55,20 +57,44 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/whip/{room}/{session}", whip::session_routes())
         .route("/whep/{room}/{session}", whip::session_routes())
         .route("/v1/echo/{session}", whip::session_routes())
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(app.clone(), limit_rate))
         // Outside of the limit: a page has to see that it was refused, and when to come back.
         .layer(axum::middleware::map_response(allow_other_origins));
     let rooms = Router::new()
         .route("/v1/rooms/{room}/ws", get(websocket::upgrade))
-        .layer(from_fn_with_state(app.clone(), limit_rate));
-    Router::new()
-        .merge(media)
-        .merge(rooms)
         .route("/healthz", get(metrics::health))
         .route("/metrics", get(metrics::metrics))
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), limit_rate));
+    Router::new()
         .merge(page::routes())
+        .method_not_allowed_fallback(method_not_allowed)
+        .merge(media)
+        .merge(rooms)
         .fallback(not_found)
+        .layer(axum::middleware::map_response(explain))
         .with_state(app)
+}
+
+async fn method_not_allowed(State(app): State<Arc<App>>, method: Method) -> Problem {
+    app.raise(|c| &mut c.method_not_allowed);
+    let detail = format!("This address is not for {method}: the Allow header has what it is for.");
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", detail)
+}
+
+/// What the library refuses by itself, with a text of its own, is told like everything else.
+async fn explain(response: Response) -> Response {
+    if response.status() != StatusCode::BAD_REQUEST || is_problem(&response) {
+        return response;
+    }
+    let detail = "The address of this request cannot be read.";
+    Problem::new(StatusCode::BAD_REQUEST, "malformed", detail).into_response()
+}
+
+fn is_problem(response: &Response) -> bool {
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    content_type.is_some_and(|value| value == problem::CONTENT_TYPE)
 }
 
 async fn not_found() -> Problem {
@@ -79,8 +105,9 @@ async fn not_found() -> Problem {
     )
 }
 
-/// Pages of any origin may use WHIP, WHEP and the echo (RFC 9725 §4.2): without credentials there is nothing that a
-/// foreign page could borrow from the user.
+/// Pages of any origin may use WHIP, WHEP and the echo, as players and publishing pages are served from elsewhere. The
+/// permission is without credentials, so such a page borrows nobody's name; but it does borrow its visitor's place in the
+/// network, and reaches a server on loopback this way. `docs/signalling.md` has it among the deviations.
 async fn allow_other_origins(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
@@ -149,13 +176,22 @@ pub(crate) async fn text_body(app: &App, headers: &HeaderMap, body: Body, expect
         Problem::new(status, code, detail)
     };
     // Who sends it byte by byte, or never, holds a connection for no longer than a silent WebSocket.
-    let bytes = timeout(app.silence, to_bytes(body, MAX_BODY)).await.map_err(|_| {
+    let mut request = Request::new(body);
+    DefaultBodyLimit::max(MAX_BODY).apply(&mut request);
+    let bytes = timeout(app.silence, Bytes::from_request(request, &())).await;
+    let bytes = bytes.map_err(|_| {
         let detail = format!("The body did not come within {} s.", app.silence.as_secs());
         unreadable(StatusCode::REQUEST_TIMEOUT, "too-slow", detail)
     })?;
-    let bytes = bytes.map_err(|_| {
-        let detail = format!("The body is longer than {MAX_BODY} bytes, or its end did not come.");
-        unreadable(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+    let bytes = bytes.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            let detail = format!("The body is longer than {MAX_BODY} bytes.");
+            unreadable(StatusCode::PAYLOAD_TOO_LARGE, "too-large", detail)
+        }
+        _ => {
+            let detail = "The body is broken, or its end did not come.".to_owned();
+            unreadable(StatusCode::BAD_REQUEST, "malformed", detail)
+        }
     })?;
     String::from_utf8(bytes.into()).map_err(|error| {
         let detail = format!(

@@ -11,6 +11,7 @@
 mod addresses;
 mod app;
 mod cli;
+mod connections;
 mod counters;
 mod engine;
 mod http;

@@ -23,9 +23,15 @@ pub struct Options {
     pub video_codecs: Vec<VideoCodec>,
     /// TLS for the page and signalling.
     pub tls: Option<Tls>,
-    /// After how long without a sign of life a WebSocket connection is given up (the server asks for one in time), and how
-    /// long the body of a request may take.
+    /// After how long without a sign of life a WebSocket connection is given up (the server asks for one in time), how long
+    /// it may go without a `join`, how long the body of a request may take, and how long a client may read nothing.
     pub silence: Duration,
+    /// How many connections there may be to the page and signalling, in all.
+    pub connections: usize,
+    /// How many of them from one address. (Of IPv6, one network of 64 bits.)
+    pub connections_per_address: usize,
+    /// Origins (`https://example.org`) whose pages may use rooms, beside the page of this server itself.
+    pub allowed_origins: Vec<String>,
 }
 
 impl Default for Options {
@@ -40,6 +46,10 @@ impl Default for Options {
             video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264],
             tls: None,
             silence: Duration::from_secs(35),
+            connections: 4096,
+            // A whole office may stand behind one address, with some connections for each of its browsers.
+            connections_per_address: 256,
+            allowed_origins: Vec::new(),
         }
     }
 }
@@ -59,6 +69,9 @@ impl Options {
         }
         if let Some(ip) = self.announce.iter().find(|ip| ip.is_unspecified() || ip.is_multicast()) {
             return Err(OptionsError::NoAddress(*ip));
+        }
+        if let Some(origin) = self.allowed_origins.iter().find(|origin| !origin.contains("://")) {
+            return Err(OptionsError::NoOrigin(origin.clone()));
         }
         if self.video_codecs.is_empty() {
             return Err(OptionsError::NoVideoCodec);
@@ -101,6 +114,8 @@ pub enum OptionsError {
     TooFewPorts(u16, NonZeroUsize),
     /// Nobody can be reached there.
     NoAddress(IpAddr),
+    /// No page has this origin.
+    NoOrigin(String),
     /// Nothing could be seen.
     NoVideoCodec,
 }
@@ -123,6 +138,10 @@ impl fmt::Display for OptionsError {
             Self::NoAddress(ip) => write!(
                 f,
                 "Nobody can be reached at {ip}: --announce wants addresses of single machines."
+            ),
+            Self::NoOrigin(origin) => write!(
+                f,
+                "No page has the origin {origin}: --allow-origin wants it with its scheme, as in https://example.org."
             ),
             Self::NoVideoCodec => f.write_str("There is no video codec: --video-codecs wants at least one."),
         }
@@ -182,6 +201,10 @@ mod tests {
             options(|o| o.announce = vec!["0.0.0.0".parse().unwrap()]),
             Err(OptionsError::NoAddress(_))
         ));
+        assert_eq!(
+            options(|o| o.allowed_origins = vec!["https://example.org".into(), "example.org".into()]),
+            Err(OptionsError::NoOrigin("example.org".into()))
+        );
         assert_eq!(options(|o| o.video_codecs.clear()), Err(OptionsError::NoVideoCodec));
     }
 }

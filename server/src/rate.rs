@@ -82,7 +82,7 @@ impl PerAddress {
 }
 
 /// Who has one IPv6 address has at least 2^64 of them (RFC 4291 §2.5.4).
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::from((v6.to_bits() >> 64 << 64).to_be_bytes()),
         v4 => v4,

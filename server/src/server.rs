@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
-use rustls::ServerConfig;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -17,7 +16,7 @@ use wire::Seed;
 use crate::addresses::{NoAddress, local_addresses};
 use crate::app::App;
 use crate::engine::{Engine, SfuEngine, configuration};
-use crate::listener::{ClientAddr, Listener};
+use crate::listener;
 use crate::worker::{self, WorkerHandle};
 use crate::{Options, OptionsError, TlsError, http};
 
@@ -117,12 +116,18 @@ impl Server {
             .build()
             .map_err(StartError::System)?;
 
-        let (ended, worker_ended) = watch::channel(0);
-        let mut handles = Vec::new();
-        let mut threads = Vec::new();
+        // Everything is taken before a thread is started, so that a failure leaves nothing behind.
+        let listener = {
+            let _inside = runtime.enter();
+            tokio::net::TcpListener::from_std(listener).map_err(StartError::System)?
+        };
+        let mut setups = Vec::new();
         let mut media = Vec::new();
         for worker in 0..options.workers.get() {
             let sockets = bind_media(options.udp_port, worker)?;
+            if let Some(ip) = options.announce.iter().find(|ip| candidate(**ip, &sockets).is_none()) {
+                return Err(StartError::NoFamily(*ip));
+            }
             let setup = WorkerSetup {
                 worker,
                 addresses: candidates(&addresses, &sockets),
@@ -133,22 +138,16 @@ impl Server {
             }
             tracing::debug!(worker, addresses = ?setup.addresses, "worker");
             media.push(setup.addresses.clone());
-            let make_engine = make_engine.clone();
-            let ended = ended.clone();
-            let (handle, thread) = worker::start(
-                format!("worker-{worker}"),
-                sockets,
-                move |now| make_engine(setup, now),
-                move || ended.send_modify(|count| *count += 1),
-            )
-            .map_err(StartError::System)?;
-            handles.push(handle);
-            threads.push(thread);
+            setups.push((setup, sockets));
         }
+        let (ended, worker_ended) = watch::channel(0);
+        let (handles, threads) = start_workers(setups, &make_engine, &ended).map_err(StartError::System)?;
 
         let (closing, closed) = watch::channel(false);
-        let app = Arc::new(App::new(handles, closed, options.silence));
-        let served = serve(&runtime, listener, tls, app.clone()).map_err(StartError::System)?;
+        let app = Arc::new(App::new(handles, closed, options));
+        let (done, served) = std_mpsc::channel();
+        let router = http::router(app.clone());
+        runtime.spawn(listener::serve(listener, tls, app.clone(), router, done));
         Ok(Self {
             http,
             secure: options.tls.is_some(),
@@ -257,27 +256,40 @@ impl fmt::Debug for Server {
     }
 }
 
-fn serve(
-    runtime: &Runtime,
-    listener: std::net::TcpListener,
-    tls: Option<Arc<ServerConfig>>,
-    app: Arc<App>,
-) -> io::Result<std_mpsc::Receiver<()>> {
-    let _inside = runtime.enter();
-    let listener = Listener::new(tokio::net::TcpListener::from_std(listener)?, tls)?;
-    let mut closing = app.closing.clone();
-    let service = http::router(app).into_make_service_with_connect_info::<ClientAddr>();
-    let (done, served) = std_mpsc::channel();
-    runtime.spawn(async move {
-        let server = axum::serve(listener, service).with_graceful_shutdown(async move {
-            drop(closing.wait_for(|closing| *closing).await);
-        });
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the HTTP server has ended");
+type Workers = (Vec<WorkerHandle>, Vec<JoinHandle<()>>);
+
+/// Starts the threads. When one of them cannot be, those before it are stopped again.
+fn start_workers<E, F>(
+    setups: Vec<(WorkerSetup, Vec<Socket>)>,
+    make_engine: &F,
+    ended: &watch::Sender<usize>,
+) -> io::Result<Workers>
+where
+    E: Engine,
+    F: Fn(WorkerSetup, Instant) -> E + Clone + Send + 'static,
+{
+    let (mut handles, mut threads) = Workers::default();
+    for (setup, sockets) in setups {
+        let (make_engine, ended) = (make_engine.clone(), ended.clone());
+        let started = worker::start(
+            format!("worker-{}", setup.worker),
+            sockets,
+            move |now| make_engine(setup, now),
+            move || ended.send_modify(|count| *count += 1),
+        );
+        match started {
+            Ok((handle, thread)) => {
+                handles.push(handle);
+                threads.push(thread);
+            }
+            Err(error) => {
+                handles.iter().for_each(WorkerHandle::close);
+                threads.into_iter().for_each(|thread| drop(thread.join()));
+                return Err(error);
+            }
         }
-        drop(done);
-    });
-    Ok(served)
+    }
+    Ok((handles, threads))
 }
 
 fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
@@ -326,13 +338,15 @@ fn is_family_missing(error: &io::Error) -> bool {
 }
 
 fn candidates(addresses: &[IpAddr], sockets: &[Socket]) -> Vec<SocketAddr> {
-    let at = |ip: &IpAddr| {
-        let socket = sockets
-            .iter()
-            .find(|socket| socket.local_addr().is_ipv4() == ip.is_ipv4());
-        socket.map(|socket| SocketAddr::new(*ip, socket.local_addr().port()))
-    };
-    addresses.iter().filter_map(at).collect()
+    addresses.iter().filter_map(|ip| candidate(*ip, sockets)).collect()
+}
+
+/// Where one of the sockets is reached at `ip`; `None` without one of that family.
+fn candidate(ip: IpAddr, sockets: &[Socket]) -> Option<SocketAddr> {
+    let socket = sockets
+        .iter()
+        .find(|socket| socket.local_addr().is_ipv4() == ip.is_ipv4());
+    socket.map(|socket| SocketAddr::new(ip, socket.local_addr().port()))
 }
 
 fn system_seed() -> Result<Seed, StartError> {
@@ -350,6 +364,8 @@ pub enum StartError {
     Options(OptionsError),
     /// There is no address at which peers could reach it.
     NoAddress(NoAddress),
+    /// An address that is to be announced is of a family that this machine does not have.
+    NoFamily(IpAddr),
     /// TLS cannot be served.
     Tls(TlsError),
     /// The page's address cannot be listened on.
@@ -365,6 +381,11 @@ impl fmt::Display for StartError {
         match self {
             Self::Options(error) => error.fmt(f),
             Self::NoAddress(error) => error.fmt(f),
+            Self::NoFamily(ip) => write!(
+                f,
+                "Nothing sent to {ip} would come in, as this machine has no {}: leave it out of --announce.",
+                if ip.is_ipv4() { "IPv4" } else { "IPv6" }
+            ),
             Self::Tls(error) => error.fmt(f),
             Self::Http(address, error) => match error.kind() {
                 ErrorKind::AddrInUse => write!(
@@ -408,3 +429,21 @@ impl fmt::Display for StartError {
 }
 
 impl std::error::Error for StartError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_a_socket_of_its_family() {
+        let sockets = [Socket::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap()];
+        let port = sockets[0].local_addr().port();
+        let v4 = IpAddr::from([203, 0, 113, 7]);
+        let v6 = "2001:db8::7".parse().unwrap();
+        assert_eq!(candidate(v4, &sockets), Some(SocketAddr::new(v4, port)));
+        assert_eq!(candidate(v6, &sockets), None);
+        assert_eq!(candidates(&[v6, v4], &sockets), [SocketAddr::new(v4, port)]);
+        let sentence = StartError::NoFamily(v6).to_string();
+        assert!(sentence.contains("2001:db8::7") && sentence.contains("no IPv6") && sentence.contains("--announce"));
+    }
+}

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -17,6 +17,8 @@ use crate::protocol::{OfferId, ServerMessage};
 
 /// Commands that may wait for a worker. Signalling is told "busy" beyond.
 const MAX_COMMANDS: usize = 1024;
+/// Bytes that they may hold: the longest offers of a hundred clients.
+const MAX_QUEUED: usize = 32 << 20;
 /// Commands carried out in one turn of the loop: an offer costs as much as hundreds of packets.
 const COMMANDS_PER_TURN: usize = 16;
 /// Times that the slab is filled and sent in one turn.
@@ -72,6 +74,34 @@ pub(crate) enum Command {
     Report {
         reply: oneshot::Sender<Report>,
     },
+    /// Only to be answered.
+    Ping {
+        reply: oneshot::Sender<()>,
+    },
+}
+
+impl Command {
+    /// Roughly the bytes that it holds on to.
+    fn weight(&self) -> usize {
+        let text = match self {
+            Self::Offer { sdp, .. } => sdp.len(),
+            Self::Candidate { mid, candidate, .. } => mid.as_ref().map_or(0, String::len) + candidate.len(),
+            Self::Fragment { fragment, .. } => fragment.len(),
+            Self::Sources { sources, .. } => sources
+                .iter()
+                .map(|source| size_of::<SourceInfo>() + source.mid.len())
+                .sum(),
+            Self::Mute { mid, .. } => mid.len(),
+            Self::Join { .. } | Self::Leave { .. } | Self::Report { .. } | Self::Ping { .. } => 0,
+        };
+        size_of::<Self>() + text
+    }
+}
+
+/// A command in the queue, which weighs on it for as long as it is there.
+struct Queued {
+    command: Command,
+    weight: usize,
 }
 
 /// Where the answer to an offer goes.
@@ -104,7 +134,9 @@ pub(crate) struct Report {
 
 /// A worker thread, as signalling sees it.
 pub(crate) struct WorkerHandle {
-    commands: SyncSender<Command>,
+    commands: SyncSender<Queued>,
+    /// What the commands in the queue weigh.
+    queued: Arc<AtomicUsize>,
     waker: Arc<Waker>,
     closing: Arc<AtomicBool>,
 }
@@ -121,9 +153,17 @@ pub(crate) enum Unavailable {
 impl WorkerHandle {
     /// Queues a command. A refused one comes back.
     pub(crate) fn send(&self, command: Command) -> Result<(), (Unavailable, Command)> {
-        self.commands.try_send(command).map_err(|error| match error {
-            TrySendError::Full(command) => (Unavailable::Busy, command),
-            TrySendError::Disconnected(command) => (Unavailable::Stopped, command),
+        let weight = command.weight();
+        if self.queued.fetch_add(weight, Ordering::Relaxed) + weight > MAX_QUEUED {
+            self.queued.fetch_sub(weight, Ordering::Relaxed);
+            return Err((Unavailable::Busy, command));
+        }
+        self.commands.try_send(Queued { command, weight }).map_err(|error| {
+            self.queued.fetch_sub(weight, Ordering::Relaxed);
+            match error {
+                TrySendError::Full(queued) => (Unavailable::Busy, queued.command),
+                TrySendError::Disconnected(queued) => (Unavailable::Stopped, queued.command),
+            }
         })?;
         self.wake();
         Ok(())
@@ -166,8 +206,10 @@ pub(crate) fn start<E: Engine>(
             .register(&mut socket, Token(index), Interest::READABLE)?;
         ports.push(socket);
     }
+    let queued = Arc::new(AtomicUsize::new(0));
     let handle = WorkerHandle {
         commands,
+        queued: queued.clone(),
         waker,
         closing: closing.clone(),
     };
@@ -175,7 +217,7 @@ pub(crate) fn start<E: Engine>(
         let _stopped = OnDrop(Some(stopped));
         // What `sendmmsg` is given holds pointers, so these are made where they stay.
         let ports = ports.into_iter().map(Port::new).collect();
-        Worker::new(poll, ports, queue, closing, engine(Instant::now())).run();
+        Worker::new(poll, ports, queue, queued, closing, engine(Instant::now())).run();
     })?;
     Ok((handle, thread))
 }
@@ -217,7 +259,8 @@ impl Port {
 struct Worker<E> {
     poll: Poll,
     ports: Vec<Port>,
-    queue: Receiver<Command>,
+    queue: Receiver<Queued>,
+    queued: Arc<AtomicUsize>,
     closing: Arc<AtomicBool>,
     engine: E,
     outboxes: HashMap<ParticipantId, Outbox>,
@@ -226,11 +269,19 @@ struct Worker<E> {
 }
 
 impl<E: Engine> Worker<E> {
-    fn new(poll: Poll, ports: Vec<Port>, queue: Receiver<Command>, closing: Arc<AtomicBool>, engine: E) -> Self {
+    fn new(
+        poll: Poll,
+        ports: Vec<Port>,
+        queue: Receiver<Queued>,
+        queued: Arc<AtomicUsize>,
+        closing: Arc<AtomicBool>,
+        engine: E,
+    ) -> Self {
         Self {
             poll,
             ports,
             queue,
+            queued,
             closing,
             engine,
             outboxes: HashMap::new(),
@@ -271,6 +322,8 @@ impl<E: Engine> Worker<E> {
             }
             let more_to_read = self.receive(now);
             self.engine.handle_timeout(now);
+            // What a client is told of its slots precedes the packets that it explains.
+            self.deliver(now);
             let more_to_send = self.transmit(now);
             self.deliver(now);
             unfinished = commands_wait || more_to_read || more_to_send;
@@ -295,9 +348,10 @@ impl<E: Engine> Worker<E> {
     /// True when there may be more.
     fn carry_out_commands(&mut self, now: Instant) -> bool {
         for _ in 0..COMMANDS_PER_TURN {
-            let Ok(command) = self.queue.try_recv() else {
+            let Ok(Queued { command, weight }) = self.queue.try_recv() else {
                 return false;
             };
+            self.queued.fetch_sub(weight, Ordering::Relaxed);
             self.carry_out(now, command);
             self.deliver(now);
         }
@@ -367,6 +421,7 @@ impl<E: Engine> Worker<E> {
                 self.engine.leave(now, participant, reason);
             }
             Command::Report { reply } => drop(reply.send(self.report())),
+            Command::Ping { reply } => drop(reply.send(())),
         }
     }
 

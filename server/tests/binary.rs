@@ -85,9 +85,16 @@ fn tls_is_told_in_the_address() {
 fn what_stands_in_the_way_is_told_in_a_sentence() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
+    let udp = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    let port = udp.local_addr().unwrap().port().to_string();
+    let in_use = format!("Another program uses UDP port {port}: stop it, or choose another --udp-port");
     for (args, hint) in [
         (&["--http", &address][..], "--http"),
         (&["--http", "0.0.0.0:0"], "--open"),
+        (
+            &["--http", "127.0.0.1:0", "--udp-port", &port, "--workers", "1"],
+            &in_use,
+        ),
         (
             &["--http", "127.0.0.1:0", "--udp-port", "65535", "--workers", "2"],
             "--udp-port",

@@ -3,9 +3,12 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyaline_server::{Options, Server, VideoCodec};
+use peer::testing::Client;
+use peer::{Direction, Kind};
 
 fn server() -> Server {
     let options = Options {
@@ -140,6 +143,145 @@ fn a_malformed_offer_is_told_with_line_and_rule() {
         let (status, _, body) = request(&server, "POST", path, SDP, &broken);
         assert_eq!(status, 400);
         assert!(body.contains(&format!("line {}", number + 1)), "{body}");
+    }
+}
+
+/// Offers that a browser makes for its part of WHIP and WHEP, and such that are of no use there.
+#[test]
+fn whip_only_receives_and_whep_only_sends() {
+    let fixture = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/sdp").join(name);
+        std::fs::read_to_string(path).unwrap()
+    };
+    let both = fixture("chromium156-av-offer.sdp");
+    assert!(both.contains("a=sendrecv"));
+    let send = fixture("chromium156-sendonly-av-offer.sdp");
+    let receive = fixture("firefox153-recvonly-av-offer.sdp");
+    let data = fixture("chromium156-dc-offer.sdp");
+    let all = fixture("firefox153-av-dc-offer.sdp");
+    let av1 = send.replace("VP8/90000", "X/90000").replace("H264/90000", "X/90000");
+    // Of two pictures a viewer would see one.
+    let picture = both.split_once("m=video").unwrap().1;
+    let again = format!("m=video{}", picture.replace("a=mid:1", "a=mid:2"));
+    let twice = both.replace("BUNDLE 0 1", "BUNDLE 0 1 2") + &again;
+    for (path, offer, status, outcome) in [
+        ("/whip/a", &both, 201, "a=recvonly"),
+        ("/whip/a", &send, 201, "a=recvonly"),
+        (
+            "/whip/a",
+            &receive,
+            422,
+            "Section 1 cannot be published: who publishes offers it",
+        ),
+        (
+            "/whip/a",
+            &both.replacen("a=sendrecv", "a=inactive", 1),
+            422,
+            "Section 1",
+        ),
+        (
+            "/whip/a",
+            &av1,
+            422,
+            "Section 2 cannot be published: no codec is in common",
+        ),
+        ("/whip/a", &data, 422, "Section 1 cannot be published: data channels"),
+        ("/whip/a", &all, 422, "Section 3 cannot be published: data channels"),
+        ("/whip/a", &twice, 422, "there is one of its kind already"),
+        ("/whep/a", &both, 201, "a=sendonly"),
+        ("/whep/a", &receive, 201, "a=sendonly"),
+        ("/whep/a", &all, 201, "a=sendonly"),
+        ("/whep/a", &send, 422, "who views offers it recvonly or sendrecv"),
+        ("/whep/a", &data, 422, "data channels are not agreed to"),
+    ] {
+        let options = Options {
+            http: SocketAddr::from(([127, 0, 0, 1], 0)),
+            workers: 1.try_into().unwrap(),
+            ..Options::default()
+        };
+        let server = Server::start(&options).unwrap();
+        let (given, _, body) = request(&server, "POST", path, SDP, offer);
+        assert_eq!(given, status, "{path} {outcome}: {body}");
+        assert!(body.contains(outcome), "{path} {outcome}: {body}");
+        if status == 201 {
+            let directions = ["a=sendrecv", "a=sendonly", "a=recvonly"];
+            let others = directions.iter().filter(|direction| **direction != outcome);
+            assert!(others.into_iter().all(|other| !body.contains(other)), "{body}");
+        }
+        let refused = server
+            .counters()
+            .iter()
+            .filter(|(_, value)| *value > 0)
+            .collect::<Vec<_>>();
+        let expected = if status == 422 {
+            vec![("offer_refused", 1)]
+        } else {
+            Vec::new()
+        };
+        assert_eq!(refused, expected, "{path} {outcome}");
+        // Who was refused holds no place.
+        let (_, _, metrics) = request(&server, "GET", "/metrics", "", "");
+        assert!(
+            metrics.contains(&format!("hyaline_rooms {}\n", u8::from(status == 201))),
+            "{metrics}"
+        );
+    }
+}
+
+/// A stopping server tells everybody that is connected, over RTCP and DTLS.
+#[test]
+fn a_peer_hears_the_goodbye() {
+    let options = Options {
+        http: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers: 1.try_into().unwrap(),
+        announce: vec![[127, 0, 0, 1].into()],
+        ..Options::default()
+    };
+    let server = Server::start(&options).unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    let crypto = Arc::new(dtls_srtp::RingCrypto::new());
+    let dtls = dtls_srtp::Config::new(crypto, dtls_srtp::Certificate::generate().unwrap());
+    let mut client = Client::with_dtls(1, socket.local_addr().unwrap(), dtls);
+    client.add(Kind::Audio, Direction::SendRecv);
+    client.add(Kind::Video, Direction::SendRecv);
+    let (status, _, answer) = request(&server, "POST", "/v1/echo", SDP, &client.offer());
+    assert_eq!(status, 201, "{answer}");
+    client.accept(Instant::now(), &answer);
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let exchange = |client: &mut Client| {
+        let now = Instant::now();
+        assert!(now < deadline, "{:?}", client.dtls_events);
+        client.handle_timeout(now);
+        while let Some(datagram) = client.poll_transmit(now) {
+            // The server's end may be closed already.
+            let _ = socket.send_to(&datagram, client.server().unwrap());
+        }
+        let mut buffer = [0; 2000];
+        if let Ok(length) = socket.recv(&mut buffer) {
+            client.handle_datagram(now, &mut buffer[..length]);
+        }
+    };
+    let says_bye = |client: &Client| {
+        let mut packets = client.rtcp.iter().flat_map(|compound| {
+            let compound = rtp::rtcp::Compound::parse(compound).unwrap();
+            compound.packets().flatten().collect::<Vec<_>>()
+        });
+        packets.any(|packet| matches!(packet, rtp::rtcp::Packet::Bye(_)))
+    };
+    // Until reports come back: then the server knows the client's keys too.
+    while client.rtcp.is_empty() {
+        exchange(&mut client);
+    }
+    assert!(!says_bye(&client));
+    server.shutdown();
+    let end = dtls_srtp::Event::Closed {
+        reason: dtls_srtp::CloseReason::Peer,
+    };
+    let closed = |client: &Client| client.dtls_events.contains(&end);
+    while !(says_bye(&client) && closed(&client)) {
+        exchange(&mut client);
     }
 }
 

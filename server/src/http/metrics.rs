@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -10,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::sync::oneshot;
+use tokio::time::sleep_until;
 
 use crate::app::App;
 use crate::http::problem::Problem;
@@ -17,11 +19,17 @@ use crate::worker::{Command, Report};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The least time between two reports.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
 type Labels = Vec<(&'static str, String)>;
 
 /// `GET /healthz`: whether every worker answers.
 pub(super) async fn health(State(app): State<Arc<App>>) -> Result<&'static str, Problem> {
-    reports(&app).await?;
+    for worker in 0..app.workers.len() {
+        let (reply, answer) = oneshot::channel();
+        app.ask(worker, Command::Ping { reply }, answer).await?;
+    }
     Ok("ok\n")
 }
 
@@ -39,7 +47,24 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Pro
     Ok(([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response())
 }
 
-async fn reports(app: &App) -> Result<Vec<Report>, Problem> {
+/// A report walks over all peers, on the threads that carry media. So there is one per second at most: who asks sooner
+/// waits, and gets one that is not older than the question, together with all others who wait.
+async fn reports(app: &App) -> Result<Arc<[Report]>, Problem> {
+    let asked = Instant::now();
+    let mut last = app.reports.lock().await;
+    if let Some((begun, reports)) = &*last {
+        if *begun >= asked {
+            return Ok(reports.clone());
+        }
+        sleep_until((*begun + REPORT_INTERVAL).into()).await;
+    }
+    let begun = Instant::now();
+    let reports: Arc<[Report]> = fresh_reports(app).await?.into();
+    *last = Some((begun, reports.clone()));
+    Ok(reports)
+}
+
+async fn fresh_reports(app: &App) -> Result<Vec<Report>, Problem> {
     let mut reports = Vec::new();
     for worker in 0..app.workers.len() {
         let (reply, answer) = oneshot::channel();

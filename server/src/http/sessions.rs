@@ -14,6 +14,8 @@ pub(crate) struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
 /// A participant that came in over WHIP or WHEP.
 #[derive(Debug)]
 pub(crate) struct Session {
+    /// The last part of its URL.
+    pub(crate) id: String,
     /// Where it is: the path of its URL.
     pub(crate) location: String,
     pub(crate) participant: ParticipantId,

@@ -1,16 +1,17 @@
 use std::borrow::Cow;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
-use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::{oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::app::{App, Member};
+use crate::app::{App, Member, stopped};
 use crate::engine::{Kind, Reason};
 use crate::http::problem::Problem;
 use crate::http::{MAX_BODY, room_of_path};
@@ -46,6 +47,7 @@ pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Re
         );
         Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket-only", detail)
     })?;
+    check_origin(&app, &parts.headers)?;
     let room = RoomName::new(&room);
     let upgrade = upgrade.max_message_size(LIBRARY_LIMIT).max_frame_size(LIBRARY_LIMIT);
     Ok(upgrade.on_upgrade(move |socket| async move {
@@ -56,6 +58,29 @@ pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Re
             Err(error) => refuse_room(&app, socket, error).await,
         }
     }))
+}
+
+/// A page of any site may open a WebSocket to any address that its visitor reaches, and so to a server that is open to
+/// this machine or this network alone: browsers ask nobody (RFC 6455 §10.2). Rooms are therefore for the page that came
+/// from here, which its Origin tells, and for programs, which send none.
+fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let origin = origin.to_str().unwrap_or_default();
+    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = origin.split_once("://").map(|(_, authority)| authority);
+    let is_own = authority
+        .zip(own)
+        .is_some_and(|(theirs, own)| theirs.eq_ignore_ascii_case(own));
+    let is_allowed = |allowed: &String| allowed.trim_end_matches('/').eq_ignore_ascii_case(origin);
+    if is_own || app.allowed_origins.iter().any(is_allowed) {
+        return Ok(());
+    }
+    app.raise(|c| &mut c.foreign_origin);
+    let detail = "Rooms can be used by this server's own page only, and this request comes from another one: start the \
+                  server with --allow-origin if it may.";
+    Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", detail))
 }
 
 /// Counts a connection for as long as it is there.
@@ -159,11 +184,13 @@ impl Connection {
     async fn serve(&mut self) -> End {
         let mut ping = interval(self.app.silence / PINGS);
         ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut join_due = pin!(sleep(self.app.silence));
         loop {
             let step = tokio::select! {
                 incoming = self.socket.recv() => self.handle_frame(incoming).await,
                 message = next_message(&mut self.member) => self.pass_on(message).await,
                 _ = ping.tick() => self.check_silence().await,
+                () = &mut join_due, if self.member.is_none() => self.not_joined().await,
                 // With a member the worker says goodbye.
                 () = stopped(&mut self.closing), if self.member.is_none() => {
                     let sent = self.send(&ServerMessage::bye(Reason::Shutdown)).await;
@@ -185,17 +212,16 @@ impl Connection {
             Some(Err(_)) => return Err(End::LOST),
         };
         self.heard = Instant::now();
+        // Of whatever kind: a ping costs its answer.
+        if !self.bucket.take(MESSAGES, self.heard) {
+            self.app.raise(|c| &mut c.websocket_flood);
+            let text = "You send messages faster than anybody needs to; the connection is closed.";
+            self.error("flood", text, None).await?;
+            return Err(End::closing(Reason::Closed, close_code::POLICY, "flood"));
+        }
         match message {
             Message::Text(text) if text.len() > MAX_BODY => self.oversized().await,
-            Message::Text(text) => {
-                if !self.bucket.take(MESSAGES, self.heard) {
-                    self.app.raise(|c| &mut c.websocket_flood);
-                    let text = "You send messages faster than anybody needs to; the connection is closed.";
-                    self.error("flood", text, None).await?;
-                    return Err(End::closing(Reason::Closed, close_code::POLICY, "flood"));
-                }
-                self.handle_text(&text).await
-            }
+            Message::Text(text) => self.handle_text(&text).await,
             Message::Binary(_) => {
                 self.app.raise(|c| &mut c.websocket_binary);
                 self.error("binary", "Messages have to be JSON in text frames, not binary.", None)
@@ -329,6 +355,13 @@ impl Connection {
     /// Sends on what the worker has for the client. `None` means that there will be no more.
     async fn pass_on(&mut self, message: Option<ServerMessage>) -> Result<(), End> {
         let Some(message) = message else {
+            if self.is_worker_gone() {
+                self.send(&ServerMessage::bye(Reason::Shutdown)).await?;
+                return Err(End {
+                    reason: None,
+                    close: Some((close_code::AWAY, "shutdown")),
+                });
+            }
             self.app.raise(|c| &mut c.websocket_slow_reader);
             self.send(&ServerMessage::bye(Reason::SlowReader)).await?;
             return Err(End {
@@ -358,6 +391,25 @@ impl Connection {
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the member's worker has ended, which a panic does without a word. It takes no commands from before its
+    /// outboxes are gone.
+    fn is_worker_gone(&self) -> bool {
+        let worker = self.member.as_ref().map_or(usize::MAX, |member| member.seat.worker());
+        let handle = self.app.workers.get(worker);
+        handle.is_none_or(|handle| {
+            let (reply, _) = oneshot::channel();
+            matches!(handle.send(Command::Ping { reply }), Err((Unavailable::Stopped, _)))
+        })
+    }
+
+    /// Who only looks at the door holds a connection for nothing.
+    async fn not_joined(&mut self) -> Result<(), End> {
+        self.app.raise(|c| &mut c.websocket_not_joined);
+        let text = "No join message has come; the connection is closed.";
+        self.error("join-timeout", text, None).await?;
+        Err(End::closing(Reason::Closed, close_code::POLICY, "join-timeout"))
     }
 
     /// A client whose machine is gone sends nothing, not even the end of the connection.
@@ -414,9 +466,4 @@ async fn next_message(member: &mut Option<Member>) -> Option<ServerMessage> {
         Some(member) => member.messages.recv().await,
         None => std::future::pending().await,
     }
-}
-
-async fn stopped(closing: &mut watch::Receiver<bool>) {
-    // When the sender is gone, so is the server.
-    drop(closing.wait_for(|closing| *closing).await);
 }

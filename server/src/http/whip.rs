@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{OriginalUri, Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -41,10 +42,11 @@ pub(super) struct ViewQuery {
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     InRoom(room): InRoom,
-    Query(query): Query<PublishQuery>,
+    query: Result<Query<PublishQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let Query(query) = readable(&app, query)?;
     let sdp = text_body(&app, &headers, body, SDP).await?;
     let name = display_name(&app, query.name.as_deref().unwrap_or("publisher"))?;
     create(app, "/whip", Some(room), name, Kind::Publisher, sdp).await
@@ -55,10 +57,11 @@ pub(super) async fn publish(
 pub(super) async fn view(
     State(app): State<Arc<App>>,
     InRoom(room): InRoom,
-    Query(query): Query<ViewQuery>,
+    query: Result<Query<ViewQuery>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
+    let Query(query) = readable(&app, query)?;
     let sdp = text_body(&app, &headers, body, SDP).await?;
     let source = query.source.map(|name| display_name(&app, &name)).transpose()?;
     let kind = Kind::Viewer {
@@ -87,12 +90,20 @@ async fn create(
     let endpoint = room
         .as_ref()
         .map_or_else(|| endpoint.to_owned(), |room| format!("{endpoint}/{room}"));
-    // A client that hangs up in the middle ends its request's task, which must not leave half a session behind.
-    let task = tokio::spawn(async move {
+    to_the_end(async move {
         let member = app.join(room.as_ref(), name, kind, MESSAGES).await?;
         establish(app, &endpoint, member, sdp).await
-    });
-    task.await
+    })
+    .await
+}
+
+/// Does something that must not be left half done, in a task of its own: a client that hangs up in the middle ends its
+/// request's task.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let work = tokio::spawn(work);
+    work.await
         .unwrap_or_else(|_| Err(Failure::Unavailable(Unavailable::Stopped).into()))
 }
 
@@ -107,6 +118,7 @@ async fn establish(app: Arc<App>, endpoint: &str, member: Member, sdp: String) -
         (header::ETAG, entity_tag.clone()),
     ];
     let session = Session {
+        id: id.clone(),
         location,
         participant: member.participant,
         seat: member.seat,
@@ -154,8 +166,14 @@ pub(super) struct SessionPath {
     session: String,
 }
 
-fn session(app: &App, id: &str, uri: &OriginalUri) -> Result<Arc<Session>, Problem> {
-    app.sessions.get(id, uri.path()).ok_or_else(|| {
+/// The session of an address, which may be one that cannot be read.
+fn session(
+    app: &App,
+    path: Result<Path<SessionPath>, PathRejection>,
+    uri: &OriginalUri,
+) -> Result<Arc<Session>, Problem> {
+    let session = path.ok().and_then(|path| app.sessions.get(&path.session, uri.path()));
+    session.ok_or_else(|| {
         app.raise(|c| &mut c.unknown_session);
         let detail = "There is no such session: it has ended, or its address is wrong.";
         Problem::new(StatusCode::NOT_FOUND, "unknown-session", detail)
@@ -165,15 +183,19 @@ fn session(app: &App, id: &str, uri: &OriginalUri) -> Result<Arc<Session>, Probl
 /// `PATCH` on a session (RFC 9725 §4.3): candidates, answered with 204, or an ICE restart, answered with 200.
 async fn update(
     State(app): State<Arc<App>>,
-    Path(path): Path<SessionPath>,
+    path: Result<Path<SessionPath>, PathRejection>,
     uri: OriginalUri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let session = session(&app, &path.session, &uri)?;
+    let session = session(&app, path, &uri)?;
     let fragment = text_body(&app, &headers, body, SDP_FRAGMENT).await?;
+    to_the_end(async move { change(&app, &session, &headers, fragment).await }).await
+}
+
+async fn change(app: &App, session: &Session, headers: &HeaderMap, fragment: String) -> Result<Response, Problem> {
     let mut entity_tag = session.entity_tag.lock().await;
-    check_precondition(&app, &headers, &entity_tag)?;
+    check_precondition(app, headers, &entity_tag)?;
     let restarted = app
         .fragment(session.seat.worker(), session.participant, fragment)
         .await?;
@@ -221,14 +243,17 @@ fn check_precondition(app: &App, headers: &HeaderMap, entity_tag: &str) -> Resul
 /// `DELETE` on a session. Preconditions do not matter here (RFC 9725 §4.3.1).
 async fn end(
     State(app): State<Arc<App>>,
-    Path(path): Path<SessionPath>,
+    path: Result<Path<SessionPath>, PathRejection>,
     uri: OriginalUri,
 ) -> Result<StatusCode, Problem> {
-    let session = session(&app, &path.session, &uri)?;
-    app.sessions.remove(&path.session);
-    app.leave(session.seat.worker(), session.participant, Reason::Left)
-        .await;
-    Ok(StatusCode::OK)
+    let session = session(&app, path, &uri)?;
+    to_the_end(async move {
+        app.sessions.remove(&session.id);
+        app.leave(session.seat.worker(), session.participant, Reason::Left)
+            .await;
+        Ok(StatusCode::OK)
+    })
+    .await
 }
 
 /// `GET` and `HEAD` on an endpoint: there is nothing to see, but this is how players recognise one
@@ -239,10 +264,10 @@ pub(super) async fn describe_endpoint() -> Response {
 
 async fn describe_session(
     State(app): State<Arc<App>>,
-    Path(path): Path<SessionPath>,
+    path: Result<Path<SessionPath>, PathRejection>,
     uri: OriginalUri,
 ) -> Result<StatusCode, Problem> {
-    session(&app, &path.session, &uri)?;
+    session(&app, path, &uri)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -266,6 +291,17 @@ fn options(methods: &'static str, accept: HeaderName, content_type: &'static str
         (accept, content_type),
     ];
     (StatusCode::OK, headers).into_response()
+}
+
+fn readable<T>(app: &App, query: Result<T, QueryRejection>) -> Result<T, Problem> {
+    query.map_err(|rejection| {
+        app.raise(|c| &mut c.invalid_query);
+        let detail = format!(
+            "The parameters in the address cannot be read: {}.",
+            rejection.body_text()
+        );
+        Problem::new(StatusCode::BAD_REQUEST, "invalid-query", detail)
+    })
 }
 
 fn display_name(app: &App, name: &str) -> Result<DisplayName, Problem> {

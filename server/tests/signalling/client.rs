@@ -1,15 +1,16 @@
 //! HTTP and WebSocket as a browser speaks them, over blocking sockets.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use serde_json::Value;
+use tungstenite::client::IntoClientRequest;
 use tungstenite::protocol::frame::coding::CloseCode;
-use tungstenite::{Message, WebSocket};
+use tungstenite::{HandshakeError, Message, WebSocket};
 
 /// Longer than anything takes on a busy machine; a test that waits that long has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(crate) struct Response {
@@ -47,6 +48,17 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// Whether the server ends the connection: what it wrote until then, `None` when it does not for long.
+pub(crate) fn until_the_end(stream: &mut TcpStream) -> Option<String> {
+    let mut written = Vec::new();
+    match stream.read_to_end(&mut written) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+        Err(_) => return None,
+    }
+    Some(String::from_utf8(written).unwrap())
 }
 
 pub(crate) fn request(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
@@ -107,8 +119,21 @@ pub(crate) struct Socket(pub(crate) WebSocket<TcpStream>);
 
 impl Socket {
     pub(crate) fn open(address: SocketAddr, room: &str) -> Self {
+        Self::open_from(address, room, None).unwrap()
+    }
+
+    /// As a page of that origin opens it; the status when it is refused.
+    pub(crate) fn open_from(address: SocketAddr, room: &str, origin: Option<&str>) -> Result<Self, u16> {
         let url = format!("ws://{address}/v1/rooms/{room}/ws");
-        Self(tungstenite::client(url, connect(address)).unwrap().0)
+        let mut request = url.into_client_request().unwrap();
+        if let Some(origin) = origin {
+            request.headers_mut().insert("origin", origin.parse().unwrap());
+        }
+        match tungstenite::client(request, connect(address)) {
+            Ok((socket, _)) => Ok(Self(socket)),
+            Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => Err(response.status().as_u16()),
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// In the room, with the first two messages read.
@@ -129,7 +154,7 @@ impl Socket {
         loop {
             match self.0.read().unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
-                Message::Ping(_) => {}
+                Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?} came instead of a message"),
             }
         }
@@ -155,7 +180,7 @@ impl Socket {
         loop {
             match self.0.read().unwrap() {
                 Message::Close(Some(close)) => return (close.code, close.reason.to_string()),
-                Message::Ping(_) => {}
+                Message::Ping(_) | Message::Pong(_) => {}
                 other => panic!("{other:?} came instead of the end"),
             }
         }

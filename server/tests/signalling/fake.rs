@@ -1,8 +1,9 @@
 //! An engine that writes down what it is told.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use hyaline_server::{
@@ -10,6 +11,8 @@ use hyaline_server::{
     SourceInfo,
 };
 use wire::{Ecn, Path, Transmit};
+
+use crate::client::{PATIENCE, Socket, connect};
 
 /// What the engines of one server were told, in words.
 pub(crate) type Log = Arc<Mutex<Vec<String>>>;
@@ -28,6 +31,8 @@ pub(crate) struct Fake {
     transmits: VecDeque<(Path, Vec<u8>)>,
     last_path: Option<Path>,
     closed: bool,
+    /// Whether it writes down what is polled.
+    polled: bool,
 }
 
 impl Fake {
@@ -57,6 +62,7 @@ impl Engine for Fake {
     }
 
     fn each_counter(&self, visit: &mut dyn FnMut(&'static str, u64)) {
+        self.write("report");
         visit("fake_joins", self.joined);
     }
 
@@ -74,11 +80,17 @@ impl Engine for Fake {
         self.rooms.values().map(Vec::len).sum()
     }
 
-    /// `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and
+    /// `slots N` gives participant N other slots, and a packet in them; `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and
     /// everything comes back with `echo ` before it.
     fn handle_datagram(&mut self, _: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
         self.last_path = Some(*path);
         let text = String::from_utf8_lossy(data).into_owned();
+        if let Some(participant) = text.strip_prefix("slots ") {
+            let participant = ParticipantId(participant.parse().unwrap());
+            self.polled = true;
+            self.events
+                .push_back((participant, ServerMessage::Slots { slots: Vec::new() }));
+        }
         if let Some(participant) = text.strip_prefix("flood ") {
             let participant = ParticipantId(participant.parse().unwrap());
             for _ in 0..2_000 {
@@ -208,6 +220,9 @@ impl Engine for Fake {
     fn poll_transmit(&mut self, _: Instant, out: &mut [u8]) -> Option<Transmit> {
         assert!(out.len() >= udp::MAX_MESSAGE);
         let (path, data) = self.transmits.pop_front()?;
+        if self.polled {
+            self.write("polled a packet");
+        }
         out[..data.len()].copy_from_slice(&data);
         Some(Transmit::one(path, data.len()))
     }
@@ -217,7 +232,11 @@ impl Engine for Fake {
     }
 
     fn poll_event(&mut self) -> Option<(ParticipantId, ServerMessage)> {
-        self.events.pop_front()
+        let event = self.events.pop_front()?;
+        if self.polled {
+            self.write("polled an event");
+        }
+        Some(event)
     }
 }
 
@@ -258,6 +277,54 @@ impl Fixture {
 
     pub(crate) fn http(&self) -> SocketAddr {
         self.server.http_addr()
+    }
+
+    /// A connection that has a place, as the answer to its first request shows; waits for one.
+    pub(crate) fn connect(&self) -> TcpStream {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut stream = connect(self.http());
+            let _ = stream.write_all(b"HEAD / HTTP/1.1\r\nhost: test\r\n\r\n");
+            let mut answer = Vec::new();
+            let mut byte = [0];
+            while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|length| length == 1) {
+                answer.push(byte[0]);
+            }
+            if answer.starts_with(b"HTTP/1.1 200 ") {
+                return stream;
+            }
+            assert!(Instant::now() < deadline, "there is no place");
+        }
+    }
+
+    /// Holds the first worker until what is given back is dropped.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let media = self.server.media_addrs()[0]
+            .iter()
+            .find(|addr| addr.ip().is_loopback() && addr.is_ipv4())
+            .unwrap();
+        let release = self.gate.lock().unwrap();
+        udp.send_to(b"wait", media).unwrap();
+        self.await_line("waiting");
+        release
+    }
+
+    /// Holds the first worker, with a full queue.
+    pub(crate) fn overwhelm(&self) -> (Vec<Socket>, MutexGuard<'_, ()>) {
+        let mut crowd: Vec<Socket> = (0..4)
+            .map(|i| Socket::join(self.http(), &format!("room-{i}"), "Ada").0)
+            .collect();
+        let release = self.hold();
+        // The queue takes 1024, below what counts as a flood for each of the four.
+        for socket in &mut crowd {
+            for _ in 0..256 {
+                socket.send(r#"{"type":"mute","mid":"1","muted":true}"#);
+            }
+            socket.send(r#"{"type":"ping"}"#);
+            assert_eq!(socket.receive()["type"], "pong");
+        }
+        (crowd, release)
     }
 
     /// Waits until an engine has been told something.

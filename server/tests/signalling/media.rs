@@ -1,5 +1,8 @@
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
+
+use hyaline_server::{Options, Server, StartError};
 
 use crate::client::{Socket, get};
 use crate::fake::Fixture;
@@ -102,8 +105,53 @@ fn a_worker_that_ends_is_a_reason_to_stop() {
         .iter()
         .find(|address| address.ip().is_loopback())
         .unwrap();
+    let (_elsewhere, _) = Socket::join(fixture.http(), "one", "Ada");
+    let (mut there, _) = Socket::join(fixture.http(), "two", "Bob");
     let stop = fixture.server.listen_for_stop().unwrap();
     ask(address, "panic 1");
+    // It is not the client's fault.
+    let bye = there.receive();
+    assert_eq!((&bye["type"], &bye["reason"]), (&"bye".into(), &"shutdown".into()));
     assert_eq!(stop.wait(), hyaline_server::Stopped::Worker);
     assert_eq!(get(fixture.http(), "/healthz").status, 503);
+}
+
+/// The first worker's port is free, the second one's is taken.
+#[test]
+fn a_server_that_cannot_start_leaves_nothing_behind() {
+    let bind = |port| UdpSocket::bind(("0.0.0.0", port));
+    // Somebody else may have a port or take it in the meantime, then others are tried.
+    let tried = (0..20).any(|_| {
+        let base = bind(0).unwrap().local_addr().unwrap().port();
+        let Some(_taken) = base.checked_add(1).and_then(|port| bind(port).ok()) else {
+            return false;
+        };
+        let options = Options {
+            http: ([127, 0, 0, 1], 0).into(),
+            udp_port: base,
+            workers: 2.try_into().unwrap(),
+            ..Options::default()
+        };
+        let Err(StartError::Media(port, error)) = Server::start(&options) else {
+            return false;
+        };
+        port == base + 1 && error.kind() == ErrorKind::AddrInUse && bind(base).is_ok()
+    });
+    assert!(tried);
+}
+
+#[test]
+fn what_explains_a_packet_goes_before_it() {
+    let fixture = Fixture::with(|options| options.workers = 1.try_into().unwrap());
+    let (mut ada, joined) = Socket::join(fixture.http(), "tea", "Ada");
+    let address = *fixture.server.media_addrs()[0]
+        .iter()
+        .find(|address| address.ip().is_loopback())
+        .unwrap();
+    let text = format!("slots {}", joined["participant"].as_str().unwrap());
+    assert_eq!(answer(&ask(address, &text)), format!("echo {text}"));
+    assert_eq!(ada.receive()["type"], "slots");
+    let log = fixture.log.lock().unwrap();
+    let polled: Vec<_> = log.iter().filter(|line| line.starts_with("polled ")).collect();
+    assert_eq!(polled, ["polled an event", "polled a packet"]);
 }

@@ -1,7 +1,8 @@
-use crate::client::{exchange, get, request};
+use crate::client::{Socket, exchange, get, request};
 use crate::fake::Fixture;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use hyaline_server::{Options, PAGE_POLICY, Server, StartError, Tls};
 
@@ -87,6 +88,47 @@ fn health_and_metrics() {
             "{line} is not in\n{}",
             metrics.body
         );
+    }
+}
+
+/// A report walks over everybody on the threads that carry media, so there is one per second for all who ask.
+#[test]
+fn metrics_are_made_once_per_second() {
+    let fixture = Fixture::with(|options| options.workers = 1.try_into().unwrap());
+    let reports = || {
+        fixture
+            .log
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| *line == "report")
+            .count()
+    };
+    let start = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(get(fixture.http(), "/healthz").status, 200);
+    }
+    assert_eq!(reports(), 0);
+    let http = fixture.http();
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| assert!(get(http, "/metrics").body.contains("hyaline_fake_joins_total")));
+        }
+    });
+    let most = start.elapsed().as_secs() as usize + 1;
+    assert!((1..=most).contains(&reports()), "{} reports", reports());
+    // Who asks is never told what was before.
+    let (_ada, _) = Socket::join(fixture.http(), "tea", "Ada");
+    let metrics = get(fixture.http(), "/metrics");
+    assert!(metrics.body.contains("hyaline_fake_joins_total{worker=\"0\"} 1"));
+}
+
+#[test]
+fn health_and_metrics_are_limited_like_all_that_costs() {
+    for path in ["/healthz", "/metrics"] {
+        let fixture = Fixture::new();
+        while get(fixture.http(), "/whip/tea").status != 429 {}
+        assert_eq!(get(fixture.http(), path).status, 429, "{path}");
     }
 }
 

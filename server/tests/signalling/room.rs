@@ -282,28 +282,102 @@ fn who_is_silent_is_let_go() {
     drop(ada);
 }
 
+/// Pings are answered, and so they cost as much as messages.
+#[test]
+fn pings_can_be_a_flood_too() {
+    let fixture = Fixture::new();
+    let (mut ada, _) = Socket::join(fixture.http(), "tea", "Ada");
+    for _ in 0..2000 {
+        // The server may close in the middle.
+        let _ = ada.0.write(Message::Ping(Vec::new().into()));
+    }
+    let _ = ada.0.flush();
+    assert_eq!(ada.error(), ("flood".into(), None));
+    fixture.await_counter("websocket_flood", 1);
+    fixture.await_line("leave 1 Closed");
+}
+
+#[test]
+fn who_does_not_join_is_let_go() {
+    let fixture = Fixture::with(|options| options.silence = Duration::from_millis(900));
+    let mut ada = Socket::open(fixture.http(), "tea");
+    // It is alive, and answers the server's pings.
+    ada.send(r#"{"type":"ping"}"#);
+    assert_eq!(ada.receive(), json!({"type": "pong"}));
+    assert_eq!(ada.error(), ("join-timeout".into(), None));
+    assert_eq!(ada.closed(), (CloseCode::Policy, "join-timeout".into()));
+    fixture.await_counter("websocket_not_joined", 1);
+}
+
+#[test]
+fn rooms_are_for_the_page_that_came_from_here() {
+    let fixture = Fixture::with(|options| options.allowed_origins = vec!["https://meet.example.org".into()]);
+    let own = fixture.http();
+    for origin in [
+        None,
+        Some(format!("http://{own}")),
+        Some(format!("https://{own}")),
+        Some("https://meet.example.org".into()),
+    ] {
+        let mut ada = Socket::open_from(own, "tea", origin.as_deref()).unwrap();
+        ada.send(r#"{"type":"ping"}"#);
+        assert_eq!(ada.receive(), json!({"type": "pong"}));
+    }
+    assert_eq!(fixture.server.counters(), hyaline_server::Counters::default());
+    for (number, origin) in [
+        "https://example.org",
+        "http://127.0.0.1",
+        "http://localhost:1",
+        "https://evil.meet.example.org",
+        "https://meet.example.org.evil",
+        "null",
+        "\u{fc}",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(Socket::open_from(own, "tea", Some(origin)).err(), Some(403), "{origin}");
+        fixture.await_counter("foreign_origin", number as u64 + 1);
+    }
+}
+
+#[test]
+fn a_worker_that_does_not_answer_is_busy() {
+    let fixture = Fixture::with(|options| options.silence = Duration::from_millis(300));
+    let release = fixture.hold();
+    let response = get(fixture.http(), "/healthz");
+    assert_eq!((response.status, response.problem().0.as_str()), (503, "busy"));
+    fixture.await_counter("worker_busy", 1);
+    drop(release);
+    assert_eq!(get(fixture.http(), "/healthz").status, 200);
+}
+
+/// A hundred of the longest offers are as much as a thousand small commands.
+#[test]
+fn what_waits_for_a_worker_is_bounded_in_bytes() {
+    let fixture = Fixture::with(|options| options.workers = 1.try_into().unwrap());
+    let (mut ada, _) = Socket::join(fixture.http(), "tea", "Ada");
+    let release = fixture.hold();
+    let sdp = "x".repeat(250 << 10);
+    for id in 0..200 {
+        ada.send(&json!({"type": "offer", "id": id, "sdp": sdp}).to_string());
+    }
+    ada.send(r#"{"type":"leave"}"#);
+    for id in 131..200 {
+        let busy = ada.receive();
+        assert_eq!((&busy["code"], &busy["id"]), (&json!("busy"), &json!(id)));
+    }
+    drop(release);
+    fixture.await_line("leave 1 Left");
+    let log = fixture.log.lock().unwrap();
+    let taken = log.iter().filter(|line| line.starts_with("offer ")).count();
+    assert_eq!(taken, 131);
+}
+
 #[test]
 fn a_worker_with_too_much_to_do_says_so() {
     let fixture = Fixture::with(|options| options.workers = 1.try_into().unwrap());
-    let mut crowd: Vec<Socket> = (0..4)
-        .map(|i| Socket::join(fixture.http(), &format!("room-{i}"), "Ada").0)
-        .collect();
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let media = fixture.server.media_addrs()[0]
-        .iter()
-        .find(|addr| addr.ip().is_loopback() && addr.is_ipv4())
-        .unwrap();
-    let release = fixture.gate.lock().unwrap();
-    udp.send_to(b"wait", media).unwrap();
-    fixture.await_line("waiting");
-    // The queue takes 1024, below what counts as a flood for each of the four.
-    for socket in &mut crowd {
-        for _ in 0..256 {
-            socket.send(r#"{"type":"mute","mid":"1","muted":true}"#);
-        }
-        socket.send(r#"{"type":"ping"}"#);
-        assert_eq!(socket.receive(), json!({"type": "pong"}));
-    }
+    let (mut crowd, release) = fixture.overwhelm();
     crowd[0].send(r#"{"type":"offer","id":3,"sdp":"v=0"}"#);
     let error = crowd[0].receive();
     assert_eq!(

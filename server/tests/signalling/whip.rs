@@ -1,7 +1,9 @@
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::client::{Response, connect, request, request_bytes};
+use hyaline_server::Options;
+
+use crate::client::{PATIENCE, Response, Socket, connect, exchange, get, request, request_bytes, until_the_end};
 use crate::fake::Fixture;
 
 const SDP: (&str, &str) = ("content-type", "application/sdp");
@@ -277,18 +279,202 @@ fn a_body_has_to_come() {
     fixture.await_counter("unreadable_body", 1);
 }
 
+/// Neither a connection without a request, nor half a request, nor a client that comes for no further one is there for
+/// ever.
+#[test]
+fn a_silent_connection_ends() {
+    let fixture = Fixture::with(|options| options.silence = Duration::from_millis(300));
+    for (sent, answered) in [
+        ("", false),
+        ("GET / HTTP/1.1\r\nhost: te", false),
+        ("GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n", true),
+    ] {
+        let mut stream = connect(fixture.http());
+        stream.write_all(sent.as_bytes()).unwrap();
+        let answer = until_the_end(&mut stream).expect("the connection ends");
+        assert_eq!(answer.starts_with("HTTP/1.1 200 "), answered, "{sent:?}: {answer:?}");
+    }
+}
+
+#[test]
+fn who_does_not_read_its_answers_gives_its_place_back() {
+    let fixture = Fixture::with(|options| {
+        options.silence = Duration::from_millis(300);
+        options.connections_per_address = 1;
+    });
+    // More answers than any buffer holds.
+    let mut stream = fixture.connect();
+    let head = "GET /assets/hyaline.js HTTP/1.1\r\nhost: test\r\n\r\n";
+    stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let _ = stream.write_all(head.repeat(10_000).as_bytes());
+    // There is a place again only when that one has ended.
+    fixture.connect();
+}
+
+#[test]
+fn connections_are_counted_by_address_and_in_all() {
+    for change in [
+        |options: &mut Options| options.connections_per_address = 2,
+        |options: &mut Options| options.connections = 2,
+    ] {
+        let fixture = Fixture::with(change);
+        let mut first = fixture.connect();
+        let _second = Socket::open(fixture.http(), "tea");
+        let mut third = connect(fixture.http());
+        assert_eq!(until_the_end(&mut third).as_deref(), Some(""));
+        fixture.await_counter("connections_refused", 1);
+        // A WebSocket keeps its place, a connection that has ended gives it back.
+        first
+            .write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        assert!(until_the_end(&mut first).unwrap().ends_with("ok\n"));
+        fixture.connect();
+    }
+}
+
+#[test]
+fn a_broken_body_is_not_a_long_one() {
+    let fixture = Fixture::new();
+    let mut stream = connect(fixture.http());
+    let head = "POST /whip/stage HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+                content-type: application/sdp\r\ntransfer-encoding: chunked\r\n\r\nno chunk\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    let answer = until_the_end(&mut stream).unwrap();
+    assert!(
+        answer.starts_with("HTTP/1.1 400 ") && answer.contains("\"malformed\""),
+        "{answer:?}"
+    );
+    fixture.await_counter("unreadable_body", 1);
+}
+
+/// What the library would refuse with a text of its own.
+#[test]
+fn every_refusal_has_the_same_form() {
+    for (method, path, status, code, counter) in [
+        (
+            "POST",
+            "/whip/a?name=x&name=y",
+            400,
+            "invalid-query",
+            Some("invalid_query"),
+        ),
+        (
+            "POST",
+            "/whep/a?source=x&source=y",
+            400,
+            "invalid-query",
+            Some("invalid_query"),
+        ),
+        ("DELETE", "/whip/a/%FF", 404, "unknown-session", Some("unknown_session")),
+        ("GET", "/whip/a/%FF", 404, "unknown-session", Some("unknown_session")),
+        ("PUT", "/whip/a", 405, "method-not-allowed", Some("method_not_allowed")),
+        (
+            "POST",
+            "/healthz",
+            405,
+            "method-not-allowed",
+            Some("method_not_allowed"),
+        ),
+        ("POST", "/r/a", 405, "method-not-allowed", Some("method_not_allowed")),
+        ("GET", "/assets/%FF", 400, "malformed", None),
+        ("GET", "/nothing", 404, "not-found", None),
+    ] {
+        let fixture = Fixture::new();
+        let response = request(fixture.http(), method, path, &[SDP], "v=0\r\n");
+        assert_eq!(
+            (response.status, response.problem().0.as_str()),
+            (status, code),
+            "{method} {path}"
+        );
+        assert_eq!(response.header("allow").is_some(), status == 405, "{path}");
+        match counter {
+            Some(counter) => fixture.await_counter(counter, 1),
+            None => assert_eq!(fixture.server.counters(), hyaline_server::Counters::default()),
+        }
+    }
+}
+
+/// Places of a fixture for [`hang_up`].
+const PLACES: usize = 6;
+
+/// Sends a request and breaks the connection. The server has noticed when this returns, as the place is free again.
+fn hang_up(fixture: &Fixture, request: &str) {
+    let mut stream = fixture.connect();
+    stream.write_all(request.as_bytes()).unwrap();
+    // What has been answered since gives the request time to be read.
+    let _spare: Vec<_> = (1..PLACES).map(|_| fixture.connect()).collect();
+    drop(stream);
+    fixture.connect();
+}
+
+/// Hangs up until the engine was told `line` of it: the server may notice the end before it has read the request.
+fn hang_up_until(fixture: &Fixture, request: &str, line: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let told = || fixture.log.lock().unwrap().iter().any(|told| told.starts_with(line));
+    while !told() {
+        assert!(Instant::now() < deadline, "{:?}", fixture.log.lock());
+        let release = fixture.hold();
+        hang_up(fixture, request);
+        drop(release);
+        // The worker has done all that was asked of it when it answers this.
+        assert_eq!(exchange(fixture.connect(), "GET", "/healthz", &[], b"").status, 200);
+    }
+}
+
+fn crowded(places: usize) -> Fixture {
+    Fixture::with(|options| {
+        options.workers = 1.try_into().unwrap();
+        options.connections_per_address = places;
+    })
+}
+
+/// The engine has restarted ICE, so the entity tag is another one, although nobody is there to hear it.
+#[test]
+fn who_hangs_up_during_a_restart_leaves_no_half_of_it() {
+    let fixture = crowded(PLACES);
+    let (location, entity_tag) = session(&fixture, "/whip/stage");
+    let request = format!(
+        "PATCH {location} HTTP/1.1\r\nhost: test\r\n{}: {}\r\nif-match: *\r\ncontent-length: 7\r\n\r\nrestart",
+        FRAGMENT.0, FRAGMENT.1
+    );
+    hang_up_until(&fixture, &request, "fragment \"restart\"");
+    let late = exchange(
+        fixture.connect(),
+        "PATCH",
+        &location,
+        &[FRAGMENT, ("if-match", &entity_tag)],
+        b"a=mid:0\r\n",
+    );
+    assert_eq!(late.status, 412);
+}
+
+#[test]
+fn who_hangs_up_while_it_ends_a_session_has_ended_it() {
+    let fixture = crowded(6);
+    let (location, _) = session(&fixture, "/whip/stage");
+    let (crowd, release) = fixture.overwhelm();
+    let mut stream = fixture.connect();
+    let head = format!("DELETE {location} HTTP/1.1\r\nhost: test\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    // Until the session is not found any more, and so the request is being worked on.
+    let deadline = Instant::now() + PATIENCE;
+    while get(fixture.http(), &location).status != 404 {
+        assert!(Instant::now() < deadline);
+    }
+    // With the crowd's four, this one, and the one that hangs up all places are taken, until the server has noticed.
+    let spare = fixture.connect();
+    drop(stream);
+    fixture.connect();
+    drop(release);
+    fixture.await_line("leave 1 Left");
+    // It went through in the end, so nobody was told that the worker is busy.
+    assert_eq!(fixture.server.counters().worker_busy, 0);
+    drop((crowd, spare));
+}
+
 #[test]
 fn who_hangs_up_in_the_middle_leaves_nothing_behind() {
-    let fixture = Fixture::with(|options| options.workers = 1.try_into().unwrap());
-    let udp = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-    let media = fixture.server.media_addrs()[0]
-        .iter()
-        .find(|addr| addr.ip().is_loopback() && addr.is_ipv4())
-        .unwrap();
-    let release = fixture.gate.lock().unwrap();
-    udp.send_to(b"wait", media).unwrap();
-    fixture.await_line("waiting");
-    let mut stream = connect(fixture.http());
+    let fixture = crowded(PLACES);
     let body = "this is no SDP";
     let head = format!(
         "POST /v1/echo HTTP/1.1\r\nhost: test\r\n{}: {}\r\ncontent-length: {}\r\n\r\n",
@@ -296,9 +482,7 @@ fn who_hangs_up_in_the_middle_leaves_nothing_behind() {
         SDP.1,
         body.len()
     );
-    stream.write_all((head + body).as_bytes()).unwrap();
-    drop(stream);
-    drop(release);
-    // The offer is still looked at, and whoever made it is let go.
+    // Whoever came in is let go.
+    hang_up_until(&fixture, &(head + body), "join ");
     fixture.await_line("leave 1 Failed");
 }
