@@ -478,33 +478,37 @@ fn seal(
     payload: &[&[u8]],
     Room { out, max_datagram }: Room<'_>,
 ) -> Result<(usize, usize), Blocked> {
-    let no_room = Blocked::NoRoom { needed: max_datagram };
     let header_len = header.write(allow_mixed, out).map_err(|error| match error {
-        HeaderError::Full => no_room,
+        HeaderError::Full if out.len() >= max_datagram => Blocked::TooLarge { size: out.len() + 1 },
+        HeaderError::Full => Blocked::NoRoom { needed: max_datagram },
         _ => Blocked::BadHeader,
     })?;
+    let payload_len = payload.iter().map(|piece| piece.len()).sum::<usize>();
+    let plain = header_len + payload_len + usize::from(header.padding);
+    let size = plain + sealer.profile().rtp_overhead();
+    // In this order: what is too large stays so, whatever room is given the next time.
+    if size > max_datagram {
+        return Err(Blocked::TooLarge { size });
+    }
+    let no_room = Blocked::NoRoom { needed: size };
+    if size > out.len() {
+        return Err(no_room);
+    }
     let mut end = header_len;
     for piece in payload {
         let place = out.get_mut(end..end + piece.len()).ok_or(no_room)?;
         place.copy_from_slice(piece);
         end += piece.len();
     }
-    let payload_len = end - header_len;
     if header.padding != 0 {
-        end += out
-            .get_mut(end..)
-            .and_then(|rest| header.put_padding(rest).ok())
-            .ok_or(no_room)?;
-    }
-    let size = end + sealer.profile().rtp_overhead();
-    if size > max_datagram {
-        return Err(Blocked::TooLarge { size });
+        let rest = out.get_mut(end..).unwrap_or_default();
+        end += header.put_padding(rest).map_err(|_| no_room)?;
     }
     let sealed = sealer.seal_rtp(handle, header.sequence_number, header_len, out, end - header_len);
     match sealed {
         Ok(len) => Ok((len, payload_len)),
         Err(SealError::IndexReused) => Err(Blocked::IndexReused),
-        Err(SealError::NoRoom) => Err(Blocked::NoRoom { needed: size }),
+        Err(SealError::NoRoom) => Err(no_room),
         Err(_) => Err(Blocked::BadHeader),
     }
 }

@@ -255,6 +255,11 @@ fn writing_is_blocked_with_a_reason() {
         peer.write_rtp(now, id, &vp8(2, 1), &[&[0; 1200]], &mut out),
         Err(Blocked::TooLarge { size })
     );
+    // No more room would help, however little there is.
+    for len in [Peer::MIN_OUT, 100] {
+        let refused = peer.write_rtp(now, id, &vp8(2, 1), &[&[0; 1600]], &mut out[..len]);
+        assert_eq!(refused, Err(Blocked::TooLarge { size: size + 400 }));
+    }
     assert!(matches!(
         peer.write_rtp(now, id, &vp8(2, 1), &[b"x"], &mut out[..20]),
         Err(Blocked::NoRoom { .. })
