@@ -235,7 +235,7 @@ impl Peer {
         }
         // RFC 7983 §7.
         match data.first() {
-            Some(128..=191) => self.handle_media(now, path, data, sink),
+            Some(128..=191) => self.handle_media(now, now, path, data, sink),
             Some(0..=3) => {
                 self.ice.handle_datagram(now, path, data);
                 self.update(now);
@@ -318,7 +318,7 @@ impl Peer {
     fn begin_media(&mut self, now: Instant, sink: &mut impl Sink) {
         self.arm_report(now);
         while let Some(mut packet) = self.early.pop() {
-            self.handle_media(now, &packet.path, &mut packet.data, sink);
+            self.handle_media(now, packet.arrival, &packet.path, &mut packet.data, sink);
         }
         self.timers.set(Timer::EarlyMedia, None);
     }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use rtp::Ssrc;
 
 use crate::{Codec, ExtensionIds, Kind};
@@ -40,6 +42,8 @@ pub struct StreamInfo<'a> {
     /// The stream's present SSRC (`repair`: that of the retransmissions). A new one means that the sender began anew:
     /// sequence numbers and timestamps have no relation to those before.
     pub ssrc: Ssrc,
+    /// When its datagram arrived: before the call that lends it, when it came before the keys.
+    pub arrival: Instant,
     /// The identifiers of header extensions in this section.
     pub extensions: &'a ExtensionIds,
 }

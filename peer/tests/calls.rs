@@ -300,11 +300,13 @@ fn media_before_the_keys_waits_for_them() {
     for _ in 0..40 {
         pair.client.send_media(MIC, 1, b"early");
     }
+    let arrival = pair.now + pair.delay;
     pair.run(ms(50));
     assert_eq!((pair.peer.state(), pair.sink.rtp.len()), (State::Connecting, 0));
     pair.run(ms(100));
     assert_eq!((pair.peer.state(), pair.sink.rtp.len()), (State::Connected, 32));
     assert_eq!(pair.sink.rtp[31].sequence, 1031);
+    assert!(pair.sink.rtp.iter().all(|early| early.arrival == arrival));
     expect_own(&pair, &[("early_media_overflow", 8)]);
 
     let mut pair = room(5);

@@ -10,8 +10,15 @@ use crate::rtcp_in::Inbox;
 use crate::{Sink, State, StreamInfo, Timer};
 
 impl Peer {
-    /// SRTP or SRTCP arrived.
-    pub(super) fn handle_media(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
+    /// SRTP or SRTCP arrived: `arrival` is before `now` when it had to wait for the keys.
+    pub(super) fn handle_media(
+        &mut self,
+        now: Instant,
+        arrival: Instant,
+        path: &Path,
+        data: &mut [u8],
+        sink: &mut impl Sink,
+    ) {
         if self.media_path != Some(*path) {
             if !self.ice.is_validated(path) {
                 self.counters.unvalidated_path += 1;
@@ -24,7 +31,7 @@ impl Peer {
         } else if rtp::is_rtcp(data) {
             self.handle_rtcp(now, path, data, sink);
         } else {
-            self.handle_rtp(now, path, data, sink);
+            self.handle_rtp(now, arrival, path, data, sink);
         }
     }
 
@@ -39,7 +46,7 @@ impl Peer {
         }
     }
 
-    fn handle_rtp(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
+    fn handle_rtp(&mut self, now: Instant, arrival: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
         let size = data.len();
         // What does not open is counted by the opener.
         let Some(opened) = self.srtp.as_mut().and_then(|srtp| srtp.opener.open_rtp(data).ok()) else {
@@ -57,7 +64,7 @@ impl Peer {
         if let Some(recorder) = &mut self.feedback
             && let Some(number) = identifiers.transport_sequence
         {
-            recorder.record(now, number);
+            recorder.record(arrival, number);
             self.timers.set(Timer::TransportFeedback, recorder.poll_timeout());
         }
         if let Some(remb) = &mut self.remb {
@@ -84,7 +91,7 @@ impl Peer {
             }
         };
         self.receivers
-            .record(now, &place, packet.sequence_number(), packet.timestamp());
+            .record(arrival, &place, packet.sequence_number(), packet.timestamp());
         // A retransmission of nothing is a probe for bandwidth.
         if place.repair && rtp::rtx::original(&packet).is_none() {
             return;
@@ -105,6 +112,7 @@ impl Peer {
             clock_rate: section.formats[usize::from(place.format)].codec.clock_rate(),
             sequence,
             ssrc,
+            arrival,
             extensions: &section.extensions,
         };
         sink.rtp(&info, packet);

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use rtp::Packet;
 
 use crate::{Codec, Kind, SenderId, Sink, StreamId, StreamInfo};
@@ -40,6 +42,8 @@ pub struct CollectedRtp {
     pub repair: bool,
     /// [`StreamInfo::sequence`].
     pub sequence: u64,
+    /// [`StreamInfo::arrival`].
+    pub arrival: Instant,
     /// The whole packet.
     pub bytes: Vec<u8>,
 }
@@ -69,6 +73,7 @@ impl Sink for Collected {
             layer: info.layer,
             repair: info.repair,
             sequence: info.sequence,
+            arrival: info.arrival,
             bytes: packet.as_bytes().to_vec(),
         });
     }
