@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use rtp::Ssrc;
-use rtp::rtcp::{Compound, Packet, ReportBlock, SdesItem, XrBlock};
+use rtp::rtcp::{Compound, Packet, PacketType, ReportBlock, SdesItem, TransportFormat, XrBlock};
 
 use crate::receiver::Receivers;
 use crate::rtcp_out::Outbox;
@@ -25,8 +25,13 @@ impl Inbox<'_> {
             self.counters.malformed_rtcp += 1;
             return;
         };
-        for packet in compound.packets() {
-            match packet {
+        for raw in compound.raw() {
+            // Long, and as long as nobody estimates here what we may send, it is not even read.
+            if raw.packet_type == PacketType::RTPFB && TransportFormat(raw.count) == TransportFormat::TRANSPORT_WIDE {
+                self.counters.ignored_rtcp += 1;
+                continue;
+            }
+            match Packet::of(raw) {
                 Ok(packet) => self.handle_packet(now, &packet, sink),
                 Err(_) => self.counters.malformed_rtcp += 1,
             }
