@@ -9,7 +9,7 @@ use crate::offer::{Offer, OfferedSection};
 use crate::receiver::Receivers;
 use crate::section::{KeyFrameRequest, Section, Stream};
 use crate::sender::{Sender, Senders};
-use crate::{Config, ExtensionIds, Kind, OfferError, SenderId};
+use crate::{Config, Extension, ExtensionIds, Kind, OfferError, SenderId};
 
 /// What an offer leads to, before anything has changed.
 #[derive(Debug)]
@@ -79,6 +79,12 @@ impl<'o> Plan<'o> {
             if agreement.is_ok() && !bundle.as_ref().is_some_and(|bundle| bundle.contains(index)) {
                 *agreement = Err("it is not in the BUNDLE group, and there is one transport only");
             }
+        }
+        // Transport-wide feedback is about all that comes by the transport: nobody is told a bit rate beside it.
+        let mut agreed = agreements.iter_mut().flatten();
+        if agreed.any(|agreed| agreed.extensions.get(Extension::TransportCc).is_some()) {
+            let feedback = agreements.iter_mut().flatten().flat_map(|agreed| &mut agreed.feedback);
+            feedback.for_each(|feedback| feedback.remb = false);
         }
         Ok(Self {
             offer,

@@ -450,6 +450,12 @@ impl Receivers {
             .as_ref()
     }
 
+    /// The SSRCs of all media that comes, without retransmissions.
+    pub(crate) fn heard(&self) -> impl Iterator<Item = Ssrc> + Clone {
+        let heard = |source: &&Source| source.current && !source.repair && source.statistics.is_some();
+        self.sources.iter().filter(heard).map(|source| source.ssrc)
+    }
+
     /// Statistics of all sources.
     pub(crate) fn all_statistics(&self) -> impl Iterator<Item = &ReceiverStatistics> {
         self.sources.iter().filter_map(|source| source.statistics.as_ref())

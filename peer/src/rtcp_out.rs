@@ -61,6 +61,8 @@ const BLOCKS: usize = 20;
 const REFERENCE_TIMES: usize = 8;
 /// Requests that wait at most; each is for another stream.
 const REQUESTS: usize = 64;
+/// Streams that a bit rate is told about by name, four bytes each.
+const REMB_SOURCES: usize = 64;
 /// A PLI has 12 bytes, an FIR 20.
 const REQUEST_LEN: usize = 20;
 const GOODBYES: usize = 31;
@@ -147,7 +149,7 @@ impl Outbox {
             return None;
         }
         if !self.requests.is_empty() || self.remb.is_some() {
-            return self.write_requests(out).ok();
+            return self.write_requests(receivers, out).ok();
         }
         if senders.has_due() || receivers.has_due() || self.answer_now {
             return self.write_reports(now, senders, receivers, out).ok();
@@ -155,11 +157,11 @@ impl Outbox {
         self.write_feedback(now, feedback?, media, out)
     }
 
-    fn write_requests(&mut self, out: &mut [u8]) -> Result<usize, Full> {
+    fn write_requests(&mut self, receivers: &Receivers, out: &mut [u8]) -> Result<usize, Full> {
         let mut w = Writer::new(out);
         self.begin(&mut w)?;
         if let Some(bits_per_second) = self.remb.take() {
-            Remb::write(&mut w, self.own, bits_per_second, [])?;
+            Remb::write(&mut w, self.own, bits_per_second, receivers.heard().take(REMB_SOURCES))?;
         }
         while w.remaining() >= REQUEST_LEN
             && let Some(request) = self.requests.pop()

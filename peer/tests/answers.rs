@@ -356,6 +356,21 @@ fn extensions_and_feedback_are_only_those_that_are_acted_on() {
 }
 
 #[test]
+fn no_bit_rate_is_told_beside_transport_wide_feedback() {
+    let offer = fixture("chromium156-av-offer.sdp");
+    // Only the audio section has the numbers now: they speak for the whole transport.
+    let line = format!("a=extmap:3 {}\r\n", Extension::TransportCc.uri());
+    let last = offer.rfind(&line).unwrap();
+    let offer = format!("{}{}", &offer[..last], &offer[last + line.len()..]);
+    assert!(offer.contains(&line));
+    let answer = answer(config(), &offer);
+    assert!(answer.contains("transport-cc") && !answer.contains("goog-remb"));
+    // Without them anywhere it is.
+    let answer = self::answer(config(), &offer.replace(&line, ""));
+    assert!(answer.contains("goog-remb") && !answer.contains("transport-cc"));
+}
+
+#[test]
 fn extension_ids_above_14_need_allow_mixed() {
     let mixed = fixture("chromium156-av-offer.sdp").replace("a=extmap:4 ", "a=extmap:20 ");
     assert!(answer(config(), &mixed).contains("a=extmap:20 urn:ietf:params:rtp-hdrext:sdes:mid"));

@@ -639,6 +639,9 @@ fn peers_without_transport_wide_feedback_get_a_bit_rate() {
         remb[0].contains(" 1000000 bit/s"),
         "400 kbit/s are no reason for more: {remb:?}"
     );
+    // It names what it is about.
+    let camera = pair.client.media[CAMERA].ssrcs[0].0;
+    assert!(remb[0].contains(&camera.to_string()), "{remb:?}");
     assert!(feedback(&pair).is_empty());
 }
 
