@@ -171,7 +171,12 @@ fn formats_of(builder: &mut Builder, offered: &OfferedSection<'_>, agreement: &A
         for (id, parameter) in feedback.iter() {
             builder.attribute(Attribute::RtcpFb(RtcpFb::new(payload_type, id, parameter)));
         }
-        fmtp(builder, payload_type, &codec.answer_fmtp(offered.fmtp(payload_type)));
+        let receives = agreement.direction.receives();
+        fmtp(
+            builder,
+            payload_type,
+            &codec.answer_fmtp(offered.fmtp(payload_type), receives),
+        );
         if let Some(rtx) = format.rtx {
             let rtpmap = RtpMap {
                 payload_type: rtx.0,

@@ -185,10 +185,14 @@ impl Codec {
     /// The `a=fmtp` parameters of an answer to an offered format of this codec.
     ///
     /// What must be equal at both ends is repeated. What only tells the capabilities of the offerer's decoder (VP8's
-    /// `max-fs`) is not: we decode nothing, so we set no limits.
-    pub(crate) fn answer_fmtp(self, offered: &str) -> String {
+    /// `max-fs`) is not: we decode nothing, so we set no limits. `receives` tells whether we do in that section.
+    pub(crate) fn answer_fmtp(self, offered: &str, receives: bool) -> String {
         match self {
-            // In-band FEC repairs the last hop, whose loss the publisher cannot see: always wanted.
+            // In-band FEC repairs the last hop, whose loss the publisher cannot see: always wanted. Who offers stereo may
+            // send it (RFC 7587 §6.1): the viewers' decoders take both.
+            Self::Opus if receives && parameter(offered, "stereo") == Some("1") => {
+                "minptime=10;useinbandfec=1;stereo=1".into()
+            }
             Self::Opus => "minptime=10;useinbandfec=1".into(),
             Self::Vp8 => String::new(),
             Self::H264 { .. } | Self::Vp9 { .. } | Self::Av1 { .. } => offered.trim().into(),
