@@ -438,7 +438,7 @@ impl Peer {
     }
 
     /// Asks the peer for a key frame of a stream that it sends (PLI, or FIR when only that was agreed to). Does nothing
-    /// before the stream's first packet: every stream begins with a key frame.
+    /// as long as the stream's SSRC is not known, from the offer or from its first packet.
     pub fn request_key_frame(&mut self, now: Instant, stream: StreamId) {
         let _ = now;
         let Some((ssrc, section)) = self.receivers.source(stream) else {
