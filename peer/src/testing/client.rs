@@ -35,6 +35,8 @@ pub struct Client {
     pub modern: bool,
     /// Whether it offers transport-wide feedback.
     pub transport_cc: bool,
+    /// The ids of header extensions in its offers.
+    pub extensions: Vec<(Extension, u8)>,
     number: u64,
     dtls_config: Arc<dtls_srtp::Config>,
     fingerprint: Option<String>,
@@ -96,8 +98,8 @@ impl ReceivedRtp {
     }
 }
 
-/// The ids of header extensions in the client's offers.
-pub(super) const EXTENSIONS: [(Extension, u8); 9] = [
+/// The ids of header extensions in the client's offers, as Chromium has them.
+const EXTENSIONS: [(Extension, u8); 9] = [
     (Extension::AudioLevel, 1),
     (Extension::AbsSendTime, 2),
     (Extension::TransportCc, 3),
@@ -149,6 +151,7 @@ impl Client {
             setup: "actpass",
             modern: true,
             transport_cc: true,
+            extensions: EXTENSIONS.to_vec(),
             number,
             dtls_config: Arc::new(config),
             fingerprint: None,
@@ -307,7 +310,7 @@ impl Client {
         if self.modern {
             sdp.push_str("a=rtcp-rsize\r\na=rtcp-xr:rcvr-rtt=all\r\n");
         }
-        for (extension, id) in EXTENSIONS {
+        for &(extension, id) in &self.extensions {
             let audio = matches!(extension, Extension::AudioLevel);
             let both = matches!(
                 extension,
@@ -428,12 +431,19 @@ impl Client {
     /// # Panics
     /// Before there are keys.
     pub fn send_layer(&mut self, section: usize, layer: usize, repair: bool, timestamp: u32, payload: &[u8]) {
+        let [mid_id, number_id, rid_id, repaired_id] = [
+            Extension::Mid,
+            Extension::TransportCc,
+            Extension::Rid,
+            Extension::RepairedRid,
+        ]
+        .map(|extension| self.extension_id(extension));
         let media = &mut self.media[section];
         let number = transport_number(&mut self.transport_sequence);
         let (mid, rid) = (media.mid.clone(), media.rids.get(layer).cloned());
-        let mut extensions: Vec<(u8, &[u8])> = vec![(4, mid.as_bytes()), (3, &number)];
+        let mut extensions: Vec<(u8, &[u8])> = vec![(mid_id, mid.as_bytes()), (number_id, &number)];
         if let Some(rid) = &rid {
-            extensions.push((if repair { 11 } else { 10 }, rid.as_bytes()));
+            extensions.push((if repair { repaired_id } else { rid_id }, rid.as_bytes()));
         }
         let (ssrcs, sequences) = (media.ssrcs[layer], &mut media.sequence[layer]);
         let (ssrc, sequence) = if repair {
@@ -457,6 +467,20 @@ impl Client {
         *sequence += 1;
         let packet = self.seal_rtp(&header, payload);
         self.queue.push_back(packet);
+    }
+
+    /// The next transport-wide sequence number, as it stands in a packet.
+    pub fn next_transport_number(&mut self) -> [u8; 2] {
+        transport_number(&mut self.transport_sequence)
+    }
+
+    /// The id that its offers give to an extension.
+    ///
+    /// # Panics
+    /// When it offers none of this kind.
+    pub fn extension_id(&self, extension: Extension) -> u8 {
+        let found = self.extensions.iter().find(|(known, _)| *known == extension);
+        found.expect("an extension that is offered").1
     }
 
     /// Seals an RTP packet as it is asked for, and gives the datagram.
