@@ -8,7 +8,7 @@ use rand::Rng;
 use crate::participant::Carried;
 use crate::slot::Slot;
 use crate::source::{Source, Subscriber};
-use crate::{Event, Role, Sfu, SlotView, SourceKind};
+use crate::{Event, ParticipantView, Role, Sfu, SlotView, SourceKind};
 
 impl Sfu {
     /// A new offer was accepted: sources and slots follow the sections.
@@ -71,7 +71,6 @@ impl Sfu {
 
     /// What a participant says of its sources, or which there are, has changed.
     pub(crate) fn follow_labels(&mut self, now: Instant, index: u32) {
-        let before = self.view(index);
         let Some(participant) = self.participants.get(index) else {
             return;
         };
@@ -93,14 +92,24 @@ impl Sfu {
             source.muted = label.muted;
         }
         let room = participant.room;
-        let after = self.view(index);
-        if let Some(view) = after.filter(|after| before.as_ref() != Some(after) || !after.sources.is_empty()) {
+        if let Some(view) = self.news(index) {
             self.tell_others(index, &Event::Sources(view));
         }
         match room {
             Some(room) => self.assign(now, room),
             None => self.assign_echo(now, index),
         }
+    }
+
+    /// What the others see of a participant, if they were told something else last; it is taken as told.
+    pub(crate) fn news(&mut self, index: u32) -> Option<ParticipantView> {
+        let view = self.view(index)?;
+        let told = &mut self.participants.get_mut(index)?.told;
+        if told.as_ref() == Some(&view) {
+            return None;
+        }
+        *told = Some(view.clone());
+        Some(view)
     }
 
     /// Gives everybody in a room the slots that fit.

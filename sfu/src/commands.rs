@@ -115,7 +115,7 @@ impl Sfu {
             if let Some(room) = self.rooms.get_mut(room) {
                 room.participants.push(index);
             }
-            if let Some(view) = self.view(index) {
+            if let Some(view) = self.news(index) {
                 self.tell_others(index, &Event::ParticipantJoined(view));
             }
             self.assign(now, room);

@@ -5,7 +5,7 @@ use std::time::Instant;
 use wire::Path;
 
 use crate::slot::Slot;
-use crate::{Gone, SlotView, SourceLabel};
+use crate::{Gone, ParticipantView, SlotView, SourceLabel};
 
 /// Names a participant, never anybody else later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -85,6 +85,8 @@ pub(crate) struct Participant {
     pub(crate) asked_pairs: usize,
     pub(crate) slots_told: Vec<SlotView>,
     pub(crate) connected: bool,
+    /// What the others were told of it last.
+    pub(crate) told: Option<ParticipantView>,
     /// It is told to go, and only waits for its last datagrams to leave.
     pub(crate) leaving: Option<Gone>,
     /// It waits in the list of peers that have something to send.
@@ -115,6 +117,7 @@ impl Participant {
             asked_pairs: 0,
             slots_told: Vec::new(),
             connected: false,
+            told: None,
             leaving: None,
             queued: false,
             stirred: false,
@@ -164,19 +167,6 @@ mod tests {
             index: 3,
             generation: 1,
         };
-        let mut participant = Participant::new(id, "ann".into(), Role::Member, None);
-        let now = Instant::now() + Duration::from_secs(100);
-        assert_eq!(participant.server_time(now, 50 << 32), Some(now));
-        let later = now + Duration::from_millis(700);
-        // However late this report comes, its time is told by the first one's clock.
-        assert_eq!(
-            participant.server_time(later, (50 << 32) + (1 << 31)),
-            Some(now + Duration::from_millis(500))
-        );
-        assert_eq!(
-            participant.server_time(later, (49 << 32) + (1 << 31)),
-            Some(now - Duration::from_millis(500))
-        );
         assert_eq!(id.to_string(), "p3-1");
     }
 }
