@@ -167,7 +167,12 @@ impl Sfu {
                 .get(index)
                 .is_some_and(|own| own.give_up.is_some_and(|at| at <= now));
             if given_up {
-                let why = "no connectivity check arrived; the server's UDP port may be blocked on the way";
+                let has_path = self.participants.get(index).is_some_and(|own| !own.paths.is_empty());
+                let why = if has_path {
+                    "the DTLS handshake was not completed in time"
+                } else {
+                    "no connectivity check arrived; the server's UDP port may be blocked on the way"
+                };
                 self.dismiss(now, index, Gone::Failed(why.into()));
             }
             self.touch(index);
