@@ -4,12 +4,18 @@
 use peer::{Extension, ExtensionIds};
 
 /// The extensions whose value belongs to the media and not to the transport. Their place here is their code in a ring.
-const FORWARDED: [Extension; 4] = [
+///
+/// The dependency descriptor is not among them: it counts frames, and its numbers would jump when a slot changes hands.
+const FORWARDED: [Extension; 3] = [
     Extension::AudioLevel,
     Extension::VideoOrientation,
     Extension::PlayoutDelay,
-    Extension::DependencyDescriptor,
 ];
+
+/// Whether an extension is forwarded, and therefore of use when it is negotiated.
+pub(crate) fn is_forwarded(extension: &Extension) -> bool {
+    FORWARDED.contains(extension)
+}
 
 /// The identifiers that one section negotiated for what is forwarded, 0 where it did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,17 +106,17 @@ mod tests {
 
     #[test]
     fn each_section_gets_its_own_identifiers_and_only_what_it_negotiated() {
-        let from = Ids([1, 0, 0, 17]);
+        let from = Ids([1, 0, 17]);
         assert_eq!(
             (from.code(1), from.code(17), from.code(2), from.code(0)),
-            (Some(AUDIO_LEVEL), Some(3), None, None)
+            (Some(AUDIO_LEVEL), Some(2), None, None)
         );
         let mut elements = Elements::new();
         assert!(elements.push(AUDIO_LEVEL, &[0x85]));
         assert!(elements.push(1, &[3]));
-        assert!(elements.push(3, &[9; 255]));
-        assert!(!elements.push(2, &[1; 255]), "no room");
-        let to = Ids([14, 0, 0, 3]);
+        assert!(elements.push(2, &[9; 255]));
+        assert!(!elements.push(1, &[1; 255]), "no room");
+        let to = Ids([14, 0, 3]);
         let got: Vec<_> = translate(elements.as_bytes(), &to).collect();
         assert_eq!(got, [(14, &[0x85][..]), (3, &[9; 255][..])]);
     }

@@ -16,7 +16,7 @@ use crate::router::{Route, Router};
 use crate::slab::Slab;
 use crate::slot::Forwarded;
 use crate::source::Source;
-use crate::{Config, Connection, Event, Gone, ParticipantId, ParticipantView};
+use crate::{Config, Connection, Event, Gone, ParticipantId, ParticipantView, extensions};
 
 /// One worker's part of the server, without I/O: the rooms that live on it, who is in them, and what goes to whom.
 ///
@@ -56,9 +56,13 @@ impl Sfu {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes. More lets it write longer runs.
     pub const MIN_OUT: usize = Peer::MIN_OUT;
 
-    /// A worker without rooms.
-    pub fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
+    /// A worker without rooms. Whatever `config.peer` says, simulcast is not agreed to, nor are extensions that would be
+    /// forwarded with numbers that do not fit.
+    pub fn new(mut config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         let _ = now;
+        let peer = Arc::make_mut(&mut Arc::make_mut(&mut config).peer);
+        peer.simulcast = false;
+        peer.extensions.retain(extensions::is_forwarded);
         let one_way = |send, receive| {
             Arc::new(peer::Config {
                 send,
