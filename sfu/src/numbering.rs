@@ -7,29 +7,33 @@ const REMEMBERED: usize = 16;
 /// packet which was overtaken by them still gets the number of its place.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Numbering {
-    /// The highest sequence number given out, in the publisher's numbering.
-    highest: u64,
+    /// The highest sequence number that was seen, in the publisher's numbering.
+    highest: Option<u64>,
     /// What is taken off now.
     dropped: u64,
     /// The last dropped sequence numbers, newest at `newest`; each took one off what follows it.
-    last: [u64; REMEMBERED],
+    last: [Option<u64>; REMEMBERED],
     newest: usize,
 }
 
 impl Numbering {
+    /// Whether this sequence number comes after all before.
+    pub(crate) fn is_newer(&self, seq: u64) -> bool {
+        self.highest.is_none_or(|highest| seq > highest)
+    }
+
     /// The number for the packet with the publisher's extended sequence number `seq`. `None` when it comes so late that
     /// its place is not known any more.
     pub(crate) fn number(&mut self, seq: u64) -> Option<u64> {
-        if seq > self.highest {
-            self.highest = seq;
+        if self.is_newer(seq) {
+            self.highest = Some(seq);
             return Some(seq - self.dropped);
         }
         let mut dropped = self.dropped;
         for back in 0..REMEMBERED {
-            let at = self.last[(self.newest + REMEMBERED - back) % REMEMBERED];
-            if at == 0 {
+            let Some(at) = self.last[(self.newest + REMEMBERED - back) % REMEMBERED] else {
                 break;
-            }
+            };
             if at == seq {
                 // A packet that was dropped does not come back.
                 return None;
@@ -46,13 +50,13 @@ impl Numbering {
     /// Says that the packet with the publisher's extended sequence number `seq` is not forwarded. Returns whether the
     /// gap could be closed: it cannot when a later packet has its number already.
     pub(crate) fn drop(&mut self, seq: u64) -> bool {
-        if seq <= self.highest {
+        if !self.is_newer(seq) {
             return false;
         }
-        self.highest = seq;
+        self.highest = Some(seq);
         self.dropped += 1;
         self.newest = (self.newest + 1) % REMEMBERED;
-        self.last[self.newest] = seq;
+        self.last[self.newest] = Some(seq);
         true
     }
 }
@@ -76,6 +80,17 @@ mod tests {
         // A duplicate of what was dropped has no place.
         assert_eq!(n.number(101), None);
         assert!(!n.drop(104));
+    }
+
+    #[test]
+    fn padding_numbered_zero_may_be_the_first_packet() {
+        let mut n = Numbering::default();
+        assert!(n.is_newer(0) && n.drop(0));
+        assert!(!n.is_newer(0) && !n.drop(0));
+        assert_eq!(
+            (n.number(0), n.number(1), n.number(3), n.number(2)),
+            (None, Some(0), Some(2), Some(1))
+        );
     }
 
     #[test]
