@@ -17,6 +17,11 @@ wire::counters! {
         pub oversized_packets,
         /// Padding-only packets that came too late to close the gap which they leave.
         pub late_padding,
+        /// Packets of sound that were left out: their source's place in time was moved back, they had the timestamp of the
+        /// packet before, or the slot had sent somebody else's sound of a later time.
+        pub misplaced_sound,
+        /// Sender reports whose timestamps do not go with those of the packets.
+        pub strange_reports,
         /// Header extension elements for which there was no room.
         pub extensions_dropped,
         /// Packets that were overwritten in the ring before a subscriber had them.

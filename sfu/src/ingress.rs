@@ -11,6 +11,7 @@ use crate::payload;
 use crate::ring::{ByteRing, Header};
 use crate::slab::Slab;
 use crate::source::Source;
+use crate::timeline::WallClock;
 use crate::{Config, extensions};
 
 /// Where one participant's datagrams end: packets go into its sources' rings, feedback to the slots that it is about.
@@ -54,12 +55,18 @@ impl Ingress<'_> {
             }
             return;
         }
+        let newer = source.numbering().is_newer(info.sequence);
+        let timeline = source.timeline(info.arrival, info.clock_rate);
+        let Some(time) = timeline.place(info.arrival, packet.timestamp(), packet.marker(), newer) else {
+            // Like padding: what follows closes up.
+            source.numbering().drop(info.sequence);
+            self.counters.misplaced_sound += 1;
+            return;
+        };
         let Some(seq) = source.numbering().number(info.sequence) else {
             self.counters.late_packets += 1;
             return;
         };
-        let timestamp = packet.timestamp();
-        source.follow_timestamp(self.now, timestamp, info.clock_rate);
         let mut elements = Elements::new();
         let ids = Ids::new(info.extensions);
         for (id, value) in packet.extensions() {
@@ -81,8 +88,7 @@ impl Ingress<'_> {
         }
         let header = Header {
             seq,
-            timestamp,
-            arrival: self.now,
+            time,
             codec: info.codec,
             marker: packet.marker(),
             starts_key_frame,
@@ -143,22 +149,27 @@ impl Sink for Ingress<'_> {
 
     fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {
         let Some(index) = self.source_of(stream) else { return };
-        let Some(at) = self
-            .participants
-            .get_mut(self.index)
-            .and_then(|own| own.server_time(self.now, ntp))
-        else {
+        let (participants, sources) = (&mut *self.participants, &mut *self.sources);
+        let Some(participant) = participants.get_mut(self.index) else {
             return;
         };
-        let Some(source) = self.sources.get_mut(index) else {
+        let leader = participant.wall_clock.map(|clock| clock.leader);
+        let leader = leader.filter(|leader| participant.sources.contains(leader));
+        let leader_media = leader.and_then(|leader| sources.get(leader)).map(|leader| leader.media);
+        let Some(source) = sources.get_mut(index) else { return };
+        let media = source.media;
+        let Some(timeline) = source.timeline.as_mut().filter(|timeline| timeline.has_begun()) else {
             return;
         };
-        if source.follow_report(at, timestamp) {
-            for subscriber in &source.subscribers {
-                if let Some(participant) = self.participants.get_mut(subscriber.participant) {
-                    participant.slots[subscriber.slot as usize].place_anew(self.now, source, timestamp);
-                }
-            }
+        let Some(extended) = timeline.reported(self.now, timestamp) else {
+            self.counters.strange_reports += 1;
+            return;
+        };
+        // Sound is not moved if that can be helped: it takes the lead as soon as it is there.
+        let begins_to_lead = leader.is_none() || media == Kind::Audio && leader_media != Some(Kind::Audio);
+        let clock = participant.wall_clock.filter(|_| !begins_to_lead);
+        if let Some(clock) = WallClock::follow_report(clock, index, timeline, extended, ntp) {
+            participant.wall_clock = Some(clock);
         }
     }
 }

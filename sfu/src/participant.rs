@@ -5,6 +5,7 @@ use std::time::Instant;
 use wire::Path;
 
 use crate::slot::Slot;
+use crate::timeline::WallClock;
 use crate::{Gone, ParticipantView, SlotView, SourceLabel};
 
 /// Names a participant, never anybody else later.
@@ -84,9 +85,9 @@ pub(crate) struct Participant {
     /// Pairs that it was asked for.
     pub(crate) asked_pairs: usize,
     pub(crate) slots_told: Vec<SlotView>,
-    pub(crate) connected: bool,
     /// What the others were told of it last.
     pub(crate) told: Option<ParticipantView>,
+    pub(crate) connected: bool,
     /// It is told to go, and only waits for its last datagrams to leave.
     pub(crate) leaving: Option<Gone>,
     /// It waits in the list of peers that have something to send.
@@ -98,8 +99,8 @@ pub(crate) struct Participant {
     /// Its entries in the router.
     pub(crate) paths: Vec<Path>,
     pub(crate) ufrags: Vec<String>,
-    /// Its own wall clock: an NTP timestamp and the server time taken for it, from its first sender report.
-    pub(crate) wall_clock: Option<(u64, Instant)>,
+    /// Its own wall clock, known from its first sender report on.
+    pub(crate) wall_clock: Option<WallClock>,
 }
 
 impl Participant {
@@ -116,8 +117,8 @@ impl Participant {
             labels: Vec::new(),
             asked_pairs: 0,
             slots_told: Vec::new(),
-            connected: false,
             told: None,
+            connected: false,
             leaving: None,
             queued: false,
             stirred: false,
@@ -142,31 +143,19 @@ impl Participant {
             self.dirty.push(slot);
         }
     }
-
-    /// The server time of an NTP timestamp of this participant's clock: the first one is taken as now.
-    pub(crate) fn server_time(&mut self, now: Instant, ntp: u64) -> Option<Instant> {
-        let (first, at) = *self.wall_clock.get_or_insert((ntp, now));
-        // 32.32 fixed point.
-        let way = |fixed: u64| std::time::Duration::from_nanos(((u128::from(fixed) * 1_000_000_000) >> 32) as u64);
-        if ntp >= first {
-            at.checked_add(way(ntp - first))
-        } else {
-            at.checked_sub(way(first - ntp))
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
-    fn all_sources_of_one_participant_are_placed_by_one_clock() {
+    fn a_participant_has_a_name_for_logs_and_a_number() {
         let id = ParticipantId {
             index: 3,
             generation: 1,
         };
         assert_eq!(id.to_string(), "p3-1");
+        assert_eq!(ParticipantId::from_bits(id.to_bits()), id);
     }
 }

@@ -1,5 +1,3 @@
-use std::time::Instant;
-
 use peer::Codec;
 use rtp::codec::vp8::Descriptor;
 
@@ -8,10 +6,8 @@ use rtp::codec::vp8::Descriptor;
 pub(crate) struct Entry {
     /// Sequence number in the source's own numbering, without gaps for what is never forwarded.
     pub(crate) seq: u64,
-    /// RTP timestamp, as the publisher wrote it.
-    pub(crate) timestamp: u32,
-    /// When it arrived.
-    pub(crate) arrival: Instant,
+    /// Its place in time, in ticks after the epoch of the source's timeline.
+    pub(crate) time: i64,
     /// What the payload is.
     pub(crate) codec: Codec,
     /// Marker bit.
@@ -104,8 +100,7 @@ impl ByteRing {
         tail.copy_from_slice(payload);
         let Header {
             seq,
-            timestamp,
-            arrival,
+            time,
             codec,
             marker,
             starts_key_frame,
@@ -116,8 +111,7 @@ impl ByteRing {
         let at = self.slot(index);
         self.entries[at] = Some(Entry {
             seq,
-            timestamp,
-            arrival,
+            time,
             codec,
             marker,
             starts_key_frame,
@@ -192,8 +186,7 @@ impl std::fmt::Debug for ByteRing {
 #[allow(missing_docs, reason = "see Entry")]
 pub(crate) struct Header {
     pub(crate) seq: u64,
-    pub(crate) timestamp: u32,
-    pub(crate) arrival: Instant,
+    pub(crate) time: i64,
     pub(crate) codec: Codec,
     pub(crate) marker: bool,
     pub(crate) starts_key_frame: bool,
@@ -207,11 +200,10 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
-    fn header(seq: u64, now: Instant) -> Header {
+    fn header(seq: u64) -> Header {
         Header {
             seq,
-            timestamp: seq as u32,
-            arrival: now,
+            time: seq as i64,
             codec: Codec::Opus,
             generation: 0,
             vp8: None,
@@ -222,15 +214,14 @@ mod tests {
 
     #[test]
     fn an_overwritten_packet_is_none() {
-        let now = Instant::now();
         let mut ring = ByteRing::new(100, 16);
         // 128 bytes.
-        let first = ring.push(header(1, now), b"ab", &[7; 62]).unwrap();
-        let second = ring.push(header(2, now), b"", &[8; 64]).unwrap();
+        let first = ring.push(header(1), b"ab", &[7; 62]).unwrap();
+        let second = ring.push(header(2), b"", &[8; 64]).unwrap();
         assert_eq!(ring.get(first).unwrap().payload, [7; 62]);
         assert_eq!(ring.get(first).unwrap().extensions, b"ab");
         assert_eq!(ring.get(second).unwrap().payload, [8; 64]);
-        let third = ring.push(header(3, now), b"", &[9; 1]).unwrap();
+        let third = ring.push(header(3), b"", &[9; 1]).unwrap();
         assert_eq!(ring.get(first), None);
         assert_eq!(ring.get(second).unwrap().payload, [8; 64]);
         assert_eq!(ring.get(third).unwrap().payload, [9]);
@@ -240,7 +231,7 @@ mod tests {
     #[test]
     fn a_packet_larger_than_the_ring_is_refused() {
         let mut ring = ByteRing::new(10, 4);
-        assert_eq!(ring.push(header(1, Instant::now()), b"a", &[0; 16]), None);
+        assert_eq!(ring.push(header(1), b"a", &[0; 16]), None);
         assert_eq!(ring.next_index(), 0);
     }
 
@@ -248,12 +239,11 @@ mod tests {
         /// Against a model that keeps everything: what is given back is right, and the newest packets that fit are there.
         #[test]
         fn agrees_with_a_model(sizes in proptest::collection::vec((0usize..20, 0usize..120), 1..300), cap in 140usize..2000, entries in 1usize..40) {
-            let now = Instant::now();
             let mut ring = ByteRing::new(cap, entries);
             let mut model = VecDeque::new();
             for (i, (e, p)) in sizes.into_iter().enumerate() {
                 let (ext, payload) = (vec![i as u8; e], vec![!(i as u8); p]);
-                prop_assert_eq!(ring.push(header(i as u64, now), &ext, &payload), Some(i as u64));
+                prop_assert_eq!(ring.push(header(i as u64), &ext, &payload), Some(i as u64));
                 model.push_back((ext, payload));
                 let mut total = 0;
                 for (age, (ext, payload)) in model.iter().rev().enumerate() {

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use peer::{Blocked, Extension, Format, Kind, Peer, Section, SenderId};
 use rtp::{RtpClock, RtpOut};
-use wire::Serial;
 
 use crate::counters::Counters;
 use crate::extensions::{self, Ids};
 use crate::history::History;
 use crate::payload::{Head, Vp8Next, Vp8Offsets};
-use crate::ring::Stored;
+use crate::ring::{Entry, Stored};
 use crate::source::Source;
+use crate::timeline::{self, Timeline};
 
 /// NACKs of one slot that may wait.
 const MAX_NACKS: usize = 256;
@@ -23,9 +23,8 @@ const MAX_RUN: usize = 64;
 const MAX_PAD: usize = 3;
 /// How many packets may overtake the first one of a key frame and still be sent after it.
 const REORDERED: u64 = 64;
-/// A correction of time this far behind, in units of the source's clock, is not for any packet that comes or is asked for
-/// again.
-const LONG_PAST: i64 = 1 << 21;
+/// Distance in time between the last packet of one source and the first of the next.
+const SPACING: Duration = Duration::from_millis(20);
 /// The largest UDP payload over IPv4.
 const MAX_MESSAGE: usize = 65_507;
 
@@ -55,6 +54,11 @@ pub(crate) struct Slot {
     mid_id: Option<u8>,
     allow_mixed: bool,
     clock: RtpClock,
+    /// The instant at which the clock shows `origin`: from there slots count time.
+    anchor: Instant,
+    origin: u32,
+    /// The greatest time that was sent.
+    last: Option<i64>,
     /// The next sequence number to be used by a new subscription.
     next_seq: u64,
     /// The numbers that the next VP8 picture of a new subscription gets.
@@ -80,23 +84,23 @@ struct Line {
     /// The source's number of the first packet: earlier ones that come late are not for this slot.
     first: u64,
     seq: u64,
-    timestamp: u32,
-    /// What `timestamp` was for the source's timestamps before the first of the two: a picture has one timestamp, though
-    /// the source's place in time is corrected in the middle of it.
-    before: Option<(u32, u32)>,
+    /// Where the source's time begins on the slot's clock.
+    start: i64,
+    /// The source's time of the first picture, and how much later it is placed than it was taken: the slot had sent
+    /// something later already. Each picture gets half of its distance from the first nearer to where it belongs.
+    from: i64,
+    ahead: i64,
     vp8: Vp8Offsets,
     format: Format,
 }
 
 impl Line {
-    /// The slot's timestamp for one of the source.
+    /// The time on the slot's clock for one of the source. A function of nothing else, so that all packets of a picture
+    /// have one, and those that are sent again the same.
     #[inline]
-    fn timestamp(&self, source: u32) -> u32 {
-        let offset = match self.before {
-            Some((from, offset)) if source.distance_to(from) > 0 => offset,
-            _ => self.timestamp,
-        };
-        source.wrapping_add(offset)
+    fn time(&self, source: i64) -> i64 {
+        let since = (source - self.from).max(0);
+        self.start + source + (self.ahead - since / 2).max(0)
     }
 }
 
@@ -146,6 +150,9 @@ impl Slot {
             mid_id: agreed.extensions().get(Extension::Mid),
             allow_mixed: agreed.allow_mixed(),
             clock: RtpClock::new(NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN), now, random as u32),
+            anchor: now,
+            origin: random as u32,
+            last: None,
             next_seq: sender.first_sequence(),
             next_vp8: Vp8Next {
                 picture: (random >> 32) as u16 & 0x7fff,
@@ -259,22 +266,6 @@ impl Slot {
         room
     }
 
-    /// The source's place in time was corrected: from the next picture on timestamps go along the slot's own line.
-    pub(crate) fn place_anew(&mut self, now: Instant, source: &Source, timestamp: u32) {
-        let clock = self.clock;
-        let Some(line) = self
-            .subscription
-            .as_mut()
-            .and_then(|subscription| subscription.line.as_mut())
-        else {
-            return;
-        };
-        if let (Some(time), Some(newest)) = (source.time_of(timestamp, now), source.newest_timestamp()) {
-            line.before = Some((newest.wrapping_add(1), line.timestamp));
-            line.timestamp = clock.timestamp(time).wrapping_sub(timestamp);
-        }
-    }
-
     /// Writes the next run of packets: retransmissions first, then what the source's ring holds.
     pub(crate) fn forward(
         &mut self,
@@ -326,7 +317,7 @@ impl Slot {
                 payload_type: line.format.payload_type,
                 marker: stored.entry.marker,
                 sequence_number: stored.entry.seq.wrapping_add(line.seq),
-                timestamp: line.timestamp(stored.entry.timestamp),
+                timestamp: self.timestamp(&line, &stored.entry),
                 extensions: &elements[..count],
                 padding,
                 ..RtpOut::default()
@@ -399,6 +390,12 @@ impl Slot {
                     self.undecodable.get_or_insert(false);
                     None
                 }
+                _ if entry.starts_key_frame && self.media == Kind::Audio && self.is_past(source, &entry) => {
+                    // Of the one who spoke before there is sound of a later time already. Nothing is on the line yet, so
+                    // that no gap is left either.
+                    counters.misplaced_sound += 1;
+                    None
+                }
                 _ if entry.starts_key_frame => {
                     self.begin(source, index);
                     wants_key_frame = false;
@@ -429,11 +426,11 @@ impl Slot {
             subscription.next = index + 1;
             return;
         };
-        let on_line = |&at: &u64| {
+        let same = |&at: &u64| {
             let entry = source.ring.entry(at);
             entry.is_some_and(|entry| entry.generation == line.generation && entry.codec == line.format.codec)
         };
-        let before = (index.saturating_sub(REORDERED)..index).rev().take_while(on_line);
+        let before = (index.saturating_sub(REORDERED)..index).rev().take_while(same);
         let overtook = |&at: &u64| source.ring.entry(at).is_some_and(|entry| entry.seq > line.first);
         subscription.next = before.filter(overtook).last().unwrap_or(index);
         subscription.line = Some(line);
@@ -443,32 +440,49 @@ impl Slot {
 
     fn line_for(&self, source: &Source, index: u64) -> Option<Line> {
         let stored = source.ring.get(index)?;
-        let format = *self.formats.iter().find(|format| format.codec == stored.entry.codec)?;
-        let time = source
-            .time_of(stored.entry.timestamp, stored.entry.arrival)
-            .unwrap_or(stored.entry.arrival);
+        let entry = &stored.entry;
+        let format = *self.formats.iter().find(|format| format.codec == entry.codec)?;
+        let start = self.start_of(source);
         Some(Line {
-            generation: stored.entry.generation,
-            first: stored.entry.seq,
-            seq: self.next_seq.wrapping_sub(stored.entry.seq),
-            timestamp: self.clock.timestamp(time).wrapping_sub(stored.entry.timestamp),
-            before: None,
-            vp8: Vp8Offsets::new(stored.entry.vp8.as_ref(), self.next_vp8),
+            generation: entry.generation,
+            first: entry.seq,
+            seq: self.next_seq.wrapping_sub(entry.seq),
+            start,
+            from: entry.time,
+            ahead: self.free().map_or(0, |free| (free - start - entry.time).max(0)),
+            vp8: Vp8Offsets::new(entry.vp8.as_ref(), self.next_vp8),
             format,
         })
+    }
+
+    /// Where the source's time begins on the slot's clock.
+    fn start_of(&self, source: &Source) -> i64 {
+        let epoch = source.timeline.as_ref().map_or(self.anchor, Timeline::epoch);
+        timeline::ticks(self.clock.rate(), self.anchor, epoch)
+    }
+
+    /// The first time that is after all that was sent.
+    fn free(&self) -> Option<i64> {
+        let spacing = timeline::duration_ticks(self.clock.rate(), SPACING);
+        self.last.map(|last| last + spacing)
+    }
+
+    /// Whether a packet's time is not after all that was sent.
+    fn is_past(&self, source: &Source, entry: &Entry) -> bool {
+        self.free()
+            .is_some_and(|free| self.start_of(source) + entry.time < free)
+    }
+
+    #[inline]
+    fn timestamp(&self, line: &Line, entry: &Entry) -> u32 {
+        self.origin.wrapping_add(line.time(entry.time) as u32)
     }
 
     fn sent(&mut self, now: Instant, index: u64, stored: &Stored<'_>, seq: u64, line: &Line) {
         self.history.record(now, index, seq);
         let is_newest = seq >= self.next_seq;
         self.next_seq = self.next_seq.max(seq + 1);
-        if line
-            .before
-            .is_some_and(|(from, _)| from.distance_to(stored.entry.timestamp) > LONG_PAST)
-            && let Some(line) = self.subscription.as_mut().and_then(|own| own.line.as_mut())
-        {
-            line.before = None;
-        }
+        self.last = self.last.max(Some(line.time(stored.entry.time)));
         if let Some(descriptor) = stored.entry.vp8.as_ref().filter(|_| is_newest) {
             line.vp8.follow(descriptor, &mut self.next_vp8);
         }
@@ -532,7 +546,7 @@ impl Slot {
             payload_type: line.format.payload_type,
             marker: stored.entry.marker,
             sequence_number: seq,
-            timestamp: line.timestamp(stored.entry.timestamp),
+            timestamp: self.timestamp(&line, &stored.entry),
             extensions: &elements[..count],
             ..RtpOut::default()
         };

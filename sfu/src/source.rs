@@ -2,13 +2,13 @@ use std::num::NonZeroU32;
 use std::time::Instant;
 
 use peer::{Kind, StreamId};
-use rtp::{RtpClock, Ssrc};
-use wire::Serial;
+use rtp::Ssrc;
 
 use crate::SourceKind;
 use crate::key_frames::KeyFrameRequests;
 use crate::numbering::Numbering;
 use crate::ring::ByteRing;
+use crate::timeline::Timeline;
 
 /// Who has a source in which slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +38,8 @@ pub(crate) struct Source {
     pub(crate) generation: u32,
     ssrc: Option<Ssrc>,
     numbering: Numbering,
-    timeline: Option<RtpClock>,
-    /// Whether `timeline` rests on a sender report, and not only on arrival.
-    reported: bool,
+    /// `None` before the first packet.
+    pub(crate) timeline: Option<Timeline>,
     /// Smoothed audio level, 0 (silence) to 127 in units of 1/256 dB over -127 dBov.
     loudness: u16,
 }
@@ -66,7 +65,6 @@ impl Source {
             ssrc: None,
             numbering: Numbering::default(),
             timeline: None,
-            reported: false,
             loudness: 0,
         }
     }
@@ -87,8 +85,9 @@ impl Source {
         if self.ssrc.replace(ssrc).is_some() {
             self.generation = self.generation.wrapping_add(1);
             self.numbering = Numbering::default();
-            self.timeline = None;
-            self.reported = false;
+            if let Some(timeline) = &mut self.timeline {
+                timeline.begin_anew();
+            }
         }
     }
 
@@ -96,42 +95,11 @@ impl Source {
         &mut self.numbering
     }
 
-    /// Takes note of a packet's timestamp: before the first sender report, the first packet's arrival tells the time.
-    pub(crate) fn follow_timestamp(&mut self, now: Instant, timestamp: u32, clock_rate: u32) {
-        if self.timeline.is_none() {
-            self.timeline = NonZeroU32::new(clock_rate).map(|rate| RtpClock::new(rate, now, timestamp));
-        }
-    }
-
-    /// A sender report told that `timestamp` is at server time `at`. Returns whether the source's place in time has
-    /// changed by something that matters.
-    pub(crate) fn follow_report(&mut self, at: Instant, timestamp: u32) -> bool {
-        let Some(timeline) = &mut self.timeline else {
-            return false;
-        };
-        if self.reported {
-            // Placed for good: the slots' timestamps run on one line, and a publisher's clocks drift together.
-            return false;
-        }
-        self.reported = true;
-        *timeline = RtpClock::new(timeline.rate(), at, timestamp);
-        true
-    }
-
-    /// The newest timestamp among the last packets, of which some may have come late.
-    pub(crate) fn newest_timestamp(&self) -> Option<u32> {
-        const LAST: u64 = 16;
-        let next = self.ring.next_index();
-        let last = (next.saturating_sub(LAST)..next).filter_map(|index| self.ring.entry(index));
-        let timestamps = last
-            .filter(|entry| entry.generation == self.generation)
-            .map(|entry| entry.timestamp);
-        timestamps.reduce(|newest, other| if newest.distance_to(other) > 0 { other } else { newest })
-    }
-
-    /// The server time of a timestamp of a packet that came near `arrival`.
-    pub(crate) fn time_of(&self, timestamp: u32, arrival: Instant) -> Option<Instant> {
-        self.timeline?.instant(timestamp, arrival)
+    /// The source's place in time, which begins with its first packet.
+    pub(crate) fn timeline(&mut self, arrival: Instant, clock_rate: u32) -> &mut Timeline {
+        let rate = NonZeroU32::new(clock_rate).unwrap_or(NonZeroU32::MIN);
+        self.timeline
+            .get_or_insert_with(|| Timeline::new(self.media, rate, arrival))
     }
 
     /// Takes note of an audio level (RFC 6464: 0 is the loudest, 127 silence), smoothed over some twenty packets.
@@ -150,36 +118,22 @@ impl Source {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     fn source() -> Source {
         Source::new(0, 0, StreamId(0), Kind::Audio)
     }
 
     #[test]
-    fn a_new_ssrc_begins_a_new_generation() {
+    fn a_new_ssrc_begins_a_new_generation_after_the_old_one() {
         let mut source = source();
         let now = Instant::now();
         source.follow_ssrc(Ssrc(1));
-        source.follow_timestamp(now, 1000, 48_000);
-        assert_eq!((source.generation, source.time_of(1000, now)), (0, Some(now)));
+        assert_eq!(source.timeline(now, 48_000).place(now, 1000, false, true), Some(0));
         source.follow_ssrc(Ssrc(1));
         assert_eq!(source.generation, 0);
         source.follow_ssrc(Ssrc(2));
-        assert_eq!((source.generation, source.time_of(1000, now)), (1, None));
-    }
-
-    #[test]
-    fn a_sender_report_corrects_the_place_in_time_once() {
-        let mut source = source();
-        let now = Instant::now() + Duration::from_secs(10);
-        assert!(!source.follow_report(now, 5), "nothing to correct");
-        source.follow_ssrc(Ssrc(1));
-        source.follow_timestamp(now, 48_000, 48_000);
-        let captured = now - Duration::from_millis(30);
-        assert!(source.follow_report(captured, 48_000));
-        assert_eq!(source.time_of(96_000, now), Some(captured + Duration::from_secs(1)));
-        assert!(!source.follow_report(now, 48_000));
+        assert_eq!(source.generation, 1);
+        assert_eq!(source.timeline(now, 48_000).place(now, 7, false, true), Some(960));
     }
 
     #[test]
