@@ -2,7 +2,8 @@ use std::collections::VecDeque;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::{Duration, Instant};
 
-use peer::{Blocked, Extension, Format, Kind, Peer, Section, SenderId};
+use peer::{Blocked, Codec, Extension, Format, Kind, Peer, Section, SenderId};
+use rtp::codec::h264::{self, NalType};
 use rtp::{RtpClock, RtpOut};
 
 use crate::counters::Counters;
@@ -23,6 +24,8 @@ const MAX_RUN: usize = 64;
 const MAX_PAD: usize = 3;
 /// How many packets may overtake the first one of a key frame and still be sent after it.
 const REORDERED: u64 = 64;
+/// The packets in front of an IDR picture that hold its parameter sets, at most: one for each kind.
+const PARAMETER_SETS: u64 = 2;
 /// Distance in time between the last packet of one source and the first of the next.
 const SPACING: Duration = Duration::from_millis(20);
 /// The largest UDP payload over IPv4.
@@ -81,7 +84,10 @@ struct Subscription {
 #[derive(Debug, Clone, Copy)]
 struct Line {
     generation: u32,
-    /// The source's number of the first packet: earlier ones that come late are not for this slot.
+    /// The source's number of the packet that it was drawn for, with which a decoder can begin.
+    begun: u64,
+    /// The least number that is on it: what comes late with a lower one is not for this slot. Before `begun` only packets
+    /// of the same picture are on it.
     first: u64,
     seq: u64,
     /// Where the source's time begins on the slot's clock.
@@ -101,6 +107,12 @@ impl Line {
     fn time(&self, source: i64) -> i64 {
         let since = (source - self.from).max(0);
         self.start + source + (self.ahead - since / 2).max(0)
+    }
+
+    /// Whether a packet is on it.
+    #[inline]
+    const fn takes(&self, entry: &Entry) -> bool {
+        entry.seq >= self.begun || entry.seq >= self.first && entry.time == self.from
     }
 }
 
@@ -383,7 +395,7 @@ impl Slot {
             let line = match line {
                 // From before the slot changed hands, or of another codec than the line was drawn for.
                 Some(line) if entry.seq < line.first => None,
-                Some(line) if entry.codec == line.format.codec => Some(line),
+                Some(line) if entry.codec == line.format.codec => Some(line).filter(|line| line.takes(&entry)),
                 _ if !self.formats.iter().any(|format| format.codec == entry.codec) => {
                     // No key frame would help, so none is asked for.
                     counters.undecodable_packets += 1;
@@ -431,7 +443,7 @@ impl Slot {
             entry.is_some_and(|entry| entry.generation == line.generation && entry.codec == line.format.codec)
         };
         let before = (index.saturating_sub(REORDERED)..index).rev().take_while(same);
-        let overtook = |&at: &u64| source.ring.entry(at).is_some_and(|entry| entry.seq > line.first);
+        let overtook = |&at: &u64| source.ring.entry(at).is_some_and(|entry| line.takes(entry));
         subscription.next = before.filter(overtook).last().unwrap_or(index);
         subscription.line = Some(line);
         self.history.clear();
@@ -443,10 +455,12 @@ impl Slot {
         let entry = &stored.entry;
         let format = *self.formats.iter().find(|format| format.codec == entry.codec)?;
         let start = self.start_of(source);
+        let first = entry.seq - room_in_front(source, index, &stored);
         Some(Line {
             generation: entry.generation,
-            first: entry.seq,
-            seq: self.next_seq.wrapping_sub(entry.seq),
+            begun: entry.seq,
+            first,
+            seq: self.next_seq.wrapping_sub(first),
             start,
             from: entry.time,
             ahead: self.free().map_or(0, |free| (free - start - entry.time).max(0)),
@@ -572,6 +586,28 @@ enum Unsent {
 struct Segment {
     plain: usize,
     sealed: usize,
+}
+
+/// How many numbers to keep free for packets that belong in front of the one at `index`, with which a decoder can begin:
+/// the parameter sets of an H.264 picture stand in packets of their own and may have been overtaken. If they never come
+/// the subscriber misses them like anything else that was lost.
+fn room_in_front(source: &Source, index: u64, stored: &Stored<'_>) -> u64 {
+    let entry = &stored.entry;
+    let has_sets = || h264::nal_units(stored.payload).any(|(kind, _)| kind == NalType::SPS);
+    if !matches!(entry.codec, Codec::H264 { .. }) || has_sets() {
+        return 0;
+    }
+    let mut room = 0;
+    for back in 1..=PARAMETER_SETS.min(entry.seq) {
+        let mut near =
+            (index.saturating_sub(REORDERED)..source.ring.next_index()).filter_map(|at| source.ring.entry(at));
+        let other = near.find(|other| other.generation == entry.generation && other.seq == entry.seq - back);
+        if other.is_some_and(|other| other.time != entry.time) {
+            break;
+        }
+        room = back;
+    }
+    room
 }
 
 /// The greatest length among the packets that follow at once and differ by little, so that they can be padded to it.
