@@ -171,6 +171,11 @@ impl Peer {
             .map_or(0, |srtp| srtp.sealer.profile().rtp_overhead())
     }
 
+    /// The largest packet that can be sent, header and padding included, in bytes before sealing.
+    pub fn max_rtp(&self) -> usize {
+        self.config.max_datagram.saturating_sub(self.srtp_overhead())
+    }
+
     /// Whether the peer has reported on this sender (RFC 3550 §6.4): it knows the SSRC, MID need not be sent any more.
     pub fn is_reported(&self, id: SenderId) -> bool {
         self.senders.is_reported(id)

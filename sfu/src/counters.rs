@@ -26,6 +26,8 @@ wire::counters! {
         pub extensions_dropped,
         /// Packets that were overwritten in the ring before a subscriber had them.
         pub overwritten_packets,
+        /// Packets that would make a larger datagram than is sent (`peer::Config::max_datagram`), once for each subscriber.
+        pub too_large_packets,
         /// Packets that a subscriber's connection refused.
         pub refused_packets,
         /// Packets in a codec that a subscriber did not negotiate.

@@ -185,12 +185,16 @@ impl Slot {
     /// Takes over what a new offer and answer changed.
     pub(crate) fn renegotiate(&mut self, agreed: &Section) {
         self.active = true;
+        let codecs = |formats: &[Format]| formats.iter().map(|format| format.codec).collect::<Vec<_>>();
+        if codecs(&self.formats) != codecs(agreed.formats()) {
+            // What could not be decoded perhaps can now.
+            self.undecodable = None;
+        }
         self.formats.clear();
         self.formats.extend_from_slice(agreed.formats());
         self.ids = Ids::new(agreed.extensions());
         self.mid_id = agreed.extensions().get(Extension::Mid);
         self.allow_mixed = agreed.allow_mixed();
-        self.undecodable = None;
         // The payload types may be others now.
         if let Some(subscription) = &mut self.subscription {
             subscription.line = subscription.line.and_then(|line| {
@@ -235,9 +239,9 @@ impl Slot {
     pub(crate) fn restart(&mut self, source: &Source) {
         if let Some(subscription) = &mut self.subscription {
             subscription.next = source.ring.next_index();
-            subscription.line = None;
-            self.history.clear();
             self.nacks.clear();
+            // Without a line nothing is sent again.
+            subscription.line = None;
         }
     }
 
@@ -316,7 +320,7 @@ impl Slot {
             let (elements, count) = self.elements(&stored, mid);
             let plain = header_len(&elements[..count], self.allow_mixed) + stored.payload.len();
             if packets == 0 {
-                segment.plain = longest_alike(source, index, plain);
+                segment.plain = longest_alike(source, index, plain, peer.max_rtp());
             } else if plain > segment.plain || written + segment.sealed > MAX_MESSAGE {
                 break;
             }
@@ -354,8 +358,11 @@ impl Slot {
                 }
                 Err(Blocked::NoRoom { .. }) if packets > 0 => break,
                 Err(Blocked::NoRoom { .. }) => return Forwarded::NoRoom,
-                Err(_) => {
-                    counters.refused_packets += 1;
+                Err(blocked) => {
+                    match blocked {
+                        Blocked::TooLarge { .. } => counters.too_large_packets += 1,
+                        _ => counters.refused_packets += 1,
+                    }
                     self.pass(index);
                 }
             }
@@ -610,8 +617,9 @@ fn room_in_front(source: &Source, index: u64, stored: &Stored<'_>) -> u64 {
     room
 }
 
-/// The greatest length among the packets that follow at once and differ by little, so that they can be padded to it.
-fn longest_alike(source: &Source, index: u64, plain: usize) -> usize {
+/// The greatest length among the packets that follow at once and differ by little, so that they can be padded to it; not
+/// one of more than `most_plain`, which cannot be sent.
+fn longest_alike(source: &Source, index: u64, plain: usize, most_plain: usize) -> usize {
     let Some((extensions, payload)) = source.ring.lengths(index) else {
         return plain;
     };
@@ -623,7 +631,7 @@ fn longest_alike(source: &Source, index: u64, plain: usize) -> usize {
             break;
         };
         let (low, high) = (least.min(other), most.max(other));
-        if other_extensions != extensions || high - low > MAX_PAD {
+        if other_extensions != extensions || high - low > MAX_PAD || fixed + high > most_plain {
             break;
         }
         (least, most) = (low, high);
