@@ -1,8 +1,7 @@
 use std::time::Instant;
 
-use peer::{Codec, Kind, SenderId, Sink, StreamId, StreamInfo};
+use peer::{Kind, SenderId, Sink, StreamId, StreamInfo};
 use rtp::Packet;
-use rtp::codec::vp8::Descriptor;
 
 use crate::counters::Counters;
 use crate::extensions::{Elements, Ids};
@@ -93,9 +92,7 @@ impl Ingress<'_> {
             marker: packet.marker(),
             starts_key_frame,
             generation: source.generation,
-            vp8: (info.codec == Codec::Vp8)
-                .then(|| Descriptor::parse(payload).ok())
-                .flatten(),
+            counted: payload::Counted::of(info.codec, payload),
         };
         if source.ring.push(header, elements.as_bytes(), payload).is_none() {
             self.counters.oversized_packets += 1;

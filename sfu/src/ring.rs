@@ -1,5 +1,6 @@
 use peer::Codec;
-use rtp::codec::vp8::Descriptor;
+
+use crate::payload::Counted;
 
 /// What stands in a source's [`ByteRing`] for one packet: its header, apart from what every subscriber gets its own of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub(crate) struct Entry {
     pub(crate) starts_key_frame: bool,
     /// The source's generation when it came: numbers of different ones have no relation.
     pub(crate) generation: u32,
-    /// The payload's descriptor, when it is VP8.
-    pub(crate) vp8: Option<Descriptor>,
+    /// The numbers in its payload that every subscriber gets its own of.
+    pub(crate) counted: Option<Counted>,
     /// Absolute place of the first byte.
     offset: u64,
     /// How many bytes of forwarded extension elements precede the payload.
@@ -105,7 +106,7 @@ impl ByteRing {
             marker,
             starts_key_frame,
             generation,
-            vp8,
+            counted,
         } = header;
         let index = self.next;
         let at = self.slot(index);
@@ -116,7 +117,7 @@ impl ByteRing {
             marker,
             starts_key_frame,
             generation,
-            vp8,
+            counted,
             offset,
             extensions_len,
             payload_len,
@@ -191,7 +192,7 @@ pub(crate) struct Header {
     pub(crate) marker: bool,
     pub(crate) starts_key_frame: bool,
     pub(crate) generation: u32,
-    pub(crate) vp8: Option<Descriptor>,
+    pub(crate) counted: Option<Counted>,
 }
 
 #[cfg(test)]
@@ -206,7 +207,7 @@ mod tests {
             time: seq as i64,
             codec: Codec::Opus,
             generation: 0,
-            vp8: None,
+            counted: None,
             marker: false,
             starts_key_frame: false,
         }

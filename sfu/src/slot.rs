@@ -9,7 +9,7 @@ use rtp::{RtpClock, RtpOut};
 use crate::counters::Counters;
 use crate::extensions::{self, Ids};
 use crate::history::History;
-use crate::payload::{Head, Vp8Next, Vp8Offsets};
+use crate::payload::{Head, Next, Offsets};
 use crate::ring::{Entry, Stored};
 use crate::source::Source;
 use crate::timeline::{self, Timeline};
@@ -64,8 +64,8 @@ pub(crate) struct Slot {
     last: Option<i64>,
     /// The next sequence number to be used by a new subscription.
     next_seq: u64,
-    /// The numbers that the next VP8 picture of a new subscription gets.
-    next_vp8: Vp8Next,
+    /// The numbers that the next VP8 or VP9 picture of a new subscription gets.
+    next_picture: Next,
     history: History,
     nacks: VecDeque<u64>,
 }
@@ -96,7 +96,7 @@ struct Line {
     /// something later already. Each picture gets half of its distance from the first nearer to where it belongs.
     from: i64,
     ahead: i64,
-    vp8: Vp8Offsets,
+    pictures: Offsets,
     format: Format,
 }
 
@@ -166,7 +166,7 @@ impl Slot {
             origin: random as u32,
             last: None,
             next_seq: sender.first_sequence(),
-            next_vp8: Vp8Next {
+            next_picture: Next {
                 picture: (random >> 32) as u16 & 0x7fff,
                 tl0: (random >> 48) as u8,
             },
@@ -471,7 +471,7 @@ impl Slot {
             start,
             from: entry.time,
             ahead: self.free().map_or(0, |free| (free - start - entry.time).max(0)),
-            vp8: Vp8Offsets::new(entry.vp8.as_ref(), self.next_vp8),
+            pictures: Offsets::new(entry.counted.as_ref(), self.next_picture),
             format,
         })
     }
@@ -504,8 +504,8 @@ impl Slot {
         let is_newest = seq >= self.next_seq;
         self.next_seq = self.next_seq.max(seq + 1);
         self.last = self.last.max(Some(line.time(stored.entry.time)));
-        if let Some(descriptor) = stored.entry.vp8.as_ref().filter(|_| is_newest) {
-            line.vp8.follow(descriptor, &mut self.next_vp8);
+        if let Some(counted) = stored.entry.counted.as_ref().filter(|_| is_newest) {
+            line.pictures.follow(counted, &mut self.next_picture);
         }
         self.pass(index);
     }
@@ -642,8 +642,8 @@ fn longest_alike(source: &Source, index: u64, plain: usize, most_plain: usize) -
 /// The beginning of the payload as this subscriber gets it, when it differs.
 #[inline]
 fn rewrite_head(stored: &Stored<'_>, line: &Line) -> Head {
-    match stored.entry.vp8 {
-        Some(descriptor) => line.vp8.apply(descriptor, stored.payload),
+    match &stored.entry.counted {
+        Some(counted) => line.pictures.apply(counted, stored.payload),
         None => Head::default(),
     }
 }
