@@ -5,17 +5,17 @@
     reason = "each test file includes this and uses its part"
 )]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::fake::{self, FakeCrypto};
-use peer::testing::{Client, check_answer};
-use peer::{Direction, Kind};
+use peer::testing::{Client, ReceivedRtp, check_answer};
+use peer::{Direction, Extension, Kind};
 use rtp::{PayloadType, RtpOut};
 use sfu::{Config, Event, ParticipantId, Role, Sfu};
-use wire::{Ecn, Path, Seed};
+use wire::{Ecn, Path, Seed, Serial};
 
 /// Index of the client's microphone section.
 pub const MICROPHONE: usize = 0;
@@ -29,9 +29,12 @@ pub struct Guest {
     pub events: Vec<Event>,
     /// While true nothing of it arrives.
     pub blackhole: bool,
+    /// While true no handshake message reaches it.
+    pub deaf_to_dtls: bool,
     pub answers: Vec<String>,
     /// Makes of its offers what the SFU is given.
     pub edit: fn(String) -> String,
+    inspector: Inspector,
 }
 
 pub struct House {
@@ -44,14 +47,28 @@ pub struct House {
     to_guests: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
     /// Sizes of the runs that left, in datagrams.
     pub runs: Vec<usize>,
+    /// How many bytes `poll_transmit` is given.
+    pub room: usize,
     /// Called before (false) and after (true) each call of the SFU that carries media.
     pub watch: fn(bool),
 }
 
+/// Other identifiers than those of the test client, for the same extensions.
+const OTHER_IDS: [(Extension, u8); 9] = [
+    (Extension::AudioLevel, 7),
+    (Extension::AbsSendTime, 9),
+    (Extension::TransportCc, 6),
+    (Extension::Mid, 8),
+    (Extension::PlayoutDelay, 2),
+    (Extension::Rid, 12),
+    (Extension::RepairedRid, 13),
+    (Extension::DependencyDescriptor, 1),
+    (Extension::VideoOrientation, 3),
+];
+
 pub fn config() -> Config {
     let dtls = dtls_srtp::Config::new(Arc::new(FakeCrypto::new()), fake::certificate(1));
-    let mut peer = peer::Config::new(Arc::new(dtls));
-    peer.simulcast = false;
+    let peer = peer::Config::new(Arc::new(dtls));
     let addresses = vec!["192.0.2.1:3478".parse().unwrap(), "[2001:db8::1]:3478".parse().unwrap()];
     Config::new(Arc::new(peer), addresses)
 }
@@ -72,6 +89,7 @@ impl House {
             to_sfu: VecDeque::new(),
             to_guests: VecDeque::new(),
             runs: Vec::new(),
+            room: 65_536,
             watch: |_| {},
         }
     }
@@ -81,14 +99,20 @@ impl House {
         let number = self.guests.len() as u16;
         let id = self.sfu.join(self.now, room, name, role).unwrap();
         let address = SocketAddr::from(([198, 51, 100, 7], 5000 + number));
-        let client = Client::new(u64::from(number) + 1, address);
+        let mut client = Client::new(u64::from(number) + 1, address);
+        if number % 2 == 1 {
+            // No two have the same identifiers for the same extension.
+            client.extensions = OTHER_IDS.to_vec();
+        }
         self.guests.push(Guest {
             id,
             client,
             events: Vec::new(),
             blackhole: false,
+            deaf_to_dtls: false,
             answers: Vec::new(),
             edit: |offer| offer,
+            inspector: Inspector::default(),
         });
         usize::from(number)
     }
@@ -114,6 +138,7 @@ impl House {
             client,
             answers,
             edit,
+            inspector,
             ..
         } = &mut self.guests[guest];
         let offer = edit(client.offer());
@@ -125,6 +150,7 @@ impl House {
             panic!("{rule}\n{offer}\n{answer}");
         }
         client.accept(self.now, &answer);
+        inspector.agree(&answer);
         answers.push(answer);
     }
 
@@ -181,7 +207,7 @@ impl House {
 
     /// Polls the SFU until it has nothing to say.
     pub fn drain(&mut self) {
-        let mut out = vec![0; 65536];
+        let mut out = vec![0; self.room];
         loop {
             (self.watch)(false);
             let transmit = self.sfu.poll_transmit(self.now, &mut out);
@@ -215,8 +241,13 @@ impl House {
                 .guests
                 .iter_mut()
                 .find(|guest| guest.client.address == to && !guest.blackhole)
+                .filter(|guest| !guest.deaf_to_dtls || !matches!(datagram.first(), Some(20..=63)))
             {
+                let before = guest.client.rtp.len();
                 guest.client.handle_datagram(self.now, &mut datagram);
+                for received in &guest.client.rtp[before..] {
+                    guest.inspector.inspect(received);
+                }
             }
         }
     }
@@ -237,22 +268,56 @@ impl House {
             let start = if packet == 0 { 0x10 } else { 0 };
             payload[..5].copy_from_slice(&[0x80 | start, 0xc0, 0x80 | high, low, picture as u8]);
             payload[5] = u8::from(!key);
-            self.guests[guest].client.send_media(section, timestamp, &payload);
+            self.send(guest, section, 96, timestamp, packet + 1 == packets, &[], &payload);
         }
         self.exchange();
     }
 
     /// Sends a packet from a guest's camera with this payload type, whatever it holds.
     pub fn send_video(&mut self, guest: usize, payload_type: u8, timestamp: u32, payload: &[u8]) {
+        self.send(guest, CAMERA, payload_type, timestamp, false, &[], payload);
+    }
+
+    /// Sends an Opus packet with an audio level (RFC 6464) from a guest's microphone.
+    pub fn send_sound(&mut self, guest: usize, section: usize, timestamp: u32, level: u8) {
+        let level = [(Extension::AudioLevel, &[level][..])];
+        self.send(guest, section, 111, timestamp, false, &level, &[0x78; 60]);
+    }
+
+    /// Sends a packet with these extension elements beside all that belong to its transport.
+    #[allow(clippy::too_many_arguments, reason = "it is what a packet has")]
+    pub fn send(
+        &mut self,
+        guest: usize,
+        section: usize,
+        payload_type: u8,
+        timestamp: u32,
+        marker: bool,
+        extensions: &[(Extension, &[u8])],
+        payload: &[u8],
+    ) {
         let client = &mut self.guests[guest].client;
-        let media = &mut client.media[CAMERA];
-        let mid = media.mid.clone();
+        let number = client.next_transport_number();
+        let mid = client.media[section].mid.clone();
+        let own = [
+            (Extension::Mid, mid.as_bytes()),
+            (Extension::TransportCc, &number),
+            (Extension::AbsSendTime, &[1, 2, 3]),
+            (Extension::Rid, b"x"),
+        ];
+        let elements: Vec<(u8, &[u8])> = own
+            .iter()
+            .chain(extensions)
+            .map(|(extension, value)| (client.extension_id(*extension), *value))
+            .collect();
+        let media = &mut client.media[section];
         let header = RtpOut {
             payload_type: PayloadType(payload_type),
+            marker,
             sequence_number: media.sequence[0].0,
             timestamp,
             ssrc: media.ssrcs[0].0,
-            extensions: &[(4, mid.as_bytes())],
+            extensions: &elements,
             ..RtpOut::default()
         };
         media.sequence[0].0 += 1;
@@ -260,22 +325,17 @@ impl House {
         client.send(packet);
     }
 
-    /// Sends an Opus packet with an audio level (RFC 6464) from a guest's microphone.
-    pub fn send_sound(&mut self, guest: usize, section: usize, timestamp: u32, level: u8) {
+    /// Sends a sender report about one of a guest's sections, and nothing about others.
+    pub fn send_report(&mut self, guest: usize, section: usize, ntp: Duration, timestamp: u32) {
         let client = &mut self.guests[guest].client;
-        let media = &mut client.media[section];
-        let mid = media.mid.clone();
-        let header = RtpOut {
-            payload_type: PayloadType(111),
-            sequence_number: media.sequence[0].0,
-            timestamp,
-            ssrc: media.ssrcs[0].0,
-            extensions: &[(4, mid.as_bytes()), (1, &[level])],
-            ..RtpOut::default()
+        let info = rtp::rtcp::SenderInfo {
+            ssrc: client.media[section].ssrcs[0].0,
+            ntp: rtp::ntp::NtpTime::from_unix(ntp),
+            rtp_timestamp: timestamp,
+            packet_count: 7,
+            octet_count: 6300,
         };
-        media.sequence[0].0 += 1;
-        let packet = client.seal_rtp(&header, &[0x78; 60]);
-        client.send(packet);
+        client.send_rtcp(|w| rtp::rtcp::SenderReport::write(w, &info, [], &[]));
     }
 
     /// The last slots that a guest was told.
@@ -312,5 +372,114 @@ impl House {
             )
         });
         received.filter(|(.., payload)| payload.len() > 500).collect()
+    }
+}
+
+/// Holds everything that a guest receives to what was agreed to and to what receivers rely on.
+#[derive(Default)]
+struct Inspector {
+    sections: Vec<Agreed>,
+    streams: HashMap<u32, Stream>,
+}
+
+/// A section of an answer.
+struct Agreed {
+    mid: String,
+    audio: bool,
+    /// With the SSRC of retransmissions second.
+    ssrcs: Vec<u32>,
+    extensions: BTreeMap<u8, String>,
+}
+
+/// What came under one SSRC.
+#[derive(Default)]
+struct Stream {
+    newest: Option<(u64, u32)>,
+    /// By sequence number: marker, timestamp, forwarded extensions, payload.
+    packets: HashMap<u16, Content>,
+}
+
+type Content = (bool, u32, Vec<(u8, Vec<u8>)>, Vec<u8>);
+
+impl Inspector {
+    fn agree(&mut self, answer: &str) {
+        let value = |section: &str, name: &str| -> Vec<String> {
+            let values = section.lines().filter_map(|line| line.strip_prefix(name));
+            values.map(str::to_owned).collect()
+        };
+        let sections = answer.split("m=").skip(1).map(|section| {
+            let extension = |line: &String| {
+                let (id, uri) = line.split_once(' ').unwrap();
+                (id.split('/').next().unwrap().parse().unwrap(), uri.to_owned())
+            };
+            let group = value(section, "a=ssrc-group:FID ");
+            let of_group = group.iter().flat_map(|group| group.split(' ')).map(str::to_owned);
+            let single = value(section, "a=ssrc:").into_iter();
+            let mut ssrcs: Vec<u32> = of_group
+                .chain(single)
+                .map(|ssrc| ssrc.split(' ').next().unwrap().parse().unwrap())
+                .collect();
+            ssrcs.truncate(1 + group.len());
+            Agreed {
+                mid: value(section, "a=mid:").pop().unwrap_or_default(),
+                audio: section.starts_with("audio"),
+                ssrcs,
+                extensions: value(section, "a=extmap:").iter().map(extension).collect(),
+            }
+        });
+        self.sections = sections.collect();
+    }
+
+    fn inspect(&mut self, received: &ReceivedRtp) {
+        let packet = received.packet();
+        let ssrc = packet.ssrc().0;
+        let section = self.sections.iter().find(|section| section.ssrcs.contains(&ssrc));
+        let section = section.unwrap_or_else(|| panic!("no section has the SSRC {ssrc}"));
+        let mut forwarded = Vec::new();
+        for (id, value) in packet.extensions() {
+            let Some(uri) = section.extensions.get(&id) else {
+                panic!("extension {id} was not agreed to")
+            };
+            match Extension::from_uri(uri).unwrap() {
+                Extension::Mid => assert_eq!(value, section.mid.as_bytes(), "the MID is the slot's"),
+                Extension::AudioLevel | Extension::VideoOrientation | Extension::PlayoutDelay => {
+                    forwarded.push((id, value.to_vec()));
+                }
+                other => panic!("{other:?} belongs to the publisher's transport"),
+            }
+        }
+        let (payload, timestamp) = (packet.payload(), packet.timestamp());
+        if section.ssrcs.get(1) == Some(&ssrc) {
+            let (number, payload) = payload.split_at(2);
+            let number = u16::from_be_bytes([number[0], number[1]]);
+            let original = self
+                .streams
+                .get(&section.ssrcs[0])
+                .and_then(|stream| stream.packets.get(&number));
+            let again = (packet.marker(), timestamp, forwarded, payload.to_vec());
+            // What was lost on the way is not known here.
+            if let Some(original) = original {
+                assert_eq!(again, *original, "a retransmission is the packet itself");
+            }
+            return;
+        }
+        let stream = self.streams.entry(ssrc).or_default();
+        match stream.newest {
+            Some((sequence, before)) if received.sequence > sequence => {
+                let step = before.distance_to(timestamp);
+                assert!(step >= 0, "the timestamp goes back by {step} in {}", section.mid);
+                assert!(
+                    step > 0 || !section.audio,
+                    "two packets of sound at one time in {}",
+                    section.mid
+                );
+                stream.newest = Some((received.sequence, timestamp));
+            }
+            Some(_) => {}
+            None => stream.newest = Some((received.sequence, timestamp)),
+        }
+        let content = (packet.marker(), timestamp, forwarded, payload.to_vec());
+        let old = stream.packets.insert(received.sequence as u16, content);
+        assert!(old.is_none(), "a sequence number is used once");
     }
 }
