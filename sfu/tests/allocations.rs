@@ -49,11 +49,49 @@ fn dump() -> Vec<(u64, Vec<u8>)> {
     DUMP.lines().filter_map(line).collect()
 }
 
-/// Sends one packet of the dump as the publisher's own.
-fn replay(house: &mut House, publisher: usize, bytes: &[u8], round: u32) {
-    if rtp::is_rtcp(bytes) {
-        return;
+/// How long the dump is.
+const DUMP_MS: u64 = 6_600;
+
+/// The dump's SSRCs of microphone and camera.
+fn ssrcs(dump: &[(u64, Vec<u8>)]) -> [Ssrc; 2] {
+    [111, 96].map(|wanted| {
+        let packets = dump.iter().filter(|(_, bytes)| !rtp::is_rtcp(bytes));
+        let mut packets = packets.map(|(_, bytes)| rtp::Packet::parse(&bytes[..]).unwrap());
+        packets.find(|packet| packet.payload_type().0 == wanted).unwrap().ssrc()
+    })
+}
+
+/// Sends the sender reports in a compound packet of the dump as the publisher's own. Returns how many there were.
+fn replay_reports(house: &mut House, publisher: usize, ssrcs: [Ssrc; 2], bytes: &[u8], round: u64) -> usize {
+    let mut reports = 0;
+    for packet in rtp::rtcp::Compound::parse(bytes).unwrap().packets().flatten() {
+        let rtp::rtcp::Packet::SenderReport(report) = packet else {
+            continue;
+        };
+        let Some(section) = ssrcs.iter().position(|ssrc| *ssrc == report.info.ssrc) else {
+            continue;
+        };
+        let later = Duration::from_millis(round * DUMP_MS);
+        let client = &mut house.guests[publisher].client;
+        let info = rtp::rtcp::SenderInfo {
+            ssrc: client.media[section].ssrcs[0].0,
+            ntp: report.info.ntp.plus(later),
+            rtp_timestamp: report.info.rtp_timestamp.wrapping_add(ticks(section, round)),
+            ..report.info
+        };
+        client.send_rtcp(|w| rtp::rtcp::SenderReport::write(w, &info, [], &[]));
+        reports += 1;
     }
+    reports
+}
+
+/// How much later the timestamps of a round are.
+const fn ticks(section: usize, round: u64) -> u32 {
+    (round * DUMP_MS * if section == MICROPHONE { 48 } else { 90 }) as u32
+}
+
+/// Sends one packet of the dump as the publisher's own, with all extensions that it has.
+fn replay(house: &mut House, publisher: usize, bytes: &[u8], round: u64) {
     let packet = rtp::Packet::parse(bytes).unwrap();
     let section = match packet.payload_type().0 {
         111 => MICROPHONE,
@@ -62,15 +100,18 @@ fn replay(house: &mut House, publisher: usize, bytes: &[u8], round: u32) {
         _ => return,
     };
     let client = &mut house.guests[publisher].client;
+    let number = client.next_transport_number();
     let media = &mut client.media[section];
     let mid = media.mid.clone();
+    let mut extensions = vec![(4, mid.as_bytes()), (3, &number[..])];
+    extensions.extend(packet.extensions().filter(|(id, _)| !matches!(id, 3 | 4)));
     let header = RtpOut {
         payload_type: PayloadType(if section == MICROPHONE { 111 } else { 96 }),
         marker: packet.marker(),
         sequence_number: media.sequence[0].0,
-        timestamp: packet.timestamp().wrapping_add(round * 10 * 90_000),
+        timestamp: packet.timestamp().wrapping_add(ticks(section, round)),
         ssrc: media.ssrcs[0].0,
-        extensions: &[(4, mid.as_bytes()), (3, &(media.sequence[0].0 as u16).to_be_bytes())],
+        extensions: &extensions,
         ..RtpOut::default()
     };
     media.sequence[0].0 += 1;
@@ -94,6 +135,8 @@ fn forwarding_to_fifty_viewers_allocates_nothing() {
         })
         .collect();
     let dump = dump();
+    let ssrcs = ssrcs(&dump);
+    let mut reports = 0;
     let mut received = vec![0; VIEWERS];
     let (mut steady, mut rtcp, mut resent) = (None, 0, 0);
     house.watch = watch;
@@ -101,14 +144,18 @@ fn forwarding_to_fifty_viewers_allocates_nothing() {
     // The dump is 6.5 s long: twice.
     for round in 0..2 {
         for (ms, bytes) in &dump {
-            let at = start + Duration::from_millis(ms + round * 6_600);
+            let at = start + Duration::from_millis(ms + round * DUMP_MS);
             if at > house.now {
                 house.run(at - house.now);
             }
             if steady.is_none() && house.now - start > Duration::from_secs(1) {
                 steady = Some(INSIDE.load(Ordering::Relaxed));
             }
-            replay(&mut house, publisher, bytes, round as u32);
+            if rtp::is_rtcp(bytes) {
+                reports += replay_reports(&mut house, publisher, ssrcs, bytes, round);
+            } else {
+                replay(&mut house, publisher, bytes, round);
+            }
             house.exchange();
             // Every viewer reports what it got, and now and then misses a packet and wants a key frame.
             for (n, &viewer) in viewers.iter().enumerate() {
@@ -141,7 +188,8 @@ fn forwarding_to_fifty_viewers_allocates_nothing() {
                         }
                         .write(w)?;
                     }
-                    Ok(())
+                    let time = rtp::rtcp::XrBlock::ReceiverReferenceTime(rtp::ntp::NtpTime(seq << 20));
+                    rtp::rtcp::Xr::write(w, Ssrc(1), [time])
                 });
                 received[n] = client.rtp.len();
             }
@@ -162,6 +210,13 @@ fn forwarding_to_fifty_viewers_allocates_nothing() {
         .map(|&viewer| house.guests[viewer].client.rtp.len())
         .sum();
     assert!(forwarded > 400 * VIEWERS, "{forwarded} packets were forwarded");
+    assert!(reports > 10, "{reports} sender reports of the publisher");
+    // All of the dump is of one clock: nothing in it is out of place.
+    let counters = house.counters();
+    assert_eq!(
+        (counters.get("strange_reports"), counters.get("misplaced_sound")),
+        (None, None)
+    );
     assert!(
         rtcp > 10 * VIEWERS && resent > 5 * VIEWERS,
         "{rtcp} reports, {resent} retransmissions"
