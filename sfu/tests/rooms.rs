@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use house::{CAMERA, House, MICROPHONE};
 use peer::{Direction, Extension, Kind};
+use proptest::prelude::*;
 use rtp::Ssrc;
 use sfu::{Connection, Event, Gone, JoinError, Role};
 
@@ -631,6 +632,34 @@ fn a_slot_that_changes_hands_goes_on_after_the_last_it_sent() {
 }
 
 #[test]
+fn sound_of_somebody_placed_earlier_begins_once_its_time_is_there() {
+    let mut house = House::new(51);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    let cid = house.member("r", "cid", 1);
+    for n in 0..30 {
+        // Cid's sound is on its way for 150 ms more than at first, which is not enough to place it anew.
+        if n == 5 {
+            house.run(Duration::from_millis(150));
+        }
+        if n == 15 {
+            house.sfu.leave(house.now, house.guests[ann].id, Gone::Left);
+        }
+        house.send_sound(cid, MICROPHONE, 960 * n, 20);
+        if n < 15 {
+            house.send_sound(ann, MICROPHONE, 960 * (n + if n < 5 { 0 } else { 8 }), 20);
+        }
+        house.run(Duration::from_millis(20));
+    }
+    let left_out = house.counters()["misplaced_sound"];
+    assert!((7..=9).contains(&left_out), "{left_out}");
+    let sound = sound(&house, bob);
+    assert_eq!(sound.len() as u64, 30 - left_out);
+    // From one to the other it takes one packet's time and what the places differ by.
+    assert!(steps(&sound)[14] < 2 * 960, "{:?}", steps(&sound));
+}
+
+#[test]
 fn the_marker_and_what_belongs_to_the_media_arrive() {
     let mut house = House::new(37);
     let ann = house.member("r", "ann", 1);
@@ -1014,4 +1043,80 @@ fn there_are_no_more_participants_than_are_allowed() {
     house.sfu.leave(house.now, house.guests[echo].id, Gone::Left);
     house.run(FRAME);
     house.enter("", "echo", Role::Echo);
+}
+
+/// Somebody whose picture and sound are watched: when what was sent last was taken, in milliseconds, and the publisher's
+/// clocks.
+struct Publisher {
+    guest: usize,
+    taken: [u64; 2],
+    first: [u32; 2],
+    wall: Duration,
+    pictures: u16,
+}
+
+impl Publisher {
+    fn timestamp(&self, section: usize, taken: u64) -> u32 {
+        let rate = if section == MICROPHONE { 48 } else { 90 };
+        self.first[section].wrapping_add((taken * rate) as u32)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whoever comes and goes or begins anew, however long packets and reports are on their way and whatever reports say: the
+    /// house finds that no packet is placed before one with a lower number.
+    #[test]
+    fn timestamps_only_grow(steps in proptest::collection::vec((0u8..20, 0u64..60, 0u64..300), 50..200), first: [u32; 2]) {
+        let mut house = House::new(70);
+        let bob = house.member("r", "bob", 1);
+        let mut publisher: Option<Publisher> = None;
+        for (what, pass, delay) in steps {
+            house.run(Duration::from_millis(pass));
+            let mut own = publisher.take().unwrap_or_else(|| Publisher {
+                guest: house.member("r", "ann", 0),
+                taken: [0; 2],
+                first: [first[0].wrapping_add(pass as u32 * 7_000_000), first[1]],
+                wall: Duration::from_millis(pass * 1_000_000),
+                pictures: first[1] as u16,
+            });
+            let now = (house.now - house.start).as_millis() as u64;
+            match what {
+                0 => {
+                    house.sfu.leave(house.now, house.guests[own.guest].id, Gone::Left);
+                    house.run(Duration::from_millis(1));
+                    continue;
+                }
+                1 => {
+                    let media = &mut house.guests[own.guest].client.media[delay as usize % 2];
+                    media.ssrcs[0].0 = Ssrc(media.ssrcs[0].0.0 + 7_000);
+                    own.first[delay as usize % 2] = first[0] ^ delay as u32;
+                }
+                2..=4 => {
+                    let section = usize::from(what) % 2;
+                    let taken = now.saturating_sub(delay / 10);
+                    let wild = if what == 4 { delay as u32 * 3_000 } else { 0 };
+                    let timestamp = own.timestamp(section, taken).wrapping_add(wild);
+                    let wall = own.wall + Duration::from_millis(taken);
+                    house.send_report(own.guest, section, wall, timestamp);
+                }
+                5..=11 => {
+                    let taken = (own.taken[0] + 20).max(now.saturating_sub(delay));
+                    own.taken[0] = taken;
+                    house.send_sound(own.guest, MICROPHONE, own.timestamp(MICROPHONE, taken), 20);
+                }
+                _ => {
+                    let taken = (own.taken[1] + 11).max(now.saturating_sub(delay));
+                    own.taken[1] = taken;
+                    own.pictures = own.pictures.wrapping_add(1);
+                    let timestamp = own.timestamp(CAMERA, taken);
+                    house.send_frame(own.guest, CAMERA, timestamp, own.pictures, delay % 3 == 0, 2);
+                }
+            }
+            publisher = Some(own);
+        }
+        house.run(FRAME);
+        let _ = bob;
+    }
 }
