@@ -572,6 +572,30 @@ fn sound_is_not_moved_by_its_first_sender_report() {
 }
 
 #[test]
+fn sound_takes_the_lead_from_a_picture_that_reported_first() {
+    let mut house = House::new(52);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    let ntp = Duration::from_secs(7);
+    film(&mut house, ann, 0, 3, true);
+    house.send_report(ann, CAMERA, ntp, 3 * 3600);
+    for n in 0..20 {
+        house.send_sound(ann, MICROPHONE, 960 * n, 20);
+        house.run(Duration::from_millis(20));
+        if n == 3 {
+            // By the publisher's clock it is 70 ms older than the picture's report had it.
+            house.send_report(ann, MICROPHONE, ntp + Duration::from_millis(80), 960 * 4 + 3360);
+        }
+    }
+    house.send_report(ann, CAMERA, ntp + Duration::from_millis(400), 13 * 3600);
+    film(&mut house, ann, 13, 2, false);
+    assert_eq!(steps(&sound(&house, bob)), [960; 19]);
+    let video: Vec<u32> = house.video(bob).iter().map(|packet| packet.2).collect();
+    assert_eq!(steps(&video)[5..], [3600 * 11 + 6300, 0, 3600, 0]);
+    assert_eq!(house.counters(), [].into());
+}
+
+#[test]
 fn a_report_that_does_not_go_with_the_packets_moves_nothing() {
     let mut house = House::new(32);
     let ann = house.member("r", "ann", 1);
