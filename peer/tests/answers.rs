@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dtls_srtp::fake::{self, FakeCrypto};
 use peer::testing::{Pair, check_answer};
@@ -625,15 +625,18 @@ fn hostile_offers_are_answered_as_fast_as_they_are_read() {
     ];
     for (name, offer) in offers {
         let time = |work: &dyn Fn()| {
-            let best = (0..3).map(|_| {
-                let start = Instant::now();
-                work();
-                start.elapsed()
-            });
-            best.min().unwrap()
+            let start = Instant::now();
+            work();
+            start.elapsed()
         };
-        let read = time(&|| drop(Session::parse(&offer).unwrap()));
-        let answer = time(&|| drop(Pair::new(1).peer.accept_offer(Instant::now(), &offer).unwrap()));
+        // The best of many in turns: what disturbs the machine disturbs both, and never all of them.
+        let (mut read, mut answer) = (Duration::MAX, Duration::MAX);
+        for _ in 0..12 {
+            read = read.min(time(&|| drop(Session::parse(&offer).unwrap())));
+            answer = answer.min(time(&|| {
+                drop(Pair::new(1).peer.accept_offer(Instant::now(), &offer).unwrap());
+            }));
+        }
         assert!(answer < read * 20, "{name}: read in {read:?}, answered in {answer:?}");
     }
 }
