@@ -17,9 +17,10 @@ wire::counters! {
         pub oversized_packets,
         /// Padding-only packets that came too late to close the gap which they leave.
         pub late_padding,
-        /// Packets of sound that were left out: their source's place in time was moved back, they had the timestamp of the
-        /// packet before, or the slot had sent somebody else's sound of a later time.
-        pub misplaced_sound,
+        /// Packets that were left out for want of a place in time: sound whose source was moved back, that had the
+        /// timestamp of the packet before, or before which the slot had sent somebody else's sound of a later time; and what
+        /// belongs to a count that was begun too soon after others, or has ended.
+        pub misplaced_packets,
         /// Sender reports whose timestamps do not go with those of the packets.
         pub strange_reports,
         /// Header extension elements for which there was no room.

@@ -59,7 +59,7 @@ impl Ingress<'_> {
         let Some(time) = timeline.place(info.arrival, packet.timestamp(), packet.marker(), newer) else {
             // Like padding: what follows closes up.
             source.numbering().drop(info.sequence);
-            self.counters.misplaced_sound += 1;
+            self.counters.misplaced_packets += 1;
             return;
         };
         let Some(seq) = source.numbering().number(info.sequence) else {

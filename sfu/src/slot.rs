@@ -12,7 +12,7 @@ use crate::history::History;
 use crate::payload::{Head, Next, Offsets};
 use crate::ring::{Entry, Stored};
 use crate::source::Source;
-use crate::timeline::{self, Timeline};
+use crate::timeline::{self, SPACING, Timeline};
 
 /// NACKs of one slot that may wait.
 const MAX_NACKS: usize = 256;
@@ -26,8 +26,6 @@ const MAX_PAD: usize = 3;
 const REORDERED: u64 = 64;
 /// The packets in front of an IDR picture that hold its parameter sets, at most: one for each kind.
 const PARAMETER_SETS: u64 = 2;
-/// Distance in time between the last packet of one source and the first of the next.
-const SPACING: Duration = Duration::from_millis(20);
 /// The largest UDP payload over IPv4.
 const MAX_MESSAGE: usize = 65_507;
 
@@ -412,7 +410,7 @@ impl Slot {
                 _ if entry.starts_key_frame && self.media == Kind::Audio && self.is_past(source, &entry) => {
                     // Of the one who spoke before there is sound of a later time already. Nothing is on the line yet, so
                     // that no gap is left either.
-                    counters.misplaced_sound += 1;
+                    counters.misplaced_packets += 1;
                     None
                 }
                 _ if entry.starts_key_frame => {

@@ -25,8 +25,8 @@ const MAX_AHEAD: Duration = Duration::from_secs(1);
 const MAX_REORDER: Duration = Duration::from_secs(1);
 /// The fastest packet is looked for over one to two of these.
 const WINDOW: Duration = Duration::from_secs(1);
-/// Distance of the first packet of a new count from the last of the old one.
-const SPACING: Duration = Duration::from_millis(20);
+/// Distance of the first packet of a new count, or of another source, from what was before.
+pub(crate) const SPACING: Duration = Duration::from_millis(20);
 /// How many moves are remembered for packets that come late.
 const REMEMBERED: usize = 16;
 
@@ -116,15 +116,17 @@ impl Timeline {
     }
 
     /// The place of a packet, in ticks after the epoch. `newer` tells that it comes after all before in the publisher's
-    /// order. `None` when it is sound that has no place of its own any more: it is to be left out.
+    /// order. `None` when it has no place of its own (any more): it is to be left out.
     pub(crate) fn place(&mut self, arrival: Instant, timestamp: u32, marker: bool, newer: bool) -> Option<i64> {
         let arrival = ticks(self.rate, self.epoch, arrival);
         let Some(newest) = self.newest else {
-            return Some(self.begin(arrival, timestamp));
+            return self.begin(arrival, timestamp);
         };
         let extended = self.extended.peek(timestamp).cast_signed();
         if !newer {
-            return Some((extended + self.offset_at(extended)).min(newest.placed));
+            let placed = (extended + self.offset_at(extended)).min(newest.placed);
+            // Further back it is of the count before.
+            return (placed >= newest.placed - self.ticks(MAX_BEHIND)).then_some(placed);
         }
         let step = extended - newest.extended;
         let ahead = extended + self.offset - arrival;
@@ -133,7 +135,7 @@ impl Timeline {
             _ => self.ticks(MAX_REORDER),
         };
         if ahead > self.ticks(MAX_AHEAD) || ahead < -self.ticks(MAX_BEHIND) || step < -back {
-            return Some(self.begin(arrival, timestamp));
+            return self.begin(arrival, timestamp);
         }
         self.extended.unwrap(timestamp);
         self.follow_arrival(arrival, extended);
@@ -185,12 +187,17 @@ impl Timeline {
         }
     }
 
-    /// The first packet of a count: its arrival is its place, if that is past all places before.
-    fn begin(&mut self, arrival: i64, timestamp: u32) -> i64 {
-        self.extended = Unwrapper::new();
-        let extended = self.extended.unwrap(timestamp).cast_signed();
+    /// The first packet of a count: its arrival is its place, if that is past all places before. `None` while these are
+    /// so far ahead that it has to wait: who begins anew with every packet would run ahead of time without end, and who
+    /// comes into the slots after them would not be heard until then.
+    fn begin(&mut self, arrival: i64, timestamp: u32) -> Option<i64> {
         let after = self.last.map(|last| last + self.ticks(SPACING));
         let placed = after.map_or(arrival, |after| after.max(arrival));
+        if placed > arrival + self.ticks(MAX_AHEAD) {
+            return None;
+        }
+        self.extended = Unwrapper::new();
+        let extended = self.extended.unwrap(timestamp).cast_signed();
         self.offset = placed - extended;
         self.target = arrival - extended;
         self.moving = placed != arrival;
@@ -205,7 +212,7 @@ impl Timeline {
             arrival,
         });
         self.last = Some(placed);
-        placed
+        Some(placed)
     }
 
     /// Keeps the target within what the fastest packets of late allow.

@@ -214,7 +214,7 @@ fn forwarding_to_fifty_viewers_allocates_nothing() {
     // All of the dump is of one clock: nothing in it is out of place.
     let counters = house.counters();
     assert_eq!(
-        (counters.get("strange_reports"), counters.get("misplaced_sound")),
+        (counters.get("strange_reports"), counters.get("misplaced_packets")),
         (None, None)
     );
     assert!(

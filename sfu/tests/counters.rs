@@ -100,7 +100,7 @@ const CASES: &[Case] = &[
         numbered(&mut house, 0, &[]);
         house
     }),
-    ("misplaced_sound", || {
+    ("misplaced_packets", || {
         let mut house = call();
         (0..2).for_each(|_| house.send_sound(ANN, MICROPHONE, 960, 20));
         house

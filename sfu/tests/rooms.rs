@@ -675,7 +675,7 @@ fn sound_of_somebody_placed_earlier_begins_once_its_time_is_there() {
         }
         house.run(Duration::from_millis(20));
     }
-    let left_out = house.counters()["misplaced_sound"];
+    let left_out = house.counters()["misplaced_packets"];
     assert!((7..=9).contains(&left_out), "{left_out}");
     let sound = sound(&house, bob);
     assert_eq!(sound.len() as u64, 30 - left_out);

@@ -240,6 +240,30 @@ fn a_clock_runs_both_ways() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
+    /// Whatever a publisher writes, nothing is placed far ahead of its arrival: who comes into the slots next begins there.
+    #[test]
+    fn nothing_runs_ahead_of_its_arrival(
+        packets in proptest::collection::vec((0u64..4, any::<u32>(), any::<bool>(), 0u8..8), 1..300),
+        audio: bool,
+    ) {
+        let (media, rate) = if audio { (Kind::Audio, 48_000) } else { (Kind::Video, 90_000) };
+        let rate = NonZeroU32::new(rate).unwrap();
+        let t0 = Instant::now();
+        let mut line = Timeline::new(media, rate, t0);
+        let mut now = t0;
+        for (later, timestamp, newer, how) in packets {
+            now += ms(later);
+            // Mostly counts that jump to and fro, now and then anything.
+            let timestamp = if how == 0 { timestamp } else { u32::from(how) * 20 * rate.get() };
+            if how == 7 {
+                line.begin_anew();
+            }
+            if let Some(place) = line.place(now, timestamp, how == 1, newer) {
+                prop_assert!(place <= ticks(rate, t0, now) + duration_ticks(rate, MAX_AHEAD));
+            }
+        }
+    }
+
     /// Whatever the delays are and whenever the reports come: in the order in which they were sent packets get ever later
     /// places, and in the end sound and picture are together.
     #[test]
