@@ -85,16 +85,17 @@ async fn method_not_allowed(State(app): State<Arc<App>>, method: Method) -> Prob
 
 /// What the library refuses by itself, with a text of its own, is told like everything else.
 async fn explain(response: Response) -> Response {
-    if response.status() != StatusCode::BAD_REQUEST || is_problem(&response) {
+    if response.status() != StatusCode::BAD_REQUEST || is_ours(&response) {
         return response;
     }
     let detail = "The address of this request cannot be read.";
     Problem::new(StatusCode::BAD_REQUEST, "malformed", detail).into_response()
 }
 
-fn is_problem(response: &Response) -> bool {
+/// Our own refusals are problems, or pages.
+fn is_ours(response: &Response) -> bool {
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    content_type.is_some_and(|value| value == problem::CONTENT_TYPE)
+    content_type.is_some_and(|value| value == problem::CONTENT_TYPE || value == page::HTML)
 }
 
 async fn not_found() -> Problem {
