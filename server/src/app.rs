@@ -1,11 +1,12 @@
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::connections::Limits;
 use crate::counters::{Counters, Shared};
+use crate::descriptors;
 use crate::engine::{Join, Kind, Other, ParticipantId, Reason, Refusal};
 use crate::http::sessions::Sessions;
 use crate::placement::{Placement, Seat};
@@ -38,6 +39,8 @@ pub(crate) struct App {
     pub(crate) silence: Duration,
     pub(crate) limits: Limits,
     pub(crate) allowed_origins: Vec<String>,
+    /// Whether the log has heard of a foreign origin.
+    pub(crate) foreign_origin_told: Once,
     /// The reports that were made last, and when that began.
     pub(crate) reports: tokio::sync::Mutex<Option<(Instant, Arc<[Report]>)>>,
     rates: Mutex<PerAddress>,
@@ -72,10 +75,11 @@ impl App {
             connections: watch::Sender::new(0),
             silence: options.silence,
             limits: Limits {
-                overall: options.connections,
+                overall: descriptors::connections(options.connections),
                 per_address: options.connections_per_address,
             },
             allowed_origins: options.allowed_origins.clone(),
+            foreign_origin_told: Once::new(),
             reports: tokio::sync::Mutex::new(None),
             rates: Mutex::new(PerAddress::new(REQUESTS, Instant::now())),
         }

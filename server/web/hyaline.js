@@ -21,14 +21,15 @@ const RETRY_MS = [300, 1_000, 2_000, 4_000, 8_000];
  */
 const AWAY = new Set(['server-lost', 'server-unreachable', 'offline', 'shutdown']);
 /**
- * It does not let us in: a server that starts or is overrun, or a room that is full because our former place in it is kept: for
- * 14 s after the last of our media, or 30 s if there was none.
+ * It does not let us in: a server that starts or is overrun, or a room that is full because our former place in it is
+ * kept: for 14 s after the last of our media, or 30 s if there was none.
  */
 const NOT_YET = new Set(['full', 'busy', 'stopped', 'rate-limited', 'websocket-blocked']);
 const NOT_YET_MS = 45_000;
 /** It lets us in, but there is no media, or none any more. */
 const NO_MEDIA = new Set(['silent', 'failed', 'busy', 'no-answer']);
-const NO_MEDIA_TIMES = 3;
+/** Before each new try: until it fails too, the others see somebody who does not come in. */
+const NO_MEDIA_MS = [5_000, 15_000, 30_000];
 
 /**
  * A room as this participant sees it. It comes back by itself when the server was away for a while.
@@ -192,12 +193,16 @@ export class Room extends EventTarget {
     this.#session = null;
     this.#slots = [];
     for (const id of [...this.participants.keys()]) this.#part(id);
-    if (this.state === 'joined') this.#lostAt = performance.now();
+    const wasIn = this.state === 'joined';
+    // What does not let us in has so long from when it last was there.
+    if (wasIn || AWAY.has(problem?.code)) this.#lostAt = performance.now();
     if (problem && this.#mayComeBack(problem.code)) {
       // The room that is full may be so because of us.
       if (problem.code !== 'full') this.#emit('problem', problem);
       this.#become('returning');
-      const pause = RETRY_MS[Math.min(this.#attempt++, RETRY_MS.length - 1)];
+      const pause = NO_MEDIA.has(problem.code) && wasIn
+        ? NO_MEDIA_MS[this.#withoutMedia - 1]
+        : RETRY_MS[Math.min(this.#attempt++, RETRY_MS.length - 1)];
       this.#retry = setTimeout(() => this.#start(), pause);
       return;
     }
@@ -211,7 +216,7 @@ export class Room extends EventTarget {
   #mayComeBack(code) {
     switch (this.state) {
       case 'joined':
-        return AWAY.has(code) || (NO_MEDIA.has(code) && ++this.#withoutMedia <= NO_MEDIA_TIMES);
+        return AWAY.has(code) || (NO_MEDIA.has(code) && ++this.#withoutMedia <= NO_MEDIA_MS.length);
       case 'returning':
         return AWAY.has(code) || (NOT_YET.has(code) && performance.now() < this.#lostAt + NOT_YET_MS);
       default:

@@ -52,12 +52,17 @@ export async function unreachable(url) {
     return new Problem('server-unreachable',
       `The server at ${host} does not answer. Check that it is running and that this device can reach it.`);
   }
+  // RFC 9457: a problem's `detail` is a sentence.
+  const { code = 'server-unreachable', detail = answer.statusText, host: arrived } = await answer.json().catch(() => ({}));
   if (answer.status === 426) { // what it wants is a WebSocket, which is what it was asked for
+    if (arrived && arrived !== host && host === location.host) {
+      // A proxy asks it for another host than the page has, so that it takes the page for a stranger's.
+      return new Problem('foreign-origin',
+        `The server takes this page for one of another site, since it is asked as ${arrived}. Whoever runs it can start it with --allow-origin ${location.origin}, or let the proxy in front of it pass on the Host header.`);
+    }
     return new Problem('websocket-blocked',
       `The server at ${host} answers, but a WebSocket to it does not open. Something on the way (a proxy, an extension) may not let it pass; try another network.`);
   }
-  // RFC 9457: a problem's `detail` is a sentence.
-  const { code = 'server-unreachable', detail = answer.statusText } = await answer.json().catch(() => ({}));
   return new Problem(code, `The server at ${host} refused the connection (${answer.status}): ${detail}`);
 }
 

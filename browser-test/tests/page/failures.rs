@@ -66,6 +66,10 @@ fn a_websocket_that_does_not_open_is_explained() {
             "a WebSocket to it does not open",
         ),
         (
+            json!({ "status": 426, "code": "websocket-only", "host": "proxied.example" }),
+            "since it is asked as proxied.example. Whoever runs it can start it with --allow-origin http://127.0.0.1",
+        ),
+        (
             json!({ "status": 429, "code": "rate-limited", "detail": "There were too many requests: wait a few seconds." }),
             "refused the connection (429): There were too many requests: wait a few seconds.",
         ),
@@ -115,18 +119,30 @@ fn who_is_given_up_again_and_again_is_told_so() {
         let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &nobody());
         scene.wait(JOINED);
         scene.get("void (fake.bye = { reason: 'failed', message: 'The media connection failed.' })");
+        // The pauses are of many seconds, and grow.
+        scene.get("void (fake.pauses = [])");
+        scene.get(
+            "void (real => {
+                setTimeout = (f, ms, ...rest) => {
+                    if (![5_000, 15_000, 30_000].includes(ms)) return real(f, ms, ...rest);
+                    fake.pauses.push(ms);
+                    return real(f, 0, ...rest);
+                };
+            })(setTimeout)",
+        );
         scene.get("fake.send({ type: 'bye', ...fake.bye })");
         scene.wait(ENDED);
         assert_eq!(
-            scene.get(&format!("[{REASON}, fake.sent('join').length]")),
-            json!(["The media connection failed.", 4]),
+            scene.get(&format!("[{REASON}, fake.sent('join').length, fake.pauses]")),
+            json!(["The media connection failed.", 4, [5000, 15000, 30000]]),
             "{kind}"
         );
         scene.assert_quiet();
     }
 }
 
-/// The room holds a place for who has lost the network until it has heard nothing for long enough, and may be full by that.
+/// The room holds a place for who has lost the network until it has heard nothing for long enough, and may be full by
+/// that.
 #[test]
 fn a_room_that_is_full_of_ones_own_ghost_is_waited_for() {
     for kind in BOTH {

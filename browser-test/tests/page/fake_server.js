@@ -1,7 +1,7 @@
-// Runs in the page before everything else and plays the server: a WebSocket that speaks the signalling protocol, and a peer
-// connection in the same page that answers offers, draws moving pictures and hums. What the page sent is in `fake.received`.
-// `scenario` is put before this text:
-// { refuse, unreachable, noWebSocket, plain, offers, holdDevices, holdEcho, mute, drawnCamera, people: [{ name, microphone, camera }] }.
+// Runs in the page before everything else and plays the server: a WebSocket that speaks the signalling protocol, and a
+// peer connection in the same page that answers offers, draws moving pictures and hums. What the page sent is in
+// `fake.received`. `scenario` is put before this text: { refuse, unreachable, noWebSocket, plain, offers, holdDevices,
+// holdEcho, mute, drawnCamera, people: [{ name, microphone, camera }] }.
 const fake = globalThis.fake = {
   received: [],
   sockets: 0,
@@ -38,8 +38,8 @@ const fake = globalThis.fake = {
   /** What a plain request for the WebSocket's address gets: { status, code, detail }. */
   plain: scenario.plain ?? { status: 426, code: 'websocket-only', detail: 'This address is for WebSocket connections only.' },
   /**
-   * What becomes of the next offers, in this order, before others are answered: an error { code, message }, 'silence' (it was taken,
-   * and its answer is lost), or 'stale' (an error about an offer before it comes first).
+   * What becomes of the next offers, in this order, before others are answered: an error { code, message }, 'silence'
+   * (it was taken, and its answer is lost), or 'stale' (an error about an offer before it comes first).
    */
   offers: scenario.offers ?? [],
   /** With which `bye` a join is answered after a moment. */
@@ -211,7 +211,8 @@ function hum() {
   return out.stream.getAudioTracks()[0];
 }
 
-// The echo: a peer that sends back what it gets. With `holdEcho` it answers after `fake.answerEcho()`; with `mute` it sends nothing.
+// The echo: a peer that sends back what it gets. With `holdEcho` it answers after `fake.answerEcho()`; with `mute` it
+// sends nothing.
 const realFetch = globalThis.fetch;
 globalThis.fetch = async (address, options = {}) => {
   const path = new URL(address, location.href).pathname;
@@ -220,7 +221,10 @@ globalThis.fetch = async (address, options = {}) => {
     return new Response(null, { status: 200 });
   }
   if (path.startsWith('/v1/') && fake.unreachable) throw new TypeError('Failed to fetch');
-  if (path.endsWith('/ws')) return Response.json({ code: fake.plain.code, detail: fake.plain.detail }, { status: fake.plain.status });
+  if (path.endsWith('/ws')) {
+    const { status, ...problem } = fake.plain;
+    return Response.json(problem, { status });
+  }
   if (path !== '/v1/echo') return realFetch(address, options);
   if (scenario.refuse) return Response.json({ detail: scenario.refuse.message }, { status: 400 });
   fake.received.push({ type: 'echo', contentType: options.headers['content-type'], sdp: options.body });

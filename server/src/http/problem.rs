@@ -16,6 +16,8 @@ pub(crate) struct Problem {
     code: &'static str,
     detail: String,
     retry_after: Option<u32>,
+    /// The host that the request was for, as far as that helps.
+    host: Option<String>,
 }
 
 impl Problem {
@@ -25,6 +27,7 @@ impl Problem {
             code,
             detail: detail.into(),
             retry_after: None,
+            host: None,
         }
     }
 
@@ -39,6 +42,12 @@ impl Problem {
     /// Says after how many seconds it is worth trying again.
     pub(crate) const fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Says which host the request was for, as it arrived here.
+    pub(crate) fn host(mut self, host: Option<&str>) -> Self {
+        self.host = host.map(str::to_owned);
         self
     }
 
@@ -80,13 +89,16 @@ impl From<Failure> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = json!({
+        let mut body = json!({
             "type": "about:blank",
             "title": self.status.canonical_reason(),
             "status": self.status.as_u16(),
             "code": self.code,
             "detail": self.detail,
         });
+        if let Some(host) = self.host {
+            body["host"] = host.into();
+        }
         let mut response = (self.status, body.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));

@@ -31,6 +31,8 @@ const MESSAGES: Rate = Rate {
 const PINGS: u32 = 3;
 /// How long one message may take to get out.
 const SLOW: Duration = Duration::from_secs(10);
+/// How long a client may take to close its side after we have closed ours.
+const LINGER: Duration = Duration::from_secs(1);
 /// Above our own limit, so that a message that is too long can be told so; the library breaks off beyond.
 const LIBRARY_LIMIT: usize = 4 * MAX_BODY;
 
@@ -45,7 +47,8 @@ pub(super) async fn upgrade(State(app): State<Arc<App>>, request: Request) -> Re
             "This address is for WebSocket connections only: {}.",
             rejection.body_text()
         );
-        Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket-only", detail)
+        // By the host a page finds out that a proxy changes it: then its WebSocket is refused as a foreign one's.
+        Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket-only", detail).host(host(&parts.headers))
     })?;
     check_origin(&app, &parts.headers)?;
     let room = RoomName::new(&room);
@@ -68,7 +71,7 @@ fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     };
     let origin = origin.to_str().unwrap_or_default();
-    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let own = host(headers);
     let authority = origin.split_once("://").map(|(_, authority)| authority);
     let is_own = authority
         .zip(own)
@@ -78,9 +81,23 @@ fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
         return Ok(());
     }
     app.raise(|c| &mut c.foreign_origin);
+    // Whoever runs the server has to know, but anybody may cause it.
+    app.foreign_origin_told.call_once(|| {
+        tracing::warn!(
+            origin,
+            host = own.unwrap_or_default(),
+            "a page of another origin was kept out of the rooms; if it is this server's own page, behind a proxy, start \
+             the server with --allow-origin and that origin"
+        );
+    });
     let detail = "Rooms can be used by this server's own page only, and this request comes from another one: start the \
                   server with --allow-origin if it may.";
     Err(Problem::new(StatusCode::FORBIDDEN, "foreign-origin", detail))
+}
+
+/// The host that a request is for.
+fn host(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::HOST).and_then(|host| host.to_str().ok())
 }
 
 /// Counts a connection for as long as it is there.
@@ -118,6 +135,14 @@ async fn refuse_room(app: &App, mut socket: WebSocket, error: NameError) {
     };
     // Who does not read it does without.
     drop(timeout(SLOW, goodbye).await);
+    linger(&mut socket).await;
+}
+
+/// Reads on until the client has closed its side too (RFC 6455 §7.1.1), for a moment: a connection that is closed while
+/// there is something unread is reset, and the client never reads why.
+async fn linger(socket: &mut WebSocket) {
+    let read = async { while let Some(Ok(_)) = socket.recv().await {} };
+    drop(timeout(LINGER, read).await);
 }
 
 /// One client's WebSocket connection.
@@ -178,6 +203,7 @@ impl Connection {
                 reason: reason.into(),
             }));
             drop(timeout(SLOW, self.socket.send(close)).await);
+            linger(&mut self.socket).await;
         }
     }
 

@@ -187,6 +187,8 @@ fn a_room_name_that_is_none_is_told_over_the_connection() {
         (response.status, response.problem().0.as_str()),
         (426, "websocket-only")
     );
+    // By this a page learns that a proxy changes the host.
+    assert!(response.body.contains(r#""host":"test""#), "{}", response.body);
 }
 
 #[test]
