@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::descriptors;
 use crate::{Options, Server, Stopped, Tls, VideoCodec};
 
 const ABOUT: &str = "Video rooms in one program: the web page, signalling, and the media server.";
@@ -79,10 +80,15 @@ struct ServeArgs {
     #[arg(long, value_name = "CODEC", value_delimiter = ',', default_value = "vp8,h264")]
     video_codecs: Vec<VideoCodec>,
 
-    /// Lets pages of another origin use rooms, as https://example.org: the real one behind a reverse proxy that does not
-    /// pass the Host header on, or a site with a page of its own.
+    /// Lets pages of another origin use rooms, as https://example.org: the real one behind a reverse proxy that does
+    /// not pass the Host header on, or a site with a page of its own.
     #[arg(long, value_name = "ORIGIN", value_delimiter = ',')]
     allow_origin: Vec<String>,
+
+    /// How many connections to the page and signalling one address may have (of IPv6, one network of 64 bits): more
+    /// behind a reverse proxy, which has the address of everybody.
+    #[arg(long, value_name = "N", default_value_t = Options::default().connections_per_address)]
+    connections_per_address: usize,
 
     /// Serves the page over https with a certificate made at the start. Browsers warn once.
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
@@ -121,7 +127,7 @@ impl From<ServeArgs> for Options {
             },
             silence: defaults.silence,
             connections: defaults.connections,
-            connections_per_address: defaults.connections_per_address,
+            connections_per_address: args.connections_per_address,
             allowed_origins: args.allow_origin,
         }
     }
@@ -157,6 +163,7 @@ fn serve(args: ServeArgs) -> ExitCode {
         }
         Err(error) => return fail(&format!("The log filter is not understood ({error}): try --log debug.")),
     }
+    descriptors::raise();
     let server = match Server::start(&args.into()) {
         Ok(server) => server,
         Err(error) => return fail(&error.to_string()),

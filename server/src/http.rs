@@ -27,8 +27,8 @@ mod whip;
 
 pub use page::PAGE_POLICY;
 
-/// The longest body and the longest WebSocket message, in bytes: the longest SDP that is read. The offer of a browser with
-/// 32 slots has 100 kB.
+/// The longest body and the longest WebSocket message, in bytes: the longest SDP that is read. The offer of a browser
+/// with 32 slots has 100 kB.
 pub(crate) const MAX_BODY: usize = 256 << 10;
 
 pub(crate) const SDP: &str = "application/sdp";
@@ -63,12 +63,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(axum::middleware::map_response(allow_other_origins));
     let rooms = Router::new()
         .route("/v1/rooms/{room}/ws", get(websocket::upgrade))
-        .route("/healthz", get(metrics::health))
         .route("/metrics", get(metrics::metrics))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(from_fn_with_state(app.clone(), limit_rate));
+    // Not limited: behind a proxy its own checks have the same address as everybody, and they cost next to nothing.
+    let health = Router::new().route("/healthz", get(metrics::health));
     Router::new()
         .merge(page::routes())
+        .merge(health)
         .method_not_allowed_fallback(method_not_allowed)
         .merge(media)
         .merge(rooms)
@@ -107,8 +109,8 @@ async fn not_found() -> Problem {
 }
 
 /// Pages of any origin may use WHIP, WHEP and the echo, as players and publishing pages are served from elsewhere. The
-/// permission is without credentials, so such a page borrows nobody's name; but it does borrow its visitor's place in the
-/// network, and reaches a server on loopback this way. `docs/signalling.md` has it among the deviations.
+/// permission is without credentials, so such a page borrows nobody's name; but it does borrow its visitor's place in
+/// the network, and reaches a server on loopback this way. `docs/signalling.md` has it among the deviations.
 async fn allow_other_origins(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));

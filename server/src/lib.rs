@@ -13,6 +13,7 @@ mod app;
 mod cli;
 mod connections;
 mod counters;
+mod descriptors;
 mod engine;
 mod http;
 mod listener;

@@ -72,9 +72,12 @@ pub(crate) async fn serve(
         drop(stream.set_nodelay(true));
         let (tls, app, router, done) = (tls.clone(), app.clone(), router.clone(), done.clone());
         tokio::spawn(async move {
-            let Some(transport) = secure(tls, stream, client, PATIENCE.min(app.silence)).await else {
-                return;
+            let mut closing = app.closing.clone();
+            let secured = tokio::select! {
+                secured = secure(tls, stream, client, PATIENCE.min(app.silence)) => secured,
+                () = stopped(&mut closing) => None,
             };
+            let Some(transport) = secured else { return };
             let stream = Stream {
                 transport,
                 patience: app.silence,

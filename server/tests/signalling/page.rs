@@ -124,12 +124,17 @@ fn metrics_are_made_once_per_second() {
 }
 
 #[test]
-fn health_and_metrics_are_limited_like_all_that_costs() {
-    for path in ["/healthz", "/metrics"] {
-        let fixture = Fixture::new();
-        while get(fixture.http(), "/whip/tea").status != 429 {}
-        assert_eq!(get(fixture.http(), path).status, 429, "{path}");
-    }
+fn metrics_are_limited_like_all_that_costs_and_health_is_not() {
+    let fixture = Fixture::new();
+    // Fifty times a second one request may pass: the first after a refused one, if the machine is slow.
+    let refused = |path: &str| {
+        (0..50).any(|_| {
+            while get(fixture.http(), "/whip/tea").status != 429 {}
+            get(fixture.http(), path).status == 429
+        })
+    };
+    assert!(refused("/metrics"));
+    assert!(!refused("/healthz"));
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! File descriptors: every connection takes one, and the usual limit was made for programs that open files.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What the process needs beside connections: sockets of the workers, pollers, the standard streams.
+const OTHERS: u64 = 64;
+
+/// Raises the limit of this process as far as the system lets it.
+pub(crate) fn raise() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum {
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the limit of open files cannot be raised");
+        }
+    }
+}
+
+/// How many connections the limit leaves room for, at most `wanted`.
+pub(crate) fn connections(wanted: usize) -> usize {
+    within(getrlimit(Resource::Nofile).current, wanted)
+}
+
+fn within(limit: Option<u64>, wanted: usize) -> usize {
+    // `None` is no limit.
+    let room = limit.map_or(usize::MAX, |limit| {
+        usize::try_from(limit.saturating_sub(OTHERS)).unwrap_or(usize::MAX)
+    });
+    if room < wanted {
+        tracing::info!(
+            room,
+            wanted,
+            "the limit of open files leaves room for fewer connections"
+        );
+    }
+    wanted.min(room.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_room_for_other_files() {
+        assert_eq!(within(Some(1024), 4096), 960);
+        assert_eq!(within(Some(1_048_576), 4096), 4096);
+        assert_eq!(within(Some(10), 4096), 1);
+        assert_eq!(within(None, 4096), 4096);
+    }
+}
