@@ -127,9 +127,12 @@ globalThis.WebSocket = class FakeWebSocket {
         if (fate?.code) return this.deliver({ type: 'error', re: 'offer', id: message.id, ...fate });
         if (fate === 'stale') this.deliver({ type: 'error', re: 'offer', id: message.id - 1, code: 'busy', message: 'Too late.' });
         this.#answering = true;
-        const sdp = await this.#answer(message.sdp);
+        const sdp = await this.#answer(message.sdp).catch(error => {
+          // Who asked has left in the middle, which closed the peer connection.
+          if (this.readyState === 1) throw error;
+        });
         this.#answering = false;
-        if (fate === 'silence') return;
+        if (fate === 'silence' || this.readyState !== 1) return;
         this.deliver({ type: 'answer', id: message.id, sdp });
         fake.tellSlots();
         return;
