@@ -93,8 +93,8 @@ fn two_addresses_of_which_the_preferred_one_is_further_away() {
     }
 }
 
-/// Nothing passes until the page notices, and everything again before the server gives it up. The page looks for a path by an ICE
-/// restart, and nobody leaves the room.
+/// Nothing arrives at the page until it notices, which takes Firefox up to 13 s. (The server goes on hearing it: else it might
+/// give it up in that time.) The page looks for a path by an ICE restart, and nobody leaves the room.
 #[test]
 fn a_path_that_is_lost_for_some_seconds_is_found_again() {
     // The ICE credentials of every offer, from the beginning.
@@ -115,10 +115,8 @@ fn a_path_that_is_lost_for_some_seconds_is_found_again() {
         assert_eq!(ada.get("new Set(credentials).size"), json!(1), "{kind}");
 
         far.swallow_arriving_udp().unwrap();
-        arena.network.swallow_arriving_udp().unwrap();
         ada.wait("document.body.dataset.path === 'disconnected'", SOON);
         far.let_through().unwrap();
-        arena.network.let_through().unwrap();
         ada.wait("new Set(credentials).size > 1", SOON);
         ada.wait("document.body.dataset.path === 'connected'", SOON);
         ada.wait_to_see_and_hear("Bob");
