@@ -7,6 +7,7 @@
 //! - [`rtx`]: retransmission in a stream of its own.
 //! - [`rtcp`]: compound packets, read and written; [`ntp`]: the time that stands in them.
 //! - [`ReceiverStatistics`], [`SenderStatistics`], [`RtpClock`]: what reports are made of.
+//! - [`MissingPackets`]: what of a received stream is asked for again.
 //! - [`twcc`]: arrivals recorded for transport-wide feedback.
 //! - [`dump`]: packets field by field.
 //! - [`is_rtp`], [`is_rtcp`]: telling them apart on one port (RFC 5761, RFC 7983).
@@ -49,6 +50,8 @@ mod demux;
 pub mod dump;
 pub mod extension;
 mod header;
+#[cfg(feature = "std")]
+mod missing;
 pub mod ntp;
 mod packet;
 #[cfg(feature = "std")]
@@ -65,6 +68,8 @@ pub mod twcc;
 pub use counters::Counters;
 pub use demux::{is_rtcp, is_rtp};
 pub use header::{HeaderError, HeaderWriter, RtpOut};
+#[cfg(feature = "std")]
+pub use missing::{Arrival, MissingPackets, RepairStatistics};
 pub use packet::{Csrcs, Extensions, Packet, Profile};
 #[cfg(feature = "std")]
 pub use receiver_statistics::ReceiverStatistics;
