@@ -12,6 +12,8 @@ pub(crate) struct Agreement<'a> {
     pub(crate) direction: Direction,
     pub(crate) formats: Vec<Format>,
     pub(crate) feedback: Vec<Feedback>,
+    /// Missing packets of what is received are asked for again.
+    pub(crate) asks_again: bool,
     pub(crate) extensions: ExtensionIds,
     /// The lines of the answer for them.
     pub(crate) extmaps: Vec<Extmap<'a>>,
@@ -22,7 +24,7 @@ pub(crate) struct Agreement<'a> {
 /// The feedback that is answered for a format, each only when it was offered and we act on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Feedback {
-    /// We answer the peer's NACKs. (We send none: that is for the loss repair of the uplink.)
+    /// We answer the peer's NACKs where we send, and ask for what is missing where we receive.
     pub(crate) nack: bool,
     /// We send PLI to publishers and act on those of viewers.
     pub(crate) pli: bool,
@@ -94,6 +96,7 @@ impl<'a> Agreement<'a> {
             direction,
             formats,
             feedback: Vec::new(),
+            asks_again: false,
             extensions: ExtensionIds::default(),
             extmaps: Vec::new(),
             layers: Vec::new(),
@@ -104,7 +107,7 @@ impl<'a> Agreement<'a> {
             agreement.layers = layers(offered, &agreement.formats);
         }
         agreement.agree_extensions(config, offered, ids);
-        agreement.agree_feedback(offered);
+        agreement.agree_feedback(config, offered);
         Ok(agreement)
     }
 
@@ -120,6 +123,7 @@ impl<'a> Agreement<'a> {
             direction: Direction::SendRecv,
             formats: Vec::new(),
             feedback: Vec::new(),
+            asks_again: false,
             extensions: ExtensionIds::default(),
             extmaps: Vec::new(),
             layers: Vec::new(),
@@ -162,9 +166,12 @@ impl<'a> Agreement<'a> {
         self.extmaps.sort_by_key(|extmap| extmap.id);
     }
 
-    fn agree_feedback(&mut self, offered: &OfferedSection<'a>) {
+    fn agree_feedback(&mut self, config: &Config, offered: &OfferedSection<'a>) {
         let video = offered.kind == Some(Kind::Video);
         let (sends, receives) = (self.direction.sends(), self.direction.receives());
+        // Both directions or none: of sound nothing is sent again, so that it is agreed to only where we do not send.
+        let asks = config.nack && receives && (video || !sends);
+        let answers = video && sends;
         let transport_cc = self.extensions.get(Extension::TransportCc).is_some();
         self.feedback = self
             .formats
@@ -172,7 +179,7 @@ impl<'a> Agreement<'a> {
             .map(|format| {
                 let offers = |id, parameter| offered.has_feedback(format.payload_type.0, id, parameter);
                 Feedback {
-                    nack: video && sends && offers("nack", ""),
+                    nack: (asks || answers) && offers("nack", ""),
                     pli: video && offers("nack", "pli"),
                     fir: video && offers("ccm", "fir"),
                     transport_cc: transport_cc && offers("transport-cc", ""),
@@ -180,6 +187,7 @@ impl<'a> Agreement<'a> {
                 }
             })
             .collect();
+        self.asks_again = asks && self.feedback.iter().any(|feedback| feedback.nack);
     }
 
     fn offers_feedback(&self, offered: &OfferedSection<'a>, id: &str) -> bool {

@@ -28,6 +28,9 @@ pub struct Config {
     pub send: bool,
     /// Whether retransmission formats (RFC 4588) are agreed to.
     pub rtx: bool,
+    /// Whether missing packets of what is received are asked for again (generic NACK, RFC 4585 §6.2.1), where the peer offers
+    /// that. They come by `rtx`, else as they were. Without it retransmissions are not looked at.
+    pub nack: bool,
     /// Whether simulcast is agreed to: every offered layer is received then. Without, the peer sends one.
     pub simulcast: bool,
     /// Whether a data section is agreed to. What DTLS carries then goes to [`Sink::application`](crate::Sink::application).
@@ -63,6 +66,7 @@ impl Config {
             receive: true,
             send: true,
             rtx: true,
+            nack: true,
             simulcast: true,
             application: false,
             max_datagram: 1200,

@@ -1,5 +1,7 @@
 use core::fmt;
 
+use crate::StreamId;
+
 /// How far a [`Peer`](crate::Peer) has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
@@ -30,6 +32,12 @@ pub enum Event {
     Disconnected,
     /// [`State::Failed`] was reached.
     Failed,
+    /// Packets that the peer sent are lost for good: they were asked for too often, or too many are missing. Who decodes the
+    /// stream needs a key frame ([`request_key_frame`](crate::Peer::request_key_frame)).
+    PacketsLost {
+        /// Of which stream.
+        stream: StreamId,
+    },
     /// [`State::Closed`] was reached; the last event.
     Closed {
         /// Why.
@@ -72,18 +80,21 @@ pub enum Timer {
     Report,
     /// The next transport-wide feedback.
     TransportFeedback,
+    /// Missing packets are asked for again.
+    Nack,
     /// The next bit rate for a peer without transport-wide feedback.
     Remb,
 }
 
 impl Timer {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Ice,
         Self::Dtls,
         Self::EarlyMedia,
         Self::Report,
         Self::TransportFeedback,
+        Self::Nack,
         Self::Remb,
     ];
 }

@@ -39,6 +39,7 @@ pub use error::{Blocked, FragmentError, OfferError};
 pub use event::{CloseReason, Event, Secured, State, Timer};
 pub use extension::{Extension, ExtensionIds};
 pub use peer::Peer;
+pub use rtp::RepairStatistics;
 pub use sdp::Direction;
 pub use section::{Format, Section, Stream};
 pub use sender::{Sender, SenderStatistics};

@@ -205,6 +205,7 @@ impl<'o> Plan<'o> {
                 (false, true) => Some(KeyFrameRequest::Fir),
                 (false, false) => None,
             },
+            asks_again: agreed.asks_again,
             reduced_size: offered.level.rtcp_rsize,
             remb: any(|feedback| feedback.remb),
         }
@@ -230,6 +231,7 @@ fn rejected(offered: &OfferedSection<'_>, reason: &'static str) -> Section {
         streams: Vec::new(),
         sender: None,
         key_frames: None,
+        asks_again: false,
         reduced_size: false,
         remb: false,
     }

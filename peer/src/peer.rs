@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rtp::ntp::{NtpClock, NtpTime};
 use rtp::twcc::Recorder;
-use rtp::{ReceiverStatistics, RtpOut, Ssrc};
+use rtp::{ReceiverStatistics, RepairStatistics, RtpOut, Ssrc};
 use wire::{CounterSet, Path, Protocol, Seed, Transmit};
 
 use crate::early::EarlyMedia;
@@ -194,6 +194,11 @@ impl Peer {
     /// What arrived of a stream under its present SSRC; `repair` asks for its retransmissions.
     pub fn stream_statistics(&self, id: StreamId, repair: bool) -> Option<&ReceiverStatistics> {
         self.receivers.statistics(id, repair)
+    }
+
+    /// What was asked for again of a stream under its present SSRC; `None` when nothing is, or before its first packet.
+    pub fn repair_statistics(&self, id: StreamId) -> Option<RepairStatistics> {
+        self.receivers.repair_statistics(id)
     }
 
     /// The canonical name of everything that we send (RFC 7022).
@@ -522,7 +527,9 @@ impl Peer {
             return Some(transmit);
         }
         let path = self.ice.selected()?;
-        if let Some(len) = self.write_rtcp(now, out) {
+        let len = self.write_rtcp(now, out);
+        self.tell_lost();
+        if let Some(len) = len {
             return Some(Transmit::one(path, len));
         }
         let dtls = self.dtls.as_mut()?;
@@ -571,6 +578,18 @@ impl Peer {
         let feedback = self.feedback.as_ref().filter(|_| self.ice.selected().is_some());
         self.timers
             .set(Timer::TransportFeedback, feedback.and_then(Recorder::poll_timeout));
+        let nack = self.receivers.nack_due().filter(|_| self.ice.selected().is_some());
+        self.timers.set(Timer::Nack, nack);
+    }
+
+    /// Tells of what was given up of the streams.
+    fn tell_lost(&mut self) {
+        while let Some(stream) = self.receivers.take_lost() {
+            let event = Event::PacketsLost { stream };
+            if !self.events.contains(&event) {
+                self.push_event(event);
+            }
+        }
     }
 
     /// Follows the engines inside after an input.

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use rtp::ntp::NtpTime;
 use rtp::rtcp::ReportBlock;
-use rtp::{Packet, PayloadType, ReceiverStatistics, Ssrc};
+use rtp::{Arrival, MissingPackets, Packet, PayloadType, ReceiverStatistics, RepairStatistics, Ssrc};
 
 use crate::section::Stream;
 use crate::ssrc_table::SsrcTable;
@@ -31,6 +31,10 @@ pub(crate) struct Receivers {
     active: Vec<u32>,
     /// Sources whose report block is to be sent.
     due: Vec<u32>,
+    /// Sources of which packets are missing that are still to be asked for.
+    lacking: Vec<u32>,
+    /// Streams of which packets were given up.
+    lost: Vec<StreamId>,
 }
 
 /// An SSRC that is bound.
@@ -46,6 +50,10 @@ struct Source {
     clock_rate: NonZeroU32,
     /// From the first packet on.
     statistics: Option<ReceiverStatistics>,
+    /// From the first packet on, when what is missing is asked for again.
+    missing: Option<MissingPackets>,
+    /// It is in the list of those that lack something.
+    lacking: bool,
 }
 
 #[derive(Debug)]
@@ -59,9 +67,14 @@ struct StreamState {
     fir: u8,
 }
 
-/// The formats of a section by payload type: an index into its formats, with [`REPAIR`] for their retransmissions.
+/// What is known of a section by its number.
 #[derive(Debug, Clone)]
-struct PayloadTypes(Box<[u8; 128]>);
+struct PayloadTypes {
+    /// The formats by payload type: an index into the section's formats, with [`REPAIR`] for their retransmissions.
+    formats: Box<[u8; 128]>,
+    /// Whether missing packets are asked for again.
+    asks_again: bool,
+}
 
 const NO_EXTENSION: u8 = 0xff;
 const NOWHERE: u16 = u16::MAX;
@@ -130,6 +143,8 @@ impl Receivers {
             sections: Vec::new(),
             active: Vec::new(),
             due: Vec::new(),
+            lacking: Vec::new(),
+            lost: Vec::new(),
         }
     }
 
@@ -147,6 +162,8 @@ impl Receivers {
             current: [None; 2],
             fir: 0,
         });
+        // So that nothing is allocated later on.
+        self.lost.reserve(self.streams.len());
         id
     }
 
@@ -159,7 +176,10 @@ impl Receivers {
         self.payload_types.fill(NOWHERE);
         self.sections.clear();
         for (index, section) in sections.iter().enumerate() {
-            let mut types = PayloadTypes(Box::new([NO_FORMAT; 128]));
+            let mut types = PayloadTypes {
+                formats: Box::new([NO_FORMAT; 128]),
+                asks_again: section.asks_again && section.direction.receives(),
+            };
             let index = index as u16;
             if section.direction.receives() {
                 for (layer, stream) in section.streams.iter().enumerate() {
@@ -173,7 +193,7 @@ impl Receivers {
                         let Some(PayloadType(payload_type @ 0..=127)) = payload_type else {
                             continue;
                         };
-                        types.0[usize::from(payload_type)] = value;
+                        types.formats[usize::from(payload_type)] = value;
                         let section = &mut self.payload_types[usize::from(payload_type)];
                         *section = if *section == NOWHERE { index } else { SEVERAL };
                     }
@@ -185,6 +205,12 @@ impl Receivers {
                 }
             }
             self.sections.push(types);
+        }
+        for source in &mut self.sources {
+            let section = self.streams[source.stream.0 as usize].section;
+            if !section.is_some_and(|section| self.sections[usize::from(section)].asks_again) {
+                source.missing = None;
+            }
         }
     }
 
@@ -276,7 +302,7 @@ impl Receivers {
         let format = *self
             .sections
             .get(usize::from(section))?
-            .0
+            .formats
             .get(usize::from(payload_type.0))?;
         (format != NO_FORMAT).then_some(format)
     }
@@ -398,6 +424,95 @@ impl Receivers {
         }
     }
 
+    /// Takes note of a packet of media that [`place`](Self::place) has placed, for what is asked for again. `None` when
+    /// nothing is in its section.
+    #[inline]
+    pub(crate) fn follow(&mut self, now: Instant, place: &Place, sequence: u64) -> Option<Arrival> {
+        if !self.sections.get(usize::from(place.section))?.asks_again {
+            return None;
+        }
+        let source = self.sources.get_mut(place.source as usize)?;
+        source.last_packet = Some(now);
+        let missing = source.missing.get_or_insert_with(|| MissingPackets::new(now));
+        let arrival = missing.arrived(now, sequence);
+        if !missing.is_empty() && !source.lacking {
+            source.lacking = true;
+            self.lacking.push(place.source);
+        }
+        if missing.take_given_up() {
+            self.lose(place.stream);
+        }
+        Some(arrival)
+    }
+
+    /// Takes note of a retransmission of the packet with this sequence number. Gives the SSRC and the extended sequence number
+    /// of that, if it is still missing.
+    pub(crate) fn follow_repair(&mut self, now: Instant, place: &Place, sequence_number: u16) -> Option<(Ssrc, u64)> {
+        let media = self.streams.get(place.stream.0 as usize)?.current[0]?;
+        let source = self.sources.get_mut(media as usize)?;
+        let (sequence, _) = source.missing.as_mut()?.repaired(now, sequence_number)?;
+        Some((source.ssrc, sequence))
+    }
+
+    /// When packets are to be asked for again.
+    #[inline]
+    pub(crate) fn nack_due(&self) -> Option<Instant> {
+        let missing = |number: &u32| self.sources.get(*number as usize)?.missing.as_ref()?.due();
+        self.lacking.iter().filter_map(missing).min()
+    }
+
+    /// Puts the next sequence numbers that are to be asked for now into `ask`, all of one SSRC. Gives that and how many they
+    /// are.
+    pub(crate) fn take_nack(
+        &mut self,
+        now: Instant,
+        round_trip: Option<Duration>,
+        ask: &mut [u16],
+    ) -> Option<(Ssrc, usize)> {
+        let mut place = 0;
+        while let Some(&number) = self.lacking.get(place) {
+            let source = &mut self.sources[number as usize];
+            let (mut count, mut given_up) = (0, false);
+            if let Some(missing) = &mut source.missing {
+                count = missing.take_due(now, round_trip, ask);
+                given_up = missing.take_given_up();
+            }
+            let (ssrc, stream) = (source.ssrc, source.stream);
+            if source.missing.as_ref().is_none_or(MissingPackets::is_empty) {
+                source.lacking = false;
+                self.lacking.swap_remove(place);
+            } else {
+                place += 1;
+            }
+            if given_up {
+                self.lose(stream);
+            }
+            if count > 0 {
+                return Some((ssrc, count));
+            }
+        }
+        None
+    }
+
+    /// What was asked for again of a stream under its present SSRC.
+    pub(crate) fn repair_statistics(&self, stream: StreamId) -> Option<RepairStatistics> {
+        let state = self.streams.get(stream.0 as usize)?;
+        let missing = self.sources.get(state.current[0]? as usize)?.missing.as_ref()?;
+        Some(missing.statistics())
+    }
+
+    fn lose(&mut self, stream: StreamId) {
+        if !self.lost.contains(&stream) {
+            self.lost.push(stream);
+        }
+    }
+
+    /// A stream of which packets were given up, once.
+    #[inline]
+    pub(crate) fn take_lost(&mut self) -> Option<StreamId> {
+        self.lost.pop()
+    }
+
     /// A sender report came. Gives its stream, when it is the present source of one's media.
     pub(crate) fn record_sender_report(&mut self, now: Instant, ssrc: Ssrc, ntp: NtpTime) -> Option<StreamId> {
         let source = self.sources.get_mut(self.table.get(ssrc)?)?;
@@ -502,10 +617,13 @@ impl Receivers {
             last_packet: None,
             clock_rate: NonZeroU32::new(clock_rate).unwrap_or(NonZeroU32::MIN),
             statistics: None,
+            missing: None,
+            lacking: false,
         });
         // So that nothing is allocated later on.
         self.active.reserve(self.sources.len());
         self.due.reserve(self.sources.len());
+        self.lacking.reserve(self.sources.len());
         self.latch(number, stream, repair);
         Some(number)
     }
@@ -514,7 +632,9 @@ impl Receivers {
     fn latch(&mut self, number: usize, stream: StreamId, repair: bool) {
         let before = self.streams[stream.0 as usize].current[usize::from(repair)].replace(number as u32);
         if let Some(before) = before.filter(|before| *before as usize != number) {
-            self.sources[before as usize].current = false;
+            let before = &mut self.sources[before as usize];
+            before.current = false;
+            before.missing = None;
         }
         let source = &mut self.sources[number];
         (source.stream, source.repair, source.current) = (stream, repair, true);

@@ -1,9 +1,10 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rtp::Ssrc;
 use rtp::ntp::{NtpClock, NtpTime, duration_to_short};
 use rtp::rtcp::{
-    Bye, Dlrr, Fir, FirEntry, Pli, ReceiverReport, Remb, ReportBlock, Sdes, SdesItem, SenderInfo, SenderReport, Xr,
+    Bye, Dlrr, Fir, FirEntry, Nack, Pli, ReceiverReport, Remb, ReportBlock, Sdes, SdesItem, SenderInfo, SenderReport,
+    Xr,
 };
 use rtp::twcc::{self, Recorder};
 use wire::{Full, Writer};
@@ -25,6 +26,8 @@ pub(crate) struct Outbox {
     /// Whether the reference times are to be answered now.
     answer_now: bool,
     pub(crate) remb: Option<u64>,
+    /// What paces requests for missing packets.
+    pub(crate) round_trip: Option<Duration>,
     /// The SSRCs of ours that are still to say goodbye.
     goodbyes: Vec<Ssrc>,
     /// Whether nothing but goodbyes is told any more.
@@ -65,6 +68,9 @@ const REQUESTS: usize = 64;
 const REMB_SOURCES: usize = 64;
 /// A PLI has 12 bytes, an FIR 20.
 const REQUEST_LEN: usize = 20;
+/// Packets that one NACK asks for at most; each takes four bytes if it is alone.
+const NACKED: usize = 64;
+const NACK_LEN: usize = 12 + 4 * NACKED;
 const GOODBYES: usize = 31;
 
 impl Outbox {
@@ -78,6 +84,7 @@ impl Outbox {
             reference_times: Vec::with_capacity(REFERENCE_TIMES),
             answer_now: false,
             remb: None,
+            round_trip: None,
             goodbyes: Vec::new(),
             finished: false,
         }
@@ -151,6 +158,11 @@ impl Outbox {
         if !self.requests.is_empty() || self.remb.is_some() {
             return self.write_requests(receivers, out).ok();
         }
+        if receivers.nack_due().is_some_and(|due| due <= now)
+            && let Some(len) = self.write_nacks(now, receivers, out).ok().flatten()
+        {
+            return Some(len);
+        }
         if senders.has_due() || receivers.has_due() || self.answer_now {
             return self.write_reports(now, senders, receivers, out).ok();
         }
@@ -178,6 +190,20 @@ impl Outbox {
             }
         }
         Ok(w.position())
+    }
+
+    /// What is missing of all streams; `None` when there is nothing to ask for after all.
+    fn write_nacks(&self, now: Instant, receivers: &mut Receivers, out: &mut [u8]) -> Result<Option<usize>, Full> {
+        let mut w = Writer::new(out);
+        self.begin(&mut w)?;
+        let start = w.position();
+        let mut numbers = [0; NACKED];
+        while w.remaining() >= NACK_LEN
+            && let Some((media, count)) = receivers.take_nack(now, self.round_trip, &mut numbers)
+        {
+            Nack::write(&mut w, self.own, media, numbers.iter().copied().take(count))?;
+        }
+        Ok(Some(w.position()).filter(|end| *end > start))
     }
 
     /// Transport-wide feedback, which may be of reduced size.

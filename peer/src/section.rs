@@ -16,6 +16,8 @@ pub struct Section {
     pub(crate) sender: Option<SenderId>,
     /// How a key frame is asked for.
     pub(crate) key_frames: Option<KeyFrameRequest>,
+    /// Whether missing packets of what is received are asked for again.
+    pub(crate) asks_again: bool,
     pub(crate) reduced_size: bool,
     /// Whether a bit rate is announced to the peer.
     pub(crate) remb: bool,

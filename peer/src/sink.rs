@@ -4,8 +4,9 @@ use crate::{SenderId, StreamId, StreamInfo};
 
 /// Receives what a datagram contained: packets lent from the caller's buffer, decrypted in place, and what RTCP says.
 pub trait Sink {
-    /// A packet, with empty payload when it is only padding. Retransmissions are handed over as they came
-    /// ([`StreamInfo::repair`]), those that are only padding are not.
+    /// A packet, with empty payload when it is only padding. A retransmission is handed over as the packet that was missing
+    /// ([`StreamInfo::repair`]); where that is here already, or nothing is asked for again, it is not handed over. Of a stream of
+    /// which packets are asked for again each comes once.
     fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>);
 
     /// The peer wants a key frame of what we send (PLI, RFC 4585 §6.3.1; FIR, RFC 5104 §4.3.1, each only once).

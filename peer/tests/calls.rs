@@ -131,10 +131,14 @@ fn packets_are_handed_over_with_what_is_known_of_them() {
     let mut pair = connected(2);
     pair.client.send_media(MIC, 1, b"opus");
     pair.client.send_media(CAMERA, 2, b"vp8");
+    // One is missing, and then comes as a retransmission; the first comes again as a probe.
+    pair.client.media[CAMERA].sequence[0].0 += 1;
+    pair.client.send_media(CAMERA, 4, b"vp8");
+    pair.client.send_layer(CAMERA, 0, true, 3, b"\x03\xe9vp8");
     pair.client.send_layer(CAMERA, 0, true, 2, b"\x03\xe8vp8");
     pair.run(ms(20));
-    let [audio, video, rtx] = &pair.sink.rtp[..] else {
-        panic!("three packets")
+    let [audio, video, _, rtx] = &pair.sink.rtp[..] else {
+        panic!("four packets")
     };
     assert_eq!(
         (audio.kind, audio.codec, audio.mid.as_str()),
@@ -144,11 +148,15 @@ fn packets_are_handed_over_with_what_is_known_of_them() {
         (video.kind, video.codec, video.mid.as_str()),
         (Kind::Video, peer::Codec::Vp8, "1")
     );
-    assert_eq!((audio.sequence, video.sequence, rtx.sequence), (1000, 1000, 500));
+    assert_eq!((audio.sequence, video.sequence, rtx.sequence), (1000, 1000, 1001));
     assert_ne!(audio.stream, video.stream);
     assert_eq!((video.stream, video.repair), (rtx.stream, false));
     assert!(rtx.repair && rtx.codec == peer::Codec::Vp8);
-    assert_eq!(rtx.payload(), b"\x03\xe8vp8");
+    assert_eq!(rtx.payload(), b"vp8");
+    let packet = rtp::Packet::parse(&rtx.bytes[..]).unwrap();
+    let ssrc = pair.client.media[CAMERA].ssrcs[0].0;
+    assert_eq!((packet.payload_type(), packet.ssrc()), (PayloadType(96), ssrc));
+    assert_eq!((packet.sequence_number(), packet.timestamp()), (1001, 3));
     assert_eq!(audio.section, MIC);
 }
 
@@ -1019,7 +1027,9 @@ fn simulcast_layers_are_bound_by_their_identifiers() {
     assert!(pair.sink.rtp.is_empty(), "a retransmission of nothing is a probe");
     for layer in 0..3 {
         pair.client.send_layer(camera, layer, false, 1, b"picture");
-        pair.client.send_layer(camera, layer, true, 1, b"\x03\xe8picture");
+        pair.client.media[camera].sequence[layer].0 += 1;
+        pair.client.send_layer(camera, layer, false, 3, b"picture");
+        pair.client.send_layer(camera, layer, true, 2, b"\x03\xe9picture");
     }
     pair.run(ms(20));
     let seen: Vec<_> = pair
@@ -1030,9 +1040,12 @@ fn simulcast_layers_are_bound_by_their_identifiers() {
         .collect();
     let expected = [
         (0, "q", false),
+        (0, "q", false),
         (0, "q", true),
         (1, "h", false),
+        (1, "h", false),
         (1, "h", true),
+        (2, "f", false),
         (2, "f", false),
         (2, "f", true),
     ];

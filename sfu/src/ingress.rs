@@ -110,10 +110,6 @@ impl Ingress<'_> {
 
 impl Sink for Ingress<'_> {
     fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>) {
-        if info.repair {
-            // We ask for nothing again: browsers probe for bandwidth with packets that are here already.
-            return;
-        }
         match self.source_of(info.stream) {
             Some(index) => self.store(index, info, &packet),
             None => self.counters.unknown_source += 1,

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use peer::Peer;
+use peer::{Peer, StreamId};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use wire::{CounterSet, Ecn, Path, Seed, Transmit};
@@ -521,12 +521,29 @@ impl Sfu {
             peer::Event::Secured(secured) => self.event(id, Event::Secured(secured)),
             peer::Event::Connected => self.connected(now, index, id),
             peer::Event::Disconnected => self.tell_connection(index, id, Connection::Disconnected),
+            peer::Event::PacketsLost { stream } => self.lost(index, stream),
             peer::Event::Failed => self.dismiss(now, index, Gone::Silent),
             peer::Event::Closed { reason } => match reason {
                 peer::CloseReason::Local => {}
                 peer::CloseReason::Remote => self.dismiss(now, index, Gone::Closed),
                 peer::CloseReason::Dtls(why) => self.dismiss(now, index, Gone::Failed(why)),
             },
+        }
+    }
+
+    /// Packets of a source will not come any more: who watches it needs a key frame.
+    fn lost(&mut self, index: u32, stream: StreamId) {
+        let Some(participant) = self.participants.get(index) else {
+            return;
+        };
+        for &source_index in &participant.sources {
+            let Some(source) = self.sources.get_mut(source_index) else {
+                continue;
+            };
+            if source.stream == stream && source.media == peer::Kind::Video && !source.subscribers.is_empty() {
+                source.requests.want();
+                self.wanting.push(source_index);
+            }
         }
     }
 

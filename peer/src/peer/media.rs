@@ -1,6 +1,6 @@
 use std::time::Instant;
 
-use rtp::Packet;
+use rtp::{Arrival, Packet, rtx};
 use wire::Path;
 
 use super::Peer;
@@ -90,32 +90,58 @@ impl Peer {
                 return;
             }
         };
-        self.receivers
-            .record(arrival, &place, packet.sequence_number(), packet.timestamp());
-        // A retransmission of nothing is a probe for bandwidth.
-        if place.repair && rtp::rtx::original(&packet).is_none() {
+        let section = &self.sections[usize::from(place.section)];
+        let format = &section.formats[usize::from(place.format)];
+        let followed = if place.repair {
+            None
+        } else {
+            self.receivers.follow(now, &place, sequence)
+        };
+        // Without a stream for them retransmissions are the packets themselves. Like those they do not count as received: reports
+        // tell of the way here.
+        if !(followed == Some(Arrival::Filled { asked: true }) && format.rtx.is_none()) {
+            self.receivers
+                .record(arrival, &place, packet.sequence_number(), packet.timestamp());
+        }
+        let (packet, sequence, ssrc) = if place.repair {
+            // What is here already, or nothing at all, is a probe for bandwidth.
+            let Some((number, _)) = rtx::original(&packet) else {
+                return;
+            };
+            let Some((ssrc, sequence)) = self.receivers.follow_repair(now, &place, number) else {
+                return;
+            };
+            let Ok(packet) = rtx::decapsulate(packet, ssrc, format.payload_type) else {
+                return;
+            };
+            (packet, sequence, ssrc)
+        } else {
+            (packet, sequence, ssrc)
+        };
+        if followed == Some(Arrival::Duplicate) {
+            // It came by a retransmission before.
             return;
         }
-        let section = &self.sections[usize::from(place.section)];
         let info = StreamInfo {
             stream: place.stream,
             section: usize::from(place.section),
             mid: &section.mid,
             kind: section.kind,
-            codec: section.formats[usize::from(place.format)].codec,
+            codec: format.codec,
             rid: section
                 .streams
                 .get(usize::from(place.layer))
                 .and_then(|stream| stream.rid.as_deref()),
             layer: place.layer,
             repair: place.repair,
-            clock_rate: section.formats[usize::from(place.format)].codec.clock_rate(),
+            clock_rate: format.codec.clock_rate(),
             sequence,
             ssrc,
             arrival,
             extensions: &section.extensions,
         };
         sink.rtp(&info, packet);
+        self.tell_lost();
     }
 
     fn handle_rtcp(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
@@ -144,6 +170,7 @@ impl Peer {
 
     /// Writes the next RTCP packet that is due, sealed, and returns its length.
     pub(super) fn write_rtcp(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
+        self.outbox.round_trip = self.rtt();
         let srtp = self.srtp.as_mut()?;
         let room = self
             .config

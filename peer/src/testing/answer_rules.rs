@@ -163,8 +163,8 @@ fn formats(offered: Media<'_>, answered: Media<'_>) -> Result<(), String> {
             !received || answered.direction().receives(),
             "bandwidth feedback only where we receive",
         )?;
-        let nack = feedback.is("nack", "");
-        ensure(!nack || answered.direction().sends(), "NACK only where we send")?;
+        let nack = feedback.is("nack", "") && answered.kind() == "audio";
+        ensure(!nack || !answered.direction().sends(), "of sound nothing is sent again")?;
     }
     Ok(())
 }

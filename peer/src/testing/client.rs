@@ -37,6 +37,12 @@ pub struct Client {
     pub transport_cc: bool,
     /// The ids of header extensions in its offers.
     pub extensions: Vec<(Extension, u8)>,
+    /// How it answers NACKs.
+    pub resend: Resend,
+    /// The sequence numbers that it was asked for again, with the media's SSRC and the number of the NACK, in order.
+    pub asked: Vec<(usize, Ssrc, u16)>,
+    nacks: usize,
+    sent: VecDeque<Sent>,
     number: u64,
     dtls_config: Arc<dtls_srtp::Config>,
     fingerprint: Option<String>,
@@ -54,6 +60,25 @@ pub struct Client {
     answered_checks: u32,
     next_check: Option<Instant>,
     queue: VecDeque<Vec<u8>>,
+}
+
+/// How a [`Client`] answers a NACK.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resend {
+    /// Not at all.
+    Nothing,
+    /// By the stream for retransmissions (RFC 4588), with all extensions.
+    Rtx,
+    /// By the same datagram once more.
+    Same,
+}
+
+/// A packet of media that was sent.
+struct Sent {
+    ssrc: Ssrc,
+    sequence_number: u16,
+    plain: Vec<u8>,
+    sealed: Vec<u8>,
 }
 
 /// A section of the client's.
@@ -97,6 +122,9 @@ impl ReceivedRtp {
         rtp::Packet::parse(&self.bytes[..]).expect("it was parsed when it was received")
     }
 }
+
+/// How many sent packets it remembers.
+const SENT: usize = 2048;
 
 /// The ids of header extensions in the client's offers, as Chromium has them.
 const EXTENSIONS: [(Extension, u8); 9] = [
@@ -152,6 +180,10 @@ impl Client {
             modern: true,
             transport_cc: true,
             extensions: EXTENSIONS.to_vec(),
+            resend: Resend::Nothing,
+            asked: Vec::new(),
+            nacks: 0,
+            sent: VecDeque::new(),
             number,
             dtls_config: Arc::new(config),
             fingerprint: None,
@@ -511,13 +543,89 @@ impl Client {
                 handle
             }
         };
+        let plain = packet.clone();
         let payload_len = packet.len() - header_len;
         packet.resize(packet.len() + sealer.profile().rtp_overhead(), 0);
         let len = sealer
             .seal_rtp(handle, index, header_len, &mut packet, payload_len)
             .expect("sealed");
         packet.truncate(len);
+        if self.resend != Resend::Nothing && self.layer_of(ssrc).is_some() {
+            self.sent.truncate(SENT - 1);
+            self.sent.push_front(Sent {
+                ssrc,
+                sequence_number: index as u16,
+                plain,
+                sealed: packet.clone(),
+            });
+        }
         packet
+    }
+
+    /// The section and the layer whose media has this SSRC.
+    fn layer_of(&self, ssrc: Ssrc) -> Option<(usize, usize)> {
+        self.media.iter().enumerate().find_map(|(section, media)| {
+            let layer = media.ssrcs.iter().position(|ssrcs| ssrcs.0 == ssrc)?;
+            Some((section, layer))
+        })
+    }
+
+    fn answer_nack(&mut self, media: Ssrc, lost: impl Iterator<Item = u16>) {
+        self.nacks += 1;
+        for number in lost {
+            self.asked.push((self.nacks, media, number));
+            let is = |sent: &&Sent| sent.ssrc == media && sent.sequence_number == number;
+            let Some(sent) = self.sent.iter().find(is) else {
+                continue;
+            };
+            match self.resend {
+                Resend::Nothing => {}
+                Resend::Same => self.queue.push_back(sent.sealed.clone()),
+                Resend::Rtx => {
+                    let plain = sent.plain.clone();
+                    let datagram = self.retransmit(media, &plain);
+                    self.queue.push_back(datagram);
+                }
+            }
+        }
+    }
+
+    /// A packet of media as a retransmission, sealed.
+    ///
+    /// # Panics
+    /// When it is of none of its streams, or before there are keys.
+    pub fn retransmit(&mut self, ssrc: Ssrc, plain: &[u8]) -> Vec<u8> {
+        let (section, layer) = self.layer_of(ssrc).expect("a stream of its own");
+        let packet = rtp::Packet::parse(plain).expect("a packet");
+        let number = transport_number(&mut self.transport_sequence);
+        let id = |wanted| {
+            let mut known = self.extensions.iter();
+            known.find(|(extension, _)| *extension == wanted).map(|found| found.1)
+        };
+        let [transport_cc, rid, repaired_rid] =
+            [Extension::TransportCc, Extension::Rid, Extension::RepairedRid].map(id);
+        let extensions: Vec<(u8, &[u8])> = packet
+            .extensions()
+            .map(|(id, value)| match Some(id) {
+                known if known == transport_cc => (id, &number[..]),
+                known if known == rid => (repaired_rid.unwrap_or(id), value),
+                _ => (id, value),
+            })
+            .collect();
+        let payload_type = VIDEO_FORMATS.iter().find(|format| format.0 == packet.payload_type().0);
+        let media = &mut self.media[section];
+        let header = RtpOut {
+            payload_type: PayloadType(payload_type.expect("a format with retransmissions").3),
+            marker: packet.marker(),
+            sequence_number: media.sequence[layer].1,
+            timestamp: packet.timestamp(),
+            ssrc: media.ssrcs[layer].1,
+            extensions: &extensions,
+            ..RtpOut::default()
+        };
+        media.sequence[layer].1 += 1;
+        let payload = [&packet.sequence_number().to_be_bytes()[..], packet.payload()].concat();
+        self.seal_rtp(&header, &payload)
     }
 
     /// Seals application data, and gives the datagram.
@@ -607,9 +715,14 @@ impl Client {
     fn handle_media(&mut self, data: &mut [u8]) {
         let Some((_, opener)) = &mut self.srtp else { return };
         if rtp::is_rtcp(data) {
-            let plain = opener.open_rtcp(data).expect("authentic SRTCP");
-            rtp::rtcp::Compound::parse(plain).expect("valid RTCP");
-            self.rtcp.push(plain.to_vec());
+            let plain = opener.open_rtcp(data).expect("authentic SRTCP").to_vec();
+            let compound = rtp::rtcp::Compound::parse(&plain).expect("valid RTCP");
+            for packet in compound.packets() {
+                if let Ok(rtp::rtcp::Packet::Nack(nack)) = packet {
+                    self.answer_nack(nack.media, nack.lost());
+                }
+            }
+            self.rtcp.push(plain);
         } else {
             let opened = opener.open_rtp(data).expect("authentic SRTP");
             let packet = rtp::Packet::parse(&*opened.packet).expect("valid RTP");

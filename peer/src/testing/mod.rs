@@ -13,6 +13,6 @@ mod collected;
 mod pair;
 
 pub use answer_rules::check_answer;
-pub use client::{Client, Media, ReceivedRtp};
+pub use client::{Client, Media, ReceivedRtp, Resend};
 pub use collected::{Collected, CollectedRtp};
 pub use pair::Pair;

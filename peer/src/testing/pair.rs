@@ -25,6 +25,10 @@ pub struct Pair {
     pub delay: Duration,
     /// While true nothing arrives at the peer.
     pub blackhole: bool,
+    /// Whether a packet of RTP to the peer is lost, by its number.
+    pub lose: fn(u64) -> bool,
+    /// How many packets of RTP the client has sent.
+    pub sent: u64,
     /// How much longer than the delay a datagram to the peer takes.
     pub detour: fn(&[u8]) -> Duration,
     start: Instant,
@@ -64,6 +68,8 @@ impl Pair {
             now,
             delay: Duration::from_millis(10),
             blackhole: false,
+            lose: |_| false,
+            sent: 0,
             detour: |_| Duration::ZERO,
             start: now,
             to_peer: VecDeque::new(),
@@ -138,6 +144,11 @@ impl Pair {
             }
         }
         while let Some(datagram) = self.client.poll_transmit(self.now) {
+            let is_media = matches!(datagram.first(), Some(128..=191)) && !rtp::is_rtcp(&datagram);
+            self.sent += u64::from(is_media);
+            if is_media && (self.lose)(self.sent) {
+                continue;
+            }
             let local = self.client.server().expect("an answer");
             let at = self.now + self.delay + (self.detour)(&datagram);
             let behind = self.to_peer.iter().filter(|(other, ..)| *other <= at).count();
