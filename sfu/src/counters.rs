@@ -33,7 +33,8 @@ wire::counters! {
         pub refused_packets,
         /// Packets in a codec that a subscriber did not negotiate.
         pub undecodable_packets,
-        /// Packets asked for again that are not kept any more, or were sent again a moment ago.
+        /// Packets asked for again that are not kept any more, or were sent again a moment ago. Not those that are missing here
+        /// too.
         pub nack_unanswered,
         /// Packets asked for again by a subscriber without RTX: sealing them again would use a nonce twice.
         pub nack_without_rtx,

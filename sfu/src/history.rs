@@ -103,6 +103,13 @@ impl History {
         })
     }
 
+    /// Whether a later packet was sent, but not this one.
+    pub(crate) fn lacks(&self, seq: u64) -> bool {
+        let known = seq < self.newest.seq && self.newest.seq - seq < self.len as u64;
+        let entry = self.sent.get(self.at(seq));
+        known && entry.is_some_and(|entry| entry.times == 0 || entry.seq != seq as u16)
+    }
+
     /// Forgets everything: the indices of another source mean nothing here.
     pub(crate) fn clear(&mut self) {
         self.sent.fill(Compact::default());

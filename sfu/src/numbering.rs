@@ -1,11 +1,12 @@
-/// How many corrections are remembered for packets that come late.
-const REMEMBERED: usize = 16;
+/// How many corrections are remembered for packets that come late: for those that were lost and asked for again that may be
+/// a second.
+const REMEMBERED: usize = 64;
 
 /// Numbers a publisher's packets without the gaps of those that are never forwarded (padding-only packets).
 ///
 /// Each such packet takes one off the numbers of all that follow it. Corrections are remembered for a while, so that a
 /// packet which was overtaken by them still gets the number of its place.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Numbering {
     /// The highest sequence number that was seen, in the publisher's numbering.
     highest: Option<u64>,
@@ -14,6 +15,17 @@ pub(crate) struct Numbering {
     /// The last dropped sequence numbers, newest at `newest`; each took one off what follows it.
     last: [Option<u64>; REMEMBERED],
     newest: usize,
+}
+
+impl Default for Numbering {
+    fn default() -> Self {
+        Self {
+            highest: None,
+            dropped: 0,
+            last: [None; REMEMBERED],
+            newest: 0,
+        }
+    }
 }
 
 impl Numbering {
@@ -97,11 +109,11 @@ mod tests {
     fn a_packet_from_before_the_memory_is_refused() {
         let mut n = Numbering::default();
         assert_eq!(n.number(1000), Some(1000));
-        for seq in 1001..=1017 {
+        for seq in 1001..=1001 + REMEMBERED as u64 {
             assert!(n.drop(seq));
         }
         assert_eq!(n.number(999), None);
-        assert_eq!(n.number(1018), Some(1001));
+        assert_eq!(n.number(1002 + REMEMBERED as u64), Some(1001));
     }
 
     proptest! {

@@ -22,8 +22,9 @@ const MIN_RESEND_PAUSE: Duration = Duration::from_millis(10);
 const MAX_RUN: usize = 64;
 /// Packets whose lengths differ by no more than this leave as one run: the shorter ones are padded.
 const MAX_PAD: usize = 3;
-/// How many packets may overtake the first one of a key frame and still be sent after it.
-const REORDERED: u64 = 64;
+/// How many packets may overtake the first one of a key frame and still be sent after it: as many as come while that was
+/// lost and is asked for again.
+const REORDERED: u64 = 512;
 /// The packets in front of an IDR picture that hold its parameter sets, at most: one for each kind.
 const PARAMETER_SETS: u64 = 2;
 /// The largest UDP payload over IPv4.
@@ -302,6 +303,8 @@ impl Slot {
                     self.nacks.push_front(seq);
                     return Forwarded::NoRoom;
                 }
+                // It comes by itself when we have it.
+                Err(Unsent::Awaited) => {}
                 Err(Unsent::Unknown) => counters.nack_unanswered += 1,
                 Err(Unsent::NoRetransmission) => counters.nack_without_rtx += 1,
                 Err(Unsent::Refused) => counters.refused_packets += 1,
@@ -549,6 +552,9 @@ impl Slot {
             .subscription
             .and_then(|subscription| subscription.line)
             .ok_or(Unsent::Unknown)?;
+        if seq >= line.first.wrapping_add(line.seq) && self.history.lacks(seq) {
+            return Err(Unsent::Awaited);
+        }
         if line.format.rtx.is_none() {
             return Err(Unsent::NoRetransmission);
         }
@@ -581,6 +587,8 @@ impl Slot {
 /// Why a retransmission was not sent.
 enum Unsent {
     NoRoom,
+    /// We lack it too.
+    Awaited,
     Unknown,
     NoRetransmission,
     Refused,

@@ -27,8 +27,8 @@ const MAX_REORDER: Duration = Duration::from_secs(1);
 const WINDOW: Duration = Duration::from_secs(1);
 /// Distance of the first packet of a new count, or of another source, from what was before.
 pub(crate) const SPACING: Duration = Duration::from_millis(20);
-/// How many moves are remembered for packets that come late.
-const REMEMBERED: usize = 16;
+/// How many moves are remembered for packets that come late, a second after they were lost perhaps: each picture may be moved.
+const REMEMBERED: usize = 64;
 
 /// Ticks of a clock of `rate` Hz from one instant to another, negative when that is earlier.
 pub(crate) fn ticks(rate: NonZeroU32, from: Instant, to: Instant) -> i64 {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use house::{CAMERA, House, MICROPHONE};
+use peer::testing::Resend;
 use peer::{Direction, Kind};
 use rtp::{PayloadType, RtpOut, Ssrc};
 use sfu::Role;
@@ -125,6 +126,7 @@ fn forwarding_to_fifty_viewers_allocates_nothing() {
     config.room_capacity = VIEWERS + 1;
     let mut house = House::with_config(1, config);
     let publisher = house.member("r", "ann", 0);
+    house.guests[publisher].client.resend = Resend::Rtx;
     let viewers: Vec<usize> = (0..VIEWERS)
         .map(|_| {
             let viewer = house.enter("r", "viewer", Role::Viewer { source: None });
@@ -141,8 +143,11 @@ fn forwarding_to_fifty_viewers_allocates_nothing() {
     let (mut steady, mut rtcp, mut resent) = (None, 0, 0);
     house.watch = watch;
     let start = house.now;
-    // The dump is 6.5 s long: twice.
-    for round in 0..2 {
+    // The dump is 6.5 s long: twice as it is, then twice with losses on the publisher's way, which are repaired.
+    for round in 0..4 {
+        if round == 2 {
+            house.lose = |n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).is_multiple_of(50);
+        }
         for (ms, bytes) in &dump {
             let at = start + Duration::from_millis(ms + round * DUMP_MS);
             if at > house.now {
@@ -204,7 +209,21 @@ fn forwarding_to_fifty_viewers_allocates_nothing() {
                 .count();
         }
     }
-    assert!(house.now - start > Duration::from_secs(11));
+    house.lose = |_| false;
+    house.run(Duration::from_millis(500));
+    assert!(house.now - start > Duration::from_secs(24));
+    let asked = house.guests[publisher].client.asked.len();
+    assert!(asked >= 5, "{asked} packets were asked for again");
+    for &viewer in &viewers {
+        let of_video = house.guests[viewer].client.rtp.iter();
+        let of_video = of_video.filter(|packet| packet.packet().payload_type().0 == 96);
+        let mut numbers: Vec<u64> = of_video.map(|packet| packet.sequence).collect();
+        numbers.sort_unstable();
+        assert!(
+            numbers.windows(2).all(|w| w[1] == w[0] + 1),
+            "every packet came in the end"
+        );
+    }
     let forwarded: usize = viewers
         .iter()
         .map(|&viewer| house.guests[viewer].client.rtp.len())

@@ -85,7 +85,7 @@ const CASES: &[Case] = &[
     ("late_packets", || {
         let mut house = call();
         numbered(&mut house, 2, &vp8(true, 900));
-        (3..20).for_each(|padding| numbered(&mut house, padding, &[]));
+        (3..68).for_each(|padding| numbered(&mut house, padding, &[]));
         numbered(&mut house, 1, &vp8(true, 900));
         house
     }),

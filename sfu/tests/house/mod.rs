@@ -47,6 +47,10 @@ pub struct House {
     to_guests: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
     /// Sizes of the runs that left, in datagrams.
     pub runs: Vec<usize>,
+    /// Whether a packet of RTP to the SFU is lost, by its number.
+    pub lose: fn(u64) -> bool,
+    /// How many packets of RTP the guests have sent.
+    pub sent: u64,
     /// How many bytes `poll_transmit` is given.
     pub room: usize,
     /// Called before (false) and after (true) each call of the SFU that carries media.
@@ -89,6 +93,8 @@ impl House {
             to_sfu: VecDeque::new(),
             to_guests: VecDeque::new(),
             runs: Vec::new(),
+            lose: |_| false,
+            sent: 0,
             room: 65_536,
             watch: |_| {},
         }
@@ -196,6 +202,12 @@ impl House {
     pub fn exchange(&mut self) {
         for (index, guest) in self.guests.iter_mut().enumerate() {
             while let Some(datagram) = guest.client.poll_transmit(self.now) {
+                if matches!(datagram.first(), Some(128..=191)) && !rtp::is_rtcp(&datagram) {
+                    self.sent += 1;
+                    if (self.lose)(self.sent) {
+                        continue;
+                    }
+                }
                 if let Some(server) = guest.client.server().filter(|_| !guest.blackhole) {
                     let path = Path::udp(server, guest.client.address);
                     self.to_sfu.push_back((self.now + self.delay, index, path, datagram));
@@ -336,6 +348,13 @@ impl House {
             octet_count: 6300,
         };
         client.send_rtcp(|w| rtp::rtcp::SenderReport::write(w, &info, [], &[]));
+    }
+
+    /// The RTCP packets that a guest received, in order.
+    pub fn rtcp(&self, guest: usize) -> Vec<rtp::rtcp::Packet<'_>> {
+        let compounds = self.guests[guest].client.rtcp.iter();
+        let packets = compounds.flat_map(|bytes| rtp::rtcp::Compound::parse(bytes).unwrap().packets());
+        packets.flatten().collect()
     }
 
     /// The last slots that a guest was told.
