@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use rtp::codec::{self, Codec, h264, vp8};
 use rtp::rtcp::{Compound, Packet as Rtcp};
 use rtp::twcc::{MAX_INTERVAL, MIN_OUT, Recorder};
-use rtp::{Packet, PayloadType, ReceiverStatistics, RtpOut, Ssrc, extension, rtx};
-use wire::Reader;
+use rtp::{MissingPackets, Packet, PayloadType, ReceiverStatistics, RtpOut, Ssrc, extension, rtx};
+use wire::{Reader, Unwrapper};
 
 /// One RTP packet. What was read is written again: the same header when it was canonical, else one that says the same. What
 /// looks into extensions and payloads is run on it too.
@@ -130,7 +130,8 @@ fn unwrap_retransmission(data: &[u8]) {
 }
 
 /// The receiving side of a transport: packets with any transport-wide and sequence numbers at any time, feedback and reports
-/// taken now and then. Each packet is told of at most once and with its time, and nothing remains untold.
+/// taken now and then. Each packet is told of at most once and with its time, and nothing remains untold. What is missing is
+/// asked for, in the end ten times at most, and not waited for any more then.
 ///
 /// The input is the room for feedback and then steps of eight bytes: time, transport-wide number, sequence number,
 /// timestamp.
@@ -143,6 +144,8 @@ pub fn rtp_receive(data: &[u8]) {
     let mut recorder = Recorder::new(start);
     let mut statistics = ReceiverStatistics::new(Ssrc(1), NonZeroU32::MIN.saturating_add(89_999), start);
     let (mut recorded, mut told) = (0_u64, 0_u64);
+    let mut missing = MissingPackets::new(start);
+    let mut extended = Unwrapper::new();
     while let (Ok(time), Ok(transport), Ok(number), Ok(timestamp)) = (r.u16(), r.u16(), r.u16(), r.u16()) {
         // Mostly fractions of a second, sometimes minutes.
         let scale = if time & 0xf000 == 0xf000 { 100_000 } else { 10 };
@@ -150,17 +153,52 @@ pub fn rtp_receive(data: &[u8]) {
         recorder.record(now, transport);
         recorded += 1;
         statistics.record(now, number, u32::from(timestamp) << 8);
+        if timestamp & 3 == 3 {
+            let repaired = missing.repaired(now, number);
+            assert!(
+                repaired.is_none_or(|(sequence, _)| sequence as u16 == number && Some(sequence) < extended.highest())
+            );
+        } else {
+            missing.arrived(now, extended.unwrap(number));
+        }
+        ask(&mut missing, now);
         if time & 0x0100 != 0 {
             told += take_feedback(&mut recorder, start, now, room);
             let report = statistics.report(now);
             assert!(report.is_none_or(|report| report.ssrc == Ssrc(1)));
         }
     }
+    for _ in 0..30 {
+        now = missing.due().map_or(now, |due| due.max(now));
+        ask(&mut missing, now);
+        now += MAX_PAUSE;
+    }
+    assert_eq!((missing.len(), missing.due()), (0, None));
     told += take_feedback(&mut recorder, start, now + MAX_INTERVAL, room);
     assert_eq!(recorder.poll_timeout(), None);
     let counters = recorder.counters();
     let untold = counters.twcc_duplicates + counters.twcc_late + counters.twcc_overruns;
     assert_eq!(told + untold, recorded);
+}
+
+/// Longer than it takes until a missing packet is asked for once more.
+const MAX_PAUSE: Duration = Duration::from_millis(200);
+
+fn ask(missing: &mut MissingPackets, now: Instant) {
+    let mut numbers = [0; 8];
+    let mut seen = BTreeSet::new();
+    loop {
+        let count = missing.take_due(now, Some(Duration::from_millis(100)), &mut numbers);
+        if count == 0 {
+            break;
+        }
+        for number in &numbers[..count] {
+            assert!(seen.insert(*number), "{number} is asked for twice");
+        }
+    }
+    assert!(seen.len() <= missing.len() && missing.len() <= 256);
+    assert!(missing.due().is_none_or(|due| due > now), "what is due was taken");
+    assert_eq!(missing.due().is_none(), missing.is_empty());
 }
 
 fn take_feedback(recorder: &mut Recorder, start: Instant, now: Instant, room: usize) -> u64 {

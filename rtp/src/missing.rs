@@ -117,6 +117,19 @@ impl Bits {
         before
     }
 
+    /// Clears the bits from `from` to `to`, both included. They span a window at most.
+    fn clear(&mut self, from: u64, to: u64) {
+        let mut next = Some(from);
+        while let Some(at) = next.filter(|at| *at <= to) {
+            let end = to.min(at | 63);
+            let mask = u64::MAX.wrapping_shl((at & 63) as u32) & u64::MAX.wrapping_shr((!end & 63) as u32);
+            if let Some(word) = self.0.get_mut(Self::place(at).0) {
+                *word &= !mask;
+            }
+            next = end.checked_add(1);
+        }
+    }
+
     fn place(sequence: u64) -> (usize, u64) {
         let place = sequence & (WINDOW.wrapping_sub(1));
         (usize::try_from(place >> 6).unwrap_or(0), 1_u64 << (place & 63))
@@ -228,18 +241,20 @@ impl MissingPackets {
         let next = highest.saturating_add(1);
         let gap = sequence.saturating_sub(next);
         let room = u64::try_from(MAX_MISSING.saturating_sub(self.len)).unwrap_or(0);
-        let outage = gap > room;
-        if outage {
+        let oldest = sequence.saturating_sub(WINDOW.saturating_sub(1));
+        self.range = Some((first, sequence));
+        if gap > room {
             self.statistics.packets_given_up = self.statistics.packets_given_up.saturating_add(gap);
             self.give_up_all();
+            self.received.clear(next.max(oldest), sequence);
+            self.received.set(sequence, true);
+            return Arrival::Outage;
         }
-        self.range = Some((first, sequence));
         let noticed = self.micros(now);
         let patience = self.patience();
         let due = now.checked_add(patience).map_or(u64::MAX, |due| self.micros(due));
-        let oldest = sequence.saturating_sub(WINDOW.saturating_sub(1));
-        for passed in next.max(oldest)..=sequence {
-            let is_missing = passed < sequence && !outage;
+        for passed in next..=sequence {
+            let is_missing = passed < sequence;
             self.received.set(passed, passed == sequence);
             // Its place in the window is that of a number which is forgotten now.
             if self.missing.set(passed, is_missing) {
@@ -256,9 +271,6 @@ impl MissingPackets {
                     };
                 }
             }
-        }
-        if outage {
-            return Arrival::Outage;
         }
         if gap > 0 {
             let due = now.checked_add(patience);
@@ -537,6 +549,23 @@ mod tests {
         assert_eq!(missing.arrived(t0, u64::MAX), Arrival::Outage);
         assert_eq!(missing.arrived(t0, u64::MAX), Arrival::Duplicate);
         assert_eq!(missing.arrived(t0, 5), Arrival::Late);
+    }
+
+    #[test]
+    fn what_is_older_than_is_remembered_is_given_up() {
+        let t0 = Instant::now();
+        let mut missing = MissingPackets::new(t0);
+        missing.arrived(t0, 1);
+        for sequence in 3..2 + WINDOW {
+            missing.arrived(t0, sequence);
+        }
+        assert_eq!((missing.len(), missing.take_given_up()), (1, false));
+        assert_eq!(missing.arrived(t0, 2 + WINDOW), Arrival::New);
+        assert_eq!((missing.len(), missing.take_given_up()), (0, true));
+        assert_eq!(due(&mut missing, t0 + ms(10), None), []);
+        assert_eq!(missing.due(), None);
+        assert_eq!(missing.repaired(t0, 2), None);
+        assert_eq!(missing.arrived(t0, 2), Arrival::Late);
     }
 
     #[test]
