@@ -235,6 +235,54 @@ fn an_outage_is_told_at_once() {
 }
 
 #[test]
+fn losses_that_nobody_has_looked_at_are_told_once() {
+    let mut pair = pair_with(13, Pair::config(), Resend::Rtx);
+    film(&mut pair, 2);
+    pair.run(pair.delay);
+    let ssrc = pair.client.media[CAMERA].ssrcs[0].0;
+    for outage in 1..=100_u64 {
+        let header = RtpOut {
+            payload_type: PayloadType(96),
+            sequence_number: 1001 + 500 * outage,
+            ssrc,
+            ..RtpOut::default()
+        };
+        let datagram = pair.client.seal_rtp(&header, b"later");
+        pair.inject(&datagram);
+    }
+    pair.exchange();
+    let told = |event: &&Event| matches!(event, Event::PacketsLost { .. });
+    assert_eq!(pair.events.iter().filter(told).count(), 1);
+    assert_eq!(statistics(&pair).packets_given_up, 100 * 499);
+    assert_eq!(pair.peer.counters().lost_events, 0);
+}
+
+#[test]
+fn a_stream_that_goes_on_under_another_ssrc_is_not_asked_for_its_old_packets() {
+    let mut pair = pair_with(14, Pair::config(), Resend::Nothing);
+    film(&mut pair, 2);
+    pair.client.media[CAMERA].sequence[0].0 += 2;
+    pair.client.send_media(CAMERA, 1800, b"the last of the old");
+    pair.run(pair.delay);
+    let (old, new) = (pair.client.media[CAMERA].ssrcs[0].0, Ssrc(0xabcd));
+    pair.client.media[CAMERA].ssrcs[0].0 = new;
+    pair.client.send_media(CAMERA, 0, b"the first of the new");
+    pair.run(pair.delay);
+    // A straggler on the old SSRC for retransmissions, of a number that the new one has not reached or is behind.
+    for number in [1002_u16, 1006] {
+        let payload = [&number.to_be_bytes()[..], b"straggler"].concat();
+        pair.client.send_layer(CAMERA, 0, true, 900, &payload);
+    }
+    pair.client.media[CAMERA].sequence[0].0 += 1;
+    pair.client.send_media(CAMERA, 900, b"another of the new");
+    pair.run(ms(500));
+    assert!(pair.client.asked.iter().any(|asked| asked.1 == new));
+    assert!(!pair.client.asked.iter().any(|asked| asked.1 == old));
+    assert_eq!(pair.sink.rtp.len(), 5);
+    assert_eq!(pair.counters().into_iter().collect::<Vec<_>>(), NO_COUNTERS);
+}
+
+#[test]
 fn probes_are_neither_handed_over_nor_counted() {
     let mut pair = pair_with(7, Pair::config(), Resend::Rtx);
     pair.client.send_layer(CAMERA, 0, true, 0, b"");
