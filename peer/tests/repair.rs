@@ -224,6 +224,37 @@ fn a_packet_is_asked_for_once_per_round_trip_and_given_up_after_ten_times() {
 }
 
 #[test]
+fn a_nack_begins_with_a_report_unless_reduced_size_was_agreed_to() {
+    for modern in [true, false] {
+        let mut pair = Pair::new(15);
+        pair.client.modern = modern;
+        for _ in 0..2 {
+            pair.client.add(Kind::Video, Direction::SendOnly);
+        }
+        pair.connect();
+        // One packet of each camera is lost, at once: they are asked for together.
+        for n in 0..3 {
+            for camera in 0..2 {
+                if n == 1 {
+                    pair.client.media[camera].sequence[0].0 += 1;
+                } else {
+                    pair.client.send_media(camera, n * 450, b"picture");
+                }
+            }
+        }
+        pair.run(ms(50));
+        let nacks = |bytes: &Vec<u8>| {
+            let compound = Compound::parse(bytes).unwrap();
+            let is_nack = |packet: &Packet<'_>| matches!(packet, Packet::Nack(_));
+            let count = compound.packets().flatten().filter(is_nack).count();
+            (count > 0).then_some((count, compound.is_reduced_size()))
+        };
+        let told: Vec<_> = pair.client.rtcp.iter().filter_map(nacks).collect();
+        assert_eq!(told, [(2, modern)]);
+    }
+}
+
+#[test]
 fn an_outage_is_told_at_once() {
     let mut pair = pair_with(6, Pair::config(), Resend::Rtx);
     film(&mut pair, 2);
