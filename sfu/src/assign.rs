@@ -187,7 +187,7 @@ impl Sfu {
                 .or_else(|| {
                     self.rooms
                         .get(room)
-                        .and_then(|room| room.speaker)
+                        .and_then(|room| room.dominant)
                         .filter(|&index| is(index, &|_| true))
                 })
                 .or_else(|| find(&|own| !own.sources.is_empty()))?,
@@ -356,48 +356,73 @@ impl Sfu {
         }
         let Some(room) = room else { return };
         let Some(place) = self.rooms.get_mut(room) else { return };
-        place.participants.retain(|&other| other != index);
-        if place.speaker == Some(index) {
-            place.speaker = None;
-        }
+        place.remove(index);
         if place.participants.is_empty() {
+            self.speech_deadlines.set(room, None);
             if let Some(room) = self.rooms.remove(room) {
                 self.rooms_by_name.remove(&room.name);
             }
             return;
         }
+        self.follow_speech(now, room);
         self.assign(now, room);
     }
 
-    /// Looks who speaks in the room of `publisher`, for those who watch whoever that is.
-    pub(crate) fn look_for_speaker(&mut self, now: Instant, publisher: u32) {
-        let Some(index) = self.participants.get(publisher).and_then(|own| own.room) else {
+    /// Somebody begins to speak in this source.
+    pub(crate) fn speech_begins(&mut self, now: Instant, source: u32) {
+        let Some(publisher) = self.sources.get(source).map(|source| source.publisher) else {
             return;
         };
+        let Some(room) = self.participants.get(publisher).and_then(|own| own.room) else {
+            return;
+        };
+        if let Some(room) = self.rooms.get_mut(room) {
+            room.begin(publisher);
+        }
+        self.follow_speech(now, room);
+    }
+
+    /// Looks who speaks in a room, and sees to what follows from it.
+    pub(crate) fn follow_speech(&mut self, now: Instant, index: u32) {
         let Some(room) = self.rooms.get_mut(index) else { return };
-        if !room.speaker_due(now) {
-            return;
-        }
         let (participants, sources) = (&self.participants, &self.sources);
-        let watched = |&other: &u32| {
-            participants
-                .get(other)
-                .is_some_and(|other| other.role == Role::Viewer { source: None })
+        let voice = |participant: u32| {
+            let own = participants.get(participant)?;
+            let own = own.sources.iter().filter_map(|&source| sources.get(source));
+            own.filter(|source| source.kind == SourceKind::Microphone)
+                .find_map(Source::activity)
         };
-        if !room.participants.iter().any(watched) {
-            return;
-        }
-        let members = std::mem::take(&mut room.participants);
-        let loudness = members.iter().filter_map(|&member| {
-            let own = participants.get(member)?;
-            let voice = own.sources.iter().filter_map(|&source| sources.get(source));
-            let voice = voice.filter(|source| source.kind == SourceKind::Microphone);
-            Some((member, voice.map(Source::loudness).max()?))
-        });
-        let changed = room.follow_speaker(loudness);
-        room.participants = members;
+        let changed = room.follow(now, voice);
+        let news = room.has_news(now);
+        let due = room.due(now);
+        self.speech_deadlines.set(index, due);
         if changed {
             self.assign(now, index);
+        }
+        if news {
+            self.tell_speakers(index);
+        }
+    }
+
+    /// Tells the members of a room who speaks. Whoever is alone knows that.
+    fn tell_speakers(&mut self, room: u32) {
+        let Some(room) = self.rooms.get(room) else { return };
+        let seen = |&&one: &&u32| self.participants.get(one).is_some_and(|own| own.role.is_seen());
+        if room.participants.iter().filter(seen).count() < 2 {
+            return;
+        }
+        let id = |participant: u32| self.participants.get(participant).map(|own| own.id);
+        let event = Event::Speakers {
+            dominant: room.dominant.and_then(id),
+            speaking: room.speaking.iter().filter_map(|&one| id(one)).collect(),
+        };
+        let members = room.participants.iter().filter_map(|&one| self.participants.get(one));
+        let members: Vec<_> = members
+            .filter(|own| own.role == Role::Member)
+            .map(|own| own.id)
+            .collect();
+        for member in members {
+            self.event(member, event.clone());
         }
     }
 }

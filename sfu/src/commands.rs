@@ -113,7 +113,7 @@ impl Sfu {
         self.peers[index as usize] = Some(peer);
         if let Some(room) = room {
             if let Some(room) = self.rooms.get_mut(room) {
-                room.participants.push(index);
+                room.add(index);
             }
             if let Some(view) = self.news(index) {
                 self.tell_others(index, &Event::ParticipantJoined(view));

@@ -183,6 +183,13 @@ pub enum Event {
         /// How it is.
         connection: Connection,
     },
+    /// Who speaks has changed. Not more often than five times a second.
+    Speakers {
+        /// Who holds the floor: speaks, or did last.
+        dominant: Option<ParticipantId>,
+        /// Everybody who speaks, in the order in which they began.
+        speaking: Arc<[ParticipantId]>,
+    },
     /// A source comes in a codec that this participant did not negotiate.
     Undecodable {
         /// Whose.

@@ -25,6 +25,8 @@ pub(crate) struct Ingress<'a> {
     pub(crate) touched: &'a mut Vec<u32>,
     /// Sources of which somebody wants a key frame.
     pub(crate) wanting: &'a mut Vec<u32>,
+    /// Sources in which somebody begins to speak.
+    pub(crate) begun: &'a mut Vec<u32>,
     pub(crate) counters: &'a mut Counters,
 }
 
@@ -68,14 +70,18 @@ impl Ingress<'_> {
         };
         let mut elements = Elements::new();
         let ids = Ids::new(info.extensions);
+        let mut level = None;
         for (id, value) in packet.extensions() {
             let Some(code) = ids.code(id) else { continue };
             if !elements.push(code, value) {
                 self.counters.extensions_dropped += 1;
             }
-            if let (extensions::AUDIO_LEVEL, [level, ..]) = (code, value) {
-                source.follow_level(*level);
+            if code == extensions::AUDIO_LEVEL {
+                level = value.first().copied();
             }
+        }
+        if source.follow_level(info.arrival, time, info.clock_rate, level) {
+            self.begun.push(index);
         }
         let starts_key_frame = payload::starts_key_frame(info.codec, payload);
         if source.ring.is_unused() {

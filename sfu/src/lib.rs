@@ -23,6 +23,7 @@ mod sfu;
 mod slab;
 mod slot;
 mod source;
+mod speech;
 mod timeline;
 
 pub use commands::{CommandError, JoinError};

@@ -40,12 +40,16 @@ pub struct Sfu {
     deadlines: Deadlines,
     /// Key-frame requests, by source index.
     pub(crate) request_deadlines: Deadlines,
+    /// When it is looked again who speaks, by room index.
+    pub(crate) speech_deadlines: Deadlines,
     /// Participants whose peers may have something to send.
     work: VecDeque<u32>,
     /// Sources with packets that their subscribers were not told of.
     touched: Vec<u32>,
     /// Sources of which somebody wants a key frame.
     pub(crate) wanting: Vec<u32>,
+    /// Sources in which somebody begins to speak.
+    begun: Vec<u32>,
     events: VecDeque<(ParticipantId, Event)>,
     pub(crate) counters: Counters,
     /// What those who are gone had counted.
@@ -83,9 +87,11 @@ impl Sfu {
             router: Router::default(),
             deadlines: Deadlines::default(),
             request_deadlines: Deadlines::default(),
+            speech_deadlines: Deadlines::default(),
             work: VecDeque::new(),
             touched: Vec::new(),
             wanting: Vec::new(),
+            begun: Vec::with_capacity(16),
             events: VecDeque::new(),
             counters: Counters::default(),
             retired: BTreeMap::new(),
@@ -151,6 +157,7 @@ impl Sfu {
             sources: &mut self.sources,
             touched: &mut self.touched,
             wanting: &mut self.wanting,
+            begun: &mut self.begun,
             counters: &mut self.counters,
         };
         peer.handle_datagram(now, &path, data, &mut sink);
@@ -158,6 +165,9 @@ impl Sfu {
             self.add_path(now, path, index);
         }
         self.touch(index);
+        while let Some(source) = self.begun.pop() {
+            self.speech_begins(now, source);
+        }
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Spurious calls do nothing.
@@ -184,6 +194,9 @@ impl Sfu {
         while let Some(source) = self.request_deadlines.pop_due(now) {
             self.wanting.push(source);
         }
+        while let Some(room) = self.speech_deadlines.pop_due(now) {
+            self.follow_speech(now, room);
+        }
         self.send_requests(now);
     }
 
@@ -195,7 +208,7 @@ impl Sfu {
         if out.len() < Self::MIN_OUT {
             return None;
         }
-        self.tell_subscribers(now);
+        self.tell_subscribers();
         self.send_requests(now);
         while let Some(&index) = self.work.front() {
             let transmit = self.poll_participant(now, index, out);
@@ -212,10 +225,8 @@ impl Sfu {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called. Valid once [`poll_transmit`](Self::poll_transmit)
     /// gave `None`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        match (self.deadlines.earliest(), self.request_deadlines.earliest()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let all = [&self.deadlines, &self.request_deadlines, &self.speech_deadlines];
+        all.into_iter().filter_map(Deadlines::earliest).min()
     }
 
     /// What a participant has to be told; call until it gives `None`.
@@ -375,7 +386,7 @@ impl Sfu {
     }
 
     /// Lets the subscribers of what came in since know of it, once per batch.
-    fn tell_subscribers(&mut self, now: Instant) {
+    fn tell_subscribers(&mut self) {
         while let Some(index) = self.touched.pop() {
             let Some(source) = self.sources.get_mut(index) else {
                 continue;
@@ -393,10 +404,6 @@ impl Sfu {
                     participant.queued = true;
                     self.work.push_back(subscriber.participant);
                 }
-            }
-            if source.media == peer::Kind::Audio {
-                let publisher = source.publisher;
-                self.look_for_speaker(now, publisher);
             }
         }
     }

@@ -8,6 +8,7 @@ use crate::SourceKind;
 use crate::key_frames::KeyFrameRequests;
 use crate::numbering::Numbering;
 use crate::ring::ByteRing;
+use crate::speech::{self, SpeechActivity};
 use crate::timeline::Timeline;
 
 /// Who has a source in which slot.
@@ -40,8 +41,8 @@ pub(crate) struct Source {
     numbering: Numbering,
     /// `None` before the first packet.
     pub(crate) timeline: Option<Timeline>,
-    /// Smoothed audio level, 0 (silence) to 127 in units of 1/256 dB over -127 dBov.
-    loudness: u16,
+    /// What is heard of a microphone.
+    activity: SpeechActivity,
 }
 
 impl Source {
@@ -65,7 +66,7 @@ impl Source {
             ssrc: None,
             numbering: Numbering::default(),
             timeline: None,
-            loudness: 0,
+            activity: SpeechActivity::default(),
         }
     }
 
@@ -102,16 +103,25 @@ impl Source {
             .get_or_insert_with(|| Timeline::new(self.media, rate, arrival))
     }
 
-    /// Takes note of an audio level (RFC 6464: 0 is the loudest, 127 silence), smoothed over some twenty packets.
-    pub(crate) const fn follow_level(&mut self, level: u8) {
-        let loud = (127 - (level & 0x7f)) as i32 * 256;
-        let step = (loud - self.loudness as i32) / 16;
-        self.loudness = (self.loudness as i32 + step) as u16;
+    /// Takes note of the audio level of a packet (RFC 6464 §3: 0 is the loudest, 127 silence) and of its place in time.
+    /// Returns whether somebody begins to speak. A packet without a level is taken for speech: there are publishers that tell
+    /// none, and they are to be heard.
+    pub(crate) fn follow_level(&mut self, now: Instant, time: i64, clock_rate: u32, level: Option<u8>) -> bool {
+        if self.kind != SourceKind::Microphone {
+            return false;
+        }
+        let level = if self.muted {
+            speech::SILENT
+        } else {
+            level.unwrap_or(speech::UNTOLD)
+        };
+        let frame = (time * speech::FRAMES_PER_SECOND).div_euclid(i64::from(clock_rate.max(1)));
+        self.activity.follow(now, frame, level)
     }
 
-    /// How loud it has been lately; 0 when muted.
-    pub(crate) const fn loudness(&self) -> u16 {
-        if self.muted { 0 } else { self.loudness }
+    /// What is heard of it; nothing when muted.
+    pub(crate) fn activity(&self) -> Option<SpeechActivity> {
+        (!self.muted).then_some(self.activity)
     }
 }
 
@@ -137,15 +147,17 @@ mod tests {
     }
 
     #[test]
-    fn loudness_follows_speech_and_ignores_a_click() {
-        let (mut speaker, mut click) = (source(), source());
-        for _ in 0..50 {
-            speaker.follow_level(20);
-            click.follow_level(127);
-        }
-        click.follow_level(0);
-        assert!(speaker.loudness() > 4 * click.loudness());
-        speaker.muted = true;
-        assert_eq!(speaker.loudness(), 0);
+    fn a_muted_microphone_never_speaks_and_one_that_tells_no_levels_always_does() {
+        let now = Instant::now();
+        let speaks = |muted: bool, level: Option<u8>| {
+            let mut source = source();
+            source.muted = muted;
+            (0..20).any(|n| source.follow_level(now, n * 960, 48_000, level))
+        };
+        assert!(speaks(false, Some(20)));
+        assert!(!speaks(false, Some(100)));
+        assert!(speaks(false, None));
+        assert!(!speaks(true, Some(20)));
+        assert!(!speaks(true, None));
     }
 }

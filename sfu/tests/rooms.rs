@@ -454,6 +454,17 @@ fn the_speaker_is_shown_to_who_named_nobody() {
             house.run(Duration::from_millis(20));
         }
         assert_eq!(house.slots(viewer)[0].1.as_deref(), Some(name));
+        let dominant = house.guests[speaker].id;
+        let told = house.guests[ann]
+            .events
+            .iter()
+            .rev()
+            .find(|event| matches!(event, Event::Speakers { .. }));
+        let expected = Event::Speakers {
+            dominant: Some(dominant),
+            speaking: [dominant].into(),
+        };
+        assert_eq!(told, Some(&expected));
     }
 }
 

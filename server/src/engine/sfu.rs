@@ -56,6 +56,8 @@ impl SfuEngine {
                     Connection::Disconnected => ConnectionState::Disconnected,
                 },
             },
+            // Not in the protocol yet.
+            Event::Speakers { .. } => return None,
             Event::Undecodable { id: who, kind } => ServerMessage::Undecodable {
                 participant: id(who),
                 source: kind.as_str().into(),
