@@ -1,4 +1,4 @@
-//! Who is seen in whose slots. Today everybody sees everybody; policies that choose come between here and the slots.
+//! Who is in whose slots, as the rules of `policy` have it.
 
 use std::time::Instant;
 
@@ -6,9 +6,10 @@ use peer::Kind;
 use rand::Rng;
 
 use crate::participant::Carried;
+use crate::policy::{self, Member, Policy, Wish};
 use crate::slot::Slot;
 use crate::source::{Source, Subscriber};
-use crate::{Event, ParticipantView, Role, Sfu, SlotView, SourceKind};
+use crate::{Event, ParticipantId, ParticipantView, Role, Sfu, SlotView, SourceKind};
 
 impl Sfu {
     /// A new offer was accepted: sources and slots follow the sections.
@@ -28,14 +29,15 @@ impl Sfu {
             let Some(sender) = section.sender().and_then(|sender| peer.sender(sender)) else {
                 continue;
             };
-            if let Some(slot) = participant.slots.iter_mut().find(|slot| slot.sender == sender.id()) {
-                slot.renegotiate(section);
+            if let Some(slot) = participant.slot_of(sender.id()) {
+                participant.slots[slot as usize].renegotiate(section);
                 continue;
             }
             let slot = Slot::new(now, place, section, sender, self.config.history, self.rng.next_u64());
             clocks.push((slot.sender, slot.clock().timestamp(now)));
-            participant.slots.push(slot);
+            participant.add_slot(slot);
         }
+        participant.slots_changed = true;
         participant.dirty.reserve(participant.slots.len());
         // Sources: one for each section in which we receive.
         let mut wanted = Vec::new();
@@ -48,7 +50,7 @@ impl Sfu {
         for (sender, timestamp) in clocks {
             peer.set_sender_clock(sender, now, timestamp);
         }
-        let stale: Vec<u32> = participant.sources.clone();
+        let stale = participant.sources.clone();
         let mut kept = Vec::new();
         for (place, stream, media) in wanted {
             let is = |&&source: &&u32| self.sources.get(source).is_some_and(|source| source.stream == stream);
@@ -58,6 +60,7 @@ impl Sfu {
             };
             kept.push(source);
         }
+        let changed = kept != stale;
         for source in stale {
             if !kept.contains(&source) {
                 self.remove_source(source);
@@ -66,17 +69,18 @@ impl Sfu {
         if let Some(participant) = self.participants.get_mut(index) {
             participant.sources = kept;
         }
-        self.follow_labels(now, index);
+        self.follow_labels(now, index, changed);
     }
 
-    /// What a participant says of its sources, or which there are, has changed.
-    pub(crate) fn follow_labels(&mut self, now: Instant, index: u32) {
+    /// What a participant says of its sources has changed, or, if so `changed`, which there are.
+    pub(crate) fn follow_labels(&mut self, now: Instant, index: u32, changed: bool) {
         let Some(participant) = self.participants.get(index) else {
             return;
         };
         let Some(peer) = self.peers.get(index as usize).and_then(Option::as_ref) else {
             return;
         };
+        let mut viewers = Vec::new();
         for &source in &participant.sources {
             let Some(source) = self.sources.get_mut(source) else {
                 continue;
@@ -88,15 +92,30 @@ impl Sfu {
             let Some(label) = label.filter(|label| label.kind.is_video() == (source.media == Kind::Video)) else {
                 continue;
             };
+            if (source.kind, source.muted) == (label.kind, label.muted) {
+                continue;
+            }
             source.kind = label.kind;
             source.muted = label.muted;
+            for subscriber in source.subscribers.iter().chain(&source.paused) {
+                viewers.push(subscriber.participant);
+            }
         }
         let room = participant.room;
-        if let Some(view) = self.news(index) {
+        for viewer in viewers {
+            if let Some(viewer) = self.participants.get_mut(viewer) {
+                viewer.slots_changed = true;
+            }
+        }
+        let news = self.news(index);
+        let changed = changed || news.is_some();
+        if let Some(view) = news {
             self.tell_others(index, &Event::Sources(view));
         }
         match room {
-            Some(room) => self.assign(now, room),
+            Some(room) if changed => self.assign(now, room),
+            // Only its own slots are others: nobody else sees anything of that.
+            Some(_) => self.assign_one(now, index),
             None => self.assign_echo(now, index),
         }
     }
@@ -114,20 +133,141 @@ impl Sfu {
 
     /// Gives everybody in a room the slots that fit.
     pub(crate) fn assign(&mut self, now: Instant, room: u32) {
-        let Some(participants) = self.rooms.get(room).map(|room| room.participants.clone()) else {
+        let mut policy = self.look(room);
+        for place in 0.. {
+            let Some(&viewer) = self.rooms.get(room).and_then(|room| room.participants.get(place)) else {
+                break;
+            };
+            self.assign_viewer(now, viewer, &mut policy);
+        }
+        self.policy = policy;
+    }
+
+    /// Gives one participant the slots that fit.
+    pub(crate) fn assign_one(&mut self, now: Instant, viewer: u32) {
+        let Some(room) = self.participants.get(viewer).and_then(|own| own.room) else {
             return;
         };
-        for &viewer in &participants {
-            let wanted = match self.participants.get(viewer).map(|viewer| &viewer.role) {
-                Some(Role::Member) => self.everybody_else(&participants, viewer),
-                Some(Role::Viewer { source }) => self
-                    .watched(&participants, source.as_deref(), room)
-                    .into_iter()
-                    .collect(),
-                _ => continue,
+        let mut policy = self.look(room);
+        self.assign_viewer(now, viewer, &mut policy);
+        self.policy = policy;
+    }
+
+    /// Somebody else has the floor, which those look at who named nobody.
+    fn assign_watchers(&mut self, now: Instant, room: u32) {
+        for place in 0.. {
+            let Some(&viewer) = self.rooms.get(room).and_then(|room| room.participants.get(place)) else {
+                break;
             };
-            self.fill_pairs(now, viewer, &wanted);
+            if self
+                .participants
+                .get(viewer)
+                .is_some_and(|own| own.role == Role::Viewer { source: None })
+            {
+                let watched = self.watched(None, room);
+                self.assign_watcher(now, viewer, watched);
+            }
         }
+    }
+
+    /// The rules, for a room as it is now.
+    fn look(&mut self, room: u32) -> Policy {
+        let mut policy = std::mem::take(&mut self.policy);
+        if let Some(room) = self.rooms.get(room) {
+            let members = room.participants.iter().filter_map(|&index| self.member(index));
+            policy.look(self.config.top_k, &room.on_air, members);
+        }
+        policy
+    }
+
+    /// What the rules go by of a participant; nothing if it is not seen.
+    fn member(&self, index: u32) -> Option<Member> {
+        let participant = self.participants.get(index)?;
+        if !participant.role.is_seen() || participant.leaving.is_some() {
+            return None;
+        }
+        let mut member = Member {
+            participant: index,
+            sends: [false; 2],
+            picture: false,
+            spoke: None,
+        };
+        for source in participant
+            .sources
+            .iter()
+            .filter_map(|&source| self.sources.get(source))
+        {
+            member.sends[usize::from(source.kind.group())] = true;
+            member.picture |= source.kind == SourceKind::Camera && !source.muted;
+            if source.kind == SourceKind::Microphone {
+                member.spoke = member.spoke.max(source.spoke());
+            }
+        }
+        Some(member)
+    }
+
+    fn assign_viewer(&mut self, now: Instant, viewer: u32, policy: &mut Policy) {
+        let Some(participant) = self.participants.get(viewer) else {
+            return;
+        };
+        match &participant.role {
+            Role::Member => self.assign_member(now, viewer, policy),
+            Role::Viewer { source } => {
+                let watched = participant.room.and_then(|room| self.watched(source.as_deref(), room));
+                self.assign_watcher(now, viewer, watched);
+            }
+            Role::Publisher | Role::Echo => {}
+        }
+    }
+
+    fn assign_member(&mut self, now: Instant, viewer: u32, policy: &mut Policy) {
+        let Some(participant) = self.participants.get(viewer) else {
+            return;
+        };
+        let room = participant.room;
+        let here = |&&id: &&ParticipantId| self.participant(id).is_some_and(|other| other.room == room);
+        let pinned: Vec<u32> = participant.wish.pinned.iter().filter(here).map(|id| id.index).collect();
+        let tiles = participant.wish.tiles.unwrap_or(self.config.last_n);
+        let wish = Wish {
+            viewer,
+            tiles: tiles.min(self.config.max_tiles),
+            pinned: &pinned,
+        };
+        let need = policy.need(&wish).max(1).next_multiple_of(self.config.slot_step.max(1));
+        let Some(participant) = self.participants.get_mut(viewer) else {
+            return;
+        };
+        participant.resize_pairs();
+        policy.choose(&wish, &mut participant.pairs);
+        if need > participant.asked_pairs {
+            participant.asked_pairs = need;
+            let id = participant.id;
+            self.event(
+                id,
+                Event::Need {
+                    audio: need,
+                    video: need,
+                },
+            );
+        }
+        self.fill_slots(now, viewer, |carried| policy.hears(&wish, carried));
+    }
+
+    /// A viewer with one pair looks at somebody else as soon as that is wanted.
+    fn assign_watcher(&mut self, now: Instant, viewer: u32, watched: Option<Carried>) {
+        let Some(participant) = self.participants.get_mut(viewer) else {
+            return;
+        };
+        participant.resize_pairs();
+        for pair in &mut participant.pairs {
+            *pair = pair.filter(|carried| Some(*carried) == watched);
+        }
+        if !participant.pairs.iter().any(Option::is_some)
+            && let Some(first) = participant.pairs.first_mut()
+        {
+            *first = watched;
+        }
+        self.fill_slots(now, viewer, |_| true);
     }
 
     /// An echo: each slot carries the source of its own section.
@@ -144,106 +284,48 @@ impl Sfu {
                     .is_some_and(|source| Some(source.section) == section)
             };
             let source = sources.iter().copied().find(own);
-            self.set_slot(now, index, place as u32, source);
+            self.set_slot(now, index, place as u32, source, true);
         }
-    }
-
-    /// Camera and microphone of everybody else, then their screens.
-    fn everybody_else(&self, participants: &[u32], viewer: u32) -> Vec<Carried> {
-        let mut wanted = Vec::new();
-        for group in [0, 1] {
-            for &participant in participants.iter().filter(|&&other| other != viewer) {
-                if self.has_group(participant, group) {
-                    wanted.push(Carried { participant, group });
-                }
-            }
-        }
-        wanted
-    }
-
-    fn has_group(&self, participant: u32, group: u8) -> bool {
-        let Some(participant) = self.participants.get(participant).filter(|own| own.leaving.is_none()) else {
-            return false;
-        };
-        participant
-            .sources
-            .iter()
-            .any(|&source| self.sources.get(source).is_some_and(|s| s.kind.group() == group))
     }
 
     /// Whom a viewer sees who named `name`, or nobody.
-    fn watched(&self, participants: &[u32], name: Option<&str>, room: u32) -> Option<Carried> {
+    fn watched(&self, name: Option<&str>, room: u32) -> Option<Carried> {
+        let room = self.rooms.get(room)?;
         let is = |index: u32, test: &dyn Fn(&crate::participant::Participant) -> bool| {
             self.participants
                 .get(index)
                 .is_some_and(|own| own.role.is_seen() && own.leaving.is_none() && test(own))
         };
         let find = |test: &dyn Fn(&crate::participant::Participant) -> bool| {
-            participants.iter().copied().find(|&index| is(index, test))
+            room.participants.iter().copied().find(|&index| is(index, test))
         };
         let participant = match name {
             Some(name) => find(&|own| *own.name == *name)?,
             None => find(&|own| own.role == Role::Publisher)
-                .or_else(|| {
-                    self.rooms
-                        .get(room)
-                        .and_then(|room| room.dominant)
-                        .filter(|&index| is(index, &|_| true))
-                })
+                .or_else(|| room.dominant.filter(|&index| is(index, &|_| true)))
                 .or_else(|| find(&|own| !own.sources.is_empty()))?,
         };
-        Some(Carried { participant, group: 0 })
+        Some(Carried {
+            participant,
+            group: policy::PERSON,
+        })
     }
 
-    /// Lets a viewer's pairs of slots carry `wanted`. Who has a pair keeps it; who is new takes the first free one.
-    fn fill_pairs(&mut self, now: Instant, viewer: u32, wanted: &[Carried]) {
-        let Some(participant) = self.participants.get_mut(viewer) else {
-            return;
-        };
-        // By the numbers that the peer was told, which stay whatever section is stopped or recycled.
-        let active = participant.slots.iter().filter(|slot| slot.active);
-        let there = active.map(|slot| slot.pair as usize + 1).max().unwrap_or(0);
-        let is_member = participant.role == Role::Member;
-        let mut pairs = std::mem::take(&mut participant.pairs);
-        pairs.resize(there, None);
-        for pair in &mut pairs {
-            *pair = pair.filter(|carried| wanted.contains(carried));
-        }
-        for carried in wanted {
-            if !pairs.contains(&Some(*carried))
-                && let Some(free) = pairs.iter_mut().find(|pair| pair.is_none())
-            {
-                *free = Some(*carried);
-            }
-        }
-        // A viewer with one pair looks at somebody else as soon as that is wanted; a member is asked for more pairs.
-        let step = self.config.slot_step.max(1);
-        let need = wanted.len().max(1).next_multiple_of(step);
-        let ask = is_member && need > participant.asked_pairs;
-        if ask {
-            participant.asked_pairs = need;
-        }
-        participant.pairs.clone_from(&pairs);
-        let id = participant.id;
-        if ask {
-            self.event(
-                id,
-                Event::Need {
-                    audio: need,
-                    video: need,
-                },
-            );
-        }
+    /// Lets a participant's slots carry whom its pairs are for. Pictures are sent of all of them, and the sound of those who
+    /// are `heard`.
+    fn fill_slots(&mut self, now: Instant, viewer: u32, heard: impl Fn(Carried) -> bool) {
         for place in 0.. {
-            let Some(slot) = self.participants.get(viewer).and_then(|own| own.slots.get(place)) else {
+            let Some(participant) = self.participants.get(viewer) else {
+                return;
+            };
+            let Some(slot) = participant.slots.get(place) else {
                 break;
             };
-            let pair = pairs.get(slot.pair as usize).copied().flatten();
-            let media = slot.media;
-            let source = pair
-                .filter(|_| slot.active)
-                .and_then(|carried| self.source_in(carried, media));
-            self.set_slot(now, viewer, place as u32, source);
+            let pair = participant.pairs.get(slot.pair as usize).copied().flatten();
+            let pair = pair.filter(|_| slot.active);
+            let source = pair.and_then(|carried| self.source_in(carried, slot.media));
+            let flows = slot.media == Kind::Video || pair.is_some_and(&heard);
+            self.set_slot(now, viewer, place as u32, source, flows);
         }
         self.tell_slots(viewer);
     }
@@ -258,34 +340,38 @@ impl Sfu {
         participant.sources.iter().find(fits).copied()
     }
 
-    /// Lets a slot carry `source`, or nothing.
-    fn set_slot(&mut self, now: Instant, index: u32, place: u32, source: Option<u32>) {
+    /// Lets a slot carry `source`, or nothing. What it carries is only sent if it `flows`.
+    fn set_slot(&mut self, now: Instant, index: u32, place: u32, source: Option<u32>, flows: bool) {
         let Some(participant) = self.participants.get_mut(index) else {
             return;
         };
-        let connected = participant.connected;
         let Some(slot) = participant.slots.get_mut(place as usize) else {
             return;
         };
-        let present = slot.source();
-        if present == source {
+        let present = slot.carried();
+        if present == source && slot.source().is_some() == (flows && source.is_some()) {
             return;
         }
         let subscriber = Subscriber {
             participant: index,
             slot: place,
         };
-        slot.unsubscribe();
+        slot.carry(source);
         if let Some(old) = present.and_then(|old| self.sources.get_mut(old)) {
             old.unsubscribe(subscriber);
         }
+        participant.slots_changed |= present != source;
         let Some(new) = source else { return };
         let Some(source) = self.sources.get_mut(new) else {
             return;
         };
+        if !flows {
+            source.paused.push(subscriber);
+            return;
+        }
         slot.subscribe(new, source);
         source.subscribers.push(subscriber);
-        if connected && slot.waits_for_key_frame() {
+        if participant.connected && slot.waits_for_key_frame() {
             source.requests.want();
             self.wanting.push(new);
         }
@@ -294,11 +380,15 @@ impl Sfu {
 
     /// Tells a participant what its slots carry, if that has changed.
     fn tell_slots(&mut self, index: u32) {
+        let changed = self.participants.get_mut(index).map(|own| &mut own.slots_changed);
+        if !changed.is_some_and(std::mem::take) {
+            return;
+        }
         let Some(participant) = self.participants.get(index) else {
             return;
         };
         let view = |slot: &Slot| {
-            let source = slot.source().and_then(|source| self.sources.get(source));
+            let source = slot.carried().and_then(|source| self.sources.get(source));
             let carries = source.and_then(|source| {
                 let publisher = self.participants.get(source.publisher)?;
                 Some((publisher.id, publisher.name.clone(), source.kind))
@@ -325,11 +415,12 @@ impl Sfu {
         let Some(source) = self.sources.remove(index) else {
             return;
         };
-        for subscriber in source.subscribers {
+        for subscriber in source.subscribers.into_iter().chain(source.paused) {
             if let Some(participant) = self.participants.get_mut(subscriber.participant)
                 && let Some(slot) = participant.slots.get_mut(subscriber.slot as usize)
             {
-                slot.unsubscribe();
+                slot.carry(None);
+                participant.slots_changed = true;
             }
         }
         self.request_deadlines.set(index, None);
@@ -344,7 +435,7 @@ impl Sfu {
         participant.connected = false;
         participant.dirty.clear();
         for place in 0..participant.slots.len() {
-            self.set_slot(now, index, place as u32, None);
+            self.set_slot(now, index, place as u32, None, false);
         }
         let sources = self
             .participants
@@ -392,12 +483,14 @@ impl Sfu {
             own.filter(|source| source.kind == SourceKind::Microphone)
                 .find_map(Source::activity)
         };
-        let changed = room.follow(now, voice);
+        let changes = room.follow(now, self.config.top_k, voice);
         let news = room.has_news(now);
         let due = room.due(now);
         self.speech_deadlines.set(index, due);
-        if changed {
+        if changes.on_air {
             self.assign(now, index);
+        } else if changes.floor {
+            self.assign_watchers(now, index);
         }
         if news {
             self.tell_speakers(index);

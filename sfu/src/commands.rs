@@ -7,7 +7,7 @@ use wire::Seed;
 
 use crate::participant::Participant;
 use crate::room::Room;
-use crate::{Event, Gone, ParticipantId, Role, Sfu, SourceLabel};
+use crate::{Event, Gone, ParticipantId, Role, Sfu, SourceLabel, View};
 
 /// Why somebody could not come in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,8 @@ impl Sfu {
             if let Some(view) = self.news(index) {
                 self.tell_others(index, &Event::ParticipantJoined(view));
             }
-            self.assign(now, room);
+            // It sends nothing yet, so that nobody else is concerned.
+            self.assign_one(now, index);
         }
         Ok(id)
     }
@@ -205,7 +206,7 @@ impl Sfu {
         if let Some(participant) = self.participants.get_mut(id.index) {
             participant.labels = labels;
         }
-        self.follow_labels(now, id.index);
+        self.follow_labels(now, id.index, false);
         Ok(())
     }
 
@@ -220,7 +221,23 @@ impl Sfu {
         {
             label.muted = muted;
         }
-        self.follow_labels(now, id.index);
+        self.follow_labels(now, id.index, false);
+        Ok(())
+    }
+
+    /// What a member wants to see from now on.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`].
+    pub fn set_view(&mut self, now: Instant, id: ParticipantId, mut view: View) -> Result<(), CommandError> {
+        self.peer_mut(id)?;
+        // So that with everybody who is heard there are no more tiles than allowed.
+        view.pinned
+            .truncate(self.config.max_tiles.saturating_sub(self.config.top_k));
+        if let Some(participant) = self.participants.get_mut(id.index) {
+            participant.wish = view;
+        }
+        self.assign_one(now, id.index);
         Ok(())
     }
 

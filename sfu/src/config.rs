@@ -24,6 +24,13 @@ pub struct Config {
     pub history: usize,
     /// The most sections in which one participant is listened to; what comes in others is counted and dropped.
     pub max_sources: usize,
+    /// How many people a member sees at once, unless it wants another number: those who speak and those whom it has pinned
+    /// first. Shared screens come on top.
+    pub last_n: usize,
+    /// The most people that a member can want to see at once.
+    pub max_tiles: usize,
+    /// How many voices are heard at once in a room of more, beside those that a listener has pinned.
+    pub top_k: usize,
     /// Slots are asked for in steps of this many pairs.
     pub slot_step: usize,
     /// How long somebody whose first offer was accepted may take to connect.
@@ -45,6 +52,9 @@ impl Config {
             audio_ring_bytes: 1 << 16,
             history: 2048,
             max_sources: 8,
+            last_n: 16,
+            max_tiles: 49,
+            top_k: 3,
             slot_step: 4,
             connect_timeout: Duration::from_secs(30),
             max_events: 65_536,

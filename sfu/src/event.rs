@@ -85,6 +85,16 @@ pub struct ParticipantView {
     pub sources: Vec<SourceView>,
 }
 
+/// What a member wants to see.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct View {
+    /// How many people at once; `None` for [`Config::last_n`](crate::Config::last_n). As many as are heard at once are seen
+    /// in any case.
+    pub tiles: Option<usize>,
+    /// Who is seen and heard whoever speaks, the most important one first.
+    pub pinned: Vec<ParticipantId>,
+}
+
 /// What one slot carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotView {

@@ -39,7 +39,7 @@ impl Ingress<'_> {
 
     fn slot_of(&mut self, sender: SenderId) -> Option<(&mut Participant, u32)> {
         let participant = self.participants.get_mut(self.index)?;
-        let slot = participant.slots.iter().position(|slot| slot.sender == sender)? as u32;
+        let slot = participant.slot_of(sender)?;
         Some((participant, slot))
     }
 

@@ -2,11 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use peer::SenderId;
 use wire::Path;
 
 use crate::slot::Slot;
 use crate::timeline::WallClock;
-use crate::{Gone, ParticipantView, SlotView, SourceLabel};
+use crate::{Gone, ParticipantView, SlotView, SourceLabel, View};
 
 /// Names a participant, never anybody else later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +75,10 @@ pub(crate) struct Participant {
     pub(crate) role: Role,
     pub(crate) room: Option<u32>,
     pub(crate) slots: Vec<Slot>,
+    /// The slot of each sender, by the sender's number.
+    pub(crate) slot_of_sender: Vec<u32>,
+    /// What it wants to see.
+    pub(crate) wish: View,
     /// Slots that have something to send.
     pub(crate) dirty: Vec<u32>,
     /// Whom each pair of slots carries, by the pair's number.
@@ -85,6 +90,8 @@ pub(crate) struct Participant {
     /// Pairs that it was asked for.
     pub(crate) asked_pairs: usize,
     pub(crate) slots_told: Vec<SlotView>,
+    /// Its slots may carry something else than what it was told.
+    pub(crate) slots_changed: bool,
     /// What the others were told of it last.
     pub(crate) told: Option<ParticipantView>,
     pub(crate) connected: bool,
@@ -111,12 +118,15 @@ impl Participant {
             role,
             room,
             slots: Vec::new(),
+            slot_of_sender: Vec::new(),
+            wish: View::default(),
             dirty: Vec::new(),
             pairs: Vec::new(),
             sources: Vec::new(),
             labels: Vec::new(),
             asked_pairs: 0,
             slots_told: Vec::new(),
+            slots_changed: false,
             told: None,
             connected: false,
             leaving: None,
@@ -131,6 +141,29 @@ impl Participant {
 
     pub(crate) fn label(&self, mid: &str) -> Option<&SourceLabel> {
         self.labels.iter().find(|label| label.mid == mid)
+    }
+
+    pub(crate) fn add_slot(&mut self, slot: Slot) {
+        let sender = slot.sender.0 as usize;
+        if self.slot_of_sender.len() <= sender {
+            self.slot_of_sender.resize(sender + 1, u32::MAX);
+        }
+        self.slot_of_sender[sender] = self.slots.len() as u32;
+        self.slots.push(slot);
+    }
+
+    /// The slot of a sender, by index.
+    pub(crate) fn slot_of(&self, sender: SenderId) -> Option<u32> {
+        let slot = *self.slot_of_sender.get(sender.0 as usize)?;
+        ((slot as usize) < self.slots.len()).then_some(slot)
+    }
+
+    /// There are as many pairs as slots make, by the numbers that the peer was told: these stay whatever section is stopped
+    /// or recycled.
+    pub(crate) fn resize_pairs(&mut self) {
+        let active = self.slots.iter().filter(|slot| slot.active);
+        let pairs = active.map(|slot| slot.pair as usize + 1).max().unwrap_or(0);
+        self.pairs.resize(pairs, None);
     }
 
     /// A slot has something to send.

@@ -11,6 +11,7 @@ use crate::counters::Counters;
 use crate::deadlines::Deadlines;
 use crate::ingress::Ingress;
 use crate::participant::Participant;
+use crate::policy::Policy;
 use crate::room::Room;
 use crate::router::{Route, Router};
 use crate::slab::Slab;
@@ -35,6 +36,7 @@ pub struct Sfu {
     pub(crate) sources: Slab<Source>,
     pub(crate) rooms: Slab<Room>,
     pub(crate) rooms_by_name: HashMap<Box<str>, u32>,
+    pub(crate) policy: Policy,
     pub(crate) router: Router,
     /// By participant index.
     deadlines: Deadlines,
@@ -84,6 +86,7 @@ impl Sfu {
             sources: Slab::default(),
             rooms: Slab::default(),
             rooms_by_name: HashMap::new(),
+            policy: Policy::default(),
             router: Router::default(),
             deadlines: Deadlines::default(),
             request_deadlines: Deadlines::default(),

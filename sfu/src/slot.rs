@@ -50,6 +50,8 @@ pub(crate) struct Slot {
     report_due: bool,
     /// That report was asked for.
     begun: bool,
+    /// Whose packets it is for, also while none are sent.
+    carried: Option<u32>,
     subscription: Option<Subscription>,
     formats: Vec<Format>,
     ids: Ids,
@@ -155,6 +157,7 @@ impl Slot {
             active: true,
             report_due: false,
             begun: false,
+            carried: None,
             subscription: None,
             formats: agreed.formats().to_vec(),
             ids: Ids::new(agreed.extensions()),
@@ -208,18 +211,33 @@ impl Slot {
         &self.clock
     }
 
+    /// The source whose packets it sends.
     pub(crate) fn source(&self) -> Option<u32> {
         self.subscription.as_ref().map(|subscription| subscription.source)
     }
 
-    /// Carries `source` from its next packet on; video begins with the next key frame.
+    /// The source that it carries, also while nothing of it is sent.
+    pub(crate) const fn carried(&self) -> Option<u32> {
+        self.carried
+    }
+
+    /// Carries another source, or none, of which nothing is sent yet.
+    pub(crate) fn carry(&mut self, source: Option<u32>) {
+        self.pause();
+        if self.carried != source {
+            self.carried = source;
+            self.undecodable = None;
+        }
+    }
+
+    /// Sends what it carries, which is `source`, from its next packet on; video begins with the next key frame. Numbers and
+    /// time go on whether the source is another one or only paused.
     pub(crate) fn subscribe(&mut self, index: u32, source: &Source) {
         self.subscription = Some(Subscription {
             source: index,
             next: source.ring.next_index(),
             line: None,
         });
-        self.undecodable = None;
         // What was sent before stands in another ring.
         self.history.clear();
         self.nacks.clear();
@@ -228,7 +246,8 @@ impl Slot {
         self.nacks.reserve(MAX_NACKS);
     }
 
-    pub(crate) fn unsubscribe(&mut self) {
+    /// Sends nothing more of what it carries.
+    pub(crate) fn pause(&mut self) {
         self.subscription = None;
         self.history.clear();
         self.nacks.clear();

@@ -32,6 +32,8 @@ pub(crate) struct Source {
     /// Unused until the first packet comes.
     pub(crate) ring: ByteRing,
     pub(crate) subscribers: Vec<Subscriber>,
+    /// Those in whose slots it is while nothing of it is sent there.
+    pub(crate) paused: Vec<Subscriber>,
     pub(crate) requests: KeyFrameRequests,
     /// It waits in the list of sources whose subscribers have something to send.
     pub(crate) touched: bool,
@@ -60,6 +62,7 @@ impl Source {
             muted: false,
             ring: ByteRing::unused(),
             subscribers: Vec::new(),
+            paused: Vec::new(),
             requests: KeyFrameRequests::default(),
             touched: false,
             generation: 0,
@@ -72,7 +75,11 @@ impl Source {
 
     /// One subscriber less; with the last one nobody needs a key frame any more.
     pub(crate) fn unsubscribe(&mut self, subscriber: Subscriber) {
-        self.subscribers.retain(|other| *other != subscriber);
+        for list in [&mut self.subscribers, &mut self.paused] {
+            if let Some(place) = list.iter().position(|other| *other == subscriber) {
+                list.swap_remove(place);
+            }
+        }
         if self.subscribers.is_empty() {
             self.requests.satisfied();
         }
@@ -117,6 +124,11 @@ impl Source {
         };
         let frame = (time * speech::FRAMES_PER_SECOND).div_euclid(i64::from(clock_rate.max(1)));
         self.activity.follow(now, frame, level)
+    }
+
+    /// When somebody spoke last in it, muted by now or not.
+    pub(crate) const fn spoke(&self) -> Option<Instant> {
+        self.activity.spoke()
     }
 
     /// What is heard of it; nothing when muted.
