@@ -40,12 +40,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults, for rooms of four.
+    /// The defaults.
     pub fn new(peer: Arc<peer::Config>, addresses: Vec<SocketAddr>) -> Self {
         Self {
             peer,
             addresses,
-            room_capacity: 4,
+            room_capacity: 100,
             max_rooms: 10_000,
             max_participants: 5_000,
             video_ring_bytes: 1 << 20,

@@ -122,9 +122,7 @@ fn replay(house: &mut House, publisher: usize, bytes: &[u8], round: u64) {
 
 #[test]
 fn forwarding_to_fifty_viewers_allocates_nothing() {
-    let mut config = house::config();
-    config.room_capacity = VIEWERS + 1;
-    let mut house = House::with_config(1, config);
+    let mut house = House::new(1);
     let publisher = house.member("r", "ann", 0);
     house.guests[publisher].client.resend = Resend::Rtx;
     let viewers: Vec<usize> = (0..VIEWERS)

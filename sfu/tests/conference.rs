@@ -36,9 +36,7 @@ struct Heard {
 
 impl Meeting {
     fn new(run: u64, guests: usize, pairs: usize) -> Self {
-        let mut config = house::config();
-        config.room_capacity = 100;
-        let mut house = House::with_config(run, config);
+        let mut house = House::new(run);
         let guests: Vec<usize> = (0..guests).map(|n| house.member("r", &n.to_string(), pairs)).collect();
         Self {
             house,
@@ -263,8 +261,6 @@ fn of_thirty_one_sees_sixteen_and_who_speaks() {
 
 #[test]
 fn who_is_pinned_stays_in_view_and_is_heard_though_others_speak() {
-    let mut config = house::config();
-    config.room_capacity = 100;
     let mut meeting = Meeting::new(5, 12, 4);
     let pin = |meeting: &mut Meeting, pinned: &[usize]| {
         let id = |meeting: &Meeting, n: usize| meeting.house.guests[meeting.guests[n]].id;
@@ -379,9 +375,6 @@ fn a_screen_comes_and_goes_on_top_of_the_people() {
 
 #[test]
 fn who_is_muted_does_not_speak_and_who_shows_nothing_makes_room() {
-    let mut config = house::config();
-    config.room_capacity = 100;
-    config.last_n = 4;
     let mut meeting = Meeting::new(7, 7, 4);
     meeting.talk(5, &[]);
     let mute = |meeting: &mut Meeting, n: usize, microphone: bool, camera: bool| {
@@ -444,9 +437,7 @@ fn grow(house: &mut House, guest: usize) -> bool {
 
 #[test]
 fn a_room_of_a_hundred_fills_and_follows_its_speakers() {
-    let mut config = house::config();
-    config.room_capacity = 100;
-    let mut house = House::with_config(8, config);
+    let mut house = House::new(8);
     let mut events = 0;
     let mut guests = Vec::new();
     for n in 0..100 {

@@ -304,7 +304,9 @@ fn a_lost_packet_is_sent_again_to_the_one_who_misses_it_with_his_own_numbers() {
 
 #[test]
 fn people_come_and_go_without_renegotiation() {
-    let mut house = House::new(8);
+    let mut config = house::config();
+    config.room_capacity = 4;
+    let mut house = House::with_config(8, config);
     let ann = house.member("r", "ann", 4);
     assert!(house.guests[ann].events.contains(&Event::Need { audio: 4, video: 4 }));
     let bob = house.member("r", "bob", 4);
