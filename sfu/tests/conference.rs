@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use house::{CAMERA, House, MICROPHONE};
 use peer::{Direction, Extension, Kind};
+use proptest::prelude::*;
 use sfu::{Event, Gone, SourceKind, SourceLabel, View};
 
 /// What a packet of sound lasts.
@@ -20,6 +21,8 @@ struct Meeting {
     house: House,
     guests: Vec<usize>,
     frames: u16,
+    /// How many anybody hears at once, at most.
+    voices: usize,
     /// How much of what each guest received was looked at.
     looked: Vec<usize>,
     heard: Vec<Heard>,
@@ -36,15 +39,37 @@ struct Heard {
 
 impl Meeting {
     fn new(run: u64, guests: usize, pairs: usize) -> Self {
-        let mut house = House::new(run);
-        let guests: Vec<usize> = (0..guests).map(|n| house.member("r", &n.to_string(), pairs)).collect();
-        Self {
-            house,
-            looked: vec![0; guests.len()],
-            heard: vec![Heard::default(); guests.len()],
-            guests,
+        let mut meeting = Self {
+            house: House::new(run),
+            looked: Vec::new(),
+            heard: Vec::new(),
+            guests: Vec::new(),
             frames: 0,
+            voices: TOP_K,
+        };
+        for _ in 0..guests {
+            meeting.join(pairs);
         }
+        meeting
+    }
+
+    fn join(&mut self, pairs: usize) {
+        let name = self.house.guests.len().to_string();
+        let guest = self.house.member("r", &name, pairs);
+        self.guests.push(guest);
+        self.looked.push(0);
+        self.heard.push(Heard::default());
+        self.look();
+    }
+
+    fn leave(&mut self, n: usize) {
+        let guest = self.guests.remove(n);
+        self.looked.remove(n);
+        self.heard.remove(n);
+        let id = self.house.guests[guest].id;
+        self.house.sfu.leave(self.house.now, id, Gone::Left);
+        self.house.run(PACKET);
+        self.look();
     }
 
     /// For so many packets these speak and the others are silent. What is heard is looked at packet by packet.
@@ -65,7 +90,7 @@ impl Meeting {
         for (n, &guest) in self.guests.iter().enumerate() {
             let level = [if speakers.contains(&n) { SPEECH } else { SILENCE }];
             let level = [(Extension::AudioLevel, &level[..])];
-            let payload = [0x78, n as u8, 1, 2, 3, 4];
+            let payload = [0x78, guest as u8, 1, 2, 3, 4];
             self.house
                 .send(guest, MICROPHONE, 111, timestamp, false, &level, &payload);
         }
@@ -98,7 +123,7 @@ impl Meeting {
                     assert!(moved.abs() <= 48, "time goes on too, but for {moved} ticks");
                 }
             }
-            assert!(voices.len() <= TOP_K, "{n} hears {voices:?} at once");
+            assert!(voices.len() <= self.voices, "{n} hears {voices:?} at once");
             self.looked[n] = client.rtp.len();
         }
     }
@@ -248,12 +273,7 @@ fn of_thirty_one_sees_sixteen_and_who_speaks() {
     }
     assert_eq!(meeting.seen(0), seen);
     // Who left is replaced at once.
-    let gone = meeting.guests[2];
-    meeting
-        .house
-        .sfu
-        .leave(meeting.house.now, meeting.house.guests[gone].id, Gone::Left);
-    meeting.house.run(PACKET);
+    meeting.leave(2);
     assert!(!meeting.sees(0, 2));
     assert!(meeting.seen(0).iter().all(Option::is_some));
     assert_eq!(meeting.house.counters(), [].into());
@@ -272,28 +292,21 @@ fn who_is_pinned_stays_in_view_and_is_heard_though_others_speak() {
         meeting.house.sfu.set_view(meeting.house.now, own, view).unwrap();
         meeting.house.run(PACKET);
     };
+    meeting.voices = TOP_K + 1;
     pin(&mut meeting, &[11]);
     assert!(meeting.sees(0, 11));
     for speaker in 1..9 {
-        // Before anybody is on the air a pinned one alone is heard; afterwards he and three more.
-        let mut voices = BTreeSet::new();
-        for _ in 0..30 {
-            let before = meeting.house.guests[meeting.guests[0]].client.rtp.len();
-            meeting.send(&[speaker]);
-            let received = &meeting.house.guests[meeting.guests[0]].client.rtp[before..];
-            voices = received.iter().map(|received| received.packet().payload()[1]).collect();
-        }
-        assert!(voices.contains(&11) && voices.contains(&(speaker as u8)), "{voices:?}");
-        assert!(voices.len() <= TOP_K + 1);
+        // He and those who speak, of whom there are three at most.
+        meeting.talk(30, &[speaker]);
+        let heard = &meeting.heard[0].of;
+        assert_eq!(heard[&11], 30);
+        assert!(heard[&(speaker as u8)] >= 25);
         assert!(meeting.sees(0, 11) && meeting.sees(0, speaker));
     }
     // He leaves and another one comes, who is not pinned because he has the index of the old one.
     let gone = meeting.guests[11];
-    meeting
-        .house
-        .sfu
-        .leave(meeting.house.now, meeting.house.guests[gone].id, Gone::Left);
-    meeting.house.run(Duration::from_millis(100));
+    meeting.leave(11);
+    meeting.house.run(Duration::from_secs(1));
     let again = meeting.house.member("r", "again", 4);
     assert_ne!(meeting.house.guests[again].id, meeting.house.guests[gone].id);
     assert!(!meeting.seen(0).contains(&Some("again".into())));
@@ -396,19 +409,23 @@ fn who_is_muted_does_not_speak_and_who_shows_nothing_makes_room() {
     meeting.talk(15, &[1]);
     assert!(meeting.sees(0, 1));
     assert!(meeting.heard[0].of[&1] >= 10);
-    let muted = meeting.house.guests[meeting.guests[0]]
-        .events
-        .iter()
-        .rev()
-        .find_map(|event| match event {
-            Event::Slots(slots) => slots.iter().find(|slot| {
-                slot.carries
-                    .as_ref()
-                    .is_some_and(|(_, name, kind)| &**name == "1" && *kind == SourceKind::Camera)
-            }),
+    let muted = |meeting: &Meeting, who: &str, wanted: SourceKind| {
+        let events = meeting.house.guests[meeting.guests[0]].events.iter().rev();
+        let mut slots = events.filter_map(|event| match event {
+            Event::Slots(slots) => Some(slots),
             _ => None,
         });
-    assert!(muted.unwrap().muted);
+        let carries = |slot: &&sfu::SlotView| {
+            let carries = slot.carries.as_ref();
+            carries.is_some_and(|(_, name, kind)| &**name == who && *kind == wanted)
+        };
+        slots.next().unwrap().iter().find(carries).unwrap().muted
+    };
+    assert!(muted(&meeting, "1", SourceKind::Camera));
+    // What is paused is told of too.
+    assert!(!muted(&meeting, "2", SourceKind::Microphone));
+    mute(&mut meeting, 2, true, false);
+    assert!(muted(&meeting, "2", SourceKind::Microphone));
 }
 
 /// Adds the pairs that a guest was asked for, and offers again. Returns whether there were any.
@@ -490,21 +507,68 @@ fn a_room_that_grows_past_four_goes_over_to_those_who_speak() {
         meeting.heard.iter().all(|heard| heard.of.len() == 3),
         "everybody is heard"
     );
-    let eve = meeting.house.member("r", "4", 4);
-    meeting.guests.push(eve);
-    meeting.looked.push(0);
-    meeting.heard.push(Heard::default());
-    meeting.look();
+    meeting.join(4);
     meeting.talk(10, &[]);
     assert!(meeting.heard.iter().all(|heard| heard.of.is_empty()), "nobody speaks");
     meeting.talk(20, &[2]);
     assert!(meeting.heard[4].of[&2] > 10);
-    let id = meeting.house.guests[eve].id;
-    meeting.house.sfu.leave(meeting.house.now, id, Gone::Left);
-    meeting.house.run(PACKET);
-    meeting.guests.pop();
-    meeting.looked.pop();
-    meeting.heard.pop();
+    meeting.leave(4);
     meeting.talk(10, &[]);
     assert!(meeting.heard.iter().all(|heard| heard.of.len() == 3));
+}
+
+#[test]
+fn tiles_are_as_many_as_are_wanted() {
+    let mut meeting = Meeting::new(10, 25, 20);
+    let guest = meeting.guests[0];
+    let id = meeting.house.guests[guest].id;
+    let want = |meeting: &mut Meeting, tiles: Option<usize>| {
+        let view = View {
+            tiles,
+            pinned: Vec::new(),
+        };
+        meeting.house.sfu.set_view(meeting.house.now, id, view).unwrap();
+        meeting.house.run(PACKET);
+        meeting.seen(0).into_iter().flatten().count()
+    };
+    assert_eq!(want(&mut meeting, None), 16);
+    assert_eq!(want(&mut meeting, Some(6)), 6);
+    meeting.talk(15, &[20]);
+    assert_eq!(meeting.seen(0).into_iter().flatten().count(), 6);
+    assert!(meeting.sees(0, 20));
+    assert_eq!(want(&mut meeting, Some(0)), TOP_K, "so many at least, who are heard");
+    assert!(meeting.sees(0, 20));
+    // More than there are slots: those are asked for, but no more than there are people.
+    assert_eq!(want(&mut meeting, Some(1000)), 20);
+    let need = Event::Need { audio: 24, video: 24 };
+    assert!(meeting.house.guests[guest].events.contains(&need));
+    grow(&mut meeting.house, guest);
+    meeting.house.run(PACKET);
+    assert_eq!(meeting.seen(0).into_iter().flatten().count(), 24);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+
+    /// Whoever speaks, comes and goes, in a room that is small at times: nobody hears more than three at once, or than are
+    /// there; numbers and time go on in every slot; both halves of a pair carry one person.
+    #[test]
+    fn a_meeting_goes_on(steps in proptest::collection::vec((0u8..8, 1u32..25, proptest::collection::vec(0usize..8, 0..5)), 10..40)) {
+        let mut meeting = Meeting::new(11, 4, 5);
+        for (what, packets, speakers) in steps {
+            match what {
+                0 if meeting.guests.len() < 8 => meeting.join(5),
+                1 if meeting.guests.len() > 2 => meeting.leave(packets as usize % meeting.guests.len()),
+                2 => meeting.film(),
+                _ => meeting.talk(packets, &speakers),
+            }
+            meeting.check_pairs();
+            for n in 0..meeting.guests.len() {
+                let seen: Vec<String> = meeting.seen(n).into_iter().flatten().collect();
+                let others = meeting.guests.len() - 1;
+                prop_assert_eq!(seen.len(), others.min(5));
+                prop_assert_eq!(seen.iter().collect::<BTreeSet<_>>().len(), seen.len());
+            }
+        }
+    }
 }

@@ -1066,6 +1066,28 @@ fn a_recycled_slot_carries_whom_its_stream_carries() {
 }
 
 #[test]
+fn a_camera_that_is_exchanged_for_another_goes_on_in_the_slot() {
+    let mut house = House::new(53);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 0, 5, true);
+    // In one offer, so that what others are told of her is as before.
+    house.guests[ann].client.media[CAMERA].stopped = true;
+    let camera = house.guests[ann].client.add(Kind::Video, Direction::SendOnly);
+    house.guests[bob].events.clear();
+    house.negotiate(ann);
+    house.run(FRAME);
+    assert_eq!(told_of_sources(&house, bob), []);
+    for n in 0..5 {
+        house.send_frame(ann, camera, 90_000 + n * 3600, n as u16, n == 0, 2);
+        house.run(FRAME);
+    }
+    let video = house.video(bob);
+    assert_eq!(video.len(), 20);
+    assert!(video.windows(2).all(|w| w[1].1 == w[0].1 + 1 && w[1].0 == w[0].0));
+}
+
+#[test]
 fn there_are_no_more_participants_than_are_allowed() {
     let mut config = house::config();
     config.max_participants = 2;
