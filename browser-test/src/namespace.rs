@@ -116,6 +116,34 @@ impl Namespace {
         self.swallow("output", "meta oifname != lo")
     }
 
+    /// Loses so many of a hundred UDP datagrams that come in by this interface, chosen at random, in place of what was lost by it
+    /// before; 0 loses none, and 99 is the most.
+    ///
+    /// # Errors
+    /// As [`nft`](Self::nft).
+    pub fn lose_arriving_udp(&self, interface: &str, percent: u8) -> Result<(), Error> {
+        let table = format!("lossy-{interface}");
+        // What is there already is added without harm, so that it can be deleted in any case.
+        self.nft(&["add", "table", "inet", &table])?;
+        self.nft(&["delete", "table", "inet", &table])?;
+        if percent == 0 {
+            return Ok(());
+        }
+        self.nft(&["add", "table", "inet", &table])?;
+        let chain = "{ type filter hook prerouting priority 0 ; }";
+        self.nft(&["add", "chain", "inet", &table, "arriving", chain])?;
+        let lost = format!("meta iifname {interface} meta l4proto udp numgen random mod 100 < {percent}");
+        self.nft(&["add", "rule", "inet", &table, "arriving", &lost, "drop"])
+    }
+
+    /// Breaks every TCP connection that is there, at both ends at once; new ones can be made. UDP goes on.
+    ///
+    /// # Errors
+    /// [`Error::Network`] with what `ss` wrote.
+    pub fn break_tcp(&self) -> Result<(), Error> {
+        self.run(|| run("ss", &["--kill", "--tcp", "state", "established"]))?
+    }
+
     /// Swallows nothing any more.
     ///
     /// # Errors
@@ -252,6 +280,62 @@ mod tests {
         let itself = inside.local_addr().unwrap();
         inside.send_to(b"self", itself).unwrap();
         assert_eq!(inside.recv(&mut buffer).unwrap(), 4);
+    }
+
+    #[test]
+    fn so_many_of_a_hundred_are_lost() {
+        let left = Namespace::new().expect("needs root");
+        let right = Namespace::new().expect("needs root");
+        left.join(Ipv4Addr::new(10, 96, 0, 1), &right, Ipv4Addr::new(10, 96, 0, 2), "j0")
+            .unwrap();
+        let receiver = right.run(|| UdpSocket::bind("10.96.0.2:9000")).unwrap().unwrap();
+        let sender = left.run(|| UdpSocket::bind("10.96.0.1:0")).unwrap().unwrap();
+        receiver.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        let arrived = || {
+            // A receive buffer holds some hundred datagrams, so that it is read in between.
+            let mut arrived = 0;
+            for number in 0..1000_u16 {
+                sender.send_to(&number.to_be_bytes(), "10.96.0.2:9000").unwrap();
+                receiver.set_nonblocking(true).unwrap();
+                while receiver.recv(&mut [0; 8]).is_ok() {
+                    arrived += 1;
+                }
+                receiver.set_nonblocking(false).unwrap();
+            }
+            // The last ones may still be under way.
+            while receiver.recv(&mut [0; 8]).is_ok() {
+                arrived += 1;
+            }
+            arrived
+        };
+        assert_eq!(arrived(), 1000);
+        right.lose_arriving_udp("j0", 20).unwrap();
+        let some = arrived();
+        assert!((700..900).contains(&some), "{some} of 1000 arrived where 20 % are lost");
+        right.lose_arriving_udp("j0", 99).unwrap();
+        let few = arrived();
+        assert!((1..50).contains(&few), "{few} of 1000 arrived where 99 % are lost");
+        right.lose_arriving_udp("j0", 0).unwrap();
+        assert_eq!(arrived(), 1000);
+    }
+
+    #[test]
+    fn broken_tcp_is_noticed_and_can_be_made_again() {
+        use std::io::Read;
+        let namespace = Namespace::new().expect("needs root");
+        let listener = namespace.run(|| TcpListener::bind("127.0.0.1:0")).unwrap().unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = || namespace.run(|| std::net::TcpStream::connect(address)).unwrap().unwrap();
+        let mut stream = connect();
+        let (mut other, _) = listener.accept().unwrap();
+        namespace.break_tcp().unwrap();
+        for end in [&mut stream, &mut other] {
+            end.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let error = end.read(&mut [0]).unwrap_err();
+            let broken = [std::io::ErrorKind::ConnectionAborted, std::io::ErrorKind::ConnectionReset];
+            assert!(broken.contains(&error.kind()), "{error}");
+        }
+        drop(connect());
     }
 
     #[test]
