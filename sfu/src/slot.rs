@@ -583,23 +583,35 @@ impl Slot {
         }
         let sent = self.history.resend(now, seq, pause).ok_or(Unsent::Unknown)?;
         let stored = source.ring.get(sent.index).ok_or(Unsent::Unknown)?;
-        let (elements, count) = self.elements(&stored, self.wanted_mid(peer));
         let head = rewrite_head(&stored, &line);
         let head = head.as_bytes();
-        let original = RtpOut {
-            payload_type: line.format.payload_type,
-            marker: stored.entry.marker,
-            sequence_number: seq,
-            timestamp: self.timestamp(&line, &stored.entry),
-            extensions: &elements[..count],
-            ..RtpOut::default()
-        };
         let pieces = [head, stored.payload.get(head.len()..).unwrap_or_default()];
-        peer.write_rtx(now, self.sender, &original, &pieces, out)
-            .map_err(|blocked| match blocked {
-                Blocked::NoRetransmission => Unsent::NoRetransmission,
-                _ => Unsent::Refused,
-            })
+        // RFC 8843 §9.2: the SSRC of retransmissions has to be tied to its section too, and nothing tells us that it is. Firefox takes
+        // nothing but what it has seen with the MID, whatever the SDP says of SSRCs. Where there is no room for it the packet goes
+        // without: who has one knows the SSRC.
+        let mut blocked = Blocked::NoRetransmission;
+        for mid in [self.mid_id, None] {
+            let (elements, count) = self.elements(&stored, mid);
+            let original = RtpOut {
+                payload_type: line.format.payload_type,
+                marker: stored.entry.marker,
+                sequence_number: seq,
+                timestamp: self.timestamp(&line, &stored.entry),
+                extensions: &elements[..count],
+                ..RtpOut::default()
+            };
+            match peer.write_rtx(now, self.sender, &original, &pieces, out) {
+                Ok(len) => return Ok(len),
+                Err(why) => blocked = why,
+            }
+            if !matches!(blocked, Blocked::TooLarge { .. }) {
+                break;
+            }
+        }
+        Err(match blocked {
+            Blocked::NoRetransmission => Unsent::NoRetransmission,
+            _ => Unsent::Refused,
+        })
     }
 }
 

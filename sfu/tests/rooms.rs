@@ -777,12 +777,55 @@ fn the_mid_is_sent_until_the_viewer_has_reported() {
     house.run(FRAME);
     film(&mut house, ann, 5, 5, false);
     assert_eq!((with(&house), house.video(bob).len()), (10, 20));
-    // Not with what is sent again either.
+    // What is sent again has an SSRC of its own, which was not reported: it always has it.
+    for again in 1..3 {
+        house.guests[bob]
+            .client
+            .send_rtcp(|w| rtp::rtcp::Nack::write(w, Ssrc(1), Ssrc(ssrc), [seq as u16]));
+        house.run(FRAME);
+        assert_eq!(
+            (with(&house), house.guests[bob].client.rtp.len()),
+            (10 + again, 20 + again)
+        );
+    }
+}
+
+#[test]
+fn what_is_sent_again_goes_without_the_mid_where_there_is_no_room_for_it() {
+    let mut house = House::new(39);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    film(&mut house, ann, 0, 5, true);
+    let mid = house.guests[bob].client.extension_id(Extension::Mid);
+    let (ssrc, seq, ..) = house.video(bob)[9].clone();
+    let block = rtp::rtcp::ReportBlock {
+        ssrc: Ssrc(ssrc),
+        highest_sequence: seq as u32,
+        ..Default::default()
+    };
     house.guests[bob]
         .client
-        .send_rtcp(|w| rtp::rtcp::Nack::write(w, Ssrc(1), Ssrc(ssrc), [seq as u16]));
+        .send_rtcp(|w| rtp::rtcp::ReceiverReport::write(w, Ssrc(1), [block], &[]));
     house.run(FRAME);
-    assert_eq!((with(&house), house.guests[bob].client.rtp.len()), (10, 21));
+    // Whether what is sent again has the MID, by the length of the payload.
+    let mut again = Vec::new();
+    for len in 1140..1170_usize {
+        // The middle of a picture, without a picture id.
+        house.send_video(ann, 96, 4 * 3600, &vec![0; len]);
+        house.run(FRAME);
+        let (ssrc, seq, ..) = house.video(bob).last().unwrap().clone();
+        let before = house.guests[bob].client.rtp.len();
+        house.guests[bob]
+            .client
+            .send_rtcp(|w| rtp::rtcp::Nack::write(w, Ssrc(1), Ssrc(ssrc), [seq as u16]));
+        house.run(FRAME);
+        if let Some(sent) = house.guests[bob].client.rtp.get(before) {
+            again.push(sent.packet().extensions().any(|(id, _)| id == mid));
+        }
+    }
+    let with = again.iter().take_while(|with| **with).count();
+    assert!(with > 0 && with < again.len(), "{again:?}");
+    assert!(again[with..].iter().all(|with| !with), "{again:?}");
 }
 
 /// NAL units in packets of their own (RFC 6184 §5.6, §5.8), told apart by their length.
