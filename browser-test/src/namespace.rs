@@ -325,14 +325,22 @@ mod tests {
         let namespace = Namespace::new().expect("needs root");
         let listener = namespace.run(|| TcpListener::bind("127.0.0.1:0")).unwrap().unwrap();
         let address = listener.local_addr().unwrap();
-        let connect = || namespace.run(|| std::net::TcpStream::connect(address)).unwrap().unwrap();
+        let connect = || {
+            namespace
+                .run(|| std::net::TcpStream::connect(address))
+                .unwrap()
+                .unwrap()
+        };
         let mut stream = connect();
         let (mut other, _) = listener.accept().unwrap();
         namespace.break_tcp().unwrap();
         for end in [&mut stream, &mut other] {
             end.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let error = end.read(&mut [0]).unwrap_err();
-            let broken = [std::io::ErrorKind::ConnectionAborted, std::io::ErrorKind::ConnectionReset];
+            let broken = [
+                std::io::ErrorKind::ConnectionAborted,
+                std::io::ErrorKind::ConnectionReset,
+            ];
             assert!(broken.contains(&error.kind()), "{error}");
         }
         drop(connect());

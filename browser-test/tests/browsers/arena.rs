@@ -40,6 +40,22 @@ impl Arena {
         (arena, neighbour)
     }
 
+    /// As [`with_neighbour`](Self::with_neighbour), with two networks that each have a link of their own to the server's: `j0` and
+    /// `j1`, by the same names on both sides.
+    pub(crate) fn with_two_neighbours() -> (Self, [Namespace; 2]) {
+        let (arena, first) = Self::with_neighbour();
+        let second = Namespace::new().unwrap();
+        arena
+            .network
+            .join(Ipv4Addr::new(10, 55, 2, 1), &second, Ipv4Addr::new(10, 55, 2, 2), "j1")
+            .unwrap();
+        // The server is known by one address, whoever asks.
+        second
+            .ip(&["route", "add", "10.55.1.0/24", "via", "10.55.2.1"])
+            .unwrap();
+        (arena, [first, second])
+    }
+
     /// A server in this network, set up by `change`.
     pub(crate) fn with(network: Namespace, change: impl FnOnce(&mut hyaline_server::Options)) -> Self {
         let mut options = hyaline_server::Options {

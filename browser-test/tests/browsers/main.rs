@@ -6,6 +6,7 @@ mod arena;
 mod bandwidth;
 mod bare;
 mod leaving;
+mod loss;
 mod paths;
 mod room;
 
