@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
@@ -73,6 +74,11 @@ pub trait Engine {
     /// # Errors
     /// The participant is gone.
     fn set_muted(&mut self, now: Instant, participant: ParticipantId, mid: &str, muted: bool) -> Result<(), Refusal>;
+    /// Says what the participant shows.
+    ///
+    /// # Errors
+    /// The participant is gone.
+    fn set_view(&mut self, now: Instant, participant: ParticipantId, view: View) -> Result<(), Refusal>;
     /// Lets a participant go.
     fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason);
     /// Says goodbye to everybody. What is to be sent for it comes out of [`poll_transmit`](Self::poll_transmit).
@@ -100,6 +106,16 @@ impl fmt::Display for ParticipantId {
 impl Serialize for ParticipantId {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+/// From that string.
+impl<'de> Deserialize<'de> for ParticipantId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse()
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("a participant is a text that the server gave"))
     }
 }
 
@@ -163,6 +179,33 @@ pub enum SourceKind {
     Screen,
     /// The sound of what is on the screen.
     ScreenAudio,
+}
+
+/// What a participant shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct View {
+    /// How many people at once; `None` leaves it to the server.
+    #[serde(default)]
+    pub tiles: Option<usize>,
+    /// Who is to be seen and heard whoever speaks, the most important one first.
+    #[serde(default)]
+    pub pinned: Vec<ParticipantId>,
+    /// How large it shows which picture.
+    #[serde(default)]
+    pub pictures: Vec<Picture>,
+}
+
+/// The size in which a picture is shown, in pixels of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Picture {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// Which of its sources.
+    pub source: SourceKind,
+    /// 0 when it cannot be seen.
+    pub width: u32,
+    /// 0 when it cannot be seen.
+    pub height: u32,
 }
 
 /// Why a participant is gone.

@@ -30,7 +30,8 @@ pub use addresses::{NoAddress, local_addresses};
 pub use cli::run;
 pub use counters::Counters;
 pub use engine::{
-    Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+    Engine, Handshake, Join, Kind, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+    View,
 };
 pub use http::PAGE_POLICY;
 pub use names::{DisplayName, MAX_NAME, NameError, RoomName};

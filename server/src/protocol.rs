@@ -1,6 +1,13 @@
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Other, ParticipantId, Reason, SourceInfo, SourceKind};
+use crate::engine::{Other, ParticipantId, Reason, SourceInfo, SourceKind, View};
+
+/// The most people that a client shows at once.
+const MAX_TILES: usize = 49;
+/// The most entries in a `view`'s list of pictures: cameras and screens of a hundred people, and then some.
+const MAX_PICTURES: usize = 256;
+/// The longest side of a picture, in pixels: twice the widest screens.
+const MAX_SIDE: u32 = 16_384;
 
 /// What a client may send over the WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -39,6 +46,8 @@ pub enum ClientMessage {
         /// Whether it is muted.
         muted: bool,
     },
+    /// What the client shows from now on.
+    View(View),
     /// Goodbye.
     Leave {},
     /// To be answered with `pong`.
@@ -120,6 +129,13 @@ pub enum ServerMessage {
         participant: ParticipantId,
         /// Which.
         source: String,
+    },
+    /// Who speaks has changed.
+    Speakers {
+        /// Who holds the floor: speaks, or did last.
+        dominant: Option<ParticipantId>,
+        /// Everybody who speaks, in the order in which they began.
+        speaking: Vec<ParticipantId>,
     },
     /// How somebody's media connection is; the client's own too.
     Connection {
@@ -221,7 +237,7 @@ pub(crate) enum Unreadable {
 }
 
 /// The types of [`ClientMessage`].
-const TYPES: [&str; 7] = ["join", "offer", "candidate", "sources", "mute", "leave", "ping"];
+pub(crate) const TYPES: [&str; 8] = ["join", "offer", "candidate", "sources", "mute", "view", "leave", "ping"];
 
 impl ClientMessage {
     pub(crate) fn read(text: &str) -> Result<Self, Unreadable> {
@@ -231,10 +247,30 @@ impl ClientMessage {
             .into_iter()
             .find(|known| Some(*known) == kind)
             .ok_or(Unreadable::UnknownType)?;
-        serde_json::from_value(value).map_err(|error| Unreadable::Invalid {
-            kind,
-            reason: error.to_string(),
-        })
+        let invalid = |reason| Unreadable::Invalid { kind, reason };
+        let message: Self = serde_json::from_value(value).map_err(|error| invalid(error.to_string()))?;
+        message.fault().map_or(Ok(message), |fault| Err(invalid(fault)))
+    }
+
+    /// What is beyond the bounds of the protocol, if anything: a clause for people.
+    fn fault(&self) -> Option<String> {
+        let Self::View(view) = self else { return None };
+        if let Some(tiles) = view.tiles.filter(|tiles| !(1..=MAX_TILES).contains(tiles)) {
+            return Some(format!("tiles is {tiles}, and has to be from 1 to {MAX_TILES}"));
+        }
+        if view.pinned.len() > MAX_TILES {
+            let pinned = view.pinned.len();
+            return Some(format!("pinned has {pinned} entries, and may have {MAX_TILES}"));
+        }
+        if view.pictures.len() > MAX_PICTURES {
+            let pictures = view.pictures.len();
+            return Some(format!("pictures has {pictures} entries, and may have {MAX_PICTURES}"));
+        }
+        let sides = view.pictures.iter().flat_map(|picture| [picture.width, picture.height]);
+        let side = sides.max().filter(|side| *side > MAX_SIDE)?;
+        Some(format!(
+            "a picture is {side} pixels wide or high, and may be {MAX_SIDE}"
+        ))
     }
 
     /// Its `type`.
@@ -245,6 +281,7 @@ impl ClientMessage {
             Self::Candidate { .. } => "candidate",
             Self::Sources { .. } => "sources",
             Self::Mute { .. } => "mute",
+            Self::View(_) => "view",
             Self::Leave {} => "leave",
             Self::Ping {} => "ping",
         }
@@ -254,6 +291,7 @@ impl ClientMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Picture;
 
     #[test]
     fn every_client_message_is_read() {
@@ -307,6 +345,28 @@ mod tests {
                     muted: false,
                 },
             ),
+            (r#"{"type":"view"}"#, ClientMessage::View(View::default())),
+            (
+                r#"{"type":"view","tiles":9,"pinned":["7","18446744073709551615"],"pictures":[{"participant":"7","source":"camera","width":1280,"height":720},{"participant":"8","source":"screen","width":0,"height":0}]}"#,
+                ClientMessage::View(View {
+                    tiles: Some(9),
+                    pinned: vec![ParticipantId(7), ParticipantId(u64::MAX)],
+                    pictures: vec![
+                        Picture {
+                            participant: ParticipantId(7),
+                            source: SourceKind::Camera,
+                            width: 1280,
+                            height: 720,
+                        },
+                        Picture {
+                            participant: ParticipantId(8),
+                            source: SourceKind::Screen,
+                            width: 0,
+                            height: 0,
+                        },
+                    ],
+                }),
+            ),
             (r#"{"type":"leave"}"#, ClientMessage::Leave {}),
             (r#"{"type":"ping","more":1}"#, ClientMessage::Ping {}),
         ] {
@@ -337,6 +397,11 @@ mod tests {
             r#"{"type":"offer","id":-1,"sdp":""}"#,
             r#"{"type":"sources","sources":[{"mid":"2","kind":"telepathy"}]}"#,
             r#"{"type":"mute","mid":"1","muted":"yes"}"#,
+            r#"{"type":"view","tiles":-1}"#,
+            r#"{"type":"view","pinned":[7]}"#,
+            r#"{"type":"view","pinned":["Ada"]}"#,
+            r#"{"type":"view","pictures":[{"participant":"7","source":"camera","width":1280}]}"#,
+            r#"{"type":"view","pictures":[{"participant":"7","source":"camera","width":1280,"height":-720}]}"#,
         ] {
             assert!(
                 matches!(ClientMessage::read(text), Err(Unreadable::Invalid { .. })),
@@ -345,6 +410,38 @@ mod tests {
         }
         // Nesting without end is no way to the end of the stack.
         assert_eq!(ClientMessage::read(&"[".repeat(100_000)), Err(Unreadable::NotJson));
+    }
+
+    #[test]
+    fn a_view_is_bounded() {
+        let pinned = |count: usize| format!(r#"{{"type":"view","pinned":{:?}}}"#, vec!["7"; count]);
+        let picture = |width: u32, height: u32| {
+            format!(r#"{{"participant":"7","source":"camera","width":{width},"height":{height}}}"#)
+        };
+        let pictures = |pictures: Vec<String>| format!(r#"{{"type":"view","pictures":[{}]}}"#, pictures.join(","));
+        let tiles = |tiles: usize| format!(r#"{{"type":"view","tiles":{tiles}}}"#);
+        for text in [
+            tiles(1),
+            tiles(MAX_TILES),
+            pinned(MAX_TILES),
+            pictures(vec![picture(0, 0); MAX_PICTURES]),
+            pictures(vec![picture(MAX_SIDE, MAX_SIDE)]),
+        ] {
+            assert!(ClientMessage::read(&text).is_ok(), "{text}");
+        }
+        for (text, hint) in [
+            (tiles(0), "tiles is 0"),
+            (tiles(MAX_TILES + 1), "from 1 to 49"),
+            (pinned(MAX_TILES + 1), "50 entries"),
+            (pictures(vec![picture(0, 0); MAX_PICTURES + 1]), "257 entries"),
+            (pictures(vec![picture(1, 1), picture(MAX_SIDE + 1, 1)]), "16385"),
+            (pictures(vec![picture(1, u32::MAX)]), "4294967295"),
+        ] {
+            let Err(Unreadable::Invalid { kind: "view", reason }) = ClientMessage::read(&text) else {
+                panic!("{text} was read");
+            };
+            assert!(reason.contains(hint), "{reason}");
+        }
     }
 
     #[test]
@@ -381,6 +478,13 @@ mod tests {
                     }],
                 },
                 r#"{"type":"slots","slots":[{"mid":"4","kind":"audio","participant":null,"name":null,"source":null,"muted":false}]}"#,
+            ),
+            (
+                ServerMessage::Speakers {
+                    dominant: None,
+                    speaking: vec![ParticipantId(2), ParticipantId(3)],
+                },
+                r#"{"type":"speakers","dominant":null,"speaking":["2","3"]}"#,
             ),
             (
                 ServerMessage::ParticipantLeft {

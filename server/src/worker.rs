@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use udp::{RecvBatch, SendBatch, Sent, Socket};
 use wire::CounterSet;
 
-use crate::engine::{Engine, Handshake, Join, Other, ParticipantId, Reason, Refusal, SourceInfo};
+use crate::engine::{Engine, Handshake, Join, Other, ParticipantId, Picture, Reason, Refusal, SourceInfo, View};
 use crate::protocol::{OfferId, ServerMessage};
 
 /// Commands that may wait for a worker. Signalling is told "busy" beyond.
@@ -67,6 +67,10 @@ pub(crate) enum Command {
         mid: String,
         muted: bool,
     },
+    View {
+        participant: ParticipantId,
+        view: View,
+    },
     Leave {
         participant: ParticipantId,
         reason: Reason,
@@ -92,6 +96,9 @@ impl Command {
                 .map(|source| size_of::<SourceInfo>() + source.mid.len())
                 .sum(),
             Self::Mute { mid, .. } => mid.len(),
+            Self::View { view, .. } => {
+                view.pinned.len() * size_of::<ParticipantId>() + view.pictures.len() * size_of::<Picture>()
+            }
             Self::Join { .. } | Self::Leave { .. } | Self::Report { .. } | Self::Ping { .. } => 0,
         };
         size_of::<Self>() + text
@@ -415,6 +422,7 @@ impl<E: Engine> Worker<E> {
                 mid,
                 muted,
             } => drop(self.engine.set_muted(now, participant, &mid, muted)),
+            Command::View { participant, view } => drop(self.engine.set_view(now, participant, view)),
             Command::Leave { participant, reason } => {
                 // The outbox first: who leaves need not be told.
                 self.outboxes.remove(&participant);

@@ -10,7 +10,7 @@ use wire::{Ecn, Path, Transmit};
 
 use crate::VideoCodec;
 use crate::engine::{
-    Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+    Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind, View,
 };
 use crate::protocol::{ConnectionState, ServerMessage, Slot, Source};
 
@@ -56,8 +56,10 @@ impl SfuEngine {
                     Connection::Disconnected => ConnectionState::Disconnected,
                 },
             },
-            // Not in the protocol yet.
-            Event::Speakers { .. } => return None,
+            Event::Speakers { dominant, speaking } => ServerMessage::Speakers {
+                dominant: dominant.map(id),
+                speaking: speaking.iter().copied().map(id).collect(),
+            },
             Event::Undecodable { id: who, kind } => ServerMessage::Undecodable {
                 participant: id(who),
                 source: kind.as_str().into(),
@@ -169,6 +171,14 @@ impl Engine for SfuEngine {
         self.sfu
             .set_muted(now, theirs(participant), mid, muted)
             .map_err(refusal)
+    }
+
+    fn set_view(&mut self, now: Instant, participant: ParticipantId, view: View) -> Result<(), Refusal> {
+        let view = sfu::View {
+            tiles: view.tiles,
+            pinned: view.pinned.into_iter().map(theirs).collect(),
+        };
+        self.sfu.set_view(now, theirs(participant), view).map_err(refusal)
     }
 
     fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason) {
@@ -365,15 +375,8 @@ mod tests {
     #[test]
     fn the_others_hear_why_somebody_is_gone() {
         let now = Instant::now();
-        let peer = configuration(&[VideoCodec::Vp8]).unwrap();
-        let addresses = vec!["192.0.2.1:3478".parse().unwrap()];
-        let config = sfu::Config::new(peer, addresses);
-        let mut engine = SfuEngine::new(Sfu::new(Arc::new(config), wire::Seed([7; 32]), now));
-        let join = |name: &str| Join {
-            name: crate::DisplayName::new(name).unwrap(),
-            kind: Kind::Member,
-        };
-        let bob = engine.join(now, "tea", join("Bob")).unwrap();
+        let mut engine = engine(now);
+        let bob = engine.join(now, "tea", member("Bob")).unwrap();
         for reason in [
             Reason::Left,
             Reason::Closed,
@@ -382,7 +385,7 @@ mod tests {
             Reason::SlowReader,
             Reason::Shutdown,
         ] {
-            let ada = engine.join(now, "tea", join("Ada")).unwrap();
+            let ada = engine.join(now, "tea", member("Ada")).unwrap();
             engine.leave(now, ada, reason);
             let mut told = std::iter::from_fn(|| engine.poll_event());
             let left = ServerMessage::ParticipantLeft {
@@ -391,6 +394,70 @@ mod tests {
             };
             assert!(told.any(|event| event == (bob, left.clone())), "{reason:?}");
         }
+    }
+
+    fn engine(now: Instant) -> SfuEngine {
+        let peer = configuration(&[VideoCodec::Vp8]).unwrap();
+        let config = sfu::Config::new(peer, vec!["192.0.2.1:3478".parse().unwrap()]);
+        SfuEngine::new(Sfu::new(Arc::new(config), wire::Seed([7; 32]), now))
+    }
+
+    fn member(name: &str) -> Join {
+        Join {
+            name: crate::DisplayName::new(name).unwrap(),
+            kind: Kind::Member,
+        }
+    }
+
+    #[test]
+    fn members_hear_who_speaks() {
+        let now = Instant::now();
+        let mut engine = engine(now);
+        let ada = engine.join(now, "tea", member("Ada")).unwrap();
+        let bob = engine.join(now, "tea", member("Bob")).unwrap();
+        let event = Event::Speakers {
+            dominant: Some(theirs(ada)),
+            speaking: [theirs(bob), theirs(ada)].into(),
+        };
+        let message = ServerMessage::Speakers {
+            dominant: Some(ada),
+            speaking: vec![bob, ada],
+        };
+        assert_eq!(engine.translate(event), Some(message));
+    }
+
+    /// Who wants to see few people is asked for few slots, whoever is there.
+    #[test]
+    fn a_view_reaches_the_rooms() {
+        let now = Instant::now();
+        let mut engine = engine(now);
+        let offer = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/sdp/chromium156-av-offer.sdp");
+        let offer = std::fs::read_to_string(offer).unwrap();
+        let all = engine.join(now, "tea", member("Ada")).unwrap();
+        let few = engine.join(now, "tea", member("Bob")).unwrap();
+        let view = View {
+            tiles: Some(1),
+            ..View::default()
+        };
+        engine.set_view(now, few, view).unwrap();
+        for _ in 0..6 {
+            let other = engine.join(now, "tea", member("Cid")).unwrap();
+            let source = |mid: &str, kind| SourceInfo {
+                mid: mid.into(),
+                kind,
+                muted: false,
+            };
+            let sources = vec![source("0", SourceKind::Microphone), source("1", SourceKind::Camera)];
+            engine.set_sources(now, other, sources).unwrap();
+            engine.offer(now, other, &offer).unwrap();
+        }
+        let mut wanted = BTreeMap::new();
+        while let Some((participant, message)) = engine.poll_event() {
+            if let ServerMessage::Need { video, .. } = message {
+                wanted.insert(participant, video);
+            }
+        }
+        assert_eq!((wanted[&all], wanted[&few]), (8, 4));
     }
 
     #[test]

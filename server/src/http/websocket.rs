@@ -15,7 +15,7 @@ use crate::app::{App, Member, stopped};
 use crate::engine::{Kind, Reason};
 use crate::http::problem::Problem;
 use crate::http::{MAX_BODY, room_of_path};
-use crate::protocol::{ClientMessage, OfferId, ServerMessage, Unreadable};
+use crate::protocol::{ClientMessage, OfferId, ServerMessage, TYPES, Unreadable};
 use crate::rate::{Bucket, Rate};
 use crate::worker::{AnswerTo, Command, Unavailable};
 use crate::{DisplayName, NameError, RoomName};
@@ -276,8 +276,8 @@ impl Connection {
             }
             Err(Unreadable::UnknownType) => {
                 self.app.raise(|c| &mut c.websocket_unknown_type);
-                let text = "The message is no JSON object whose \"type\" is join, offer, candidate, sources, mute, \
-                            leave or ping.";
+                let types = TYPES.join(", ");
+                let text = format!("The message is no JSON object whose \"type\" is one of these: {types}.");
                 self.error("unknown-type", text, None).await
             }
             Err(Unreadable::Invalid { kind, reason }) => {
@@ -328,6 +328,7 @@ impl Connection {
                 mid,
                 muted,
             },
+            ClientMessage::View(view) => Command::View { participant, view },
             ClientMessage::Join { .. } | ClientMessage::Leave {} | ClientMessage::Ping {} => return Ok(()),
         };
         match self.app.command(worker, command) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hyaline_server::{
     Engine, Handshake, Join, Options, Other, ParticipantId, Reason, Refusal, RefusalKind, Server, ServerMessage,
-    SourceInfo,
+    SourceInfo, View,
 };
 use wire::{Ecn, Path, Transmit};
 
@@ -191,6 +191,15 @@ impl Engine for Fake {
 
     fn set_muted(&mut self, _: Instant, id: ParticipantId, mid: &str, muted: bool) -> Result<(), Refusal> {
         self.write(format!("mute {id} {mid} {muted}"));
+        Ok(())
+    }
+
+    fn set_view(&mut self, _: Instant, id: ParticipantId, view: View) -> Result<(), Refusal> {
+        let pictures = view.pictures.iter();
+        let pictures: Vec<String> = pictures
+            .map(|p| format!("{}:{:?}:{}x{}", p.participant, p.source, p.width, p.height))
+            .collect();
+        self.write(format!("view {id} {:?} {:?} {pictures:?}", view.tiles, view.pinned));
         Ok(())
     }
 

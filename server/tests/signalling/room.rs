@@ -66,6 +66,7 @@ fn the_engine_hears_everything_in_order() {
         r#"{"type":"candidate","candidate":"candidate:1 1 udp 1 192.0.2.1 9 typ host","sdpMid":"0","sdpMLineIndex":0}"#,
     );
     ada.send(r#"{"type":"candidate","candidate":""}"#);
+    ada.send(r#"{"type":"view","tiles":4,"pinned":["7"],"pictures":[{"participant":"7","source":"camera","width":640,"height":360}]}"#);
     ada.send(r#"{"type":"mute","mid":"1","muted":true}"#);
     // The answer comes before what follows from it.
     assert_eq!(
@@ -85,6 +86,7 @@ fn the_engine_hears_everything_in_order() {
             "offer 1 5 bytes",
             "candidate 1 Some(\"0\") candidate:1 1 udp 1 192.0.2.1 9 typ host",
             "candidate 1 None ",
+            "view 1 Some(4) [ParticipantId(7)] [\"7:Camera:640x360\"]",
             "mute 1 1 true",
         ]
     );
@@ -100,6 +102,12 @@ fn what_cannot_be_read_is_told_and_counted() {
             r#"{"type":"offer","sdp":7}"#,
             "invalid-message",
             Some("offer"),
+            "websocket_invalid_message",
+        ),
+        (
+            r#"{"type":"view","tiles":50}"#,
+            "invalid-message",
+            Some("view"),
             "websocket_invalid_message",
         ),
         (
