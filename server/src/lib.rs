@@ -22,6 +22,7 @@ mod options;
 mod placement;
 mod protocol;
 mod rate;
+mod roll;
 mod server;
 mod tls;
 mod worker;

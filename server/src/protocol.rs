@@ -48,6 +48,11 @@ pub enum ClientMessage {
     },
     /// What the client shows from now on.
     View(View),
+    /// The client's hand goes up, or down.
+    Hand {
+        /// Whether it is up.
+        raised: bool,
+    },
     /// Goodbye.
     Leave {},
     /// To be answered with `pong`.
@@ -108,6 +113,8 @@ pub enum ServerMessage {
         name: String,
         /// What it sends already.
         sources: Vec<Source>,
+        /// Whether its hand is up.
+        hand: bool,
     },
     /// Somebody went.
     ParticipantLeft {
@@ -136,6 +143,13 @@ pub enum ServerMessage {
         dominant: Option<ParticipantId>,
         /// Everybody who speaks, in the order in which they began.
         speaking: Vec<ParticipantId>,
+    },
+    /// Somebody's hand goes up, or down.
+    Hand {
+        /// Whose.
+        participant: ParticipantId,
+        /// Whether it is up.
+        raised: bool,
     },
     /// How somebody's media connection is; the client's own too.
     Connection {
@@ -237,7 +251,17 @@ pub(crate) enum Unreadable {
 }
 
 /// The types of [`ClientMessage`].
-pub(crate) const TYPES: [&str; 8] = ["join", "offer", "candidate", "sources", "mute", "view", "leave", "ping"];
+pub(crate) const TYPES: [&str; 9] = [
+    "join",
+    "offer",
+    "candidate",
+    "sources",
+    "mute",
+    "view",
+    "hand",
+    "leave",
+    "ping",
+];
 
 impl ClientMessage {
     pub(crate) fn read(text: &str) -> Result<Self, Unreadable> {
@@ -282,6 +306,7 @@ impl ClientMessage {
             Self::Sources { .. } => "sources",
             Self::Mute { .. } => "mute",
             Self::View(_) => "view",
+            Self::Hand { .. } => "hand",
             Self::Leave {} => "leave",
             Self::Ping {} => "ping",
         }
@@ -367,6 +392,7 @@ mod tests {
                     ],
                 }),
             ),
+            (r#"{"type":"hand","raised":true}"#, ClientMessage::Hand { raised: true }),
             (r#"{"type":"leave"}"#, ClientMessage::Leave {}),
             (r#"{"type":"ping","more":1}"#, ClientMessage::Ping {}),
         ] {
@@ -397,6 +423,7 @@ mod tests {
             r#"{"type":"offer","id":-1,"sdp":""}"#,
             r#"{"type":"sources","sources":[{"mid":"2","kind":"telepathy"}]}"#,
             r#"{"type":"mute","mid":"1","muted":"yes"}"#,
+            r#"{"type":"hand"}"#,
             r#"{"type":"view","tiles":-1}"#,
             r#"{"type":"view","pinned":[7]}"#,
             r#"{"type":"view","pinned":["Ada"]}"#,
@@ -461,10 +488,11 @@ mod tests {
                             kind: SourceKind::Camera,
                             muted: true,
                         }],
+                        hand: true,
                     }],
                     ice_servers: Vec::new(),
                 },
-                r#"{"type":"joined","participant":"18446744073709551615","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}]}],"iceServers":[]}"#,
+                r#"{"type":"joined","participant":"18446744073709551615","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}],"hand":true}],"iceServers":[]}"#,
             ),
             (
                 ServerMessage::Slots {
@@ -478,6 +506,13 @@ mod tests {
                     }],
                 },
                 r#"{"type":"slots","slots":[{"mid":"4","kind":"audio","participant":null,"name":null,"source":null,"muted":false}]}"#,
+            ),
+            (
+                ServerMessage::Hand {
+                    participant,
+                    raised: false,
+                },
+                r#"{"type":"hand","participant":"18446744073709551615","raised":false}"#,
             ),
             (
                 ServerMessage::Speakers {

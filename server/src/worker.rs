@@ -1,4 +1,3 @@
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use wire::CounterSet;
 
 use crate::engine::{Engine, Handshake, Join, Other, ParticipantId, Picture, Reason, Refusal, SourceInfo, View};
 use crate::protocol::{OfferId, ServerMessage};
+use crate::roll::Roll;
 
 /// Commands that may wait for a worker. Signalling is told "busy" beyond.
 const MAX_COMMANDS: usize = 1024;
@@ -71,6 +71,10 @@ pub(crate) enum Command {
         participant: ParticipantId,
         view: View,
     },
+    Hand {
+        participant: ParticipantId,
+        raised: bool,
+    },
     Leave {
         participant: ParticipantId,
         reason: Reason,
@@ -99,7 +103,7 @@ impl Command {
             Self::View { view, .. } => {
                 view.pinned.len() * size_of::<ParticipantId>() + view.pictures.len() * size_of::<Picture>()
             }
-            Self::Join { .. } | Self::Leave { .. } | Self::Report { .. } | Self::Ping { .. } => 0,
+            Self::Join { .. } | Self::Hand { .. } | Self::Leave { .. } | Self::Report { .. } | Self::Ping { .. } => 0,
         };
         size_of::<Self>() + text
     }
@@ -128,6 +132,11 @@ impl Outbox {
     pub(crate) fn new(capacity: usize) -> (Self, mpsc::Receiver<ServerMessage>) {
         let (sender, receiver) = mpsc::channel(capacity);
         (Self(sender), receiver)
+    }
+
+    /// Puts a message in if there is room, and somebody to read it.
+    pub(crate) fn put(&self, message: ServerMessage) -> Result<(), mpsc::error::TrySendError<ServerMessage>> {
+        self.0.try_send(message)
     }
 }
 
@@ -270,7 +279,7 @@ struct Worker<E> {
     queued: Arc<AtomicUsize>,
     closing: Arc<AtomicBool>,
     engine: E,
-    outboxes: HashMap<ParticipantId, Outbox>,
+    roll: Roll,
     received: RecvBatch,
     slab: Box<[u8]>,
 }
@@ -291,7 +300,7 @@ impl<E: Engine> Worker<E> {
             queued,
             closing,
             engine,
-            outboxes: HashMap::new(),
+            roll: Roll::default(),
             received: RecvBatch::new(),
             slab: vec![0; SLAB].into_boxed_slice(),
         }
@@ -374,11 +383,11 @@ impl<E: Engine> Worker<E> {
                 reply,
             } => {
                 let joined = self.engine.join(now, &room, join);
-                let joined = joined.map(|participant| (participant, self.engine.others(participant)));
+                let joined = joined.map(|participant| (participant, self.others(participant)));
                 let id = joined.as_ref().ok().map(|(participant, _)| *participant);
                 // Who asked may have gone while the command waited.
                 match (id, reply.send(joined)) {
-                    (Some(id), Ok(())) => drop(self.outboxes.insert(id, outbox)),
+                    (Some(id), Ok(())) => self.roll.add(id, outbox),
                     (Some(id), Err(_)) => self.engine.leave(now, id, Reason::Closed),
                     (None, _) => {}
                 }
@@ -423,9 +432,16 @@ impl<E: Engine> Worker<E> {
                 muted,
             } => drop(self.engine.set_muted(now, participant, &mid, muted)),
             Command::View { participant, view } => drop(self.engine.set_view(now, participant, view)),
+            Command::Hand { participant, raised } => {
+                if self.roll.set_hand(participant, raised) {
+                    for other in self.engine.others(participant) {
+                        self.tell(now, other.participant, ServerMessage::Hand { participant, raised });
+                    }
+                }
+            }
             Command::Leave { participant, reason } => {
-                // The outbox first: who leaves need not be told.
-                self.outboxes.remove(&participant);
+                // First, as who leaves need not be told.
+                self.roll.remove(participant);
                 self.engine.leave(now, participant, reason);
             }
             Command::Report { reply } => drop(reply.send(self.report())),
@@ -530,21 +546,14 @@ impl<E: Engine> Worker<E> {
     }
 
     fn tell(&mut self, now: Instant, participant: ParticipantId, message: ServerMessage) {
-        let gone = matches!(message, ServerMessage::Bye { .. });
-        let Some(outbox) = self.outboxes.get(&participant) else {
-            return;
-        };
-        match outbox.0.try_send(message) {
-            Ok(()) if gone => drop(self.outboxes.remove(&participant)),
-            Ok(()) => {}
-            // Without the outbox the reader's end tells it that there will be no more.
-            Err(_) => {
-                self.outboxes.remove(&participant);
-                if !gone {
-                    self.engine.leave(now, participant, Reason::SlowReader);
-                }
-            }
+        if let Err(reason) = self.roll.tell(participant, message) {
+            self.engine.leave(now, participant, reason);
         }
+    }
+
+    /// Who is in the participant's room, without itself.
+    fn others(&self, participant: ParticipantId) -> Vec<Other> {
+        self.roll.with_hands(self.engine.others(participant))
     }
 
     fn report(&self) -> Report {
@@ -566,10 +575,7 @@ impl<E: Engine> Worker<E> {
         let start = Instant::now();
         self.engine.close(start);
         self.deliver(start);
-        for (_, outbox) in self.outboxes.drain() {
-            // Who is that far behind sees the connection close.
-            drop(outbox.0.try_send(ServerMessage::bye(Reason::Shutdown)));
-        }
+        self.roll.close();
         let mut events = Events::with_capacity(16);
         loop {
             let now = Instant::now();

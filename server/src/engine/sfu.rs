@@ -40,6 +40,7 @@ impl SfuEngine {
                 participant: id(view.id),
                 name: view.name.to_string(),
                 sources: sources(&view.sources),
+                hand: false,
             },
             Event::ParticipantLeft { id: who, why } => ServerMessage::ParticipantLeft {
                 participant: id(who),
@@ -228,6 +229,7 @@ fn other(view: ParticipantView) -> Other {
         participant: id(view.id),
         name: view.name.to_string(),
         sources: sources(&view.sources),
+        hand: false,
     }
 }
 

@@ -329,6 +329,7 @@ impl Connection {
                 muted,
             },
             ClientMessage::View(view) => Command::View { participant, view },
+            ClientMessage::Hand { raised } => Command::Hand { participant, raised },
             ClientMessage::Join { .. } | ClientMessage::Leave {} | ClientMessage::Ping {} => return Ok(()),
         };
         match self.app.command(worker, command) {

@@ -132,6 +132,7 @@ impl Engine for Fake {
                 participant,
                 name: name.clone(),
                 sources: Vec::new(),
+                hand: false,
             };
             self.events.push_back((other.participant, message));
         }
@@ -139,6 +140,7 @@ impl Engine for Fake {
             participant,
             name,
             sources: Vec::new(),
+            hand: false,
         });
         self.events
             .push_back((participant, ServerMessage::Need { audio: 4, video: 4 }));
