@@ -57,7 +57,7 @@ impl SfuEngine {
                 },
             },
             // Not in the protocol yet.
-            Event::Speakers { .. } => return None,
+            Event::Speakers { .. } | Event::Send { .. } | Event::Layer { .. } | Event::Link { .. } => return None,
             Event::Undecodable { id: who, kind } => ServerMessage::Undecodable {
                 participant: id(who),
                 source: kind.as_str().into(),
@@ -253,6 +253,7 @@ const fn reason(gone: &Gone) -> Reason {
         Gone::SlowReader => Reason::SlowReader,
         Gone::Failed(_) => Reason::Failed,
         Gone::Shutdown => Reason::Shutdown,
+        Gone::Kicked | Gone::RoomClosed => Reason::Closed,
     }
 }
 
