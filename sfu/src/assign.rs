@@ -7,6 +7,7 @@ use rand::Rng;
 
 use crate::participant::Carried;
 use crate::policy::{self, Member, Policy, Wish};
+use crate::room::Room;
 use crate::slot::Slot;
 use crate::source::{Source, Subscriber};
 use crate::{Event, ParticipantId, ParticipantView, Role, Sfu, SlotView, SourceKind};
@@ -504,11 +505,7 @@ impl Sfu {
         if room.participants.iter().filter(seen).count() < 2 {
             return;
         }
-        let id = |participant: u32| self.participants.get(participant).map(|own| own.id);
-        let event = Event::Speakers {
-            dominant: room.dominant.and_then(id),
-            speaking: room.speaking.iter().filter_map(|&one| id(one)).collect(),
-        };
+        let event = self.speakers(room);
         let members = room.participants.iter().filter_map(|&one| self.participants.get(one));
         let members: Vec<_> = members
             .filter(|own| own.role == Role::Member)
@@ -516,6 +513,15 @@ impl Sfu {
             .collect();
         for member in members {
             self.event(member, event.clone());
+        }
+    }
+
+    /// Who speaks in a room.
+    pub(crate) fn speakers(&self, room: &Room) -> Event {
+        let id = |participant: u32| self.participants.get(participant).map(|own| own.id);
+        Event::Speakers {
+            dominant: room.dominant.and_then(id),
+            speaking: room.speaking.iter().filter_map(|&one| id(one)).collect(),
         }
     }
 }

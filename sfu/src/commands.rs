@@ -241,6 +241,39 @@ impl Sfu {
         Ok(())
     }
 
+    /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who speaks. For
+    /// somebody whose way to signalling was cut, so that it does not know what it missed.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`].
+    pub fn tell_again(&mut self, id: ParticipantId) -> Result<(), CommandError> {
+        self.peer_mut(id)?;
+        let Some(participant) = self.participants.get_mut(id.index) else {
+            return Ok(());
+        };
+        let (need, slots, room) = (
+            participant.asked_pairs,
+            participant.slots_told.clone(),
+            participant.room,
+        );
+        let is_member = participant.role == Role::Member;
+        if need > 0 {
+            self.event(
+                id,
+                Event::Need {
+                    audio: need,
+                    video: need,
+                },
+            );
+        }
+        self.event(id, Event::Slots(slots));
+        if let Some(room) = room.filter(|_| is_member).and_then(|room| self.rooms.get(room)) {
+            let speakers = self.speakers(room);
+            self.event(id, speakers);
+        }
+        Ok(())
+    }
+
     /// Somebody goes. The others are told; BYE and close_notify are still to be polled.
     pub fn leave(&mut self, now: Instant, id: ParticipantId, why: Gone) {
         if self.participant(id).is_some() {

@@ -30,6 +30,8 @@ mod timeline;
 pub use commands::{CommandError, JoinError};
 pub use config::Config;
 pub use counters::Counters;
-pub use event::{Connection, Event, Gone, ParticipantView, SlotView, SourceKind, SourceLabel, SourceView, View};
+pub use event::{
+    Connection, Event, Gone, ParticipantView, Paused, Picture, SlotView, SourceKind, SourceLabel, SourceView, View,
+};
 pub use participant::{ParticipantId, Role};
 pub use sfu::Sfu;

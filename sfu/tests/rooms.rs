@@ -349,6 +349,30 @@ fn people_come_and_go_without_renegotiation() {
 }
 
 #[test]
+fn who_was_cut_off_is_told_everything_again() {
+    let mut house = House::new(60);
+    let ann = house.member("r", "ann", 1);
+    house.member("r", "bob", 1);
+    let last = |house: &House, is: fn(&Event) -> bool| {
+        let events = house.guests[0].events.iter().rev();
+        events.clone().find(|event| is(event)).cloned()
+    };
+    let kinds: [fn(&Event) -> bool; 2] = [
+        |event| matches!(event, Event::Need { .. }),
+        |event| matches!(event, Event::Slots(_)),
+    ];
+    let before = kinds.map(|kind| last(&house, kind).unwrap());
+    house.guests[ann].events.clear();
+    house.sfu.tell_again(house.guests[ann].id).unwrap();
+    house.exchange();
+    assert_eq!(kinds.map(|kind| last(&house, kind).unwrap()), before);
+    let quiet = |event: &Event| matches!(event, Event::Speakers { dominant: None, speaking } if speaking.is_empty());
+    assert!(house.guests[ann].events.iter().any(quiet));
+    house.sfu.leave(house.now, house.guests[ann].id, Gone::Left);
+    assert!(house.sfu.tell_again(house.guests[ann].id).is_err());
+}
+
+#[test]
 fn a_silent_participant_is_gone_within_fifteen_seconds() {
     let mut house = House::new(9);
     let ann = house.member("r", "ann", 4);

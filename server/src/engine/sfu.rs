@@ -61,6 +61,8 @@ impl SfuEngine {
                 dominant: dominant.map(id),
                 speaking: speaking.iter().copied().map(id).collect(),
             },
+            // Not in the protocol yet.
+            Event::Send { .. } | Event::Layer { .. } | Event::Link { .. } => return None,
             Event::Undecodable { id: who, kind } => ServerMessage::Undecodable {
                 participant: id(who),
                 source: kind.as_str().into(),
@@ -178,6 +180,7 @@ impl Engine for SfuEngine {
         let view = sfu::View {
             tiles: view.tiles,
             pinned: view.pinned.into_iter().map(theirs).collect(),
+            pictures: Vec::new(),
         };
         self.sfu.set_view(now, theirs(participant), view).map_err(refusal)
     }
@@ -265,6 +268,7 @@ const fn reason(gone: &Gone) -> Reason {
         Gone::SlowReader => Reason::SlowReader,
         Gone::Failed(_) => Reason::Failed,
         Gone::Shutdown => Reason::Shutdown,
+        Gone::Kicked | Gone::RoomClosed => Reason::Closed,
     }
 }
 
