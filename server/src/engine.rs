@@ -205,9 +205,9 @@ pub struct Picture {
     /// Which of its sources.
     pub source: SourceKind,
     /// 0 when it cannot be seen.
-    pub width: u32,
+    pub width: u16,
     /// 0 when it cannot be seen.
-    pub height: u32,
+    pub height: u16,
 }
 
 /// Why a participant is gone.
@@ -226,6 +226,10 @@ pub enum Reason {
     SlowReader,
     /// The server stops.
     Shutdown,
+    /// Whoever runs the server has sent it away.
+    Kicked,
+    /// Whoever runs the server has closed the room.
+    RoomClosed,
 }
 
 impl Reason {
@@ -238,6 +242,8 @@ impl Reason {
             Self::Failed => "The media connection failed: join again.",
             Self::SlowReader => "Your connection is too slow for the room's messages: join again.",
             Self::Shutdown => "The server is stopping.",
+            Self::Kicked => "Whoever runs this server has sent you away.",
+            Self::RoomClosed => "Whoever runs this server has closed the room.",
         }
     }
 }

@@ -37,6 +37,8 @@ pub use engine::{
 pub use http::PAGE_POLICY;
 pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
 pub use options::{Options, OptionsError, VideoCodec};
-pub use protocol::{ClientMessage, ConnectionState, IceServer, OfferId, ServerMessage, Slot, Source};
+pub use protocol::{
+    ClientMessage, ConnectionState, IceServer, LinkState, OfferId, Paused, PerMille, ServerMessage, Slot, Source,
+};
 pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};
 pub use tls::{Tls, TlsError};

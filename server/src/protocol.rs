@@ -7,7 +7,7 @@ const MAX_TILES: usize = 49;
 /// The most entries in a `view`'s list of pictures: cameras and screens of a hundred people, and then some.
 const MAX_PICTURES: usize = 256;
 /// The longest side of a picture, in pixels: twice the widest screens.
-const MAX_SIDE: u32 = 16_384;
+const MAX_SIDE: u16 = 16_384;
 
 /// What a client may send over the WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -151,6 +151,31 @@ pub enum ServerMessage {
         /// Whether it is up.
         raised: bool,
     },
+    /// What of one of the client's own pictures somebody looks at; the rest need not be sent.
+    Send {
+        /// The section of the picture.
+        mid: String,
+        /// Whether anybody looks at it at all.
+        active: bool,
+        /// The layers of simulcast that are wanted; none without simulcast.
+        rids: Vec<String>,
+    },
+    /// What a slot for pictures carries now.
+    Layer {
+        /// The section of the slot.
+        mid: String,
+        /// The layer of simulcast, if there is one.
+        rid: Option<String>,
+        /// Why nothing is sent in it, when that is so on purpose.
+        paused: Option<Paused>,
+    },
+    /// How much of what is sent to the client gets lost.
+    Link {
+        /// What follows from it.
+        state: LinkState,
+        /// The part that was lost of late.
+        loss: PerMille,
+    },
     /// How somebody's media connection is; the client's own too.
     Connection {
         /// Whose.
@@ -233,6 +258,36 @@ pub enum ConnectionState {
     Connected,
     /// Nothing was heard for some seconds; it may come back.
     Disconnected,
+}
+
+/// Why a picture is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Paused {
+    /// The link loses too much.
+    Loss,
+    /// It is not shown.
+    Hidden,
+}
+
+/// What the link to a client carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkState {
+    /// Sound and pictures.
+    Good,
+    /// It loses too much: only sound is sent.
+    AudioOnly,
+}
+
+/// A part of a thousand; in JSON a number from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerMille(pub u16);
+
+impl Serialize for PerMille {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(f64::from(self.0) / 1000.0)
+    }
 }
 
 /// An entry of `RTCConfiguration.iceServers`.
@@ -429,6 +484,7 @@ mod tests {
             r#"{"type":"view","pinned":["Ada"]}"#,
             r#"{"type":"view","pictures":[{"participant":"7","source":"camera","width":1280}]}"#,
             r#"{"type":"view","pictures":[{"participant":"7","source":"camera","width":1280,"height":-720}]}"#,
+            r#"{"type":"view","pictures":[{"participant":"7","source":"camera","width":1280,"height":65536}]}"#,
         ] {
             assert!(
                 matches!(ClientMessage::read(text), Err(Unreadable::Invalid { .. })),
@@ -442,7 +498,7 @@ mod tests {
     #[test]
     fn a_view_is_bounded() {
         let pinned = |count: usize| format!(r#"{{"type":"view","pinned":{:?}}}"#, vec!["7"; count]);
-        let picture = |width: u32, height: u32| {
+        let picture = |width: u16, height: u16| {
             format!(r#"{{"participant":"7","source":"camera","width":{width},"height":{height}}}"#)
         };
         let pictures = |pictures: Vec<String>| format!(r#"{{"type":"view","pictures":[{}]}}"#, pictures.join(","));
@@ -462,7 +518,7 @@ mod tests {
             (pinned(MAX_TILES + 1), "50 entries"),
             (pictures(vec![picture(0, 0); MAX_PICTURES + 1]), "257 entries"),
             (pictures(vec![picture(1, 1), picture(MAX_SIDE + 1, 1)]), "16385"),
-            (pictures(vec![picture(1, u32::MAX)]), "4294967295"),
+            (pictures(vec![picture(1, u16::MAX)]), "65535"),
         ] {
             let Err(Unreadable::Invalid { kind: "view", reason }) = ClientMessage::read(&text) else {
                 panic!("{text} was read");

@@ -10,9 +10,10 @@ use wire::{Ecn, Path, Transmit};
 
 use crate::VideoCodec;
 use crate::engine::{
-    Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind, View,
+    Engine, Handshake, Join, Kind, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+    View,
 };
-use crate::protocol::{ConnectionState, ServerMessage, Slot, Source};
+use crate::protocol::{ConnectionState, LinkState, Paused, PerMille, ServerMessage, Slot, Source};
 
 /// The engine that media flows through, with its words put into those of signalling.
 #[derive(Debug)]
@@ -61,8 +62,23 @@ impl SfuEngine {
                 dominant: dominant.map(id),
                 speaking: speaking.iter().copied().map(id).collect(),
             },
-            // Not in the protocol yet.
-            Event::Send { .. } | Event::Layer { .. } | Event::Link { .. } => return None,
+            Event::Send { mid, active, rids } => ServerMessage::Send { mid, active, rids },
+            Event::Layer { mid, rid, paused } => ServerMessage::Layer {
+                mid,
+                rid,
+                paused: paused.map(Into::into),
+            },
+            Event::Link {
+                audio_only,
+                lost_per_mille,
+            } => ServerMessage::Link {
+                state: if audio_only {
+                    LinkState::AudioOnly
+                } else {
+                    LinkState::Good
+                },
+                loss: PerMille(lost_per_mille),
+            },
             Event::Undecodable { id: who, kind } => ServerMessage::Undecodable {
                 participant: id(who),
                 source: kind.as_str().into(),
@@ -180,7 +196,7 @@ impl Engine for SfuEngine {
         let view = sfu::View {
             tiles: view.tiles,
             pinned: view.pinned.into_iter().map(theirs).collect(),
-            pictures: Vec::new(),
+            pictures: view.pictures.into_iter().map(picture).collect(),
         };
         self.sfu.set_view(now, theirs(participant), view).map_err(refusal)
     }
@@ -193,6 +209,8 @@ impl Engine for SfuEngine {
             Reason::Silent => Gone::Silent,
             Reason::Failed => Gone::Failed("it could not be set up".into()),
             Reason::Shutdown => Gone::Shutdown,
+            Reason::Kicked => Gone::Kicked,
+            Reason::RoomClosed => Gone::RoomClosed,
         };
         self.sfu.leave(now, theirs(participant), why);
     }
@@ -260,6 +278,15 @@ fn slot(view: SlotView) -> Slot {
     }
 }
 
+fn picture(picture: Picture) -> sfu::Picture {
+    sfu::Picture {
+        participant: theirs(picture.participant),
+        kind: picture.source.into(),
+        width: picture.width,
+        height: picture.height,
+    }
+}
+
 const fn reason(gone: &Gone) -> Reason {
     match gone {
         Gone::Left => Reason::Left,
@@ -268,7 +295,8 @@ const fn reason(gone: &Gone) -> Reason {
         Gone::SlowReader => Reason::SlowReader,
         Gone::Failed(_) => Reason::Failed,
         Gone::Shutdown => Reason::Shutdown,
-        Gone::Kicked | Gone::RoomClosed => Reason::Closed,
+        Gone::Kicked => Reason::Kicked,
+        Gone::RoomClosed => Reason::RoomClosed,
     }
 }
 
@@ -299,6 +327,15 @@ impl From<SourceKind> for sfu::SourceKind {
             SourceKind::Camera => Self::Camera,
             SourceKind::Screen => Self::Screen,
             SourceKind::ScreenAudio => Self::ScreenAudio,
+        }
+    }
+}
+
+impl From<sfu::Paused> for Paused {
+    fn from(paused: sfu::Paused) -> Self {
+        match paused {
+            sfu::Paused::Loss => Self::Loss,
+            sfu::Paused::Hidden => Self::Hidden,
         }
     }
 }
@@ -390,6 +427,8 @@ mod tests {
             Reason::Failed,
             Reason::SlowReader,
             Reason::Shutdown,
+            Reason::Kicked,
+            Reason::RoomClosed,
         ] {
             let ada = engine.join(now, "tea", member("Ada")).unwrap();
             engine.leave(now, ada, reason);
@@ -430,6 +469,78 @@ mod tests {
             speaking: vec![bob, ada],
         };
         assert_eq!(engine.translate(event), Some(message));
+    }
+
+    #[test]
+    fn members_hear_of_layers_and_of_their_link() {
+        let mut engine = engine(Instant::now());
+        for (event, expected) in [
+            (
+                Event::Send {
+                    mid: "1".into(),
+                    active: true,
+                    rids: vec!["q".into(), "h".into()],
+                },
+                r#"{"type":"send","mid":"1","active":true,"rids":["q","h"]}"#,
+            ),
+            (
+                Event::Layer {
+                    mid: "5".into(),
+                    rid: Some("h".into()),
+                    paused: None,
+                },
+                r#"{"type":"layer","mid":"5","rid":"h","paused":null}"#,
+            ),
+            (
+                Event::Layer {
+                    mid: "5".into(),
+                    rid: None,
+                    paused: Some(sfu::Paused::Hidden),
+                },
+                r#"{"type":"layer","mid":"5","rid":null,"paused":"hidden"}"#,
+            ),
+            (
+                Event::Layer {
+                    mid: "5".into(),
+                    rid: None,
+                    paused: Some(sfu::Paused::Loss),
+                },
+                r#"{"type":"layer","mid":"5","rid":null,"paused":"loss"}"#,
+            ),
+            (
+                Event::Link {
+                    audio_only: true,
+                    lost_per_mille: 187,
+                },
+                r#"{"type":"link","state":"audio-only","loss":0.187}"#,
+            ),
+            (
+                Event::Link {
+                    audio_only: false,
+                    lost_per_mille: 0,
+                },
+                r#"{"type":"link","state":"good","loss":0.0}"#,
+            ),
+        ] {
+            assert_eq!(engine.translate(event).unwrap().to_json(), expected);
+        }
+    }
+
+    #[test]
+    fn pictures_keep_their_sizes_across() {
+        let shown = picture(Picture {
+            participant: ParticipantId(7),
+            source: SourceKind::Screen,
+            width: 1920,
+            height: 1080,
+        });
+        let expected = sfu::Picture {
+            participant: theirs(ParticipantId(7)),
+            kind: sfu::SourceKind::Screen,
+            width: 1920,
+            height: 1080,
+        };
+        assert_eq!(shown, expected);
     }
 
     /// Who wants to see few people is asked for few slots, whoever is there.
