@@ -16,6 +16,8 @@ wire::counters! {
         pub websocket_binary,
         /// WebSocket messages that need a `join` before them, or a second `join`.
         pub websocket_out_of_order,
+        /// WebSocket messages that want to resume a session which does not exist (any more).
+        pub websocket_unknown_session,
         /// WebSocket connections closed because they sent messages too fast.
         pub websocket_flood,
         /// WebSocket connections closed because they did not read fast enough.

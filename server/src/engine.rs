@@ -79,6 +79,11 @@ pub trait Engine {
     /// # Errors
     /// The participant is gone.
     fn set_view(&mut self, now: Instant, participant: ParticipantId, view: View) -> Result<(), Refusal>;
+    /// Tells a participant once more what it needs and gets, and who speaks: it may have missed that.
+    ///
+    /// # Errors
+    /// The participant is gone.
+    fn tell_again(&mut self, participant: ParticipantId) -> Result<(), Refusal>;
     /// Lets a participant go.
     fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason);
     /// Says goodbye to everybody. What is to be sent for it comes out of [`poll_transmit`](Self::poll_transmit).
@@ -230,6 +235,8 @@ pub enum Reason {
     Kicked,
     /// Whoever runs the server has closed the room.
     RoomClosed,
+    /// It goes on over another connection; nobody but the one before is told.
+    Replaced,
 }
 
 impl Reason {
@@ -244,6 +251,7 @@ impl Reason {
             Self::Shutdown => "The server is stopping.",
             Self::Kicked => "Whoever runs this server has sent you away.",
             Self::RoomClosed => "Whoever runs this server has closed the room.",
+            Self::Replaced => "You are in the room over another connection now.",
         }
     }
 }

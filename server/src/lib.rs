@@ -4,7 +4,7 @@
 //!   or a test.
 //! - [`Engine`]: what a worker thread drives. [`Server::start`] takes `sfu::Sfu`; [`Server::start_with`] takes any.
 //! - [`ClientMessage`], [`ServerMessage`]: the protocol over the WebSocket, described in `docs/signalling.md`.
-//! - [`RoomName`], [`DisplayName`]: names, checked.
+//! - [`RoomName`], [`DisplayName`]: names, checked; [`Secret`]: what is not printed.
 //! - [`PAGE_POLICY`]: what the page may do, for who serves it in another way.
 //! - [`run`]: the command line.
 
@@ -23,6 +23,7 @@ mod placement;
 mod protocol;
 mod rate;
 mod roll;
+mod secret;
 mod server;
 mod tls;
 mod worker;
@@ -39,6 +40,8 @@ pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
 pub use options::{Options, OptionsError, VideoCodec};
 pub use protocol::{
     ClientMessage, ConnectionState, IceServer, LinkState, OfferId, Paused, PerMille, ServerMessage, Slot, Source,
+    Welcome,
 };
+pub use secret::Secret;
 pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};
 pub use tls::{Tls, TlsError};

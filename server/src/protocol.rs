@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::Secret;
 use crate::engine::{Other, ParticipantId, Reason, SourceInfo, SourceKind, View};
 
 /// The most people that a client shows at once.
@@ -17,6 +18,11 @@ pub enum ClientMessage {
     Join {
         /// The name that others see.
         name: String,
+    },
+    /// Goes on where another connection broke; comes first, instead of `join`.
+    Resume {
+        /// What [`Welcome`] told.
+        session: Secret,
     },
     /// An SDP offer. The next one waits for the answer.
     Offer {
@@ -74,18 +80,9 @@ pub enum OfferId {
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum ServerMessage {
     /// The client is in; the first message.
-    Joined {
-        /// Who the client is.
-        participant: ParticipantId,
-        /// Under which name.
-        name: String,
-        /// In which room.
-        room: String,
-        /// Who else is there.
-        participants: Vec<Other>,
-        /// For `RTCConfiguration.iceServers`.
-        ice_servers: Vec<IceServer>,
-    },
+    Joined(Welcome),
+    /// The client goes on where another connection broke; the first message then, and all that has a state follows.
+    Resumed(Welcome),
     /// The answer to an offer.
     Answer {
         /// The offer's.
@@ -206,6 +203,24 @@ pub enum ServerMessage {
     Pong {},
 }
 
+/// Who a client is, and who else is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Welcome {
+    /// Who the client is.
+    pub participant: ParticipantId,
+    /// By which it goes on over another connection if this one breaks.
+    pub session: Secret,
+    /// Under which name.
+    pub name: String,
+    /// In which room.
+    pub room: String,
+    /// Who else is there.
+    pub participants: Vec<Other>,
+    /// For `RTCConfiguration.iceServers`.
+    pub ice_servers: Vec<IceServer>,
+}
+
 impl ServerMessage {
     /// The end.
     pub fn bye(reason: Reason) -> Self {
@@ -306,8 +321,9 @@ pub(crate) enum Unreadable {
 }
 
 /// The types of [`ClientMessage`].
-pub(crate) const TYPES: [&str; 9] = [
+pub(crate) const TYPES: [&str; 10] = [
     "join",
+    "resume",
     "offer",
     "candidate",
     "sources",
@@ -356,6 +372,7 @@ impl ClientMessage {
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Join { .. } => "join",
+            Self::Resume { .. } => "resume",
             Self::Offer { .. } => "offer",
             Self::Candidate { .. } => "candidate",
             Self::Sources { .. } => "sources",
@@ -379,6 +396,10 @@ mod tests {
             (
                 r#"{"type":"join","name":"Ada"}"#,
                 ClientMessage::Join { name: "Ada".into() },
+            ),
+            (
+                r#"{"type":"resume","session":"5e55"}"#,
+                ClientMessage::Resume { session: "5e55".into() },
             ),
             (
                 r#"{"type":"offer","id":7,"sdp":"v=0"}"#,
@@ -478,6 +499,8 @@ mod tests {
             r#"{"type":"offer","id":-1,"sdp":""}"#,
             r#"{"type":"sources","sources":[{"mid":"2","kind":"telepathy"}]}"#,
             r#"{"type":"mute","mid":"1","muted":"yes"}"#,
+            r#"{"type":"resume"}"#,
+            r#"{"type":"resume","session":7}"#,
             r#"{"type":"hand"}"#,
             r#"{"type":"view","tiles":-1}"#,
             r#"{"type":"view","pinned":[7]}"#,
@@ -532,8 +555,9 @@ mod tests {
         let participant = ParticipantId(u64::MAX);
         for (message, expected) in [
             (
-                ServerMessage::Joined {
+                ServerMessage::Joined(Welcome {
                     participant,
+                    session: "5e55".into(),
                     name: "Ada".into(),
                     room: "tea".into(),
                     participants: vec![Other {
@@ -547,8 +571,8 @@ mod tests {
                         hand: true,
                     }],
                     ice_servers: Vec::new(),
-                },
-                r#"{"type":"joined","participant":"18446744073709551615","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}],"hand":true}],"iceServers":[]}"#,
+                }),
+                r#"{"type":"joined","participant":"18446744073709551615","session":"5e55","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}],"hand":true}],"iceServers":[]}"#,
             ),
             (
                 ServerMessage::Slots {

@@ -1,32 +1,88 @@
 use std::collections::HashMap;
 
-use tokio::sync::mpsc::error::TrySendError;
-
 use crate::engine::{Other, ParticipantId, Reason};
-use crate::protocol::ServerMessage;
+use crate::protocol::{ConnectionState, ServerMessage};
 use crate::worker::Outbox;
+use crate::{DisplayName, Secret};
 
 /// Who is there, as far as a worker has to know beside its engine: where messages for each participant go, and what
 /// signalling keeps of it that is no matter of media.
 #[derive(Debug, Default)]
-pub(crate) struct Roll(HashMap<ParticipantId, Entry>);
+pub(crate) struct Roll {
+    entries: HashMap<ParticipantId, Entry>,
+    sessions: HashMap<Secret, ParticipantId>,
+}
 
 #[derive(Debug)]
 struct Entry {
     outbox: Outbox,
+    room: String,
+    name: DisplayName,
+    session: Option<Secret>,
+    /// How its media connection is, once there was one.
+    media: Option<ConnectionState>,
     /// Whether its hand is up.
     hand: bool,
 }
 
 impl Roll {
     /// Somebody has come.
-    pub(crate) fn add(&mut self, participant: ParticipantId, outbox: Outbox) {
-        self.0.insert(participant, Entry { outbox, hand: false });
+    pub(crate) fn add(
+        &mut self,
+        participant: ParticipantId,
+        room: String,
+        name: DisplayName,
+        session: Option<Secret>,
+        outbox: Outbox,
+    ) {
+        if let Some(session) = session.clone() {
+            self.sessions.insert(session, participant);
+        }
+        let entry = Entry {
+            outbox,
+            room,
+            name,
+            session,
+            media: None,
+            hand: false,
+        };
+        self.entries.insert(participant, entry);
     }
 
     /// Somebody has gone.
     pub(crate) fn remove(&mut self, participant: ParticipantId) {
-        self.0.remove(&participant);
+        let entry = self.entries.remove(&participant);
+        if let Some(session) = entry.and_then(|entry| entry.session) {
+            self.sessions.remove(&session);
+        }
+    }
+
+    /// Whether somebody is there with this session, or without one.
+    pub(crate) fn is_here(&self, participant: ParticipantId, session: Option<&Secret>) -> bool {
+        let entry = self.entries.get(&participant);
+        entry.is_some_and(|entry| entry.session.as_ref() == session)
+    }
+
+    /// Who has this session in a room.
+    pub(crate) fn find(&self, room: &str, session: &Secret) -> Option<(ParticipantId, DisplayName)> {
+        let participant = *self.sessions.get(session)?;
+        let entry = self.entries.get(&participant).filter(|entry| entry.room == room)?;
+        Some((participant, entry.name.clone()))
+    }
+
+    /// Sends a participant's messages to another outbox from now on, and gives it another session. Who reads the old one
+    /// is told that it is the last message there.
+    pub(crate) fn hand_over(&mut self, participant: ParticipantId, session: Secret, outbox: Outbox) {
+        let Some(entry) = self.entries.get_mut(&participant) else {
+            return;
+        };
+        let old = std::mem::replace(&mut entry.outbox, outbox);
+        // Who is that far behind sees the connection close.
+        let _ = old.put(ServerMessage::bye(Reason::Replaced));
+        if let Some(old) = entry.session.replace(session.clone()) {
+            self.sessions.remove(&old);
+        }
+        self.sessions.insert(session, participant);
     }
 
     /// Hands a message to a participant, if it is there. After a goodbye it is not.
@@ -35,14 +91,19 @@ impl Roll {
     /// The messages are not read, or not fast enough: the participant is taken off the roll, so that their reader's end
     /// tells it that there will be no more, and has to be let go for this reason.
     pub(crate) fn tell(&mut self, participant: ParticipantId, message: ServerMessage) -> Result<(), Reason> {
-        let Some(entry) = self.0.get(&participant) else {
+        let Some(entry) = self.entries.get_mut(&participant) else {
             return Ok(());
         };
+        if let ServerMessage::Connection {
+            participant: whose,
+            state,
+        } = &message
+            && *whose == participant
+        {
+            entry.media = Some(*state);
+        }
         let gone = matches!(message, ServerMessage::Bye { .. });
-        let told = entry.outbox.put(message).map_err(|error| match error {
-            TrySendError::Full(_) => Reason::SlowReader,
-            TrySendError::Closed(_) => Reason::Closed,
-        });
+        let told = entry.outbox.put(message);
         if gone || told.is_err() {
             self.remove(participant);
         }
@@ -50,26 +111,42 @@ impl Roll {
         if gone { Ok(()) } else { told }
     }
 
+    /// What a participant has to be told of media connections besides who is there: how its own one is, and of whom nothing
+    /// is heard.
+    pub(crate) fn connections(&self, participant: ParticipantId, others: &[Other]) -> Vec<ServerMessage> {
+        let state = |participant| self.entries.get(&participant).and_then(|entry| entry.media);
+        let own = state(participant).map(|state| ServerMessage::Connection { participant, state });
+        let others = others.iter().map(|other| other.participant);
+        let silent = others.filter(|other| state(*other) == Some(ConnectionState::Disconnected));
+        let silent = silent.map(|participant| ServerMessage::Connection {
+            participant,
+            state: ConnectionState::Disconnected,
+        });
+        own.into_iter().chain(silent).collect()
+    }
+
     /// Somebody raises its hand or takes it down. Whether that is news.
     pub(crate) fn set_hand(&mut self, participant: ParticipantId, raised: bool) -> bool {
-        let entry = self.0.get_mut(&participant);
+        let entry = self.entries.get_mut(&participant);
         entry.is_some_and(|entry| std::mem::replace(&mut entry.hand, raised) != raised)
     }
 
     /// Says of others whose hand is up.
     pub(crate) fn with_hands(&self, mut others: Vec<Other>) -> Vec<Other> {
         for other in &mut others {
-            other.hand = self.0.get(&other.participant).is_some_and(|entry| entry.hand);
+            let entry = self.entries.get(&other.participant);
+            other.hand = entry.is_some_and(|entry| entry.hand);
         }
         others
     }
 
     /// Says goodbye to everybody.
     pub(crate) fn close(&mut self) {
-        for (_, entry) in self.0.drain() {
+        for (_, entry) in self.entries.drain() {
             // Who is that far behind sees the connection close.
-            drop(entry.outbox.put(ServerMessage::bye(Reason::Shutdown)));
+            let _ = entry.outbox.put(ServerMessage::bye(Reason::Shutdown));
         }
+        self.sessions.clear();
     }
 }
 
@@ -81,16 +158,51 @@ mod tests {
         ServerMessage::Pong {}
     }
 
+    fn add(roll: &mut Roll, participant: ParticipantId, outbox: Outbox) {
+        let session = Secret::from(&*format!("session {participant}"));
+        let name = DisplayName::new("Ada").unwrap();
+        roll.add(participant, "tea".into(), name, Some(session), outbox);
+    }
+
+    #[test]
+    fn a_session_is_for_one_room_and_ends_with_its_participant() {
+        let ada = ParticipantId(1);
+        let mut roll = Roll::default();
+        let (outbox, mut old) = Outbox::new(1);
+        add(&mut roll, ada, outbox);
+        let (first, second) = (Secret::from("session 1"), Secret::from("session 2"));
+        let find = |roll: &Roll, room, session| roll.find(room, session).map(|(participant, _)| participant);
+        assert_eq!(find(&roll, "tea", &first), Some(ada));
+        assert_eq!(find(&roll, "coffee", &first), None);
+        assert!(roll.is_here(ada, Some(&first)) && !roll.is_here(ada, None));
+
+        let (outbox, mut messages) = Outbox::new(2);
+        roll.hand_over(ada, second.clone(), outbox);
+        assert_eq!(old.try_recv(), Ok(ServerMessage::bye(Reason::Replaced)));
+        assert_eq!(old.blocking_recv(), None);
+        assert_eq!(
+            (find(&roll, "tea", &first), find(&roll, "tea", &second)),
+            (None, Some(ada))
+        );
+        assert!(!roll.is_here(ada, Some(&first)) && roll.is_here(ada, Some(&second)));
+        assert_eq!(roll.tell(ada, pong()), Ok(()));
+        assert_eq!(messages.try_recv(), Ok(pong()));
+
+        assert_eq!(roll.tell(ada, ServerMessage::bye(Reason::Silent)), Ok(()));
+        assert_eq!(find(&roll, "tea", &second), None);
+        assert!(roll.sessions.is_empty() && roll.entries.is_empty());
+    }
+
     #[test]
     fn who_does_not_read_is_taken_off() {
         let (ada, bob, cid) = (ParticipantId(1), ParticipantId(2), ParticipantId(3));
         let mut roll = Roll::default();
         let (outbox, mut slow) = Outbox::new(1);
-        roll.add(ada, outbox);
+        add(&mut roll, ada, outbox);
         let (outbox, gone) = Outbox::new(1);
-        roll.add(bob, outbox);
+        add(&mut roll, bob, outbox);
         let (outbox, mut good) = Outbox::new(1);
-        roll.add(cid, outbox);
+        add(&mut roll, cid, outbox);
         drop(gone);
         assert_eq!(roll.tell(ada, pong()), Ok(()));
         assert_eq!(roll.tell(ada, pong()), Err(Reason::SlowReader));
@@ -110,7 +222,7 @@ mod tests {
         let mut roll = Roll::default();
         assert!(!roll.set_hand(ada, true), "nobody is there");
         let (outbox, _messages) = Outbox::new(1);
-        roll.add(ada, outbox);
+        add(&mut roll, ada, outbox);
         let hands = |roll: &Roll| {
             let other = |participant| Other {
                 participant,

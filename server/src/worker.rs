@@ -11,9 +11,12 @@ use tokio::sync::{mpsc, oneshot};
 use udp::{RecvBatch, SendBatch, Sent, Socket};
 use wire::CounterSet;
 
-use crate::engine::{Engine, Handshake, Join, Other, ParticipantId, Picture, Reason, Refusal, SourceInfo, View};
+use crate::engine::{
+    Engine, Handshake, Join, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, View,
+};
 use crate::protocol::{OfferId, ServerMessage};
 use crate::roll::Roll;
+use crate::{DisplayName, Secret};
 
 /// Commands that may wait for a worker. Signalling is told "busy" beyond.
 const MAX_COMMANDS: usize = 1024;
@@ -40,8 +43,18 @@ pub(crate) enum Command {
     Join {
         room: String,
         join: Join,
+        /// By which it may come back.
+        session: Option<Secret>,
         outbox: Outbox,
         reply: oneshot::Sender<Result<(ParticipantId, Vec<Other>), Refusal>>,
+    },
+    Resume {
+        room: String,
+        session: Secret,
+        /// By which it may come back the next time.
+        renewed: Secret,
+        outbox: Outbox,
+        reply: oneshot::Sender<Result<Resumed, Refusal>>,
     },
     Offer {
         participant: ParticipantId,
@@ -75,8 +88,10 @@ pub(crate) enum Command {
         participant: ParticipantId,
         raised: bool,
     },
+    /// Has no effect on who goes on with another session.
     Leave {
         participant: ParticipantId,
+        session: Option<Secret>,
         reason: Reason,
     },
     Report {
@@ -103,7 +118,12 @@ impl Command {
             Self::View { view, .. } => {
                 view.pinned.len() * size_of::<ParticipantId>() + view.pictures.len() * size_of::<Picture>()
             }
-            Self::Join { .. } | Self::Hand { .. } | Self::Leave { .. } | Self::Report { .. } | Self::Ping { .. } => 0,
+            Self::Join { .. }
+            | Self::Resume { .. }
+            | Self::Hand { .. }
+            | Self::Leave { .. }
+            | Self::Report { .. }
+            | Self::Ping { .. } => 0,
         };
         size_of::<Self>() + text
     }
@@ -134,10 +154,24 @@ impl Outbox {
         (Self(sender), receiver)
     }
 
-    /// Puts a message in if there is room, and somebody to read it.
-    pub(crate) fn put(&self, message: ServerMessage) -> Result<(), mpsc::error::TrySendError<ServerMessage>> {
-        self.0.try_send(message)
+    /// Puts a message in.
+    ///
+    /// # Errors
+    /// There is no room for it, or nobody to read it.
+    pub(crate) fn put(&self, message: ServerMessage) -> Result<(), Reason> {
+        self.0.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Reason::SlowReader,
+            mpsc::error::TrySendError::Closed(_) => Reason::Closed,
+        })
     }
+}
+
+/// Somebody who has come back.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) participant: ParticipantId,
+    pub(crate) name: DisplayName,
+    pub(crate) others: Vec<Other>,
 }
 
 /// What a worker counted.
@@ -280,6 +314,8 @@ struct Worker<E> {
     closing: Arc<AtomicBool>,
     engine: E,
     roll: Roll,
+    /// Sessions that were resumed.
+    resumed: u64,
     received: RecvBatch,
     slab: Box<[u8]>,
 }
@@ -301,6 +337,7 @@ impl<E: Engine> Worker<E> {
             closing,
             engine,
             roll: Roll::default(),
+            resumed: 0,
             received: RecvBatch::new(),
             slab: vec![0; SLAB].into_boxed_slice(),
         }
@@ -379,19 +416,28 @@ impl<E: Engine> Worker<E> {
             Command::Join {
                 room,
                 join,
+                session,
                 outbox,
                 reply,
             } => {
+                let name = join.name.clone();
                 let joined = self.engine.join(now, &room, join);
                 let joined = joined.map(|participant| (participant, self.others(participant)));
                 let id = joined.as_ref().ok().map(|(participant, _)| *participant);
                 // Who asked may have gone while the command waited.
                 match (id, reply.send(joined)) {
-                    (Some(id), Ok(())) => self.roll.add(id, outbox),
+                    (Some(id), Ok(())) => self.roll.add(id, room, name, session, outbox),
                     (Some(id), Err(_)) => self.engine.leave(now, id, Reason::Closed),
                     (None, _) => {}
                 }
             }
+            Command::Resume {
+                room,
+                session,
+                renewed,
+                outbox,
+                reply,
+            } => self.resume(now, &room, &session, renewed, outbox, reply),
             Command::Offer {
                 participant,
                 sdp,
@@ -439,13 +485,57 @@ impl<E: Engine> Worker<E> {
                     }
                 }
             }
-            Command::Leave { participant, reason } => {
-                // First, as who leaves need not be told.
-                self.roll.remove(participant);
-                self.engine.leave(now, participant, reason);
+            Command::Leave {
+                participant,
+                session,
+                reason,
+            } => {
+                if self.roll.is_here(participant, session.as_ref()) {
+                    // First, as who leaves need not be told.
+                    self.roll.remove(participant);
+                    self.engine.leave(now, participant, reason);
+                }
             }
             Command::Report { reply } => drop(reply.send(self.report())),
             Command::Ping { reply } => drop(reply.send(())),
+        }
+    }
+
+    /// Lets somebody go on over another connection: all that it may have missed is told again there.
+    fn resume(
+        &mut self,
+        now: Instant,
+        room: &str,
+        session: &Secret,
+        renewed: Secret,
+        outbox: Outbox,
+        reply: oneshot::Sender<Result<Resumed, Refusal>>,
+    ) {
+        let Some((participant, name)) = self.roll.find(room, session) else {
+            let refusal = Refusal {
+                kind: RefusalKind::Unknown,
+                message: "There is no such session (any more): join again.".into(),
+            };
+            return drop(reply.send(Err(refusal)));
+        };
+        let others = self.others(participant);
+        let connections = self.roll.connections(participant, &others);
+        let resumed = Resumed {
+            participant,
+            name,
+            others,
+        };
+        // Who asked may have gone while the command waited, and may still come back.
+        if reply.send(Ok(resumed)).is_err() {
+            return;
+        }
+        self.resumed += 1;
+        self.roll.hand_over(participant, renewed, outbox);
+        // Who is gone is being told so already.
+        drop(self.engine.tell_again(participant));
+        self.deliver(now);
+        for message in connections {
+            self.tell(now, participant, message);
         }
     }
 
@@ -563,6 +653,7 @@ impl<E: Engine> Worker<E> {
             ..Report::default()
         };
         let mut add = |name, value| report.counters.push((name, value));
+        add("sessions_resumed", self.resumed);
         self.engine.each_counter(&mut add);
         for port in &self.ports {
             port.socket.counters().each(&mut add);

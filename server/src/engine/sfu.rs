@@ -201,10 +201,15 @@ impl Engine for SfuEngine {
         self.sfu.set_view(now, theirs(participant), view).map_err(refusal)
     }
 
+    fn tell_again(&mut self, participant: ParticipantId) -> Result<(), Refusal> {
+        self.sfu.tell_again(theirs(participant)).map_err(refusal)
+    }
+
     fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason) {
         let why = match reason {
             Reason::Left => Gone::Left,
-            Reason::Closed => Gone::Closed,
+            // Whose connection was replaced is not let go.
+            Reason::Closed | Reason::Replaced => Gone::Closed,
             Reason::SlowReader => Gone::SlowReader,
             Reason::Silent => Gone::Silent,
             Reason::Failed => Gone::Failed("it could not be set up".into()),

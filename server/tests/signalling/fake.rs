@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use hyaline_server::{
-    Engine, Handshake, Join, Options, Other, ParticipantId, Reason, Refusal, RefusalKind, Server, ServerMessage,
-    SourceInfo, View,
+    ConnectionState, Engine, Handshake, Join, Options, Other, ParticipantId, Reason, Refusal, RefusalKind, Server,
+    ServerMessage, SourceInfo, View,
 };
 use wire::{Ecn, Path, Transmit};
 
@@ -80,7 +80,7 @@ impl Engine for Fake {
         self.rooms.values().map(Vec::len).sum()
     }
 
-    /// `slots N` gives participant N other slots, and a packet in them; `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and
+    /// `connected N` and `disconnected N` happen to the media of participant N; `slots N` gives participant N other slots, and a packet in them; `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and
     /// everything comes back with `echo ` before it.
     fn handle_datagram(&mut self, _: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
         self.last_path = Some(*path);
@@ -90,6 +90,19 @@ impl Engine for Fake {
             self.polled = true;
             self.events
                 .push_back((participant, ServerMessage::Slots { slots: Vec::new() }));
+        }
+        for (word, state) in [
+            ("connected ", ConnectionState::Connected),
+            ("disconnected ", ConnectionState::Disconnected),
+        ] {
+            if let Some(participant) = text.strip_prefix(word) {
+                let participant = ParticipantId(participant.parse().unwrap());
+                let others = self.others(participant).into_iter().map(|other| other.participant);
+                for to in others.chain([participant]) {
+                    self.events
+                        .push_back((to, ServerMessage::Connection { participant, state }));
+                }
+            }
         }
         if let Some(participant) = text.strip_prefix("flood ") {
             let participant = ParticipantId(participant.parse().unwrap());
@@ -202,6 +215,17 @@ impl Engine for Fake {
             .map(|p| format!("{}:{:?}:{}x{}", p.participant, p.source, p.width, p.height))
             .collect();
         self.write(format!("view {id} {:?} {:?} {pictures:?}", view.tiles, view.pinned));
+        Ok(())
+    }
+
+    fn tell_again(&mut self, participant: ParticipantId) -> Result<(), Refusal> {
+        self.write(format!("tell {participant} again"));
+        for message in [
+            ServerMessage::Need { audio: 8, video: 8 },
+            ServerMessage::Slots { slots: Vec::new() },
+        ] {
+            self.events.push_back((participant, message));
+        }
         Ok(())
     }
 

@@ -5,4 +5,5 @@ mod fake;
 mod media;
 mod page;
 mod room;
+mod session;
 mod whip;
