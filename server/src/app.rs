@@ -39,6 +39,8 @@ pub(crate) struct App {
     pub(crate) silence: Duration,
     pub(crate) limits: Limits,
     pub(crate) allowed_origins: Vec<String>,
+    /// What whoever runs the server shows to be let in; without one nobody is.
+    pub(crate) admin_token: Option<Secret>,
     /// Whether the log has heard of a foreign origin.
     pub(crate) foreign_origin_told: Once,
     /// The reports that were made last, and when that began.
@@ -82,6 +84,7 @@ impl App {
                 per_address: options.connections_per_address,
             },
             allowed_origins: options.allowed_origins.clone(),
+            admin_token: options.admin_token.clone(),
             foreign_origin_told: Once::new(),
             reports: tokio::sync::Mutex::new(None),
             rates: Mutex::new(PerAddress::new(REQUESTS, Instant::now())),

@@ -36,6 +36,8 @@ wire::counters! {
         pub connections_refused,
         /// Requests above the rate that one address may have.
         pub rate_limited,
+        /// Requests for addresses of whoever runs the server without the right token.
+        pub admin_unauthorized,
         /// Joins that the engine refused.
         pub join_refused,
         /// Offers that the engine refused.

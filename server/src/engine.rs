@@ -149,6 +149,18 @@ pub enum Kind {
     Echo,
 }
 
+impl Kind {
+    /// One word for it.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Publisher => "publisher",
+            Self::Viewer { .. } => "viewer",
+            Self::Echo => "echo",
+        }
+    }
+}
+
 /// Somebody else in the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Other {

@@ -1,6 +1,8 @@
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use crate::engine::{Other, ParticipantId, Reason};
+use serde::Serialize;
+
+use crate::engine::{Join, Other, ParticipantId, Reason};
 use crate::protocol::{ConnectionState, ServerMessage};
 use crate::worker::Outbox;
 use crate::{DisplayName, Secret};
@@ -11,17 +13,33 @@ use crate::{DisplayName, Secret};
 pub(crate) struct Roll {
     entries: HashMap<ParticipantId, Entry>,
     sessions: HashMap<Secret, ParticipantId>,
+    /// How many have come.
+    came: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     outbox: Outbox,
+    /// How many came before it.
+    number: u64,
+    /// Empty for who is in none.
     room: String,
-    name: DisplayName,
+    join: Join,
     session: Option<Secret>,
     /// How its media connection is, once there was one.
     media: Option<ConnectionState>,
     /// Whether its hand is up.
+    hand: bool,
+}
+
+/// Somebody in a room, for whoever runs the server.
+#[derive(Debug, Serialize)]
+pub(crate) struct Present {
+    participant: ParticipantId,
+    name: String,
+    kind: &'static str,
+    /// Whether media flows.
+    connected: bool,
     hand: bool,
 }
 
@@ -31,7 +49,7 @@ impl Roll {
         &mut self,
         participant: ParticipantId,
         room: String,
-        name: DisplayName,
+        join: Join,
         session: Option<Secret>,
         outbox: Outbox,
     ) {
@@ -40,12 +58,14 @@ impl Roll {
         }
         let entry = Entry {
             outbox,
+            number: self.came,
             room,
-            name,
+            join,
             session,
             media: None,
             hand: false,
         };
+        self.came += 1;
         self.entries.insert(participant, entry);
     }
 
@@ -67,7 +87,7 @@ impl Roll {
     pub(crate) fn find(&self, room: &str, session: &Secret) -> Option<(ParticipantId, DisplayName)> {
         let participant = *self.sessions.get(session)?;
         let entry = self.entries.get(&participant).filter(|entry| entry.room == room)?;
-        Some((participant, entry.name.clone()))
+        Some((participant, entry.join.name.clone()))
     }
 
     /// Sends a participant's messages to another outbox from now on, and gives it another session. Who reads the old one
@@ -140,6 +160,33 @@ impl Roll {
         others
     }
 
+    /// Who is in a room.
+    pub(crate) fn in_room(&self, room: &str) -> Vec<ParticipantId> {
+        let entries = self.entries.iter().filter(|(_, entry)| entry.room == room);
+        entries.map(|(participant, _)| *participant).collect()
+    }
+
+    /// All rooms and who is in them, in the order of joining.
+    pub(crate) fn rooms(&self) -> BTreeMap<String, Vec<Present>> {
+        let mut entries: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| !entry.room.is_empty())
+            .collect();
+        entries.sort_by_key(|(_, entry)| entry.number);
+        let mut rooms: BTreeMap<String, Vec<Present>> = BTreeMap::new();
+        for (participant, entry) in entries {
+            rooms.entry(entry.room.clone()).or_default().push(Present {
+                participant: *participant,
+                name: entry.join.name.as_str().into(),
+                kind: entry.join.kind.word(),
+                connected: entry.media == Some(ConnectionState::Connected),
+                hand: entry.hand,
+            });
+        }
+        rooms
+    }
+
     /// Says goodbye to everybody.
     pub(crate) fn close(&mut self) {
         for (_, entry) in self.entries.drain() {
@@ -153,6 +200,7 @@ impl Roll {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Kind;
 
     fn pong() -> ServerMessage {
         ServerMessage::Pong {}
@@ -160,8 +208,11 @@ mod tests {
 
     fn add(roll: &mut Roll, participant: ParticipantId, outbox: Outbox) {
         let session = Secret::from(&*format!("session {participant}"));
-        let name = DisplayName::new("Ada").unwrap();
-        roll.add(participant, "tea".into(), name, Some(session), outbox);
+        let join = Join {
+            name: DisplayName::new("Ada").unwrap(),
+            kind: Kind::Member,
+        };
+        roll.add(participant, "tea".into(), join, Some(session), outbox);
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::engine::{
     Engine, Handshake, Join, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, View,
 };
 use crate::protocol::{OfferId, ServerMessage};
-use crate::roll::Roll;
+use crate::roll::{Present, Roll};
 use crate::{DisplayName, Secret};
 
 /// Commands that may wait for a worker. Signalling is told "busy" beyond.
@@ -94,6 +95,17 @@ pub(crate) enum Command {
         session: Option<Secret>,
         reason: Reason,
     },
+    /// Sends somebody away, or everybody in the room.
+    Dismiss {
+        room: String,
+        participant: Option<ParticipantId>,
+        /// How many that were.
+        reply: oneshot::Sender<usize>,
+    },
+    /// Who is there, room by room.
+    Rooms {
+        reply: oneshot::Sender<BTreeMap<String, Vec<Present>>>,
+    },
     Report {
         reply: oneshot::Sender<Report>,
     },
@@ -118,10 +130,12 @@ impl Command {
             Self::View { view, .. } => {
                 view.pinned.len() * size_of::<ParticipantId>() + view.pictures.len() * size_of::<Picture>()
             }
+            Self::Resume { session, .. } => session.length(),
+            Self::Dismiss { room, .. } => room.len(),
             Self::Join { .. }
-            | Self::Resume { .. }
             | Self::Hand { .. }
             | Self::Leave { .. }
+            | Self::Rooms { .. }
             | Self::Report { .. }
             | Self::Ping { .. } => 0,
         };
@@ -420,13 +434,12 @@ impl<E: Engine> Worker<E> {
                 outbox,
                 reply,
             } => {
-                let name = join.name.clone();
-                let joined = self.engine.join(now, &room, join);
+                let joined = self.engine.join(now, &room, join.clone());
                 let joined = joined.map(|participant| (participant, self.others(participant)));
                 let id = joined.as_ref().ok().map(|(participant, _)| *participant);
                 // Who asked may have gone while the command waited.
                 match (id, reply.send(joined)) {
-                    (Some(id), Ok(())) => self.roll.add(id, room, name, session, outbox),
+                    (Some(id), Ok(())) => self.roll.add(id, room, join, session, outbox),
                     (Some(id), Err(_)) => self.engine.leave(now, id, Reason::Closed),
                     (None, _) => {}
                 }
@@ -496,6 +509,12 @@ impl<E: Engine> Worker<E> {
                     self.engine.leave(now, participant, reason);
                 }
             }
+            Command::Dismiss {
+                room,
+                participant,
+                reply,
+            } => drop(reply.send(self.dismiss(now, &room, participant))),
+            Command::Rooms { reply } => drop(reply.send(self.roll.rooms())),
             Command::Report { reply } => drop(reply.send(self.report())),
             Command::Ping { reply } => drop(reply.send(())),
         }
@@ -537,6 +556,20 @@ impl<E: Engine> Worker<E> {
         for message in connections {
             self.tell(now, participant, message);
         }
+    }
+
+    /// Sends one in a room away, or everybody. How many that were.
+    fn dismiss(&mut self, now: Instant, room: &str, participant: Option<ParticipantId>) -> usize {
+        let reason = match participant {
+            Some(_) => Reason::Kicked,
+            None => Reason::RoomClosed,
+        };
+        let mut guests = self.roll.in_room(room);
+        guests.retain(|guest| participant.is_none_or(|participant| participant == *guest));
+        for guest in &guests {
+            self.engine.leave(now, *guest, reason);
+        }
+        guests.len()
     }
 
     /// One batch per socket. True when there may be more.

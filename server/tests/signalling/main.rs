@@ -1,5 +1,6 @@
 //! Signalling from outside: HTTP, WebSocket and UDP against a server whose engine writes down what it is told.
 
+mod admin;
 mod client;
 mod fake;
 mod media;
