@@ -26,6 +26,8 @@ pub trait Engine {
     fn handshakes(&self) -> Vec<(Handshake, u64)>;
     /// Participants that are there.
     fn participants(&self) -> usize;
+    /// How many of them speak.
+    fn speaking(&self) -> usize;
 
     /// A datagram came; what it held is worked on in place.
     fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]);

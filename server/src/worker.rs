@@ -194,6 +194,7 @@ pub(crate) struct Report {
     pub(crate) counters: Vec<(&'static str, u64)>,
     pub(crate) handshakes: Vec<(Handshake, u64)>,
     pub(crate) participants: usize,
+    pub(crate) speaking: usize,
 }
 
 /// A worker thread, as signalling sees it.
@@ -683,6 +684,7 @@ impl<E: Engine> Worker<E> {
         let mut report = Report {
             handshakes: self.engine.handshakes(),
             participants: self.engine.participants(),
+            speaking: self.engine.speaking(),
             ..Report::default()
         };
         let mut add = |name, value| report.counters.push((name, value));

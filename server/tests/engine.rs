@@ -407,6 +407,23 @@ fn media_goes_on_without_signalling_and_nobody_stays_without_media() {
     assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
 }
 
+#[test]
+fn metrics_tell_of_repairs_and_speakers() {
+    let (_, _, metrics) = request(&server(), "GET", "/metrics", "", "");
+    for line in [
+        "hyaline_repair_nacks_sent_total{worker=\"0\"} 0",
+        "hyaline_repair_packets_repaired_total{worker=\"0\"} 0",
+        "hyaline_repair_packets_given_up_total{worker=\"0\"} 0",
+        "hyaline_repair_packets_duplicated_total{worker=\"0\"} 0",
+        "hyaline_speaking{worker=\"0\"} 0",
+    ] {
+        assert!(
+            metrics.lines().any(|other| other == line),
+            "{line} is not in\n{metrics}"
+        );
+    }
+}
+
 /// The counters of all engines and sockets that are above zero, but for those of traffic.
 fn raised(server: &Server) -> Vec<String> {
     let (_, _, metrics) = request(server, "GET", "/metrics", "", "");

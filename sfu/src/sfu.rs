@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use peer::{Peer, StreamId};
+use peer::{Peer, RepairStatistics, StreamId};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use wire::{CounterSet, Ecn, Path, Seed, Transmit};
@@ -56,6 +56,8 @@ pub struct Sfu {
     pub(crate) counters: Counters,
     /// What those who are gone had counted.
     retired: BTreeMap<&'static str, u64>,
+    /// What was done about losses of those who are gone.
+    repaired: RepairStatistics,
 }
 
 impl Sfu {
@@ -98,6 +100,7 @@ impl Sfu {
             events: VecDeque::new(),
             counters: Counters::default(),
             retired: BTreeMap::new(),
+            repaired: RepairStatistics::default(),
         }
     }
 
@@ -139,6 +142,20 @@ impl Sfu {
         for (name, value) in sums {
             visit(name, value);
         }
+    }
+
+    /// What was done about losses on the way here, of those too who are gone.
+    pub fn repair_total(&self) -> RepairStatistics {
+        let mut total = self.repaired;
+        for peer in self.peers.iter().flatten() {
+            total.absorb(&peer.repair_total());
+        }
+        total
+    }
+
+    /// How many people speak, in all rooms.
+    pub fn speaking(&self) -> usize {
+        self.rooms.iter().map(|(_, room)| room.speaking.len()).sum()
     }
 
     // Inputs.
@@ -591,6 +608,7 @@ impl Sfu {
         if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::take) {
             let retired = &mut self.retired;
             peer.each_counter(&mut |name, value| *retired.entry(name).or_default() += value);
+            self.repaired.absorb(&peer.repair_total());
         }
         if let Some(participant) = self.participants.remove(index) {
             for path in participant.paths {

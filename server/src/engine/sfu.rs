@@ -109,6 +109,7 @@ impl Engine for SfuEngine {
 
     fn each_counter(&self, visit: &mut dyn FnMut(&'static str, u64)) {
         self.sfu.each_counter(visit);
+        self.sfu.repair_total().each(visit);
     }
 
     fn handshakes(&self) -> Vec<(Handshake, u64)> {
@@ -120,6 +121,10 @@ impl Engine for SfuEngine {
 
     fn participants(&self) -> usize {
         self.sfu.len().1
+    }
+
+    fn speaking(&self) -> usize {
+        self.sfu.speaking()
     }
 
     fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]) {
