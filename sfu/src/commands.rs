@@ -234,6 +234,9 @@ impl Sfu {
         // So that with everybody who is heard there are no more tiles than allowed.
         view.pinned
             .truncate(self.config.max_tiles.saturating_sub(self.config.top_k));
+        // A camera and a screen of everybody.
+        view.pictures.truncate(2 * self.config.room_capacity);
+        view.pictures.sort_by_key(|picture| (picture.participant, picture.kind));
         if let Some(participant) = self.participants.get_mut(id.index) {
             participant.wish = view;
         }
@@ -241,7 +244,8 @@ impl Sfu {
         Ok(())
     }
 
-    /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who speaks. For
+    /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who speaks, what
+    /// is wanted of its pictures. For
     /// somebody whose way to signalling was cut, so that it does not know what it missed.
     ///
     /// # Errors
@@ -271,6 +275,7 @@ impl Sfu {
             let speakers = self.speakers(room);
             self.event(id, speakers);
         }
+        self.tell_layers_again(id.index);
         Ok(())
     }
 
