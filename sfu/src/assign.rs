@@ -156,6 +156,15 @@ impl Sfu {
         self.policy = policy;
     }
 
+    /// Gives one participant its slots anew: other pictures of the same people are sent to it now.
+    pub(crate) fn fill_again(&mut self, now: Instant, index: u32) {
+        if self.participants.get(index).is_some_and(|own| own.role == Role::Echo) {
+            self.assign_echo(now, index);
+        } else {
+            self.assign_one(now, index);
+        }
+    }
+
     /// Somebody else has the floor, which those look at who named nobody.
     fn assign_watchers(&mut self, now: Instant, room: u32) {
         for place in 0.. {
@@ -361,6 +370,7 @@ impl Sfu {
         };
         slot.paused = match slot.media {
             Kind::Video if shown.area() == 0 => Some(Paused::Hidden),
+            Kind::Video if participant.link.is_audio_only() => Some(Paused::Loss),
             _ => None,
         };
         let flows = flows && slot.paused.is_none();

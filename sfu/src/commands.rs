@@ -5,8 +5,10 @@ use peer::{FragmentError, OfferError, Peer};
 use rand::Rng;
 use wire::Seed;
 
+use crate::link::Link;
 use crate::participant::Participant;
 use crate::room::Room;
+use crate::sfu::link_event;
 use crate::{Event, Gone, ParticipantId, Role, Sfu, SourceLabel, View};
 
 /// Why somebody could not come in.
@@ -276,6 +278,10 @@ impl Sfu {
             self.event(id, speakers);
         }
         self.tell_layers_again(id.index);
+        let link = self.participant(id).map(|own| own.link);
+        if let Some(link) = link.filter(Link::is_audio_only) {
+            self.event(id, link_event(&link));
+        }
         Ok(())
     }
 

@@ -160,6 +160,12 @@ impl Sink for Ingress<'_> {
         self.counters.nack_overflow += overflow;
     }
 
+    fn receiver_report(&mut self, _: SenderId, expected: u32, lost: u32) {
+        if let Some(participant) = self.participants.get_mut(self.index) {
+            participant.link.report(self.now, expected, lost);
+        }
+    }
+
     fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {
         let Some((index, place)) = self.source_of(stream) else {
             return;

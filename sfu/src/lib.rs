@@ -18,6 +18,7 @@ mod ingress;
 mod key_frames;
 mod layer;
 mod layers;
+mod link;
 mod numbering;
 mod participant;
 mod payload;

@@ -11,12 +11,13 @@ use crate::counters::Counters;
 use crate::deadlines::Deadlines;
 use crate::ingress::Ingress;
 use crate::layer::Layer;
+use crate::link::Link;
 use crate::participant::Participant;
 use crate::policy::Policy;
 use crate::room::Room;
 use crate::router::{Route, Router};
 use crate::slab::Slab;
-use crate::slot::Forwarded;
+use crate::slot::{Forwarded, Slot};
 use crate::source::{Source, Subscriber};
 use crate::{Config, Connection, Event, Gone, ParticipantId, ParticipantView, extensions};
 
@@ -184,6 +185,7 @@ impl Sfu {
         while let Some(source) = self.changed.pop() {
             self.steer_all(now, source);
         }
+        self.follow_link(now, index);
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Spurious calls do nothing.
@@ -205,6 +207,7 @@ impl Sfu {
                 };
                 self.dismiss(now, index, Gone::Failed(why.into()));
             }
+            self.follow_link(now, index);
             self.touch(index);
         }
         while let Some(source) = self.request_deadlines.pop_due(now) {
@@ -557,11 +560,8 @@ impl Sfu {
             .get(index as usize)
             .and_then(Option::as_ref)
             .and_then(Peer::poll_timeout);
-        let deadline = match (timeout, participant.give_up) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        self.deadlines.set(index, deadline);
+        let all = [timeout, participant.give_up, participant.link.due()];
+        self.deadlines.set(index, all.into_iter().flatten().min());
     }
 
     fn handle_peer_event(&mut self, now: Instant, index: u32, event: peer::Event) {
@@ -628,6 +628,24 @@ impl Sfu {
         self.send_requests(now);
     }
 
+    /// Sends a participant only sound when the link to it loses too much, and pictures again after a while.
+    fn follow_link(&mut self, now: Instant, index: u32) {
+        let Some(participant) = self.participants.get_mut(index) else {
+            return;
+        };
+        let is_picture = |slot: &Slot| slot.media == peer::Kind::Video && slot.source().is_some();
+        let link = &mut participant.link;
+        if link.is_bad(now) && participant.slots.iter().any(is_picture) {
+            link.give_up(now);
+        } else if !link.try_again(now) {
+            return;
+        }
+        let (id, event) = (participant.id, link_event(link));
+        self.event(id, event);
+        self.fill_again(now, index);
+        self.touch(index);
+    }
+
     fn tell_connection(&mut self, index: u32, id: ParticipantId, connection: Connection) {
         let event = Event::Connection { id, connection };
         if self.participants.get(index).is_some_and(|own| own.role.is_seen()) {
@@ -651,5 +669,13 @@ impl Sfu {
             }
         }
         self.deadlines.set(index, None);
+    }
+}
+
+/// What a participant is told of the link to it.
+pub(crate) fn link_event(link: &Link) -> Event {
+    Event::Link {
+        audio_only: link.is_audio_only(),
+        lost_per_mille: link.lost_per_mille(),
     }
 }
