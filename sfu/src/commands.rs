@@ -5,8 +5,10 @@ use peer::{FragmentError, OfferError, Peer};
 use rand::Rng;
 use wire::Seed;
 
+use crate::link::Link;
 use crate::participant::Participant;
 use crate::room::Room;
+use crate::sfu::link_event;
 use crate::{Event, Gone, ParticipantId, Role, Sfu, SourceLabel, View};
 
 /// Why somebody could not come in.
@@ -234,6 +236,9 @@ impl Sfu {
         // So that with everybody who is heard there are no more tiles than allowed.
         view.pinned
             .truncate(self.config.max_tiles.saturating_sub(self.config.top_k));
+        // A camera and a screen of everybody.
+        view.pictures.truncate(2 * self.config.room_capacity);
+        view.pictures.sort_by_key(|picture| (picture.participant, picture.kind));
         if let Some(participant) = self.participants.get_mut(id.index) {
             participant.wish = view;
         }
@@ -241,7 +246,8 @@ impl Sfu {
         Ok(())
     }
 
-    /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who speaks. For
+    /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who speaks, what
+    /// is wanted of its pictures. For
     /// somebody whose way to signalling was cut, so that it does not know what it missed.
     ///
     /// # Errors
@@ -270,6 +276,11 @@ impl Sfu {
         if let Some(room) = room.filter(|_| is_member).and_then(|room| self.rooms.get(room)) {
             let speakers = self.speakers(room);
             self.event(id, speakers);
+        }
+        self.tell_layers_again(id.index);
+        let link = self.participant(id).map(|own| own.link);
+        if let Some(link) = link.filter(Link::is_audio_only) {
+            self.event(id, link_event(&link));
         }
         Ok(())
     }
