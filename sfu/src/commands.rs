@@ -122,6 +122,7 @@ impl Sfu {
             }
             // It sends nothing yet, so that nobody else is concerned.
             self.assign_one(now, index);
+            self.tell_newcomer_of_speakers(index);
         }
         Ok(id)
     }
@@ -191,6 +192,19 @@ impl Sfu {
         self.renew_ufrags(now, id.index);
         self.touch(id.index);
         Ok(answer)
+    }
+
+    /// The others were told when it changed, which may be long ago.
+    fn tell_newcomer_of_speakers(&mut self, index: u32) {
+        let Some(participant) = self.participants.get(index).filter(|own| own.role == Role::Member) else {
+            return;
+        };
+        let id = participant.id;
+        let room = participant.room.and_then(|room| self.rooms.get(room));
+        let room = room.filter(|room| room.dominant.is_some() || !room.speaking.is_empty());
+        if let Some(speakers) = room.map(|room| self.speakers(room)) {
+            self.event(id, speakers);
+        }
     }
 
     /// What a participant says of all the sections in which it sends.
@@ -278,11 +292,27 @@ impl Sfu {
             self.event(id, speakers);
         }
         self.tell_layers_again(id.index);
+        self.tell_undecodable_again(id.index);
         let link = self.participant(id).map(|own| own.link);
         if let Some(link) = link.filter(Link::is_audio_only) {
             self.event(id, link_event(&link));
         }
         Ok(())
+    }
+
+    fn tell_undecodable_again(&mut self, index: u32) {
+        let Some(participant) = self.participants.get(index) else {
+            return;
+        };
+        let to = participant.id;
+        let slots = participant.slots.iter().filter(|slot| slot.is_told_undecodable());
+        let sources = slots.filter_map(|slot| self.sources.get(slot.source()?.0));
+        let undecodable: Vec<_> = sources
+            .filter_map(|source| Some((self.participants.get(source.publisher)?.id, source.kind)))
+            .collect();
+        for (id, kind) in undecodable {
+            self.event(to, Event::Undecodable { id, kind });
+        }
     }
 
     /// Somebody goes. The others are told; BYE and close_notify are still to be polled.

@@ -414,6 +414,11 @@ impl Slot {
         newly
     }
 
+    /// Whether its owner was told that it cannot decode the source.
+    pub(crate) fn is_told_undecodable(&self) -> bool {
+        self.undecodable == Some(true)
+    }
+
     /// Whether a source was begun with, so that a sender report is to follow; once.
     pub(crate) const fn has_begun(&mut self) -> bool {
         std::mem::replace(&mut self.begun, false)

@@ -492,6 +492,13 @@ fn the_speaker_is_shown_to_who_named_nobody() {
         };
         assert_eq!(told, Some(&expected));
     }
+    // Who comes later has not heard it, and is told.
+    let late = house.member("r", "late", 1);
+    let expected = Event::Speakers {
+        dominant: Some(house.guests[ann].id),
+        speaking: [house.guests[ann].id].into(),
+    };
+    assert!(house.guests[late].events.contains(&expected));
 }
 
 #[test]
@@ -953,6 +960,10 @@ fn a_renegotiation_does_not_repeat_what_cannot_be_decoded() {
     house.negotiate(bob);
     film(&mut house, ann, 5, 5, true);
     assert_eq!(is_told_undecodable(&house, bob), 1);
+    // Only who was cut off is told again.
+    house.sfu.tell_again(house.guests[bob].id).unwrap();
+    house.exchange();
+    assert_eq!(is_told_undecodable(&house, bob), 2);
 }
 
 #[test]
