@@ -95,7 +95,11 @@ fn look_into_extension(data: &[u8]) {
 
 fn look_into_payload(payload: &[u8]) {
     for each in [Codec::Opus, Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
-        codec::is_key_frame(each, payload);
+        let size = codec::picture_size(each, payload);
+        assert!(
+            size.is_none() || codec::is_key_frame(each, payload),
+            "only key frames tell their size"
+        );
     }
     let _ = h264::starts_frame(payload);
     let mut changed = payload.to_vec();

@@ -201,6 +201,11 @@ impl Peer {
         self.receivers.repair_statistics(id)
     }
 
+    /// The same of all streams, under SSRCs too that they have left.
+    pub fn repair_total(&self) -> RepairStatistics {
+        self.receivers.repair_total()
+    }
+
     /// The canonical name of everything that we send (RFC 7022).
     pub fn cname(&self) -> &str {
         self.outbox.cname()

@@ -35,6 +35,8 @@ pub(crate) struct Receivers {
     lacking: Vec<u32>,
     /// Streams of which packets were given up.
     lost: Vec<StreamId>,
+    /// What was done about losses under SSRCs of which nothing is asked for any more.
+    repaired: RepairStatistics,
 }
 
 /// An SSRC that is bound.
@@ -145,6 +147,7 @@ impl Receivers {
             due: Vec::new(),
             lacking: Vec::new(),
             lost: Vec::new(),
+            repaired: RepairStatistics::default(),
         }
     }
 
@@ -209,7 +212,7 @@ impl Receivers {
         for source in &mut self.sources {
             let section = self.streams[source.stream.0 as usize].section;
             if !section.is_some_and(|section| self.sections[usize::from(section)].asks_again) {
-                source.missing = None;
+                forget_missing(source, &mut self.repaired);
             }
         }
     }
@@ -501,6 +504,15 @@ impl Receivers {
         Some(missing.statistics())
     }
 
+    /// What was asked for again of all streams so far.
+    pub(crate) fn repair_total(&self) -> RepairStatistics {
+        let mut total = self.repaired;
+        for missing in self.sources.iter().filter_map(|source| source.missing.as_ref()) {
+            total.absorb(&missing.statistics());
+        }
+        total
+    }
+
     fn lose(&mut self, stream: StreamId) {
         if !self.lost.contains(&stream) {
             self.lost.push(stream);
@@ -634,10 +646,17 @@ impl Receivers {
         if let Some(before) = before.filter(|before| *before as usize != number) {
             let before = &mut self.sources[before as usize];
             before.current = false;
-            before.missing = None;
+            forget_missing(before, &mut self.repaired);
         }
         let source = &mut self.sources[number];
         (source.stream, source.repair, source.current) = (stream, repair, true);
+    }
+}
+
+/// Asks for nothing of a source any more, but remembers what was done.
+fn forget_missing(source: &mut Source, repaired: &mut RepairStatistics) {
+    if let Some(missing) = source.missing.take() {
+        repaired.absorb(&missing.statistics());
     }
 }
 

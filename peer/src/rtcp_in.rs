@@ -45,9 +45,9 @@ impl Inbox<'_> {
                 if let Some(stream) = self.receivers.record_sender_report(now, info.ssrc, info.ntp) {
                     sink.sender_report(stream, info.ntp.0, info.rtp_timestamp);
                 }
-                report.reports().for_each(|block| self.handle_block(now, &block));
+                report.reports().for_each(|block| self.handle_block(now, &block, sink));
             }
-            Packet::ReceiverReport(report) => report.reports().for_each(|block| self.handle_block(now, &block)),
+            Packet::ReceiverReport(report) => report.reports().for_each(|block| self.handle_block(now, &block, sink)),
             Packet::Sdes(sdes) => {
                 for chunk in sdes.chunks() {
                     for (_, text) in chunk.items().filter(|item| item.0 == SdesItem::MID) {
@@ -105,10 +105,12 @@ impl Inbox<'_> {
     }
 
     /// A report about an SSRC of ours. Those about SSRCs of a stopped section come for a while, and are no fault.
-    fn handle_block(&mut self, now: Instant, block: &ReportBlock) {
+    fn handle_block(&mut self, now: Instant, block: &ReportBlock, sink: &mut impl Sink) {
         if let Some((sender, rtx)) = self.senders.by_ssrc(block.ssrc) {
             let rtt = block.round_trip(self.outbox.clock().at(now));
-            self.senders.reported(sender, block, rtt, rtx);
+            if let Some((expected, lost)) = self.senders.reported(sender, block, rtt, rtx) {
+                sink.receiver_report(sender, expected, lost);
+            }
         }
     }
 

@@ -114,6 +114,9 @@ struct State {
     active: bool,
     due: bool,
     reported: bool,
+    /// What the last report said: the highest sequence number, and how many packets are lost in all; and how many numbers were
+    /// not sent by then.
+    last_report: Option<(u32, i32, i64)>,
     /// The last FIR of the peer (RFC 5104 §4.3.1.2).
     fir: Option<u8>,
     statistics: SenderStatistics,
@@ -203,6 +206,7 @@ impl Senders {
             active: false,
             due: false,
             reported: false,
+            last_report: None,
             fir: None,
             statistics: SenderStatistics::default(),
         });
@@ -391,17 +395,22 @@ impl Senders {
         None
     }
 
-    /// The peer reported on an SSRC of ours, that of media or that of retransmissions.
-    pub(crate) fn reported(&mut self, id: SenderId, block: &ReportBlock, rtt: Option<Duration>, rtx: bool) {
-        let Some(state) = self.live_mut(id) else { return };
-        if rtx {
-            return;
-        }
+    /// The peer reported on an SSRC of ours, that of media or that of retransmissions. Gives how many packets of media it
+    /// expected since its report before, and how many of those it lost.
+    pub(crate) fn reported(
+        &mut self,
+        id: SenderId,
+        block: &ReportBlock,
+        rtt: Option<Duration>,
+        rtx: bool,
+    ) -> Option<(u32, u32)> {
+        let state = self.live_mut(id).filter(|_| !rtx)?;
+        let since = state.since_report(block);
         state.reported = true;
         state.statistics.packets_lost = block.cumulative_lost;
         state.statistics.fraction_lost = block.fraction_lost;
         state.statistics.jitter = Duration::from_secs_f64(f64::from(block.jitter) / f64::from(state.clock_rate));
-        let Some(rtt) = rtt else { return };
+        let Some(rtt) = rtt else { return since };
         let before = state.statistics.rtt.replace(rtt);
         self.rtt = match self.rtt {
             // It was the shortest and is longer now: perhaps another one is the shortest.
@@ -409,6 +418,7 @@ impl Senders {
             Some(shortest) => Some(shortest.min(rtt)),
             None => Some(rtt),
         };
+        since
     }
 
     /// The shortest round trip of those that reports of live senders have proven.
@@ -452,6 +462,25 @@ impl State {
         let statistics = &self.statistics;
         let rtx = self.sender.rtx.filter(|_| statistics.retransmitted_packets > 0);
         [Some(self.sender.ssrc).filter(|_| statistics.packets > 0), rtx]
+    }
+
+    /// How many packets a report says that were expected since the one before, and how many of them were lost. Nothing for one
+    /// that was overtaken by a later one; duplicates make no loss, nor do numbers that were never sent: somebody who forwards
+    /// leaves those free that it lacks itself.
+    fn since_report(&mut self, block: &ReportBlock) -> Option<(u32, u32)> {
+        let numbers = self.highest.wrapping_sub(self.sender.first_sequence).cast_signed();
+        let unsent = numbers.wrapping_sub(self.statistics.packets.cast_signed());
+        let now = (block.highest_sequence, block.cumulative_lost, unsent);
+        let Some((highest, lost, unsent_before)) = self.last_report else {
+            self.last_report = Some(now);
+            return None;
+        };
+        let expected = u32::try_from(now.0.wrapping_sub(highest).cast_signed()).ok()?;
+        self.last_report = Some(now);
+        let missed = i64::from(now.1) - i64::from(lost);
+        let lost = missed.saturating_sub(unsent.wrapping_sub(unsent_before)).max(0);
+        let lost = u32::try_from(lost).unwrap_or(u32::MAX);
+        (expected > 0).then_some((expected, lost.min(expected)))
     }
 
     /// The RTP timestamp at `now`, by the clock that was set, else by the last packet.
@@ -533,6 +562,61 @@ mod tests {
             senders.add(sender, 90_000, 0);
         }
         senders
+    }
+
+    #[test]
+    fn reports_tell_what_was_lost_since_the_one_before() {
+        let mut senders = senders(1);
+        let mut report = |highest_sequence: u32, cumulative_lost: i32, rtx: bool| {
+            let block = ReportBlock {
+                ssrc: Ssrc(1),
+                fraction_lost: 0,
+                cumulative_lost,
+                highest_sequence,
+                jitter: 0,
+                last_sr: 0,
+                delay_since_last_sr: 0,
+            };
+            senders.reported(SenderId(0), &block, None, rtx)
+        };
+        assert_eq!(
+            report(0xffff_ff00, 7, false),
+            None,
+            "there is nothing to compare it with"
+        );
+        assert_eq!(report(0xffff_ff64, 27, false), Some((100, 20)));
+        assert_eq!(report(0xffff_ff40, 8, false), None, "overtaken");
+        assert_eq!(report(0xffff_ff64, 27, false), None, "nothing was sent");
+        assert_eq!(report(5, 0, true), None, "of retransmissions");
+        assert_eq!(report(0, 20, false), Some((156, 0)), "duplicates came");
+        assert_eq!(report(10, i32::MAX, false), Some((10, 10)));
+    }
+
+    #[test]
+    fn numbers_that_were_never_sent_are_not_lost() {
+        let mut senders = senders(1);
+        let mut report = |highest: u64, packets: u64, cumulative_lost: i32| {
+            // Numbers are extended as SRTP extends them; the report's are the receiver's own.
+            let state = &mut senders.all[0];
+            (state.highest, state.statistics.packets) = (highest, packets);
+            let block = ReportBlock {
+                ssrc: Ssrc(1),
+                fraction_lost: 0,
+                cumulative_lost,
+                highest_sequence: highest as u32,
+                jitter: 0,
+                last_sr: 0,
+                delay_since_last_sr: 0,
+            };
+            senders.reported(SenderId(0), &block, None, false)
+        };
+        assert_eq!(report(99, 100, 0), None);
+        assert_eq!(
+            report(199, 170, 40),
+            Some((100, 10)),
+            "thirty were not there to be sent"
+        );
+        assert_eq!(report(299, 300, 10), Some((100, 0)), "and came late, all of them");
     }
 
     proptest! {

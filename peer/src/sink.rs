@@ -20,6 +20,12 @@ pub trait Sink {
         let _ = (sender, sequences);
     }
 
+    /// The peer reported on what we send (RFC 3550 §6.4.1): since its report before, so many packets should have come, and so
+    /// many of them were lost on the way there. Retransmissions do not count, nor do numbers that were never sent.
+    fn receiver_report(&mut self, sender: SenderId, expected: u32, lost: u32) {
+        let _ = (sender, expected, lost);
+    }
+
     /// The peer told which wall-clock time (NTP, 64 bits) an RTP timestamp of its stream stands for (SR, RFC 3550 §6.4.1).
     fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {
         let _ = (stream, ntp, timestamp);

@@ -385,6 +385,25 @@ fn nothing_is_asked_for_where_that_was_not_agreed_to() {
     assert!(pair.client.asked.is_empty() && pair.peer.repair_statistics(camera(&pair)).is_none());
 }
 
+/// What a stream has done is not forgotten with it.
+#[test]
+fn totals_outlive_streams() {
+    let mut pair = pair_with(12, Pair::config(), Resend::Rtx);
+    pair.lose = |n| n % 10 == 3;
+    film(&mut pair, 100);
+    pair.lose = |_| false;
+    film_from(&mut pair, 100, 110);
+    pair.run(ms(500));
+    let before = statistics(&pair);
+    assert!(before.packets_repaired > 5, "{before:?}");
+    assert_eq!(pair.peer.repair_total(), before);
+    let offer = pair.client.offer().replace(" nack\r\n", " nack sli\r\n");
+    let answer = pair.peer.accept_offer(pair.now, &offer).unwrap();
+    pair.client.accept(pair.now, &answer);
+    assert_eq!(pair.peer.repair_statistics(camera(&pair)), None);
+    assert_eq!(pair.peer.repair_total(), before);
+}
+
 #[test]
 fn sound_is_asked_for_only_where_we_send_none() {
     let nacked = |direction, feedback: bool| {

@@ -85,6 +85,34 @@ pub struct RepairStatistics {
     pub packets_duplicated: u64,
 }
 
+impl RepairStatistics {
+    /// Adds those of another stream.
+    pub fn absorb(&mut self, other: &Self) {
+        let Self {
+            nacks_sent,
+            packets_repaired,
+            packets_given_up,
+            packets_duplicated,
+        } = other;
+        for (own, other) in [
+            (&mut self.nacks_sent, nacks_sent),
+            (&mut self.packets_repaired, packets_repaired),
+            (&mut self.packets_given_up, packets_given_up),
+            (&mut self.packets_duplicated, packets_duplicated),
+        ] {
+            *own = own.saturating_add(*other);
+        }
+    }
+
+    /// Hands the name and the value of each to `visit`.
+    pub fn each(&self, visit: &mut dyn FnMut(&'static str, u64)) {
+        visit("repair_nacks_sent", self.nacks_sent);
+        visit("repair_packets_repaired", self.packets_repaired);
+        visit("repair_packets_given_up", self.packets_given_up);
+        visit("repair_packets_duplicated", self.packets_duplicated);
+    }
+}
+
 /// What a packet was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arrival {

@@ -13,7 +13,7 @@ use crate::placement::{Placement, Seat};
 use crate::protocol::ServerMessage;
 use crate::rate::{PerAddress, Rate};
 use crate::worker::{AnswerTo, Command, Outbox, Report, Unavailable, WorkerHandle};
-use crate::{DisplayName, Options, RoomName};
+use crate::{DisplayName, Options, RoomName, Secret};
 
 /// Requests and WebSocket connections that one address may start. A whole office may stand behind one address, and a
 /// page reload costs one; a flood is thousands.
@@ -39,6 +39,8 @@ pub(crate) struct App {
     pub(crate) silence: Duration,
     pub(crate) limits: Limits,
     pub(crate) allowed_origins: Vec<String>,
+    /// What whoever runs the server shows to be let in; without one nobody is.
+    pub(crate) admin_token: Option<Secret>,
     /// Whether the log has heard of a foreign origin.
     pub(crate) foreign_origin_told: Once,
     /// The reports that were made last, and when that began.
@@ -59,9 +61,12 @@ pub(crate) enum Failure {
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) participant: ParticipantId,
+    pub(crate) name: DisplayName,
     pub(crate) others: Vec<Other>,
     pub(crate) messages: mpsc::Receiver<ServerMessage>,
     pub(crate) seat: Seat,
+    /// By which it comes back after its connection broke; only members of rooms do.
+    pub(crate) session: Option<Secret>,
 }
 
 impl App {
@@ -79,6 +84,7 @@ impl App {
                 per_address: options.connections_per_address,
             },
             allowed_origins: options.allowed_origins.clone(),
+            admin_token: options.admin_token.clone(),
             foreign_origin_told: Once::new(),
             reports: tokio::sync::Mutex::new(None),
             rates: Mutex::new(PerAddress::new(REQUESTS, Instant::now())),
@@ -116,9 +122,14 @@ impl App {
         };
         let (outbox, messages) = Outbox::new(capacity);
         let (reply, answer) = oneshot::channel();
+        let session = (kind == Kind::Member).then(Secret::random);
         let command = Command::Join {
             room: room.map_or_else(String::new, ToString::to_string),
-            join: Join { name, kind },
+            join: Join {
+                name: name.clone(),
+                kind,
+            },
+            session: session.clone(),
             outbox,
             reply,
         };
@@ -128,9 +139,38 @@ impl App {
         })?;
         Ok(Member {
             participant,
+            name,
             others,
             messages,
             seat,
+            session,
+        })
+    }
+
+    /// Lets somebody go on in a room whose connection broke. From now on it has another session.
+    pub(crate) async fn resume(&self, room: &RoomName, session: Secret, capacity: usize) -> Result<Member, Failure> {
+        let seat = self.placement.in_room(room);
+        let (outbox, messages) = Outbox::new(capacity);
+        let (reply, answer) = oneshot::channel();
+        let renewed = Secret::random();
+        let command = Command::Resume {
+            room: room.to_string(),
+            session,
+            renewed: renewed.clone(),
+            outbox,
+            reply,
+        };
+        let resumed = self.ask(seat.worker(), command, answer).await?.map_err(|refusal| {
+            self.raise(|c| &mut c.websocket_unknown_session);
+            Failure::Refused(refusal)
+        })?;
+        Ok(Member {
+            participant: resumed.participant,
+            name: resumed.name,
+            others: resumed.others,
+            messages,
+            seat,
+            session: Some(renewed),
         })
     }
 
@@ -172,12 +212,22 @@ impl App {
         })
     }
 
-    /// Lets somebody go, however busy the worker is.
-    pub(crate) async fn leave(&self, worker: usize, participant: ParticipantId, reason: Reason) {
-        let Some(handle) = self.workers.get(worker) else {
+    /// Lets somebody go, however busy the worker is, unless it goes on with another session.
+    pub(crate) async fn leave(
+        &self,
+        seat: &Seat,
+        participant: ParticipantId,
+        session: Option<&Secret>,
+        reason: Reason,
+    ) {
+        let Some(handle) = self.workers.get(seat.worker()) else {
             return;
         };
-        let mut command = Command::Leave { participant, reason };
+        let mut command = Command::Leave {
+            participant,
+            session: session.cloned(),
+            reason,
+        };
         // It goes through in the end, so no counter is raised.
         while let Err((Unavailable::Busy, refused)) = handle.send(command) {
             command = refused;

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::descriptors;
-use crate::{Options, Server, Stopped, Tls, VideoCodec};
+use crate::{Options, Secret, Server, Stopped, Tls, VideoCodec};
 
 const ABOUT: &str = "Video rooms in one program: the web page, signalling, and the media server.";
 
@@ -90,6 +90,15 @@ struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = Options::default().connections_per_address)]
     connections_per_address: usize,
 
+    /// How many participants a room takes, those included who only watch.
+    #[arg(long, value_name = "N", default_value_t = Options::default().room_capacity)]
+    room_capacity: usize,
+
+    /// Lets whoever shows this token see who is in which room, send people away and close rooms, at /v1/rooms. It has 16
+    /// characters at least. In the environment it is safer: a command line can be read by all users of a machine.
+    #[arg(long, value_name = "TOKEN", env = "HYALINE_ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<Secret>,
+
     /// Serves the page over https with a certificate made at the start. Browsers warn once.
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     tls_self_signed: bool,
@@ -129,6 +138,8 @@ impl From<ServeArgs> for Options {
             connections: defaults.connections,
             connections_per_address: args.connections_per_address,
             allowed_origins: args.allow_origin,
+            room_capacity: args.room_capacity,
+            admin_token: args.admin_token,
         }
     }
 }
@@ -301,6 +312,17 @@ mod tests {
     }
 
     #[test]
+    fn rooms_and_who_runs_them_are_told() {
+        let defaults = options(&[]).unwrap();
+        assert_eq!((defaults.room_capacity, defaults.admin_token), (100, None));
+        let told = options(&["--room-capacity", "12", "--admin-token", "0123456789abcdef"]).unwrap();
+        assert_eq!(
+            (told.room_capacity, told.admin_token),
+            (12, Some("0123456789abcdef".into()))
+        );
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for bad in [
             ["--http", "8080"],
@@ -325,6 +347,9 @@ mod tests {
             "--announce",
             "--video-codecs",
             "--allow-origin",
+            "--room-capacity",
+            "--admin-token",
+            "HYALINE_ADMIN_TOKEN",
             "--tls-self-signed",
             "--tls-cert",
             "--tls-key",

@@ -16,6 +16,8 @@ wire::counters! {
         pub websocket_binary,
         /// WebSocket messages that need a `join` before them, or a second `join`.
         pub websocket_out_of_order,
+        /// WebSocket messages that want to resume a session which does not exist (any more).
+        pub websocket_unknown_session,
         /// WebSocket connections closed because they sent messages too fast.
         pub websocket_flood,
         /// WebSocket connections closed because they did not read fast enough.
@@ -34,6 +36,8 @@ wire::counters! {
         pub connections_refused,
         /// Requests above the rate that one address may have.
         pub rate_limited,
+        /// Requests for addresses of whoever runs the server without the right token.
+        pub admin_unauthorized,
         /// Joins that the engine refused.
         pub join_refused,
         /// Offers that the engine refused.

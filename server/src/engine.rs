@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
@@ -25,6 +26,8 @@ pub trait Engine {
     fn handshakes(&self) -> Vec<(Handshake, u64)>;
     /// Participants that are there.
     fn participants(&self) -> usize;
+    /// How many of them speak.
+    fn speaking(&self) -> usize;
 
     /// A datagram came; what it held is worked on in place.
     fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]);
@@ -73,6 +76,16 @@ pub trait Engine {
     /// # Errors
     /// The participant is gone.
     fn set_muted(&mut self, now: Instant, participant: ParticipantId, mid: &str, muted: bool) -> Result<(), Refusal>;
+    /// Says what the participant shows.
+    ///
+    /// # Errors
+    /// The participant is gone.
+    fn set_view(&mut self, now: Instant, participant: ParticipantId, view: View) -> Result<(), Refusal>;
+    /// Tells a participant once more what it needs and gets, and who speaks: it may have missed that.
+    ///
+    /// # Errors
+    /// The participant is gone.
+    fn tell_again(&mut self, participant: ParticipantId) -> Result<(), Refusal>;
     /// Lets a participant go.
     fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason);
     /// Says goodbye to everybody. What is to be sent for it comes out of [`poll_transmit`](Self::poll_transmit).
@@ -103,6 +116,16 @@ impl Serialize for ParticipantId {
     }
 }
 
+/// From that string.
+impl<'de> Deserialize<'de> for ParticipantId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse()
+            .map(Self)
+            .map_err(|_| serde::de::Error::custom("a participant is a text that the server gave"))
+    }
+}
+
 /// Somebody who wants in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Join {
@@ -128,6 +151,18 @@ pub enum Kind {
     Echo,
 }
 
+impl Kind {
+    /// One word for it.
+    pub(crate) const fn word(&self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Publisher => "publisher",
+            Self::Viewer { .. } => "viewer",
+            Self::Echo => "echo",
+        }
+    }
+}
+
 /// Somebody else in the room.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Other {
@@ -137,6 +172,8 @@ pub struct Other {
     pub name: String,
     /// What it sends.
     pub sources: Vec<Source>,
+    /// Whether its hand is up. No engine knows that: the worker keeps it.
+    pub hand: bool,
 }
 
 /// What a participant sends in one section.
@@ -165,6 +202,33 @@ pub enum SourceKind {
     ScreenAudio,
 }
 
+/// What a participant shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+pub struct View {
+    /// How many people at once; `None` leaves it to the server.
+    #[serde(default)]
+    pub tiles: Option<usize>,
+    /// Who is to be seen and heard whoever speaks, the most important one first.
+    #[serde(default)]
+    pub pinned: Vec<ParticipantId>,
+    /// How large it shows which picture.
+    #[serde(default)]
+    pub pictures: Vec<Picture>,
+}
+
+/// The size in which a picture is shown, in pixels of the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Picture {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// Which of its sources.
+    pub source: SourceKind,
+    /// 0 when it cannot be seen.
+    pub width: u16,
+    /// 0 when it cannot be seen.
+    pub height: u16,
+}
+
 /// Why a participant is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -181,6 +245,12 @@ pub enum Reason {
     SlowReader,
     /// The server stops.
     Shutdown,
+    /// Whoever runs the server has sent it away.
+    Kicked,
+    /// Whoever runs the server has closed the room.
+    RoomClosed,
+    /// It goes on over another connection; nobody but the one before is told.
+    Replaced,
 }
 
 impl Reason {
@@ -193,6 +263,9 @@ impl Reason {
             Self::Failed => "The media connection failed: join again.",
             Self::SlowReader => "Your connection is too slow for the room's messages: join again.",
             Self::Shutdown => "The server is stopping.",
+            Self::Kicked => "Whoever runs this server has sent you away.",
+            Self::RoomClosed => "Whoever runs this server has closed the room.",
+            Self::Replaced => "You are in the room over another connection now.",
         }
     }
 }

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::http::problem::Problem;
 use crate::listener::ClientAddr;
 
+mod admin;
 mod metrics;
 mod page;
 pub(crate) mod problem;
@@ -64,8 +65,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     let rooms = Router::new()
         .route("/v1/rooms/{room}/ws", get(websocket::upgrade))
         .route("/metrics", get(metrics::metrics))
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(from_fn_with_state(app.clone(), limit_rate));
+        .method_not_allowed_fallback(method_not_allowed);
+    // Without a token these addresses do not exist.
+    let rooms = match app.admin_token {
+        Some(_) => rooms.merge(admin::routes(&app)),
+        None => rooms,
+    };
+    let rooms = rooms.layer(from_fn_with_state(app.clone(), limit_rate));
     // Not limited: behind a proxy its own checks have the same address as everybody, and they cost next to nothing.
     let health = Router::new().route("/healthz", get(metrics::health));
     Router::new()

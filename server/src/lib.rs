@@ -4,7 +4,7 @@
 //!   or a test.
 //! - [`Engine`]: what a worker thread drives. [`Server::start`] takes `sfu::Sfu`; [`Server::start_with`] takes any.
 //! - [`ClientMessage`], [`ServerMessage`]: the protocol over the WebSocket, described in `docs/signalling.md`.
-//! - [`RoomName`], [`DisplayName`]: names, checked.
+//! - [`RoomName`], [`DisplayName`]: names, checked; [`Secret`]: what is not printed.
 //! - [`PAGE_POLICY`]: what the page may do, for who serves it in another way.
 //! - [`run`]: the command line.
 
@@ -22,6 +22,8 @@ mod options;
 mod placement;
 mod protocol;
 mod rate;
+mod roll;
+mod secret;
 mod server;
 mod tls;
 mod worker;
@@ -30,11 +32,16 @@ pub use addresses::{NoAddress, local_addresses};
 pub use cli::run;
 pub use counters::Counters;
 pub use engine::{
-    Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+    Engine, Handshake, Join, Kind, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+    View,
 };
 pub use http::PAGE_POLICY;
 pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
 pub use options::{Options, OptionsError, VideoCodec};
-pub use protocol::{ClientMessage, ConnectionState, IceServer, OfferId, ServerMessage, Slot, Source};
+pub use protocol::{
+    ClientMessage, ConnectionState, IceServer, LinkState, OfferId, Paused, PerMille, ServerMessage, Slot, Source,
+    Welcome,
+};
+pub use secret::Secret;
 pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};
 pub use tls::{Tls, TlsError};

@@ -4,7 +4,12 @@ use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use crate::Tls;
+use crate::{Secret, Tls};
+
+/// The most participants that a room may be allowed. Everybody is told of everybody, so that costs grow with the square.
+const MAX_ROOM_CAPACITY: usize = 1000;
+/// The fewest characters of an admin token: 64 bits, if they are hexadecimal. Fifty may be tried per second and address.
+const MIN_ADMIN_TOKEN: usize = 16;
 
 /// How a [`Server`](crate::Server) is set up.
 #[derive(Debug, Clone)]
@@ -32,6 +37,10 @@ pub struct Options {
     pub connections_per_address: usize,
     /// Origins (`https://example.org`) whose pages may use rooms, beside the page of this server itself.
     pub allowed_origins: Vec<String>,
+    /// How many participants a room takes, those included who only watch.
+    pub room_capacity: usize,
+    /// What a request has to show that asks who is there, or sends somebody away; without one nobody may.
+    pub admin_token: Option<Secret>,
 }
 
 impl Default for Options {
@@ -50,6 +59,8 @@ impl Default for Options {
             // A whole office may stand behind one address, with some connections for each of its browsers.
             connections_per_address: 256,
             allowed_origins: Vec::new(),
+            room_capacity: 100,
+            admin_token: None,
         }
     }
 }
@@ -72,6 +83,17 @@ impl Options {
         }
         if let Some(origin) = self.allowed_origins.iter().find(|origin| !origin.contains("://")) {
             return Err(OptionsError::NoOrigin(origin.clone()));
+        }
+        if !(1..=MAX_ROOM_CAPACITY).contains(&self.room_capacity) {
+            return Err(OptionsError::RoomCapacity(self.room_capacity));
+        }
+        if let Some(token) = &self.admin_token {
+            if token.length() < MIN_ADMIN_TOKEN {
+                return Err(OptionsError::ShortAdminToken(token.length()));
+            }
+            if !token.is_bearer_token() {
+                return Err(OptionsError::UnusableAdminToken);
+            }
         }
         if self.video_codecs.is_empty() {
             return Err(OptionsError::NoVideoCodec);
@@ -118,6 +140,12 @@ pub enum OptionsError {
     NoOrigin(String),
     /// Nothing could be seen.
     NoVideoCodec,
+    /// A room has to take somebody, and cannot take everybody.
+    RoomCapacity(usize),
+    /// The token has so few characters that it can be guessed.
+    ShortAdminToken(usize),
+    /// The token does not fit into a request.
+    UnusableAdminToken,
 }
 
 impl fmt::Display for OptionsError {
@@ -142,6 +170,19 @@ impl fmt::Display for OptionsError {
             Self::NoOrigin(origin) => write!(
                 f,
                 "No page has the origin {origin}: --allow-origin wants it with its scheme, as in https://example.org."
+            ),
+            Self::RoomCapacity(capacity) => write!(
+                f,
+                "A room cannot take {capacity} participants: --room-capacity wants a number from 1 to {MAX_ROOM_CAPACITY}."
+            ),
+            Self::ShortAdminToken(length) => write!(
+                f,
+                "An admin token of {length} characters can be guessed: give --admin-token or HYALINE_ADMIN_TOKEN at least \
+                 {MIN_ADMIN_TOKEN}, such as `openssl rand -hex 16` makes."
+            ),
+            Self::UnusableAdminToken => f.write_str(
+                "The admin token does not fit into a request: make it of letters, digits and - . _ ~ + / alone, such as \
+                 `openssl rand -hex 16` does.",
             ),
             Self::NoVideoCodec => f.write_str("There is no video codec: --video-codecs wants at least one."),
         }
@@ -205,6 +246,35 @@ mod tests {
             options(|o| o.allowed_origins = vec!["https://example.org".into(), "example.org".into()]),
             Err(OptionsError::NoOrigin("example.org".into()))
         );
+        for capacity in [0, 1001] {
+            let mut options = Options {
+                room_capacity: capacity,
+                ..Options::default()
+            };
+            let error = options.check().unwrap_err();
+            assert_eq!(error, OptionsError::RoomCapacity(capacity));
+            assert!(
+                error
+                    .to_string()
+                    .contains("--room-capacity wants a number from 1 to 1000.")
+            );
+            options.room_capacity = capacity.clamp(1, 1000);
+            assert_eq!(options.check(), Ok(()));
+        }
+        for (token, expected, hint) in [
+            ("", OptionsError::ShortAdminToken(0), "at least 16"),
+            ("0123456789abcde", OptionsError::ShortAdminToken(15), "of 15 characters"),
+            ("0123456789 abcdef", OptionsError::UnusableAdminToken, "letters, digits"),
+        ] {
+            let options = Options {
+                admin_token: Some(token.into()),
+                ..Options::default()
+            };
+            let error = options.check().unwrap_err();
+            assert_eq!(error, expected);
+            assert!(error.to_string().contains(hint), "{error}");
+        }
+        assert_eq!(options(|o| o.admin_token = Some("0123456789abcdef".into())), Ok(()));
         assert_eq!(options(|o| o.video_codecs.clear()), Err(OptionsError::NoVideoCodec));
     }
 }

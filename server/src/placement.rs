@@ -56,6 +56,11 @@ impl Placement {
         self.seat(table, None, worker)
     }
 
+    /// The worker of a room, if somebody is in it.
+    pub(crate) fn find(&self, name: &RoomName) -> Option<usize> {
+        lock(&self.0).rooms.get(name).map(|room| room.worker)
+    }
+
     /// Rooms with somebody in them.
     pub(crate) fn rooms(&self) -> usize {
         lock(&self.0).rooms.len()
@@ -121,6 +126,8 @@ mod tests {
         let first = placement.in_room(&room("a"));
         let others: Vec<Seat> = (0..5).map(|_| placement.in_room(&room("a"))).collect();
         assert!(others.iter().all(|seat| seat.worker() == first.worker()));
+        assert_eq!(placement.find(&room("a")), Some(first.worker()));
+        assert_eq!(placement.find(&room("b")), None);
         drop(first);
         assert_eq!(placement.in_room(&room("a")).worker(), others[0].worker());
         assert_eq!(placement.rooms(), 1);

@@ -1,6 +1,14 @@
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Other, ParticipantId, Reason, SourceInfo, SourceKind};
+use crate::Secret;
+use crate::engine::{Other, ParticipantId, Reason, SourceInfo, SourceKind, View};
+
+/// The most people that a client shows at once.
+const MAX_TILES: usize = 49;
+/// The most entries in a `view`'s list of pictures: cameras and screens of a hundred people, and then some.
+const MAX_PICTURES: usize = 256;
+/// The longest side of a picture, in pixels: twice the widest screens.
+const MAX_SIDE: u16 = 16_384;
 
 /// What a client may send over the WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -10,6 +18,11 @@ pub enum ClientMessage {
     Join {
         /// The name that others see.
         name: String,
+    },
+    /// Goes on where another connection broke; comes first, instead of `join`.
+    Resume {
+        /// What [`Welcome`] told.
+        session: Secret,
     },
     /// An SDP offer. The next one waits for the answer.
     Offer {
@@ -39,6 +52,13 @@ pub enum ClientMessage {
         /// Whether it is muted.
         muted: bool,
     },
+    /// What the client shows from now on.
+    View(View),
+    /// The client's hand goes up, or down.
+    Hand {
+        /// Whether it is up.
+        raised: bool,
+    },
     /// Goodbye.
     Leave {},
     /// To be answered with `pong`.
@@ -60,18 +80,9 @@ pub enum OfferId {
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
 pub enum ServerMessage {
     /// The client is in; the first message.
-    Joined {
-        /// Who the client is.
-        participant: ParticipantId,
-        /// Under which name.
-        name: String,
-        /// In which room.
-        room: String,
-        /// Who else is there.
-        participants: Vec<Other>,
-        /// For `RTCConfiguration.iceServers`.
-        ice_servers: Vec<IceServer>,
-    },
+    Joined(Welcome),
+    /// The client goes on where another connection broke; the first message then, and all that has a state follows.
+    Resumed(Welcome),
     /// The answer to an offer.
     Answer {
         /// The offer's.
@@ -99,6 +110,8 @@ pub enum ServerMessage {
         name: String,
         /// What it sends already.
         sources: Vec<Source>,
+        /// Whether its hand is up.
+        hand: bool,
     },
     /// Somebody went.
     ParticipantLeft {
@@ -120,6 +133,45 @@ pub enum ServerMessage {
         participant: ParticipantId,
         /// Which.
         source: String,
+    },
+    /// Who speaks has changed.
+    Speakers {
+        /// Who holds the floor: speaks, or did last.
+        dominant: Option<ParticipantId>,
+        /// Everybody who speaks, in the order in which they began.
+        speaking: Vec<ParticipantId>,
+    },
+    /// Somebody's hand goes up, or down.
+    Hand {
+        /// Whose.
+        participant: ParticipantId,
+        /// Whether it is up.
+        raised: bool,
+    },
+    /// What of one of the client's own pictures somebody looks at; the rest need not be sent.
+    Send {
+        /// The section of the picture.
+        mid: String,
+        /// Whether anybody looks at it at all.
+        active: bool,
+        /// The layers of simulcast that are wanted; none without simulcast.
+        rids: Vec<String>,
+    },
+    /// What a slot for pictures carries now.
+    Layer {
+        /// The section of the slot.
+        mid: String,
+        /// The layer of simulcast, if there is one.
+        rid: Option<String>,
+        /// Why nothing is sent in it, when that is so on purpose.
+        paused: Option<Paused>,
+    },
+    /// How much of what is sent to the client gets lost.
+    Link {
+        /// What follows from it.
+        state: LinkState,
+        /// The part that was lost of late.
+        loss: PerMille,
     },
     /// How somebody's media connection is; the client's own too.
     Connection {
@@ -149,6 +201,24 @@ pub enum ServerMessage {
     },
     /// The answer to a ping.
     Pong {},
+}
+
+/// Who a client is, and who else is there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Welcome {
+    /// Who the client is.
+    pub participant: ParticipantId,
+    /// By which it goes on over another connection if this one breaks.
+    pub session: Secret,
+    /// Under which name.
+    pub name: String,
+    /// In which room.
+    pub room: String,
+    /// Who else is there.
+    pub participants: Vec<Other>,
+    /// For `RTCConfiguration.iceServers`.
+    pub ice_servers: Vec<IceServer>,
 }
 
 impl ServerMessage {
@@ -205,6 +275,36 @@ pub enum ConnectionState {
     Disconnected,
 }
 
+/// Why a picture is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Paused {
+    /// The link loses too much.
+    Loss,
+    /// It is not shown.
+    Hidden,
+}
+
+/// What the link to a client carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkState {
+    /// Sound and pictures.
+    Good,
+    /// It loses too much: only sound is sent.
+    AudioOnly,
+}
+
+/// A part of a thousand; in JSON a number from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerMille(pub u16);
+
+impl Serialize for PerMille {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(f64::from(self.0) / 1000.0)
+    }
+}
+
 /// An entry of `RTCConfiguration.iceServers`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IceServer {
@@ -221,7 +321,18 @@ pub(crate) enum Unreadable {
 }
 
 /// The types of [`ClientMessage`].
-const TYPES: [&str; 7] = ["join", "offer", "candidate", "sources", "mute", "leave", "ping"];
+pub(crate) const TYPES: [&str; 10] = [
+    "join",
+    "resume",
+    "offer",
+    "candidate",
+    "sources",
+    "mute",
+    "view",
+    "hand",
+    "leave",
+    "ping",
+];
 
 impl ClientMessage {
     pub(crate) fn read(text: &str) -> Result<Self, Unreadable> {
@@ -231,20 +342,43 @@ impl ClientMessage {
             .into_iter()
             .find(|known| Some(*known) == kind)
             .ok_or(Unreadable::UnknownType)?;
-        serde_json::from_value(value).map_err(|error| Unreadable::Invalid {
-            kind,
-            reason: error.to_string(),
-        })
+        let invalid = |reason| Unreadable::Invalid { kind, reason };
+        let message: Self = serde_json::from_value(value).map_err(|error| invalid(error.to_string()))?;
+        message.fault().map_or(Ok(message), |fault| Err(invalid(fault)))
+    }
+
+    /// What is beyond the bounds of the protocol, if anything: a clause for people.
+    fn fault(&self) -> Option<String> {
+        let Self::View(view) = self else { return None };
+        if let Some(tiles) = view.tiles.filter(|tiles| !(1..=MAX_TILES).contains(tiles)) {
+            return Some(format!("tiles is {tiles}, and has to be from 1 to {MAX_TILES}"));
+        }
+        if view.pinned.len() > MAX_TILES {
+            let pinned = view.pinned.len();
+            return Some(format!("pinned has {pinned} entries, and may have {MAX_TILES}"));
+        }
+        if view.pictures.len() > MAX_PICTURES {
+            let pictures = view.pictures.len();
+            return Some(format!("pictures has {pictures} entries, and may have {MAX_PICTURES}"));
+        }
+        let sides = view.pictures.iter().flat_map(|picture| [picture.width, picture.height]);
+        let side = sides.max().filter(|side| *side > MAX_SIDE)?;
+        Some(format!(
+            "a picture is {side} pixels wide or high, and may be {MAX_SIDE}"
+        ))
     }
 
     /// Its `type`.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Join { .. } => "join",
+            Self::Resume { .. } => "resume",
             Self::Offer { .. } => "offer",
             Self::Candidate { .. } => "candidate",
             Self::Sources { .. } => "sources",
             Self::Mute { .. } => "mute",
+            Self::View(_) => "view",
+            Self::Hand { .. } => "hand",
             Self::Leave {} => "leave",
             Self::Ping {} => "ping",
         }
@@ -254,6 +388,7 @@ impl ClientMessage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::Picture;
 
     #[test]
     fn every_client_message_is_read() {
@@ -261,6 +396,10 @@ mod tests {
             (
                 r#"{"type":"join","name":"Ada"}"#,
                 ClientMessage::Join { name: "Ada".into() },
+            ),
+            (
+                r#"{"type":"resume","session":"5e55"}"#,
+                ClientMessage::Resume { session: "5e55".into() },
             ),
             (
                 r#"{"type":"offer","id":7,"sdp":"v=0"}"#,
@@ -307,6 +446,29 @@ mod tests {
                     muted: false,
                 },
             ),
+            (r#"{"type":"view"}"#, ClientMessage::View(View::default())),
+            (
+                r#"{"type":"view","tiles":9,"pinned":["7","18446744073709551615"],"pictures":[{"participant":"7","source":"camera","width":1280,"height":720},{"participant":"8","source":"screen","width":0,"height":0}]}"#,
+                ClientMessage::View(View {
+                    tiles: Some(9),
+                    pinned: vec![ParticipantId(7), ParticipantId(u64::MAX)],
+                    pictures: vec![
+                        Picture {
+                            participant: ParticipantId(7),
+                            source: SourceKind::Camera,
+                            width: 1280,
+                            height: 720,
+                        },
+                        Picture {
+                            participant: ParticipantId(8),
+                            source: SourceKind::Screen,
+                            width: 0,
+                            height: 0,
+                        },
+                    ],
+                }),
+            ),
+            (r#"{"type":"hand","raised":true}"#, ClientMessage::Hand { raised: true }),
             (r#"{"type":"leave"}"#, ClientMessage::Leave {}),
             (r#"{"type":"ping","more":1}"#, ClientMessage::Ping {}),
         ] {
@@ -337,6 +499,15 @@ mod tests {
             r#"{"type":"offer","id":-1,"sdp":""}"#,
             r#"{"type":"sources","sources":[{"mid":"2","kind":"telepathy"}]}"#,
             r#"{"type":"mute","mid":"1","muted":"yes"}"#,
+            r#"{"type":"resume"}"#,
+            r#"{"type":"resume","session":7}"#,
+            r#"{"type":"hand"}"#,
+            r#"{"type":"view","tiles":-1}"#,
+            r#"{"type":"view","pinned":[7]}"#,
+            r#"{"type":"view","pinned":["Ada"]}"#,
+            r#"{"type":"view","pictures":[{"participant":"7","source":"camera","width":1280}]}"#,
+            r#"{"type":"view","pictures":[{"participant":"7","source":"camera","width":1280,"height":-720}]}"#,
+            r#"{"type":"view","pictures":[{"participant":"7","source":"camera","width":1280,"height":65536}]}"#,
         ] {
             assert!(
                 matches!(ClientMessage::read(text), Err(Unreadable::Invalid { .. })),
@@ -348,12 +519,45 @@ mod tests {
     }
 
     #[test]
+    fn a_view_is_bounded() {
+        let pinned = |count: usize| format!(r#"{{"type":"view","pinned":{:?}}}"#, vec!["7"; count]);
+        let picture = |width: u16, height: u16| {
+            format!(r#"{{"participant":"7","source":"camera","width":{width},"height":{height}}}"#)
+        };
+        let pictures = |pictures: Vec<String>| format!(r#"{{"type":"view","pictures":[{}]}}"#, pictures.join(","));
+        let tiles = |tiles: usize| format!(r#"{{"type":"view","tiles":{tiles}}}"#);
+        for text in [
+            tiles(1),
+            tiles(MAX_TILES),
+            pinned(MAX_TILES),
+            pictures(vec![picture(0, 0); MAX_PICTURES]),
+            pictures(vec![picture(MAX_SIDE, MAX_SIDE)]),
+        ] {
+            assert!(ClientMessage::read(&text).is_ok(), "{text}");
+        }
+        for (text, hint) in [
+            (tiles(0), "tiles is 0"),
+            (tiles(MAX_TILES + 1), "from 1 to 49"),
+            (pinned(MAX_TILES + 1), "50 entries"),
+            (pictures(vec![picture(0, 0); MAX_PICTURES + 1]), "257 entries"),
+            (pictures(vec![picture(1, 1), picture(MAX_SIDE + 1, 1)]), "16385"),
+            (pictures(vec![picture(1, u16::MAX)]), "65535"),
+        ] {
+            let Err(Unreadable::Invalid { kind: "view", reason }) = ClientMessage::read(&text) else {
+                panic!("{text} was read");
+            };
+            assert!(reason.contains(hint), "{reason}");
+        }
+    }
+
+    #[test]
     fn server_messages_are_written_as_documented() {
         let participant = ParticipantId(u64::MAX);
         for (message, expected) in [
             (
-                ServerMessage::Joined {
+                ServerMessage::Joined(Welcome {
                     participant,
+                    session: "5e55".into(),
                     name: "Ada".into(),
                     room: "tea".into(),
                     participants: vec![Other {
@@ -364,10 +568,11 @@ mod tests {
                             kind: SourceKind::Camera,
                             muted: true,
                         }],
+                        hand: true,
                     }],
                     ice_servers: Vec::new(),
-                },
-                r#"{"type":"joined","participant":"18446744073709551615","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}]}],"iceServers":[]}"#,
+                }),
+                r#"{"type":"joined","participant":"18446744073709551615","session":"5e55","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}],"hand":true}],"iceServers":[]}"#,
             ),
             (
                 ServerMessage::Slots {
@@ -381,6 +586,20 @@ mod tests {
                     }],
                 },
                 r#"{"type":"slots","slots":[{"mid":"4","kind":"audio","participant":null,"name":null,"source":null,"muted":false}]}"#,
+            ),
+            (
+                ServerMessage::Hand {
+                    participant,
+                    raised: false,
+                },
+                r#"{"type":"hand","participant":"18446744073709551615","raised":false}"#,
+            ),
+            (
+                ServerMessage::Speakers {
+                    dominant: None,
+                    speaking: vec![ParticipantId(2), ParticipantId(3)],
+                },
+                r#"{"type":"speakers","dominant":null,"speaking":["2","3"]}"#,
             ),
             (
                 ServerMessage::ParticipantLeft {

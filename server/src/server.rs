@@ -82,8 +82,12 @@ impl Server {
     pub fn start(options: &Options) -> Result<Self, StartError> {
         let peer = configuration(&options.video_codecs)
             .map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
+        let room_capacity = options.room_capacity;
         Self::start_with(options, move |setup, now| {
-            let config = sfu::Config::new(peer.clone(), setup.addresses);
+            let config = sfu::Config {
+                room_capacity,
+                ..sfu::Config::new(peer.clone(), setup.addresses)
+            };
             SfuEngine::new(sfu::Sfu::new(Arc::new(config), setup.seed, now))
         })
     }

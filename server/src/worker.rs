@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -12,8 +12,12 @@ use tokio::sync::{mpsc, oneshot};
 use udp::{RecvBatch, SendBatch, Sent, Socket};
 use wire::CounterSet;
 
-use crate::engine::{Engine, Handshake, Join, Other, ParticipantId, Reason, Refusal, SourceInfo};
+use crate::engine::{
+    Engine, Handshake, Join, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, View,
+};
 use crate::protocol::{OfferId, ServerMessage};
+use crate::roll::{Present, Roll};
+use crate::{DisplayName, Secret};
 
 /// Commands that may wait for a worker. Signalling is told "busy" beyond.
 const MAX_COMMANDS: usize = 1024;
@@ -40,8 +44,18 @@ pub(crate) enum Command {
     Join {
         room: String,
         join: Join,
+        /// By which it may come back.
+        session: Option<Secret>,
         outbox: Outbox,
         reply: oneshot::Sender<Result<(ParticipantId, Vec<Other>), Refusal>>,
+    },
+    Resume {
+        room: String,
+        session: Secret,
+        /// By which it may come back the next time.
+        renewed: Secret,
+        outbox: Outbox,
+        reply: oneshot::Sender<Result<Resumed, Refusal>>,
     },
     Offer {
         participant: ParticipantId,
@@ -67,9 +81,30 @@ pub(crate) enum Command {
         mid: String,
         muted: bool,
     },
+    View {
+        participant: ParticipantId,
+        view: View,
+    },
+    Hand {
+        participant: ParticipantId,
+        raised: bool,
+    },
+    /// Has no effect on who goes on with another session.
     Leave {
         participant: ParticipantId,
+        session: Option<Secret>,
         reason: Reason,
+    },
+    /// Sends somebody away, or everybody in the room.
+    Dismiss {
+        room: String,
+        participant: Option<ParticipantId>,
+        /// How many that were.
+        reply: oneshot::Sender<usize>,
+    },
+    /// Who is there, room by room.
+    Rooms {
+        reply: oneshot::Sender<BTreeMap<String, Vec<Present>>>,
     },
     Report {
         reply: oneshot::Sender<Report>,
@@ -92,7 +127,17 @@ impl Command {
                 .map(|source| size_of::<SourceInfo>() + source.mid.len())
                 .sum(),
             Self::Mute { mid, .. } => mid.len(),
-            Self::Join { .. } | Self::Leave { .. } | Self::Report { .. } | Self::Ping { .. } => 0,
+            Self::View { view, .. } => {
+                view.pinned.len() * size_of::<ParticipantId>() + view.pictures.len() * size_of::<Picture>()
+            }
+            Self::Resume { session, .. } => session.length(),
+            Self::Dismiss { room, .. } => room.len(),
+            Self::Join { .. }
+            | Self::Hand { .. }
+            | Self::Leave { .. }
+            | Self::Rooms { .. }
+            | Self::Report { .. }
+            | Self::Ping { .. } => 0,
         };
         size_of::<Self>() + text
     }
@@ -122,6 +167,25 @@ impl Outbox {
         let (sender, receiver) = mpsc::channel(capacity);
         (Self(sender), receiver)
     }
+
+    /// Puts a message in.
+    ///
+    /// # Errors
+    /// There is no room for it, or nobody to read it.
+    pub(crate) fn put(&self, message: ServerMessage) -> Result<(), Reason> {
+        self.0.try_send(message).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Reason::SlowReader,
+            mpsc::error::TrySendError::Closed(_) => Reason::Closed,
+        })
+    }
+}
+
+/// Somebody who has come back.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    pub(crate) participant: ParticipantId,
+    pub(crate) name: DisplayName,
+    pub(crate) others: Vec<Other>,
 }
 
 /// What a worker counted.
@@ -130,6 +194,7 @@ pub(crate) struct Report {
     pub(crate) counters: Vec<(&'static str, u64)>,
     pub(crate) handshakes: Vec<(Handshake, u64)>,
     pub(crate) participants: usize,
+    pub(crate) speaking: usize,
 }
 
 /// A worker thread, as signalling sees it.
@@ -263,7 +328,9 @@ struct Worker<E> {
     queued: Arc<AtomicUsize>,
     closing: Arc<AtomicBool>,
     engine: E,
-    outboxes: HashMap<ParticipantId, Outbox>,
+    roll: Roll,
+    /// Sessions that were resumed.
+    resumed: u64,
     received: RecvBatch,
     slab: Box<[u8]>,
 }
@@ -284,7 +351,8 @@ impl<E: Engine> Worker<E> {
             queued,
             closing,
             engine,
-            outboxes: HashMap::new(),
+            roll: Roll::default(),
+            resumed: 0,
             received: RecvBatch::new(),
             slab: vec![0; SLAB].into_boxed_slice(),
         }
@@ -363,19 +431,27 @@ impl<E: Engine> Worker<E> {
             Command::Join {
                 room,
                 join,
+                session,
                 outbox,
                 reply,
             } => {
-                let joined = self.engine.join(now, &room, join);
-                let joined = joined.map(|participant| (participant, self.engine.others(participant)));
+                let joined = self.engine.join(now, &room, join.clone());
+                let joined = joined.map(|participant| (participant, self.others(participant)));
                 let id = joined.as_ref().ok().map(|(participant, _)| *participant);
                 // Who asked may have gone while the command waited.
                 match (id, reply.send(joined)) {
-                    (Some(id), Ok(())) => drop(self.outboxes.insert(id, outbox)),
+                    (Some(id), Ok(())) => self.roll.add(id, room, join, session, outbox),
                     (Some(id), Err(_)) => self.engine.leave(now, id, Reason::Closed),
                     (None, _) => {}
                 }
             }
+            Command::Resume {
+                room,
+                session,
+                renewed,
+                outbox,
+                reply,
+            } => self.resume(now, &room, &session, renewed, outbox, reply),
             Command::Offer {
                 participant,
                 sdp,
@@ -415,14 +491,86 @@ impl<E: Engine> Worker<E> {
                 mid,
                 muted,
             } => drop(self.engine.set_muted(now, participant, &mid, muted)),
-            Command::Leave { participant, reason } => {
-                // The outbox first: who leaves need not be told.
-                self.outboxes.remove(&participant);
-                self.engine.leave(now, participant, reason);
+            Command::View { participant, view } => drop(self.engine.set_view(now, participant, view)),
+            Command::Hand { participant, raised } => {
+                if self.roll.set_hand(participant, raised) {
+                    for other in self.engine.others(participant) {
+                        self.tell(now, other.participant, ServerMessage::Hand { participant, raised });
+                    }
+                }
             }
+            Command::Leave {
+                participant,
+                session,
+                reason,
+            } => {
+                if self.roll.is_here(participant, session.as_ref()) {
+                    // First, as who leaves need not be told.
+                    self.roll.remove(participant);
+                    self.engine.leave(now, participant, reason);
+                }
+            }
+            Command::Dismiss {
+                room,
+                participant,
+                reply,
+            } => drop(reply.send(self.dismiss(now, &room, participant))),
+            Command::Rooms { reply } => drop(reply.send(self.roll.rooms())),
             Command::Report { reply } => drop(reply.send(self.report())),
             Command::Ping { reply } => drop(reply.send(())),
         }
+    }
+
+    /// Lets somebody go on over another connection: all that it may have missed is told again there.
+    fn resume(
+        &mut self,
+        now: Instant,
+        room: &str,
+        session: &Secret,
+        renewed: Secret,
+        outbox: Outbox,
+        reply: oneshot::Sender<Result<Resumed, Refusal>>,
+    ) {
+        let Some((participant, name)) = self.roll.find(room, session) else {
+            let refusal = Refusal {
+                kind: RefusalKind::Unknown,
+                message: "There is no such session (any more): join again.".into(),
+            };
+            return drop(reply.send(Err(refusal)));
+        };
+        let others = self.others(participant);
+        let connections = self.roll.connections(participant, &others);
+        let resumed = Resumed {
+            participant,
+            name,
+            others,
+        };
+        // Who asked may have gone while the command waited, and may still come back.
+        if reply.send(Ok(resumed)).is_err() {
+            return;
+        }
+        self.resumed += 1;
+        self.roll.hand_over(participant, renewed, outbox);
+        // Who is gone is being told so already.
+        drop(self.engine.tell_again(participant));
+        self.deliver(now);
+        for message in connections {
+            self.tell(now, participant, message);
+        }
+    }
+
+    /// Sends one in a room away, or everybody. How many that were.
+    fn dismiss(&mut self, now: Instant, room: &str, participant: Option<ParticipantId>) -> usize {
+        let reason = match participant {
+            Some(_) => Reason::Kicked,
+            None => Reason::RoomClosed,
+        };
+        let mut guests = self.roll.in_room(room);
+        guests.retain(|guest| participant.is_none_or(|participant| participant == *guest));
+        for guest in &guests {
+            self.engine.leave(now, *guest, reason);
+        }
+        guests.len()
     }
 
     /// One batch per socket. True when there may be more.
@@ -522,30 +670,25 @@ impl<E: Engine> Worker<E> {
     }
 
     fn tell(&mut self, now: Instant, participant: ParticipantId, message: ServerMessage) {
-        let gone = matches!(message, ServerMessage::Bye { .. });
-        let Some(outbox) = self.outboxes.get(&participant) else {
-            return;
-        };
-        match outbox.0.try_send(message) {
-            Ok(()) if gone => drop(self.outboxes.remove(&participant)),
-            Ok(()) => {}
-            // Without the outbox the reader's end tells it that there will be no more.
-            Err(_) => {
-                self.outboxes.remove(&participant);
-                if !gone {
-                    self.engine.leave(now, participant, Reason::SlowReader);
-                }
-            }
+        if let Err(reason) = self.roll.tell(participant, message) {
+            self.engine.leave(now, participant, reason);
         }
+    }
+
+    /// Who is in the participant's room, without itself.
+    fn others(&self, participant: ParticipantId) -> Vec<Other> {
+        self.roll.with_hands(self.engine.others(participant))
     }
 
     fn report(&self) -> Report {
         let mut report = Report {
             handshakes: self.engine.handshakes(),
             participants: self.engine.participants(),
+            speaking: self.engine.speaking(),
             ..Report::default()
         };
         let mut add = |name, value| report.counters.push((name, value));
+        add("sessions_resumed", self.resumed);
         self.engine.each_counter(&mut add);
         for port in &self.ports {
             port.socket.counters().each(&mut add);
@@ -558,10 +701,7 @@ impl<E: Engine> Worker<E> {
         let start = Instant::now();
         self.engine.close(start);
         self.deliver(start);
-        for (_, outbox) in self.outboxes.drain() {
-            // Who is that far behind sees the connection close.
-            drop(outbox.0.try_send(ServerMessage::bye(Reason::Shutdown)));
-        }
+        self.roll.close();
         let mut events = Events::with_capacity(16);
         loop {
             let now = Instant::now();

@@ -6,7 +6,11 @@ use std::time::{Duration, Instant};
 
 fn hyaline(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hyaline"));
-    command.args(args).env_remove("RUST_LOG").stdin(Stdio::null());
+    command
+        .args(args)
+        .env_remove("RUST_LOG")
+        .env_remove("HYALINE_ADMIN_TOKEN")
+        .stdin(Stdio::null());
     command
 }
 
@@ -111,6 +115,8 @@ fn what_stands_in_the_way_is_told_in_a_sentence() {
             "--tls-cert",
         ),
         (&["--http", "127.0.0.1:0", "--log", "a=b=c"], "--log"),
+        (&["--http", "127.0.0.1:0", "--room-capacity", "0"], "--room-capacity"),
+        (&["--http", "127.0.0.1:0", "--admin-token", "secret"], "--admin-token"),
     ] {
         let output = output(args);
         let text = stderr(&output);
@@ -120,6 +126,31 @@ fn what_stands_in_the_way_is_told_in_a_sentence() {
             "{text}"
         );
     }
+}
+
+/// It is read from the environment, and never told.
+#[test]
+fn the_admin_token_is_kept() {
+    let mut command = hyaline(&["--http", "127.0.0.1:0"]);
+    let output = command
+        .env("HYALINE_ADMIN_TOKEN", "se cret of mine alone")
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("admin token does not fit") && !text.contains("cret of"),
+        "{text}"
+    );
+    let output = hyaline(&["--help"])
+        .env("HYALINE_ADMIN_TOKEN", "secret")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        help.contains("HYALINE_ADMIN_TOKEN") && !help.contains("secret"),
+        "{help}"
+    );
 }
 
 #[test]

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use hyaline_server::{Options, Server, VideoCodec};
 use peer::testing::Client;
 use peer::{Direction, Kind};
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
 
 fn server() -> Server {
     let options = Options {
@@ -282,6 +284,143 @@ fn a_peer_hears_the_goodbye() {
     let closed = |client: &Client| client.dtls_events.contains(&end);
     while !(says_bye(&client) && closed(&client)) {
         exchange(&mut client);
+    }
+}
+
+fn enter(server: &Server, room: &str, first: &Value) -> WebSocket<TcpStream> {
+    let stream = TcpStream::connect(server.http_addr()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let url = format!("ws://{}/v1/rooms/{room}/ws", server.http_addr());
+    let (mut socket, _) = tungstenite::client(url, stream).unwrap();
+    say(&mut socket, first);
+    socket
+}
+
+fn say(socket: &mut WebSocket<TcpStream>, message: &Value) {
+    socket.send(Message::text(message.to_string())).unwrap();
+}
+
+fn hear(socket: &mut WebSocket<TcpStream>) -> Value {
+    loop {
+        if let Message::Text(text) = socket.read().unwrap() {
+            return serde_json::from_str(&text).unwrap();
+        }
+    }
+}
+
+/// The next message of a type.
+fn hear_of(socket: &mut WebSocket<TcpStream>, kind: &str) -> Value {
+    loop {
+        let message = hear(socket);
+        if message["type"] == kind {
+            return message;
+        }
+    }
+}
+
+#[test]
+fn a_room_takes_as_many_as_it_is_told() {
+    let options = Options {
+        http: SocketAddr::from(([127, 0, 0, 1], 0)),
+        room_capacity: 1,
+        ..Options::default()
+    };
+    let server = Server::start(&options).unwrap();
+    let mut ada = enter(&server, "tea", &json!({"type": "join", "name": "Ada"}));
+    assert_eq!(hear(&mut ada)["type"], "joined");
+    let mut bob = enter(&server, "tea", &json!({"type": "join", "name": "Bob"}));
+    let error = hear(&mut bob);
+    assert_eq!((&error["code"], &error["re"]), (&json!("full"), &json!("join")));
+    assert!(error["message"].as_str().unwrap().contains("takes 1;"), "{error}");
+}
+
+/// A member whose connection to signalling breaks while its media flows, and then its media too.
+#[test]
+fn media_goes_on_without_signalling_and_nobody_stays_without_media() {
+    let options = Options {
+        http: SocketAddr::from(([127, 0, 0, 1], 0)),
+        workers: 1.try_into().unwrap(),
+        announce: vec![[127, 0, 0, 1].into()],
+        ..Options::default()
+    };
+    let server = Server::start(&options).unwrap();
+    let mut bob = enter(&server, "tea", &json!({"type": "join", "name": "Bob"}));
+    let mut ada = enter(&server, "tea", &json!({"type": "join", "name": "Ada"}));
+    let joined = hear(&mut ada);
+    let id = joined["participant"].clone();
+
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+    let crypto = Arc::new(dtls_srtp::RingCrypto::new());
+    let dtls = dtls_srtp::Config::new(crypto, dtls_srtp::Certificate::generate().unwrap());
+    let mut client = Client::with_dtls(1, socket.local_addr().unwrap(), dtls);
+    client.add(Kind::Audio, Direction::SendRecv);
+    let offer = client.offer();
+    say(&mut ada, &json!({"type": "offer", "id": 1, "sdp": offer}));
+    let answer = hear_of(&mut ada, "answer");
+    client.accept(Instant::now(), answer["sdp"].as_str().unwrap());
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let exchange = |client: &mut Client| {
+        let now = Instant::now();
+        assert!(now < deadline, "{:?}", client.dtls_events);
+        client.handle_timeout(now);
+        while let Some(datagram) = client.poll_transmit(now) {
+            socket.send_to(&datagram, client.server().unwrap()).unwrap();
+        }
+        let mut buffer = [0; 2000];
+        if let Ok(length) = socket.recv(&mut buffer) {
+            client.handle_datagram(now, &mut buffer[..length]);
+        }
+    };
+    while client.dtls_events.is_empty() {
+        exchange(&mut client);
+    }
+    let connection = hear_of(&mut ada, "connection");
+    assert_eq!(
+        (&connection["participant"], &connection["state"]),
+        (&id, &json!("connected"))
+    );
+    assert_eq!(hear_of(&mut bob, "connection")["participant"], id);
+
+    drop(ada);
+    for _ in 0..20 {
+        exchange(&mut client);
+    }
+    let mut ada = enter(&server, "tea", &json!({"type": "resume", "session": joined["session"]}));
+    let resumed = hear(&mut ada);
+    assert_eq!((&resumed["type"], &resumed["participant"]), (&json!("resumed"), &id));
+    assert_eq!(resumed["participants"][0]["name"], "Bob");
+    let state: Vec<Value> = std::iter::repeat_with(|| hear(&mut ada)["type"].take())
+        .take(4)
+        .collect();
+    assert_eq!(state, ["need", "slots", "speakers", "connection"]);
+    // Nobody has heard of it.
+    say(&mut bob, &json!({"type": "ping"}));
+    assert_eq!(hear(&mut bob)["type"], "pong");
+
+    drop(ada);
+    let begin = Instant::now();
+    assert_eq!(
+        hear_of(&mut bob, "participant-left"),
+        json!({"type": "participant-left", "participant": id, "reason": "closed"})
+    );
+    assert!(begin.elapsed() < Duration::from_secs(12), "{:?}", begin.elapsed());
+}
+
+#[test]
+fn metrics_tell_of_repairs_and_speakers() {
+    let (_, _, metrics) = request(&server(), "GET", "/metrics", "", "");
+    for line in [
+        "hyaline_repair_nacks_sent_total{worker=\"0\"} 0",
+        "hyaline_repair_packets_repaired_total{worker=\"0\"} 0",
+        "hyaline_repair_packets_given_up_total{worker=\"0\"} 0",
+        "hyaline_repair_packets_duplicated_total{worker=\"0\"} 0",
+        "hyaline_speaking{worker=\"0\"} 0",
+    ] {
+        assert!(
+            metrics.lines().any(|other| other == line),
+            "{line} is not in\n{metrics}"
+        );
     }
 }
 

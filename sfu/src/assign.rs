@@ -5,11 +5,13 @@ use std::time::Instant;
 use peer::Kind;
 use rand::Rng;
 
+use crate::choice::Size;
 use crate::participant::Carried;
 use crate::policy::{self, Member, Policy, Wish};
+use crate::room::Room;
 use crate::slot::Slot;
 use crate::source::{Source, Subscriber};
-use crate::{Event, ParticipantId, ParticipantView, Role, Sfu, SlotView, SourceKind};
+use crate::{Event, ParticipantId, ParticipantView, Paused, Role, Sfu, SlotView, SourceKind};
 
 impl Sfu {
     /// A new offer was accepted: sources and slots follow the sections.
@@ -42,8 +44,8 @@ impl Sfu {
         // Sources: one for each section in which we receive.
         let mut wanted = Vec::new();
         for (place, section) in peer.sections().iter().enumerate() {
-            if let (Some(stream), Kind::Audio | Kind::Video) = (section.streams().first(), section.kind()) {
-                wanted.push((place, stream.id, section.kind()));
+            if let (streams @ [_, ..], Kind::Audio | Kind::Video) = (section.streams(), section.kind()) {
+                wanted.push((place, streams.to_vec(), section.kind()));
             }
         }
         wanted.truncate(self.config.max_sources);
@@ -52,13 +54,14 @@ impl Sfu {
         }
         let stale = participant.sources.clone();
         let mut kept = Vec::new();
-        for (place, stream, media) in wanted {
-            let is = |&&source: &&u32| self.sources.get(source).is_some_and(|source| source.stream == stream);
+        for (place, streams, media) in wanted {
+            let is = |&&source: &&u32| self.sources.get(source).is_some_and(|source| source.is_of(&streams));
             let source = match stale.iter().find(is) {
                 Some(&source) => source,
-                None => self.sources.insert(Source::new(index, place, stream, media)).0,
+                None => self.sources.insert(Source::new(index, place, &streams, media)).0,
             };
             kept.push(source);
+            self.review(source);
         }
         let changed = kept != stale;
         for source in stale {
@@ -151,6 +154,15 @@ impl Sfu {
         let mut policy = self.look(room);
         self.assign_viewer(now, viewer, &mut policy);
         self.policy = policy;
+    }
+
+    /// Gives one participant its slots anew: other pictures of the same people are sent to it now.
+    pub(crate) fn fill_again(&mut self, now: Instant, index: u32) {
+        if self.participants.get(index).is_some_and(|own| own.role == Role::Echo) {
+            self.assign_echo(now, index);
+        } else {
+            self.assign_one(now, index);
+        }
     }
 
     /// Somebody else has the floor, which those look at who named nobody.
@@ -286,6 +298,7 @@ impl Sfu {
             let source = sources.iter().copied().find(own);
             self.set_slot(now, index, place as u32, source, true);
         }
+        self.tell_layers(index);
     }
 
     /// Whom a viewer sees who named `name`, or nobody.
@@ -323,11 +336,13 @@ impl Sfu {
             };
             let pair = participant.pairs.get(slot.pair as usize).copied().flatten();
             let pair = pair.filter(|_| slot.active);
-            let source = pair.and_then(|carried| self.source_in(carried, slot.media));
-            let flows = slot.media == Kind::Video || pair.is_some_and(&heard);
+            let media = slot.media;
+            let source = pair.and_then(|carried| self.source_in(carried, media));
+            let flows = media == Kind::Video || pair.is_some_and(&heard);
             self.set_slot(now, viewer, place as u32, source, flows);
         }
         self.tell_slots(viewer);
+        self.tell_layers(viewer);
     }
 
     fn source_in(&self, carried: Carried, media: Kind) -> Option<u32> {
@@ -340,41 +355,56 @@ impl Sfu {
         participant.sources.iter().find(fits).copied()
     }
 
-    /// Lets a slot carry `source`, or nothing. What it carries is only sent if it `flows`.
+    /// Lets a slot carry `source`, or nothing. What it carries is only sent if it `flows`, and if its picture is shown.
     fn set_slot(&mut self, now: Instant, index: u32, place: u32, source: Option<u32>, flows: bool) {
+        let shown = source.map_or(Size::DEFAULT, |source| self.size_shown(index, source));
         let Some(participant) = self.participants.get_mut(index) else {
             return;
         };
         let Some(slot) = participant.slots.get_mut(place as usize) else {
             return;
         };
-        let present = slot.carried();
-        if present == source && slot.source().is_some() == (flows && source.is_some()) {
-            return;
-        }
-        let subscriber = Subscriber {
+        let own = Subscriber {
             participant: index,
             slot: place,
         };
-        slot.carry(source);
-        if let Some(old) = present.and_then(|old| self.sources.get_mut(old)) {
-            old.unsubscribe(subscriber);
+        slot.paused = match slot.media {
+            Kind::Video if shown.area() == 0 => Some(Paused::Hidden),
+            Kind::Video if participant.link.is_audio_only() => Some(Paused::Loss),
+            _ => None,
+        };
+        let flows = flows && slot.paused.is_none();
+        let resized = flows && std::mem::replace(&mut slot.shown, shown) != shown;
+        let present = slot.carried();
+        if present == source && slot.source().is_some() == (flows && source.is_some()) {
+            if resized {
+                self.steer(now, own);
+            }
+            return;
         }
+        slot.carry(source);
+        if let Some(old) = present {
+            if let Some(old) = self.sources.get_mut(old) {
+                old.unsubscribe(own);
+            }
+            self.review(old);
+        }
+        let Some(participant) = self.participants.get_mut(index) else {
+            return;
+        };
         participant.slots_changed |= present != source;
         let Some(new) = source else { return };
         let Some(source) = self.sources.get_mut(new) else {
             return;
         };
         if !flows {
-            source.paused.push(subscriber);
+            source.paused.push(own);
             return;
         }
-        slot.subscribe(new, source);
-        source.subscribers.push(subscriber);
-        if participant.connected && slot.waits_for_key_frame() {
-            source.requests.want();
-            self.wanting.push(new);
-        }
+        participant.slots[place as usize].subscribe(now, new, source, own);
+        source.subscribers.push(own);
+        self.begin_layers(own);
+        self.review(new);
         self.send_requests(now);
     }
 
@@ -424,6 +454,7 @@ impl Sfu {
             }
         }
         self.request_deadlines.set(index, None);
+        self.demand_deadlines.set(index, None);
     }
 
     /// Takes a participant out of its room: its sources end, its slots are empty. An empty room is forgotten.
@@ -504,11 +535,7 @@ impl Sfu {
         if room.participants.iter().filter(seen).count() < 2 {
             return;
         }
-        let id = |participant: u32| self.participants.get(participant).map(|own| own.id);
-        let event = Event::Speakers {
-            dominant: room.dominant.and_then(id),
-            speaking: room.speaking.iter().filter_map(|&one| id(one)).collect(),
-        };
+        let event = self.speakers(room);
         let members = room.participants.iter().filter_map(|&one| self.participants.get(one));
         let members: Vec<_> = members
             .filter(|own| own.role == Role::Member)
@@ -516,6 +543,15 @@ impl Sfu {
             .collect();
         for member in members {
             self.event(member, event.clone());
+        }
+    }
+
+    /// Who speaks in a room.
+    pub(crate) fn speakers(&self, room: &Room) -> Event {
+        let id = |participant: u32| self.participants.get(participant).map(|own| own.id);
+        Event::Speakers {
+            dominant: room.dominant.and_then(id),
+            speaking: room.speaking.iter().filter_map(|&one| id(one)).collect(),
         }
     }
 }

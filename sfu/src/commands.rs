@@ -5,8 +5,10 @@ use peer::{FragmentError, OfferError, Peer};
 use rand::Rng;
 use wire::Seed;
 
+use crate::link::Link;
 use crate::participant::Participant;
 use crate::room::Room;
+use crate::sfu::link_event;
 use crate::{Event, Gone, ParticipantId, Role, Sfu, SourceLabel, View};
 
 /// Why somebody could not come in.
@@ -120,6 +122,7 @@ impl Sfu {
             }
             // It sends nothing yet, so that nobody else is concerned.
             self.assign_one(now, index);
+            self.tell_newcomer_of_speakers(index);
         }
         Ok(id)
     }
@@ -191,6 +194,19 @@ impl Sfu {
         Ok(answer)
     }
 
+    /// The others were told when it changed, which may be long ago.
+    fn tell_newcomer_of_speakers(&mut self, index: u32) {
+        let Some(participant) = self.participants.get(index).filter(|own| own.role == Role::Member) else {
+            return;
+        };
+        let id = participant.id;
+        let room = participant.room.and_then(|room| self.rooms.get(room));
+        let room = room.filter(|room| room.dominant.is_some() || !room.speaking.is_empty());
+        if let Some(speakers) = room.map(|room| self.speakers(room)) {
+            self.event(id, speakers);
+        }
+    }
+
     /// What a participant says of all the sections in which it sends.
     ///
     /// # Errors
@@ -234,11 +250,69 @@ impl Sfu {
         // So that with everybody who is heard there are no more tiles than allowed.
         view.pinned
             .truncate(self.config.max_tiles.saturating_sub(self.config.top_k));
+        // A camera and a screen of everybody.
+        view.pictures.truncate(2 * self.config.room_capacity);
+        view.pictures.sort_by_key(|picture| (picture.participant, picture.kind));
         if let Some(participant) = self.participants.get_mut(id.index) {
             participant.wish = view;
         }
         self.assign_one(now, id.index);
         Ok(())
+    }
+
+    /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who speaks, what
+    /// is wanted of its pictures. For
+    /// somebody whose way to signalling was cut, so that it does not know what it missed.
+    ///
+    /// # Errors
+    /// [`CommandError::Gone`].
+    pub fn tell_again(&mut self, id: ParticipantId) -> Result<(), CommandError> {
+        self.peer_mut(id)?;
+        let Some(participant) = self.participants.get_mut(id.index) else {
+            return Ok(());
+        };
+        let (need, slots, room) = (
+            participant.asked_pairs,
+            participant.slots_told.clone(),
+            participant.room,
+        );
+        let is_member = participant.role == Role::Member;
+        if need > 0 {
+            self.event(
+                id,
+                Event::Need {
+                    audio: need,
+                    video: need,
+                },
+            );
+        }
+        self.event(id, Event::Slots(slots));
+        if let Some(room) = room.filter(|_| is_member).and_then(|room| self.rooms.get(room)) {
+            let speakers = self.speakers(room);
+            self.event(id, speakers);
+        }
+        self.tell_layers_again(id.index);
+        self.tell_undecodable_again(id.index);
+        let link = self.participant(id).map(|own| own.link);
+        if let Some(link) = link.filter(Link::is_audio_only) {
+            self.event(id, link_event(&link));
+        }
+        Ok(())
+    }
+
+    fn tell_undecodable_again(&mut self, index: u32) {
+        let Some(participant) = self.participants.get(index) else {
+            return;
+        };
+        let to = participant.id;
+        let slots = participant.slots.iter().filter(|slot| slot.is_told_undecodable());
+        let sources = slots.filter_map(|slot| self.sources.get(slot.source()?.0));
+        let undecodable: Vec<_> = sources
+            .filter_map(|source| Some((self.participants.get(source.publisher)?.id, source.kind)))
+            .collect();
+        for (id, kind) in undecodable {
+            self.event(to, Event::Undecodable { id, kind });
+        }
     }
 
     /// Somebody goes. The others are told; BYE and close_notify are still to be polled.

@@ -93,6 +93,40 @@ pub struct View {
     pub tiles: Option<usize>,
     /// Who is seen and heard whoever speaks, the most important one first.
     pub pinned: Vec<ParticipantId>,
+    /// How large pictures are shown. Those of a source that is not among them are taken to be 640x360.
+    pub pictures: Vec<Picture>,
+}
+
+/// How large a source's picture is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Picture {
+    /// Whose.
+    pub participant: ParticipantId,
+    /// Which of its pictures.
+    pub kind: SourceKind,
+    /// In device pixels; a picture without extent is not shown, and need not be sent.
+    pub width: u16,
+    /// In device pixels.
+    pub height: u16,
+}
+
+/// Why a picture is deliberately not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Paused {
+    /// It is not shown.
+    Hidden,
+    /// The link to its viewer loses too much: only sound is sent.
+    Loss,
+}
+
+impl Paused {
+    /// One word for signalling.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hidden => "hidden",
+            Self::Loss => "loss",
+        }
+    }
 }
 
 /// What one slot carries.
@@ -132,6 +166,10 @@ pub enum Gone {
     Failed(String),
     /// The server goes away.
     Shutdown,
+    /// Whoever runs the server has sent it away.
+    Kicked,
+    /// Whoever runs the server has closed the room.
+    RoomClosed,
 }
 
 impl Gone {
@@ -144,6 +182,8 @@ impl Gone {
             Self::SlowReader => "slow-reader",
             Self::Failed(_) => "failed",
             Self::Shutdown => "shutdown",
+            Self::Kicked => "kicked",
+            Self::RoomClosed => "room-closed",
         }
     }
 }
@@ -159,6 +199,8 @@ impl fmt::Display for Gone {
             Self::SlowReader => f.write_str("this side did not read its messages; join again"),
             Self::Failed(why) => write!(f, "the connection failed: {why}"),
             Self::Shutdown => f.write_str("the server is stopping"),
+            Self::Kicked => f.write_str("whoever runs this server has sent this side away"),
+            Self::RoomClosed => f.write_str("whoever runs this server has closed the room"),
         }
     }
 }
@@ -206,6 +248,31 @@ pub enum Event {
         id: ParticipantId,
         /// Which.
         kind: SourceKind,
+    },
+    /// What of one of this participant's own pictures somebody looks at now. The rest need not be sent.
+    Send {
+        /// The section of the picture.
+        mid: String,
+        /// Whether anybody looks at it at all.
+        active: bool,
+        /// The layers of simulcast that are wanted, as they were offered; none without simulcast.
+        rids: Vec<String>,
+    },
+    /// What a slot for pictures carries now.
+    Layer {
+        /// The section of the slot.
+        mid: String,
+        /// The layer of simulcast; `None` without simulcast, and until its first picture was sent.
+        rid: Option<String>,
+        /// Why nothing is sent in it, when that is so on purpose.
+        paused: Option<Paused>,
+    },
+    /// The link to this participant loses so much that only sound is sent, or pictures are sent again.
+    Link {
+        /// Whether only sound is sent.
+        audio_only: bool,
+        /// How many packets of a thousand were lost of late.
+        lost_per_mille: u16,
     },
     /// This participant's connection is secured.
     Secured(peer::Secured),

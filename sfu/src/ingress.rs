@@ -7,7 +7,7 @@ use crate::counters::Counters;
 use crate::extensions::{Elements, Ids};
 use crate::participant::Participant;
 use crate::payload;
-use crate::ring::{ByteRing, Header};
+use crate::ring::Header;
 use crate::slab::Slab;
 use crate::source::Source;
 use crate::timeline::WallClock;
@@ -27,14 +27,17 @@ pub(crate) struct Ingress<'a> {
     pub(crate) wanting: &'a mut Vec<u32>,
     /// Sources in which somebody begins to speak.
     pub(crate) begun: &'a mut Vec<u32>,
+    /// Sources of which other layers can be had now.
+    pub(crate) changed: &'a mut Vec<u32>,
     pub(crate) counters: &'a mut Counters,
 }
 
 impl Ingress<'_> {
-    fn source_of(&self, stream: StreamId) -> Option<u32> {
+    /// The source and the layer of it that come in a stream.
+    fn source_of(&self, stream: StreamId) -> Option<(u32, usize)> {
         let participant = self.participants.get(self.index)?;
-        let is = |&&index: &&u32| self.sources.get(index).is_some_and(|source| source.stream == stream);
-        participant.sources.iter().find(is).copied()
+        let mut sources = participant.sources.iter();
+        sources.find_map(|&index| Some((index, self.sources.get(index)?.layer_of(stream)?)))
     }
 
     fn slot_of(&mut self, sender: SenderId) -> Option<(&mut Participant, u32)> {
@@ -43,28 +46,32 @@ impl Ingress<'_> {
         Some((participant, slot))
     }
 
-    fn store(&mut self, index: u32, info: &StreamInfo<'_>, packet: &Packet<&mut [u8]>) {
+    fn store(&mut self, (index, place): (u32, usize), info: &StreamInfo<'_>, packet: &Packet<&mut [u8]>) {
         let Some(source) = self.sources.get_mut(index) else {
             return;
         };
-        source.follow_ssrc(info.ssrc);
+        let alone = source.layers.len() == 1;
+        let Some(layer) = source.layers.get_mut(place) else {
+            return;
+        };
+        layer.follow_ssrc(info.ssrc);
         let payload = packet.payload();
         if payload.is_empty() {
             // Padding ends here and leaves no gap.
-            if !source.numbering().drop(info.sequence) {
+            if !layer.numbering().drop(info.sequence) {
                 self.counters.late_padding += 1;
             }
             return;
         }
-        let newer = source.numbering().is_newer(info.sequence);
-        let timeline = source.timeline(info.arrival, info.clock_rate);
+        let newer = layer.numbering().is_newer(info.sequence);
+        let timeline = layer.timeline(info.arrival, info.clock_rate);
         let Some(time) = timeline.place(info.arrival, packet.timestamp(), packet.marker(), newer) else {
             // Like padding: what follows closes up.
-            source.numbering().drop(info.sequence);
+            layer.numbering().drop(info.sequence);
             self.counters.misplaced_packets += 1;
             return;
         };
-        let Some(seq) = source.numbering().number(info.sequence) else {
+        let Some(seq) = layer.numbering().number(info.sequence) else {
             self.counters.late_packets += 1;
             return;
         };
@@ -80,16 +87,13 @@ impl Ingress<'_> {
                 level = value.first().copied();
             }
         }
-        if source.follow_level(info.arrival, time, info.clock_rate, level) {
-            self.begun.push(index);
-        }
         let starts_key_frame = payload::starts_key_frame(info.codec, payload);
-        if source.ring.is_unused() {
-            let (bytes, entries) = match source.media {
-                Kind::Video => (self.config.video_ring_bytes, self.config.history.max(256)),
-                _ => (self.config.audio_ring_bytes, 256),
-            };
-            source.ring = ByteRing::new(bytes, entries);
+        let mut changed = false;
+        if starts_key_frame
+            && !alone
+            && let Some(size) = payload::picture_size(info.codec, payload)
+        {
+            changed = layer.size.replace(size) != Some(size);
         }
         let header = Header {
             seq,
@@ -97,15 +101,21 @@ impl Ingress<'_> {
             codec: info.codec,
             marker: packet.marker(),
             starts_key_frame,
-            generation: source.generation,
+            generation: layer.generation,
             counted: payload::Counted::of(info.codec, payload),
         };
-        if source.ring.push(header, elements.as_bytes(), payload).is_none() {
+        if !layer.push(self.now, self.config, alone, header, elements.as_bytes(), payload) {
             self.counters.oversized_packets += 1;
             return;
         }
-        if starts_key_frame {
-            source.requests.satisfied();
+        if !alone && !info.repair {
+            changed |= source.follow_flow(self.now, place);
+        }
+        if source.follow_level(info.arrival, time, info.clock_rate, level) {
+            self.begun.push(index);
+        }
+        if changed {
+            self.changed.push(index);
         }
         if !source.touched {
             source.touched = true;
@@ -117,19 +127,23 @@ impl Ingress<'_> {
 impl Sink for Ingress<'_> {
     fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>) {
         match self.source_of(info.stream) {
-            Some(index) => self.store(index, info, &packet),
+            Some(place) => self.store(place, info, &packet),
             None => self.counters.unknown_source += 1,
         }
     }
 
     fn key_frame_request(&mut self, sender: SenderId) {
-        let Some(source) = self
+        let Some((source, layer)) = self
             .slot_of(sender)
             .and_then(|(participant, slot)| participant.slots[slot as usize].source())
         else {
             return;
         };
-        if let Some(wanted) = self.sources.get_mut(source) {
+        if let Some(wanted) = self
+            .sources
+            .get_mut(source)
+            .and_then(|source| source.layers.get_mut(layer))
+        {
             wanted.requests.want();
             self.wanting.push(source);
         }
@@ -146,18 +160,32 @@ impl Sink for Ingress<'_> {
         self.counters.nack_overflow += overflow;
     }
 
+    fn receiver_report(&mut self, _: SenderId, expected: u32, lost: u32) {
+        if let Some(participant) = self.participants.get_mut(self.index) {
+            participant.link.report(self.now, expected, lost);
+        }
+    }
+
     fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {
-        let Some(index) = self.source_of(stream) else { return };
+        let Some((index, place)) = self.source_of(stream) else {
+            return;
+        };
         let (participants, sources) = (&mut *self.participants, &mut *self.sources);
         let Some(participant) = participants.get_mut(self.index) else {
             return;
         };
-        let leader = participant.wall_clock.map(|clock| clock.leader);
-        let leader = leader.filter(|leader| participant.sources.contains(leader));
-        let leader_media = leader.and_then(|leader| sources.get(leader)).map(|leader| leader.media);
-        let Some(source) = sources.get_mut(index) else { return };
-        let media = source.media;
-        let Some(timeline) = source.timeline.as_mut().filter(|timeline| timeline.has_begun()) else {
+        let leader = participant.wall_clock.and_then(|clock| {
+            let mut own = participant.sources.iter().filter_map(|&source| sources.get(source));
+            own.find_map(|source| source.layers.get(source.layer_of(clock.leader)?))
+        });
+        // A layer that stopped does not know any more what time it is.
+        let leader = leader.filter(|leader| leader.flow.last().is_none() || leader.flow.is_usable());
+        let leader = leader.map(|leader| leader.media);
+        let Some(layer) = sources.get_mut(index).and_then(|source| source.layers.get_mut(place)) else {
+            return;
+        };
+        let media = layer.media;
+        let Some(timeline) = layer.timeline.as_mut().filter(|timeline| timeline.has_begun()) else {
             return;
         };
         let Some(extended) = timeline.reported(self.now, timestamp) else {
@@ -165,9 +193,9 @@ impl Sink for Ingress<'_> {
             return;
         };
         // Sound is not moved if that can be helped: it takes the lead as soon as it is there.
-        let begins_to_lead = leader.is_none() || media == Kind::Audio && leader_media != Some(Kind::Audio);
+        let begins_to_lead = leader.is_none() || media == Kind::Audio && leader != Some(Kind::Audio);
         let clock = participant.wall_clock.filter(|_| !begins_to_lead);
-        if let Some(clock) = WallClock::follow_report(clock, index, timeline, extended, ntp) {
+        if let Some(clock) = WallClock::follow_report(clock, stream, timeline, extended, ntp) {
             participant.wall_clock = Some(clock);
         }
     }

@@ -4,15 +4,21 @@
 //! way is one copy into its source's ring, one into the send buffer for each subscriber, and no allocation.
 
 mod assign;
+mod choice;
 mod commands;
 mod config;
 mod counters;
 mod deadlines;
+mod demand;
 mod event;
 mod extensions;
+mod flow;
 mod history;
 mod ingress;
 mod key_frames;
+mod layer;
+mod layers;
+mod link;
 mod numbering;
 mod participant;
 mod payload;
@@ -30,6 +36,8 @@ mod timeline;
 pub use commands::{CommandError, JoinError};
 pub use config::Config;
 pub use counters::Counters;
-pub use event::{Connection, Event, Gone, ParticipantView, SlotView, SourceKind, SourceLabel, SourceView, View};
+pub use event::{
+    Connection, Event, Gone, ParticipantView, Paused, Picture, SlotView, SourceKind, SourceLabel, SourceView, View,
+};
 pub use participant::{ParticipantId, Role};
 pub use sfu::Sfu;

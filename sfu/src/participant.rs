@@ -5,6 +5,7 @@ use std::time::Instant;
 use peer::SenderId;
 use wire::Path;
 
+use crate::link::Link;
 use crate::slot::Slot;
 use crate::timeline::WallClock;
 use crate::{Gone, ParticipantView, SlotView, SourceLabel, View};
@@ -106,6 +107,8 @@ pub(crate) struct Participant {
     /// Its entries in the router.
     pub(crate) paths: Vec<Path>,
     pub(crate) ufrags: Vec<String>,
+    /// What it reports of the link to it.
+    pub(crate) link: Link,
     /// Its own wall clock, known from its first sender report on.
     pub(crate) wall_clock: Option<WallClock>,
 }
@@ -135,6 +138,7 @@ impl Participant {
             give_up: None,
             paths: Vec::new(),
             ufrags: Vec::new(),
+            link: Link::default(),
             wall_clock: None,
         }
     }

@@ -4,16 +4,26 @@
 use peer::Codec;
 use rtp::codec::{self, vp8, vp9};
 
+use crate::choice::Size;
+
 /// Whether a decoder can begin with this packet.
 pub(crate) fn starts_key_frame(codec: Codec, payload: &[u8]) -> bool {
-    let codec = match codec {
+    codec::is_key_frame(format(codec), payload)
+}
+
+/// How large the pictures are that begin with this packet, where it tells.
+pub(crate) fn picture_size(codec: Codec, payload: &[u8]) -> Option<Size> {
+    codec::picture_size(format(codec), payload).map(|(width, height)| Size::new(width, height))
+}
+
+const fn format(codec: Codec) -> codec::Codec {
+    match codec {
         Codec::Opus => codec::Codec::Opus,
         Codec::Vp8 => codec::Codec::Vp8,
         Codec::Vp9 { .. } => codec::Codec::Vp9,
         Codec::H264 { .. } => codec::Codec::H264,
         Codec::Av1 { .. } => codec::Codec::Av1,
-    };
-    codec::is_key_frame(codec, payload)
+    }
 }
 
 /// The numbers of a payload descriptor that count over a stream, and where they stand: picture id and TL0PICIDX of VP8

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use peer::{Peer, StreamId};
+use peer::{Peer, RepairStatistics, StreamId};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use wire::{CounterSet, Ecn, Path, Seed, Transmit};
@@ -10,13 +10,15 @@ use wire::{CounterSet, Ecn, Path, Seed, Transmit};
 use crate::counters::Counters;
 use crate::deadlines::Deadlines;
 use crate::ingress::Ingress;
+use crate::layer::Layer;
+use crate::link::Link;
 use crate::participant::Participant;
 use crate::policy::Policy;
 use crate::room::Room;
 use crate::router::{Route, Router};
 use crate::slab::Slab;
-use crate::slot::Forwarded;
-use crate::source::Source;
+use crate::slot::{Forwarded, Slot};
+use crate::source::{Source, Subscriber};
 use crate::{Config, Connection, Event, Gone, ParticipantId, ParticipantView, extensions};
 
 /// One worker's part of the server, without I/O: the rooms that live on it, who is in them, and what goes to whom.
@@ -52,22 +54,29 @@ pub struct Sfu {
     pub(crate) wanting: Vec<u32>,
     /// Sources in which somebody begins to speak.
     begun: Vec<u32>,
+    /// Sources of which other layers can be had now.
+    changed: Vec<u32>,
+    /// Pictures of which something else may be wanted.
+    pub(crate) reviews: Vec<u32>,
+    /// When that is looked at again, by source index.
+    pub(crate) demand_deadlines: Deadlines,
     events: VecDeque<(ParticipantId, Event)>,
     pub(crate) counters: Counters,
     /// What those who are gone had counted.
     retired: BTreeMap<&'static str, u64>,
+    /// What was done about losses of those who are gone.
+    repaired: RepairStatistics,
 }
 
 impl Sfu {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes. More lets it write longer runs.
     pub const MIN_OUT: usize = Peer::MIN_OUT;
 
-    /// A worker without rooms. Whatever `config.peer` says, simulcast is not agreed to, nor are extensions that would be
-    /// forwarded with numbers that do not fit.
+    /// A worker without rooms. Whatever `config.peer` says, extensions are not agreed to that would be forwarded with numbers
+    /// that do not fit.
     pub fn new(mut config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         let _ = now;
         let peer = Arc::make_mut(&mut Arc::make_mut(&mut config).peer);
-        peer.simulcast = false;
         peer.extensions.retain(extensions::is_forwarded);
         let one_way = |send, receive| {
             Arc::new(peer::Config {
@@ -95,9 +104,13 @@ impl Sfu {
             touched: Vec::new(),
             wanting: Vec::new(),
             begun: Vec::with_capacity(16),
+            changed: Vec::with_capacity(16),
+            reviews: Vec::new(),
+            demand_deadlines: Deadlines::default(),
             events: VecDeque::new(),
             counters: Counters::default(),
             retired: BTreeMap::new(),
+            repaired: RepairStatistics::default(),
         }
     }
 
@@ -141,6 +154,20 @@ impl Sfu {
         }
     }
 
+    /// What was done about losses on the way here, of those too who are gone.
+    pub fn repair_total(&self) -> RepairStatistics {
+        let mut total = self.repaired;
+        for peer in self.peers.iter().flatten() {
+            total.absorb(&peer.repair_total());
+        }
+        total
+    }
+
+    /// How many people speak, in all rooms.
+    pub fn speaking(&self) -> usize {
+        self.rooms.iter().map(|(_, room)| room.speaking.len()).sum()
+    }
+
     // Inputs.
 
     /// A datagram arrived.
@@ -161,6 +188,7 @@ impl Sfu {
             touched: &mut self.touched,
             wanting: &mut self.wanting,
             begun: &mut self.begun,
+            changed: &mut self.changed,
             counters: &mut self.counters,
         };
         peer.handle_datagram(now, &path, data, &mut sink);
@@ -171,6 +199,10 @@ impl Sfu {
         while let Some(source) = self.begun.pop() {
             self.speech_begins(now, source);
         }
+        while let Some(source) = self.changed.pop() {
+            self.steer_all(now, source);
+        }
+        self.follow_link(now, index);
     }
 
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Spurious calls do nothing.
@@ -192,6 +224,7 @@ impl Sfu {
                 };
                 self.dismiss(now, index, Gone::Failed(why.into()));
             }
+            self.follow_link(now, index);
             self.touch(index);
         }
         while let Some(source) = self.request_deadlines.pop_due(now) {
@@ -200,6 +233,10 @@ impl Sfu {
         while let Some(room) = self.speech_deadlines.pop_due(now) {
             self.follow_speech(now, room);
         }
+        while let Some(source) = self.demand_deadlines.pop_due(now) {
+            self.review(source);
+        }
+        self.tell_publishers(now);
         self.send_requests(now);
     }
 
@@ -212,6 +249,7 @@ impl Sfu {
             return None;
         }
         self.tell_subscribers();
+        self.tell_publishers(now);
         self.send_requests(now);
         while let Some(&index) = self.work.front() {
             let transmit = self.poll_participant(now, index, out);
@@ -220,6 +258,7 @@ impl Sfu {
             }
             self.work.pop_front();
             self.finish(now, index);
+            self.tell_publishers(now);
             self.send_requests(now);
         }
         None
@@ -228,7 +267,12 @@ impl Sfu {
     /// When [`handle_timeout`](Self::handle_timeout) is to be called. Valid once [`poll_transmit`](Self::poll_transmit)
     /// gave `None`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let all = [&self.deadlines, &self.request_deadlines, &self.speech_deadlines];
+        let all = [
+            &self.deadlines,
+            &self.request_deadlines,
+            &self.speech_deadlines,
+            &self.demand_deadlines,
+        ];
         all.into_iter().filter_map(Deadlines::earliest).min()
     }
 
@@ -395,7 +439,11 @@ impl Sfu {
                 continue;
             };
             source.touched = false;
-            for subscriber in &source.subscribers {
+            let fresh = source.layers.iter_mut().filter_map(|layer| {
+                let fresh = std::mem::take(&mut layer.fresh);
+                fresh.then_some(&layer.subscribers)
+            });
+            for subscriber in fresh.flatten() {
                 let Some(participant) = self.participants.get_mut(subscriber.participant) else {
                     continue;
                 };
@@ -418,15 +466,21 @@ impl Sfu {
                 self.request_deadlines.set(index, None);
                 continue;
             };
-            if source.requests.poll(now) {
-                let (publisher, stream) = (source.publisher, source.stream);
-                if let Some(peer) = self.peers.get_mut(publisher as usize).and_then(Option::as_mut) {
-                    peer.request_key_frame(now, stream);
+            let publisher = source.publisher;
+            let mut asked = false;
+            for layer in &mut source.layers {
+                if layer.requests.poll(now)
+                    && let Some(peer) = self.peers.get_mut(publisher as usize).and_then(Option::as_mut)
+                {
+                    peer.request_key_frame(now, layer.stream);
+                    asked = true;
                 }
+            }
+            let due = source.layers.iter().filter_map(|layer| layer.requests.due(now)).min();
+            self.request_deadlines.set(index, due);
+            if asked {
                 self.touch(publisher);
             }
-            let due = self.sources.get(index).and_then(|source| source.requests.due(now));
-            self.request_deadlines.set(index, due);
         }
     }
 
@@ -440,15 +494,19 @@ impl Sfu {
         }
         while let Some(&place) = participant.dirty.last() {
             let slot = participant.slots.get_mut(place as usize)?;
+            let own = Subscriber {
+                participant: index,
+                slot: place,
+            };
             let source = slot
                 .source()
-                .and_then(|index| Some((index, self.sources.get_mut(index)?)));
+                .and_then(|(index, _)| Some((index, self.sources.get_mut(index)?)));
             let Some((source_index, source)) = source else {
                 slot.queued = false;
                 participant.dirty.pop();
                 continue;
             };
-            let forwarded = slot.forward(now, peer, source, out, &mut self.counters);
+            let forwarded = slot.forward(now, peer, source, own, out, &mut self.counters);
             let transmit = match forwarded {
                 Forwarded::Run { len, segment } => peer.selected_path().map(|path| Transmit {
                     segment,
@@ -456,7 +514,7 @@ impl Sfu {
                 }),
                 Forwarded::Idle | Forwarded::NoRoom => None,
             };
-            if source.requests.due(now).is_some() {
+            if source.layers.iter().any(|layer| layer.requests.due(now).is_some()) {
                 self.wanting.push(source_index);
             }
             if transmit.is_none() || slot.is_done(source) {
@@ -465,12 +523,16 @@ impl Sfu {
             }
             // With the first packet of a source a sender report became due.
             participant.stirred |= slot.has_begun();
-            if slot.is_newly_undecodable() {
+            let (undecodable, turned) = (slot.is_newly_undecodable(), slot.has_turned());
+            if undecodable || turned {
                 let (kind, publisher) = (source.kind, source.publisher);
                 let to = participant.id;
-                if let Some(id) = self.participants.get(publisher).map(|publisher| publisher.id) {
+                if undecodable && let Some(id) = self.participants.get(publisher).map(|publisher| publisher.id) {
                     self.event(to, Event::Undecodable { id, kind });
                 }
+                self.tell_layer(index, place as usize);
+                // The layer from which it turned may not be wanted any more; and nobody else was told of this yet.
+                self.review(source_index);
                 return transmit.or_else(|| self.poll_participant(now, index, out));
             }
             if transmit.is_some() {
@@ -515,11 +577,8 @@ impl Sfu {
             .get(index as usize)
             .and_then(Option::as_ref)
             .and_then(Peer::poll_timeout);
-        let deadline = match (timeout, participant.give_up) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
-        self.deadlines.set(index, deadline);
+        let all = [timeout, participant.give_up, participant.link.due()];
+        self.deadlines.set(index, all.into_iter().flatten().min());
     }
 
     fn handle_peer_event(&mut self, now: Instant, index: u32, event: peer::Event) {
@@ -550,8 +609,10 @@ impl Sfu {
             let Some(source) = self.sources.get_mut(source_index) else {
                 continue;
             };
-            if source.stream == stream && source.media == peer::Kind::Video && !source.subscribers.is_empty() {
-                source.requests.want();
+            let layer = source.layers.iter_mut().find(|layer| layer.stream == stream);
+            let is = |layer: &&mut Layer| layer.media == peer::Kind::Video && !layer.subscribers.is_empty();
+            if let Some(layer) = layer.filter(is) {
+                layer.requests.want();
                 self.wanting.push(source_index);
             }
         }
@@ -563,19 +624,43 @@ impl Sfu {
         };
         participant.connected = true;
         participant.give_up = None;
-        for slot in &mut participant.slots {
-            let Some(source_index) = slot.source() else { continue };
-            let Some(source) = self.sources.get_mut(source_index) else {
+        for place in 0..participant.slots.len() as u32 {
+            let own = Subscriber {
+                participant: index,
+                slot: place,
+            };
+            let Some(participant) = self.participants.get_mut(index) else {
+                return;
+            };
+            let slot = &mut participant.slots[place as usize];
+            let Some(source) = slot.source().and_then(|(source, _)| self.sources.get_mut(source)) else {
                 continue;
             };
             slot.restart(source);
-            if slot.waits_for_key_frame() {
-                source.requests.want();
-                self.wanting.push(source_index);
-            }
+            slot.steer(now, source, own);
+            self.begin_layers(own);
+            self.tell_layer(index, place as usize);
         }
         self.tell_connection(index, id, Connection::Connected);
         self.send_requests(now);
+    }
+
+    /// Sends a participant only sound when the link to it loses too much, and pictures again after a while.
+    fn follow_link(&mut self, now: Instant, index: u32) {
+        let Some(participant) = self.participants.get_mut(index) else {
+            return;
+        };
+        let is_picture = |slot: &Slot| slot.media == peer::Kind::Video && slot.source().is_some();
+        let link = &mut participant.link;
+        if link.is_bad(now) && participant.slots.iter().any(is_picture) {
+            link.give_up(now);
+        } else if !link.try_again(now) {
+            return;
+        }
+        let (id, event) = (participant.id, link_event(link));
+        self.event(id, event);
+        self.fill_again(now, index);
+        self.touch(index);
     }
 
     fn tell_connection(&mut self, index: u32, id: ParticipantId, connection: Connection) {
@@ -591,6 +676,7 @@ impl Sfu {
         if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::take) {
             let retired = &mut self.retired;
             peer.each_counter(&mut |name, value| *retired.entry(name).or_default() += value);
+            self.repaired.absorb(&peer.repair_total());
         }
         if let Some(participant) = self.participants.remove(index) {
             for path in participant.paths {
@@ -601,5 +687,13 @@ impl Sfu {
             }
         }
         self.deadlines.set(index, None);
+    }
+}
+
+/// What a participant is told of the link to it.
+pub(crate) fn link_event(link: &Link) -> Event {
+    Event::Link {
+        audio_only: link.is_audio_only(),
+        lost_per_mille: link.lost_per_mille(),
     }
 }

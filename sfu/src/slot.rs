@@ -6,13 +6,16 @@ use peer::{Blocked, Codec, Extension, Format, Kind, Peer, Section, SenderId};
 use rtp::codec::h264::{self, NalType};
 use rtp::{RtpClock, RtpOut};
 
+use crate::choice::Size;
 use crate::counters::Counters;
 use crate::extensions::{self, Ids};
 use crate::history::History;
+use crate::layer::Layer;
 use crate::payload::{Head, Next, Offsets};
 use crate::ring::{Entry, Stored};
-use crate::source::Source;
+use crate::source::{Source, Subscriber};
 use crate::timeline::{self, SPACING, Timeline};
+use crate::{Paused, choice};
 
 /// NACKs of one slot that may wait.
 const MAX_NACKS: usize = 256;
@@ -52,6 +55,16 @@ pub(crate) struct Slot {
     begun: bool,
     /// Whose packets it is for, also while none are sent.
     carried: Option<u32>,
+    /// How large its picture is shown.
+    pub(crate) shown: Size,
+    /// Why nothing is sent on purpose.
+    pub(crate) paused: Option<Paused>,
+    /// The layer and the reason that its owner was told last.
+    pub(crate) told: (Option<String>, Option<Paused>),
+    /// The layer for the size in which its picture is shown.
+    target: Option<usize>,
+    /// A picture was begun with, perhaps of another layer.
+    turned: bool,
     subscription: Option<Subscription>,
     formats: Vec<Format>,
     ids: Ids,
@@ -75,10 +88,14 @@ pub(crate) struct Slot {
 #[derive(Debug, Clone, Copy)]
 struct Subscription {
     source: u32,
-    /// The next packet in the source's ring.
+    /// The layer that is sent, or begun with.
+    layer: usize,
+    /// The next packet in its ring.
     next: u64,
     /// Set once the first packet is through.
     line: Option<Line>,
+    /// Another layer that takes over with its next key frame, and the next packet in its ring to be looked at.
+    pending: Option<(usize, u64)>,
 }
 
 /// Offsets between the source's numbers and the slot's, fixed while a subscription lasts.
@@ -158,6 +175,11 @@ impl Slot {
             report_due: false,
             begun: false,
             carried: None,
+            shown: Size::DEFAULT,
+            paused: None,
+            told: (None, None),
+            target: None,
+            turned: false,
             subscription: None,
             formats: agreed.formats().to_vec(),
             ids: Ids::new(agreed.extensions()),
@@ -211,9 +233,26 @@ impl Slot {
         &self.clock
     }
 
-    /// The source whose packets it sends.
-    pub(crate) fn source(&self) -> Option<u32> {
-        self.subscription.as_ref().map(|subscription| subscription.source)
+    /// The source whose packets it sends, and the layer of it.
+    pub(crate) fn source(&self) -> Option<(u32, usize)> {
+        let subscription = self.subscription.as_ref()?;
+        Some((subscription.source, subscription.layer))
+    }
+
+    /// The layer of which pictures are sent now.
+    pub(crate) fn layer(&self) -> Option<usize> {
+        let subscription = self.subscription.as_ref()?;
+        subscription.line.map(|_| subscription.layer)
+    }
+
+    /// The layers that it needs: what it sends, what is to take over, and what it would send if that could be had.
+    pub(crate) fn wanted(&self) -> choice::Set {
+        let Some(subscription) = &self.subscription else {
+            return 0;
+        };
+        let pending = subscription.pending.map(|(layer, _)| layer);
+        let layers = [Some(subscription.layer), pending, self.target];
+        layers.into_iter().flatten().fold(0, |set, layer| set | 1 << layer)
     }
 
     /// The source that it carries, also while nothing of it is sent.
@@ -227,16 +266,25 @@ impl Slot {
         if self.carried != source {
             self.carried = source;
             self.undecodable = None;
+            self.target = None;
         }
     }
 
     /// Sends what it carries, which is `source`, from its next packet on; video begins with the next key frame. Numbers and
     /// time go on whether the source is another one or only paused.
-    pub(crate) fn subscribe(&mut self, index: u32, source: &Source) {
+    pub(crate) fn subscribe(&mut self, now: Instant, index: u32, source: &mut Source, own: Subscriber) {
+        let areas = source.areas();
+        let target = areas.target(self.shown, self.target);
+        let first = areas.first(source.usable(), areas.best(source.usable(), target));
+        let Some(layer) = source.layers.get_mut(first) else {
+            return;
+        };
         self.subscription = Some(Subscription {
             source: index,
-            next: source.ring.next_index(),
+            layer: first,
+            next: layer.subscribe(now, own),
             line: None,
+            pending: None,
         });
         // What was sent before stands in another ring.
         self.history.clear();
@@ -244,6 +292,96 @@ impl Slot {
         // Here and not with the slot: of slots a client may ask for hundreds, but only so many sources are there.
         self.history.prepare();
         self.nacks.reserve(MAX_NACKS);
+        self.steer(now, source, own);
+    }
+
+    /// Looks which layer of its source is for the size in which the picture is shown. What is sent goes on until the other
+    /// one's key frame is there; as long as nothing is sent, the smallest layer may come first. Returns whether key frames
+    /// of other layers are needed now.
+    pub(crate) fn steer(&mut self, now: Instant, source: &mut Source, own: Subscriber) -> bool {
+        let Some(subscription) = &mut self.subscription else {
+            return false;
+        };
+        let (areas, usable) = (source.areas(), source.usable());
+        let target = areas.target(self.shown, self.target);
+        self.target = Some(target);
+        let best = areas.best(usable, target);
+        let before = [Some((subscription.layer, subscription.next)), subscription.pending];
+        let layer = match subscription.line {
+            Some(_) => subscription.layer,
+            None => areas.first(usable, best),
+        };
+        let after = [Some(layer), Some(best).filter(|best| *best != layer)];
+        for (old, _) in before.into_iter().flatten() {
+            if !after.contains(&Some(old)) {
+                source.layers[old].unsubscribe(own);
+            }
+        }
+        let mut begun = false;
+        let mut place = |layer: usize| {
+            let kept = before.iter().flatten().find(|(old, _)| *old == layer);
+            let next = kept.map(|(_, next)| *next).or_else(|| {
+                begun = true;
+                Some(source.layers.get_mut(layer)?.subscribe(now, own))
+            });
+            Some((layer, next?))
+        };
+        if let Some((layer, next)) = place(layer) {
+            (subscription.layer, subscription.next) = (layer, next);
+        }
+        subscription.pending = after[1].and_then(place);
+        begun
+    }
+
+    /// Asks for the key frames that it waits for, unless they are there.
+    pub(crate) fn want_key_frames(&self, source: &mut Source) {
+        let Some(subscription) = self.subscription.filter(|_| self.media == Kind::Video) else {
+            return;
+        };
+        let first = (subscription.layer, subscription.next);
+        let waits = [
+            Some(first).filter(|_| subscription.line.is_none()),
+            subscription.pending,
+        ];
+        for (layer, next) in waits.into_iter().flatten() {
+            if let Some(layer) = source.layers.get_mut(layer).filter(|layer| !layer.starts_at(next)) {
+                layer.requests.want();
+            }
+        }
+    }
+
+    /// Lets the layer take over that is to, if a key frame of it is there.
+    fn follow_pending(&mut self, source: &mut Source, own: Subscriber) {
+        let Some(subscription) = &mut self.subscription else {
+            return;
+        };
+        let Some((place, next)) = subscription.pending else {
+            return;
+        };
+        let Some(layer) = source.layers.get_mut(place) else {
+            return;
+        };
+        let begins = |index: &u64| {
+            let entry = layer.ring.entry(*index).filter(|entry| entry.starts_key_frame);
+            entry.is_some_and(|entry| self.formats.iter().any(|format| format.codec == entry.codec))
+        };
+        let end = layer.ring.next_index();
+        let Some(index) = (next..end).find(begins) else {
+            if next < end {
+                layer.requests.want();
+            }
+            subscription.pending = Some((place, end));
+            return;
+        };
+        let old = std::mem::replace(&mut subscription.layer, place);
+        subscription.pending = None;
+        subscription.line = None;
+        // The numbers that were sent belong to another ring.
+        self.nacks.clear();
+        self.begin(layer, index);
+        if let Some(old) = source.layers.get_mut(old) {
+            old.unsubscribe(own);
+        }
     }
 
     /// Sends nothing more of what it carries.
@@ -256,7 +394,11 @@ impl Slot {
     /// The connection is (again) there: what came meanwhile is passed over.
     pub(crate) fn restart(&mut self, source: &Source) {
         if let Some(subscription) = &mut self.subscription {
-            subscription.next = source.ring.next_index();
+            let end = |layer: usize| source.layers.get(layer).map_or(0, |layer| layer.ring.next_index());
+            subscription.next = end(subscription.layer);
+            if let Some((layer, next)) = &mut subscription.pending {
+                *next = end(*layer);
+            }
             self.nacks.clear();
             // Without a line nothing is sent again.
             subscription.line = None;
@@ -272,23 +414,32 @@ impl Slot {
         newly
     }
 
+    /// Whether its owner was told that it cannot decode the source.
+    pub(crate) fn is_told_undecodable(&self) -> bool {
+        self.undecodable == Some(true)
+    }
+
     /// Whether a source was begun with, so that a sender report is to follow; once.
     pub(crate) const fn has_begun(&mut self) -> bool {
         std::mem::replace(&mut self.begun, false)
     }
 
-    /// Whether it has nothing more to send of what is there.
-    pub(crate) fn is_done(&self, source: &Source) -> bool {
-        let next = self.subscription.map(|subscription| subscription.next);
-        self.nacks.is_empty() && next.is_none_or(|next| next >= source.ring.next_index())
+    /// Whether a picture was begun with, perhaps of another layer; once.
+    pub(crate) const fn has_turned(&mut self) -> bool {
+        std::mem::replace(&mut self.turned, false)
     }
 
-    /// Whether it waits for a key frame.
-    pub(crate) fn waits_for_key_frame(&self) -> bool {
-        self.media == Kind::Video
-            && self
-                .subscription
-                .is_some_and(|subscription| subscription.line.is_none())
+    /// Whether it has nothing more to send of what is there.
+    pub(crate) fn is_done(&self, source: &Source) -> bool {
+        let Some(subscription) = &self.subscription else {
+            return self.nacks.is_empty();
+        };
+        let places = [Some((subscription.layer, subscription.next)), subscription.pending];
+        let mut left = places.into_iter().flatten().filter(|(layer, next)| {
+            let layer = source.layers.get(*layer);
+            layer.is_some_and(|layer| *next < layer.ring.next_index())
+        });
+        self.nacks.is_empty() && left.next().is_none()
     }
 
     /// The subscriber misses a packet. Returns whether there is room to remember that.
@@ -306,6 +457,7 @@ impl Slot {
         now: Instant,
         peer: &mut Peer,
         source: &mut Source,
+        own: Subscriber,
         out: &mut [u8],
         counters: &mut Counters,
     ) -> Forwarded {
@@ -314,9 +466,14 @@ impl Slot {
             self.restart(source);
             return Forwarded::Idle;
         }
+        self.follow_pending(source, own);
+        let layer = self.subscription.map(|subscription| subscription.layer);
+        let Some(layer) = layer.and_then(|layer| source.layers.get_mut(layer)) else {
+            return Forwarded::Idle;
+        };
         let mid = self.wanted_mid(peer);
         while let Some(seq) = self.nacks.pop_front() {
-            match self.retransmit(now, peer, source, seq, out) {
+            match self.retransmit(now, peer, layer, seq, out) {
                 Ok(len) => return Forwarded::Run { len, segment: None },
                 Err(Unsent::NoRoom) => {
                     self.nacks.push_front(seq);
@@ -332,15 +489,15 @@ impl Slot {
         let (mut written, mut packets) = (0, 0);
         let mut segment = Segment::default();
         while packets < MAX_RUN {
-            let Some((index, line)) = self.next_packet(source, counters) else {
+            let Some((index, line)) = self.next_packet(layer, counters) else {
                 break;
             };
-            let source = &*source;
-            let Some(stored) = source.ring.get(index) else { break };
+            let layer = &*layer;
+            let Some(stored) = layer.ring.get(index) else { break };
             let (elements, count) = self.elements(&stored, mid);
             let plain = header_len(&elements[..count], self.allow_mixed) + stored.payload.len();
             if packets == 0 {
-                segment.plain = longest_alike(source, index, plain, peer.max_rtp());
+                segment.plain = longest_alike(layer, index, plain, peer.max_rtp());
             } else if plain > segment.plain || written + segment.sealed > MAX_MESSAGE {
                 break;
             }
@@ -401,19 +558,19 @@ impl Slot {
     }
 
     /// The next packet that this slot sends; passes over those that it does not.
-    fn next_packet(&mut self, source: &mut Source, counters: &mut Counters) -> Option<(u64, Line)> {
-        let end = source.ring.next_index();
+    fn next_packet(&mut self, layer: &mut Layer, counters: &mut Counters) -> Option<(u64, Line)> {
+        let end = layer.ring.next_index();
         let mut wants_key_frame = false;
         loop {
             let subscription = self.subscription.as_mut()?;
             let index = subscription.next;
             if index >= end {
                 if wants_key_frame {
-                    source.requests.want();
+                    layer.requests.want();
                 }
                 return None;
             }
-            let Some(entry) = source.ring.entry(index).copied() else {
+            let Some(entry) = layer.ring.entry(index).copied() else {
                 counters.overwritten_packets += 1;
                 subscription.next = index + 1;
                 continue;
@@ -429,14 +586,14 @@ impl Slot {
                     self.undecodable.get_or_insert(false);
                     None
                 }
-                _ if entry.starts_key_frame && self.media == Kind::Audio && self.is_past(source, &entry) => {
+                _ if entry.starts_key_frame && self.media == Kind::Audio && self.is_past(layer, &entry) => {
                     // Of the one who spoke before there is sound of a later time already. Nothing is on the line yet, so
                     // that no gap is left either.
                     counters.misplaced_packets += 1;
                     None
                 }
                 _ if entry.starts_key_frame => {
-                    self.begin(source, index);
+                    self.begin(layer, index);
                     wants_key_frame = false;
                     continue;
                 }
@@ -456,8 +613,8 @@ impl Slot {
 
     /// Draws the line for the packet at `index`, with which a decoder can begin, and goes on with the first packet on it:
     /// that one, or one of the same picture that has overtaken it.
-    fn begin(&mut self, source: &Source, index: u64) {
-        let line = self.line_for(source, index);
+    fn begin(&mut self, layer: &Layer, index: u64) {
+        let line = self.line_for(layer, index);
         let Some(subscription) = &mut self.subscription else {
             return;
         };
@@ -466,23 +623,24 @@ impl Slot {
             return;
         };
         let same = |&at: &u64| {
-            let entry = source.ring.entry(at);
+            let entry = layer.ring.entry(at);
             entry.is_some_and(|entry| entry.generation == line.generation && entry.codec == line.format.codec)
         };
         let before = (index.saturating_sub(REORDERED)..index).rev().take_while(same);
-        let overtook = |&at: &u64| source.ring.entry(at).is_some_and(|entry| line.takes(entry));
+        let overtook = |&at: &u64| layer.ring.entry(at).is_some_and(|entry| line.takes(entry));
         subscription.next = before.filter(overtook).last().unwrap_or(index);
         subscription.line = Some(line);
         self.history.clear();
         self.report_due = true;
+        self.turned = true;
     }
 
-    fn line_for(&self, source: &Source, index: u64) -> Option<Line> {
-        let stored = source.ring.get(index)?;
+    fn line_for(&self, layer: &Layer, index: u64) -> Option<Line> {
+        let stored = layer.ring.get(index)?;
         let entry = &stored.entry;
         let format = *self.formats.iter().find(|format| format.codec == entry.codec)?;
-        let start = self.start_of(source);
-        let first = entry.seq - room_in_front(source, index, &stored);
+        let start = self.start_of(layer);
+        let first = entry.seq - room_in_front(layer, index, &stored);
         Some(Line {
             generation: entry.generation,
             begun: entry.seq,
@@ -497,8 +655,8 @@ impl Slot {
     }
 
     /// Where the source's time begins on the slot's clock.
-    fn start_of(&self, source: &Source) -> i64 {
-        let epoch = source.timeline.as_ref().map_or(self.anchor, Timeline::epoch);
+    fn start_of(&self, layer: &Layer) -> i64 {
+        let epoch = layer.timeline.as_ref().map_or(self.anchor, Timeline::epoch);
         timeline::ticks(self.clock.rate(), self.anchor, epoch)
     }
 
@@ -509,9 +667,8 @@ impl Slot {
     }
 
     /// Whether a packet's time is not after all that was sent.
-    fn is_past(&self, source: &Source, entry: &Entry) -> bool {
-        self.free()
-            .is_some_and(|free| self.start_of(source) + entry.time < free)
+    fn is_past(&self, layer: &Layer, entry: &Entry) -> bool {
+        self.free().is_some_and(|free| self.start_of(layer) + entry.time < free)
     }
 
     #[inline]
@@ -563,7 +720,7 @@ impl Slot {
         &mut self,
         now: Instant,
         peer: &mut Peer,
-        source: &Source,
+        layer: &Layer,
         seq: u64,
         out: &mut [u8],
     ) -> Result<usize, Unsent> {
@@ -582,7 +739,7 @@ impl Slot {
             return Err(Unsent::NoRoom);
         }
         let sent = self.history.resend(now, seq, pause).ok_or(Unsent::Unknown)?;
-        let stored = source.ring.get(sent.index).ok_or(Unsent::Unknown)?;
+        let stored = layer.ring.get(sent.index).ok_or(Unsent::Unknown)?;
         let head = rewrite_head(&stored, &line);
         let head = head.as_bytes();
         let pieces = [head, stored.payload.get(head.len()..).unwrap_or_default()];
@@ -635,7 +792,7 @@ struct Segment {
 /// How many numbers to keep free for packets that belong in front of the one at `index`, with which a decoder can begin:
 /// the parameter sets of an H.264 picture stand in packets of their own and may have been overtaken. If they never come
 /// the subscriber misses them like anything else that was lost.
-fn room_in_front(source: &Source, index: u64, stored: &Stored<'_>) -> u64 {
+fn room_in_front(layer: &Layer, index: u64, stored: &Stored<'_>) -> u64 {
     let entry = &stored.entry;
     let has_sets = || h264::nal_units(stored.payload).any(|(kind, _)| kind == NalType::SPS);
     if !matches!(entry.codec, Codec::H264 { .. }) || has_sets() {
@@ -643,8 +800,7 @@ fn room_in_front(source: &Source, index: u64, stored: &Stored<'_>) -> u64 {
     }
     let mut room = 0;
     for back in 1..=PARAMETER_SETS.min(entry.seq) {
-        let mut near =
-            (index.saturating_sub(REORDERED)..source.ring.next_index()).filter_map(|at| source.ring.entry(at));
+        let mut near = (index.saturating_sub(REORDERED)..layer.ring.next_index()).filter_map(|at| layer.ring.entry(at));
         let other = near.find(|other| other.generation == entry.generation && other.seq == entry.seq - back);
         if other.is_some_and(|other| other.time != entry.time) {
             break;
@@ -656,15 +812,15 @@ fn room_in_front(source: &Source, index: u64, stored: &Stored<'_>) -> u64 {
 
 /// The greatest length among the packets that follow at once and differ by little, so that they can be padded to it; not
 /// one of more than `most_plain`, which cannot be sent.
-fn longest_alike(source: &Source, index: u64, plain: usize, most_plain: usize) -> usize {
-    let Some((extensions, payload)) = source.ring.lengths(index) else {
+fn longest_alike(layer: &Layer, index: u64, plain: usize, most_plain: usize) -> usize {
+    let Some((extensions, payload)) = layer.ring.lengths(index) else {
         return plain;
     };
     let fixed = plain - payload;
     let (mut least, mut most) = (payload, payload);
-    let end = source.ring.next_index().min(index + MAX_RUN as u64);
+    let end = layer.ring.next_index().min(index + MAX_RUN as u64);
     for next in index + 1..end {
-        let Some((other_extensions, other)) = source.ring.lengths(next) else {
+        let Some((other_extensions, other)) = layer.ring.lengths(next) else {
             break;
         };
         let (low, high) = (least.min(other), most.max(other));

@@ -1,15 +1,12 @@
-use std::num::NonZeroU32;
 use std::time::Instant;
 
 use peer::{Kind, StreamId};
-use rtp::Ssrc;
 
 use crate::SourceKind;
-use crate::key_frames::KeyFrameRequests;
-use crate::numbering::Numbering;
-use crate::ring::ByteRing;
+use crate::choice::{self, Areas, MAX_LAYERS, Set};
+use crate::demand::Demand;
+use crate::layer::Layer;
 use crate::speech::{self, SpeechActivity};
-use crate::timeline::Timeline;
 
 /// Who has a source in which slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,41 +15,38 @@ pub(crate) struct Subscriber {
     pub(crate) slot: u32,
 }
 
-/// What one participant sends in one section: the ring of its last packets, and who gets them.
+/// What one participant sends in one section, in one layer or several, and who gets it.
 ///
 /// Sources belong to the SFU and not to a peer, so that a packet can be read here while another peer seals it.
 #[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) publisher: u32,
     pub(crate) section: usize,
-    pub(crate) stream: StreamId,
     pub(crate) media: Kind,
     pub(crate) kind: SourceKind,
     pub(crate) muted: bool,
-    /// Unused until the first packet comes.
-    pub(crate) ring: ByteRing,
+    /// One without simulcast, else as they were offered.
+    pub(crate) layers: Vec<Layer>,
+    /// The slots in which it is sent.
     pub(crate) subscribers: Vec<Subscriber>,
-    /// Those in whose slots it is while nothing of it is sent there.
+    /// Those in which it is while nothing of it is sent there.
     pub(crate) paused: Vec<Subscriber>,
-    pub(crate) requests: KeyFrameRequests,
     /// It waits in the list of sources whose subscribers have something to send.
     pub(crate) touched: bool,
-    /// Packets of another generation have no relation to those before: the publisher began anew with another SSRC.
-    pub(crate) generation: u32,
-    ssrc: Option<Ssrc>,
-    numbering: Numbering,
-    /// `None` before the first packet.
-    pub(crate) timeline: Option<Timeline>,
+    /// It waits in the list of those whose publisher may have to be told something else.
+    pub(crate) reviewed: bool,
+    pub(crate) demand: Demand,
     /// What is heard of a microphone.
     activity: SpeechActivity,
 }
 
 impl Source {
-    pub(crate) fn new(publisher: u32, section: usize, stream: StreamId, media: Kind) -> Self {
+    /// What comes in a section in these streams; more than [`MAX_LAYERS`] are not listened to.
+    pub(crate) fn new(publisher: u32, section: usize, streams: &[peer::Stream], media: Kind) -> Self {
+        let streams = streams.get(..MAX_LAYERS).unwrap_or(streams);
         Self {
             publisher,
             section,
-            stream,
             media,
             kind: if media == Kind::Audio {
                 SourceKind::Microphone
@@ -60,54 +54,65 @@ impl Source {
                 SourceKind::Camera
             },
             muted: false,
-            ring: ByteRing::unused(),
+            layers: streams.iter().map(|stream| Layer::new(stream, media)).collect(),
             subscribers: Vec::new(),
             paused: Vec::new(),
-            requests: KeyFrameRequests::default(),
             touched: false,
-            generation: 0,
-            ssrc: None,
-            numbering: Numbering::default(),
-            timeline: None,
+            reviewed: false,
+            demand: Demand::new(streams.len()),
             activity: SpeechActivity::default(),
         }
     }
 
-    /// One subscriber less; with the last one nobody needs a key frame any more.
+    /// Whether it is what comes in these streams.
+    pub(crate) fn is_of(&self, streams: &[peer::Stream]) -> bool {
+        let streams = streams.iter().map(|stream| stream.id).take(MAX_LAYERS);
+        self.layers.iter().map(|layer| layer.stream).eq(streams)
+    }
+
+    /// The layer that comes in a stream.
+    pub(crate) fn layer_of(&self, stream: StreamId) -> Option<usize> {
+        self.layers.iter().position(|layer| layer.stream == stream)
+    }
+
+    /// One subscriber less.
     pub(crate) fn unsubscribe(&mut self, subscriber: Subscriber) {
         for list in [&mut self.subscribers, &mut self.paused] {
             if let Some(place) = list.iter().position(|other| *other == subscriber) {
                 list.swap_remove(place);
             }
         }
-        if self.subscribers.is_empty() {
-            self.requests.satisfied();
+        for layer in &mut self.layers {
+            layer.unsubscribe(subscriber);
         }
     }
 
-    /// Takes note of the SSRC that a packet came with.
-    pub(crate) fn follow_ssrc(&mut self, ssrc: Ssrc) {
-        if self.ssrc == Some(ssrc) {
-            return;
-        }
-        if self.ssrc.replace(ssrc).is_some() {
-            self.generation = self.generation.wrapping_add(1);
-            self.numbering = Numbering::default();
-            if let Some(timeline) = &mut self.timeline {
-                timeline.begin_anew();
-            }
-        }
+    /// How large its layers are.
+    pub(crate) fn areas(&self) -> Areas {
+        choice::areas(self.layers.iter().map(|layer| layer.size))
     }
 
-    pub(crate) const fn numbering(&mut self) -> &mut Numbering {
-        &mut self.numbering
+    /// The layers that can be had.
+    pub(crate) fn usable(&self) -> Set {
+        let usable = self
+            .layers
+            .iter()
+            .enumerate()
+            .filter(|(_, layer)| layer.flow.is_usable());
+        usable.fold(0, |set, (place, _)| set | 1 << place)
     }
 
-    /// The source's place in time, which begins with its first packet.
-    pub(crate) fn timeline(&mut self, arrival: Instant, clock_rate: u32) -> &mut Timeline {
-        let rate = NonZeroU32::new(clock_rate).unwrap_or(NonZeroU32::MIN);
-        self.timeline
-            .get_or_insert_with(|| Timeline::new(self.media, rate, arrival))
+    /// Takes note that a packet of a layer came. Returns whether other layers can be had now than before.
+    pub(crate) fn follow_flow(&mut self, now: Instant, layer: usize) -> bool {
+        let mut changed = false;
+        for (place, other) in self.layers.iter_mut().enumerate() {
+            changed |= if place == layer {
+                other.flow.packet(now)
+            } else {
+                other.flow.other(now, !other.subscribers.is_empty())
+            };
+        }
+        changed
     }
 
     /// Takes note of the audio level of a packet (RFC 6464 §3: 0 is the loudest, 127 silence) and of its place in time.
@@ -141,28 +146,19 @@ impl Source {
 mod tests {
     use super::*;
 
-    fn source() -> Source {
-        Source::new(0, 0, StreamId(0), Kind::Audio)
-    }
-
-    #[test]
-    fn a_new_ssrc_begins_a_new_generation_after_the_old_one() {
-        let mut source = source();
-        let now = Instant::now();
-        source.follow_ssrc(Ssrc(1));
-        assert_eq!(source.timeline(now, 48_000).place(now, 1000, false, true), Some(0));
-        source.follow_ssrc(Ssrc(1));
-        assert_eq!(source.generation, 0);
-        source.follow_ssrc(Ssrc(2));
-        assert_eq!(source.generation, 1);
-        assert_eq!(source.timeline(now, 48_000).place(now, 7, false, true), Some(960));
-    }
-
     #[test]
     fn a_muted_microphone_never_speaks_and_one_that_tells_no_levels_always_does() {
         let now = Instant::now();
         let speaks = |muted: bool, level: Option<u8>| {
-            let mut source = source();
+            let mut source = Source::new(
+                0,
+                0,
+                &[peer::Stream {
+                    id: StreamId(0),
+                    rid: None,
+                }],
+                Kind::Audio,
+            );
             source.muted = muted;
             (0..20).any(|n| source.follow_level(now, n * 960, 48_000, level))
         };

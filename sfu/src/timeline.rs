@@ -1,7 +1,7 @@
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use peer::Kind;
+use peer::{Kind, StreamId};
 use wire::Unwrapper;
 
 /// A packet is not taken to be from later than this after its arrival, as far as arrival alone tells.
@@ -304,37 +304,37 @@ impl Timeline {
 /// others move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct WallClock {
-    /// The source that leads, by index.
-    pub(crate) leader: u32,
+    /// The stream that leads.
+    pub(crate) leader: StreamId,
     ntp: u64,
     at: Instant,
 }
 
 impl WallClock {
     /// The clock that shows `ntp` (32.32 bit seconds) at the server time `at`.
-    const fn new(leader: u32, ntp: u64, at: Instant) -> Self {
+    const fn new(leader: StreamId, ntp: u64, at: Instant) -> Self {
         Self { leader, ntp, at }
     }
 
-    /// A sender report says that the publisher's clock shows `ntp` at an extended timestamp of the source with this index:
+    /// A sender report says that the publisher's clock shows `ntp` at an extended timestamp of this stream:
     /// the source is placed by `clock`, and the clock by the source that leads. Without a clock this source begins to lead.
     /// Returns the clock as it is from now on.
     pub(crate) fn follow_report(
         clock: Option<Self>,
-        index: u32,
+        stream: StreamId,
         timeline: &mut Timeline,
         extended: i64,
         ntp: u64,
     ) -> Option<Self> {
         let Some(clock) = clock else {
-            return timeline.lead(extended).map(|at| Self::new(index, ntp, at));
+            return timeline.lead(extended).map(|at| Self::new(stream, ntp, at));
         };
-        let leads = clock.leader == index;
+        let leads = clock.leader == stream;
         let at = clock.instant(ntp)?;
         let taken = timeline.follow_report(extended, at, leads)?;
         // Where the leader cannot be where its clock says, the clock is wrong: clocks drift.
         Some(if leads && taken != at {
-            Self::new(index, ntp, taken)
+            Self::new(stream, ntp, taken)
         } else {
             clock
         })

@@ -287,6 +287,7 @@ fn who_is_pinned_stays_in_view_and_is_heard_though_others_speak() {
         let view = View {
             tiles: Some(4),
             pinned: pinned.iter().map(|&n| id(meeting, n)).collect(),
+            ..View::default()
         };
         let own = id(meeting, 0);
         meeting.house.sfu.set_view(meeting.house.now, own, view).unwrap();
@@ -525,7 +526,7 @@ fn tiles_are_as_many_as_are_wanted() {
     let want = |meeting: &mut Meeting, tiles: Option<usize>| {
         let view = View {
             tiles,
-            pinned: Vec::new(),
+            ..View::default()
         };
         meeting.house.sfu.set_view(meeting.house.now, id, view).unwrap();
         meeting.house.run(PACKET);

@@ -12,7 +12,7 @@ use peer::Extension;
 use peer::testing::Resend;
 use rtp::rtcp::{Nack, Packet};
 use rtp::{PayloadType, RtpOut, Ssrc};
-use sfu::Config;
+use sfu::{Config, Gone};
 use wire::Serial;
 
 const FRAME: Duration = Duration::from_millis(40);
@@ -167,6 +167,13 @@ fn every_subscriber_gets_every_packet_whatever_the_publishers_link_loses() {
         assert!(nacks(&house, ANN) > 20);
         assert_eq!(key_frames_asked(&house, ANN), asked, "nothing was given up");
         assert_eq!(house.counters().into_iter().collect::<Vec<_>>(), NO_COUNTERS);
+        // What was done about it is known when she has gone, too.
+        let total = house.sfu.repair_total();
+        assert!(total.nacks_sent > 20 && total.packets_repaired > 5, "{total:?}");
+        assert_eq!(total.packets_given_up, 0);
+        house.sfu.leave(house.now, house.guests[ANN].id, Gone::Left);
+        house.exchange();
+        assert_eq!(house.sfu.repair_total(), total);
     }
 }
 

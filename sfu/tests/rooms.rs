@@ -349,6 +349,30 @@ fn people_come_and_go_without_renegotiation() {
 }
 
 #[test]
+fn who_was_cut_off_is_told_everything_again() {
+    let mut house = House::new(60);
+    let ann = house.member("r", "ann", 1);
+    house.member("r", "bob", 1);
+    let last = |house: &House, is: fn(&Event) -> bool| {
+        let events = house.guests[0].events.iter().rev();
+        events.clone().find(|event| is(event)).cloned()
+    };
+    let kinds: [fn(&Event) -> bool; 2] = [
+        |event| matches!(event, Event::Need { .. }),
+        |event| matches!(event, Event::Slots(_)),
+    ];
+    let before = kinds.map(|kind| last(&house, kind).unwrap());
+    house.guests[ann].events.clear();
+    house.sfu.tell_again(house.guests[ann].id).unwrap();
+    house.exchange();
+    assert_eq!(kinds.map(|kind| last(&house, kind).unwrap()), before);
+    let quiet = |event: &Event| matches!(event, Event::Speakers { dominant: None, speaking } if speaking.is_empty());
+    assert!(house.guests[ann].events.iter().any(quiet));
+    house.sfu.leave(house.now, house.guests[ann].id, Gone::Left);
+    assert!(house.sfu.tell_again(house.guests[ann].id).is_err());
+}
+
+#[test]
 fn a_silent_participant_is_gone_within_fifteen_seconds() {
     let mut house = House::new(9);
     let ann = house.member("r", "ann", 4);
@@ -468,6 +492,13 @@ fn the_speaker_is_shown_to_who_named_nobody() {
         };
         assert_eq!(told, Some(&expected));
     }
+    // Who comes later has not heard it, and is told.
+    let late = house.member("r", "late", 1);
+    let expected = Event::Speakers {
+        dominant: Some(house.guests[ann].id),
+        speaking: [house.guests[ann].id].into(),
+    };
+    assert!(house.guests[late].events.contains(&expected));
 }
 
 #[test]
@@ -972,6 +1003,10 @@ fn a_renegotiation_does_not_repeat_what_cannot_be_decoded() {
     house.negotiate(bob);
     film(&mut house, ann, 5, 5, true);
     assert_eq!(is_told_undecodable(&house, bob), 1);
+    // Only who was cut off is told again.
+    house.sfu.tell_again(house.guests[bob].id).unwrap();
+    house.exchange();
+    assert_eq!(is_told_undecodable(&house, bob), 2);
 }
 
 #[test]

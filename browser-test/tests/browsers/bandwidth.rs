@@ -8,7 +8,13 @@ use crate::arena::Arena;
 const NOT_DROPS: &[&str] = &[
     "hyaline_rooms",
     "hyaline_participants",
+    "hyaline_speaking",
     "hyaline_dtls_handshakes_total",
+    "hyaline_sessions_resumed_total",
+    "hyaline_repair_nacks_sent_total",
+    "hyaline_repair_packets_repaired_total",
+    "hyaline_repair_packets_given_up_total",
+    "hyaline_repair_packets_duplicated_total",
     "hyaline_udp_received_datagrams_total",
     "hyaline_udp_received_bytes_total",
     "hyaline_udp_receive_calls_total",

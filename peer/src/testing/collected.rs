@@ -13,6 +13,8 @@ pub struct Collected {
     pub key_frame_requests: Vec<SenderId>,
     /// Missed sequence numbers.
     pub nacks: Vec<(SenderId, Vec<u64>)>,
+    /// Receiver reports: packets expected and lost.
+    pub receiver_reports: Vec<(SenderId, u32, u32)>,
     /// Sender reports: NTP time and timestamp.
     pub sender_reports: Vec<(StreamId, u64, u32)>,
     /// Streams that ended.
@@ -84,6 +86,10 @@ impl Sink for Collected {
 
     fn nack(&mut self, sender: SenderId, sequences: &mut dyn Iterator<Item = u64>) {
         self.nacks.push((sender, sequences.collect()));
+    }
+
+    fn receiver_report(&mut self, sender: SenderId, expected: u32, lost: u32) {
+        self.receiver_reports.push((sender, expected, lost));
     }
 
     fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {

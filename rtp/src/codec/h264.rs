@@ -8,6 +8,8 @@
 
 use wire::Reader;
 
+mod sps;
+
 wire::registry! {
     /// Types of NAL units, and of the payload structures that hold them (RFC 6184 §5.2).
     pub struct NalType(u8) {
@@ -81,6 +83,12 @@ pub fn starts_frame(payload: &[u8]) -> bool {
             NalType::SLICE | NalType::IDR => is_first_slice(data),
             _ => false,
         })
+}
+
+/// Width and height of the pictures that follow, in pixels, if a sequence parameter set begins in this payload.
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    let (_, sps) = nal_units(payload).find(|(nal_type, _)| *nal_type == NalType::SPS)?;
+    sps::picture_size(sps)
 }
 
 /// A slice header begins with first_mb_in_slice, coded ue(v): the value 0, of a picture's first slice, is one bit 1.

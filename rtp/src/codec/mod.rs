@@ -50,6 +50,17 @@ pub fn is_key_frame(codec: Codec, payload: &[u8]) -> bool {
     }
 }
 
+/// Width and height in pixels of the key frame that begins in this payload, where the payload tells them: VP8 always does, VP9
+/// when the key frame has a scalability structure or is of profile 0, H.264 with the sequence parameter set.
+pub fn picture_size(codec: Codec, payload: &[u8]) -> Option<(u16, u16)> {
+    match codec {
+        Codec::Opus | Codec::Av1 => None,
+        Codec::Vp8 => vp8::picture_size(payload),
+        Codec::Vp9 => vp9::picture_size(payload),
+        Codec::H264 => h264::picture_size(payload),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

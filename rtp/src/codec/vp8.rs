@@ -151,6 +151,22 @@ pub fn is_key_frame(payload: &[u8]) -> bool {
     })
 }
 
+/// Width and height of the key frame that begins in this payload, in pixels, before any scaling (RFC 6386 §9.1: the frame
+/// tag of three bytes, the start code, and twice 14 bits with two of scaling above them). `None` when none begins, or in a
+/// packet that ends within these ten bytes.
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    let descriptor = Descriptor::parse(payload).ok().filter(Descriptor::starts_frame)?;
+    let header = payload.get(descriptor.len..)?.first_chunk::<10>()?;
+    let [tag, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1] = *header else {
+        return None;
+    };
+    let (width, height) = (
+        u16::from_le_bytes([w0, w1]) & 0x3fff,
+        u16::from_le_bytes([h0, h1]) & 0x3fff,
+    );
+    (tag & 1 == 0 && width > 0 && height > 0).then_some((width, height))
+}
+
 #[cfg(test)]
 #[allow(
     clippy::indexing_slicing,
@@ -198,6 +214,26 @@ mod tests {
             );
         }
         assert!(is_key_frame(&full));
+    }
+
+    #[test]
+    fn a_key_frame_tells_its_size() {
+        // 1280x720, with scaling bits set, behind a descriptor with a picture id.
+        let key = [
+            0x90, 0x80, 0x05, 0x10, 0x34, 0x12, 0x9d, 0x01, 0x2a, 0x00, 0x45, 0xd0, 0x82,
+        ];
+        assert_eq!(picture_size(&key), Some((1280, 720)));
+        for len in 0..key.len() {
+            assert_eq!(picture_size(&key[..len]), None, "{len}");
+        }
+        let changed = |at: usize, to: u8| {
+            let mut other = key;
+            other[at] = to;
+            picture_size(&other)
+        };
+        assert_eq!(changed(3, 0x11), None, "predicted");
+        assert_eq!(changed(0, 0x80), None, "not the beginning");
+        assert_eq!(changed(6, 0x9c), None, "no start code");
     }
 
     #[test]

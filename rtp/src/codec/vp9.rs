@@ -92,6 +92,38 @@ pub fn is_key_frame(payload: &[u8]) -> bool {
     })
 }
 
+/// Width and height of the key frame that begins in this payload, in pixels, if a scalability structure tells them (RFC 9628
+/// §4.2.1): those of the highest spatial layer. libwebrtc sends one with each key frame.
+pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
+    let descriptor = Descriptor::parse(payload).ok()?;
+    let mut r = Reader::new(payload);
+    let first = r.u8().ok()?;
+    let (flexible, has_structure) = (first & 0x10 != 0, first & 0x02 != 0);
+    if !has_structure || !is_key_frame(payload) {
+        return None;
+    }
+    if descriptor.picture_id.is_some() && r.u8().ok()? & 0x80 != 0 {
+        r.u8().ok()?;
+    }
+    if descriptor.layers.is_some() {
+        r.u8().ok()?;
+        if !flexible {
+            // TL0PICIDX.
+            r.u8().ok()?;
+        }
+    }
+    // | N_S |Y|G|-|-|-|, and with Y width and height of N_S + 1 layers.
+    let structure = r.u8().ok()?;
+    if structure & 0x10 == 0 {
+        return None;
+    }
+    let mut size = None;
+    for _ in 0..=structure >> 5 {
+        size = Some((r.u16().ok()?, r.u16().ok()?));
+    }
+    size.filter(|(width, height)| *width > 0 && *height > 0)
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::indexing_slicing)]
 mod tests {
@@ -128,5 +160,25 @@ mod tests {
         assert!(is_key_frame(&[0x28, 0x00]));
         assert!(!is_key_frame(&[0x28, 0x03]), "the layer above");
         assert!(!is_key_frame(&[0x28]));
+    }
+
+    #[test]
+    fn a_scalability_structure_tells_the_size() {
+        // I with 15 bits, L, B, V: layers, TL0PICIDX; two layers of which the second is 1280x720.
+        let key = [
+            0xaa, 0x81, 0x23, 0x00, 0x45, 0x30, 0x02, 0x80, 0x01, 0x68, 0x05, 0x00, 0x02, 0xd0, 1,
+        ];
+        assert_eq!(picture_size(&key), Some((1280, 720)));
+        for len in 0..14 {
+            assert_eq!(picture_size(&key[..len]), None, "{len}");
+        }
+        // In flexible mode there is no TL0PICIDX.
+        assert_eq!(
+            picture_size(&[0x3a, 0x00, 0x10, 0x01, 0x40, 0x00, 0xb4]),
+            Some((320, 180))
+        );
+        assert_eq!(picture_size(&[0x4a, 0x10, 0x01, 0x40, 0x00, 0xb4]), None, "predicted");
+        assert_eq!(picture_size(&[0x0a, 0x00]), None, "a structure without sizes");
+        assert_eq!(picture_size(&[0x0a, 0x10, 0, 0, 0, 0]), None);
     }
 }

@@ -10,9 +10,10 @@ use wire::{Ecn, Path, Transmit};
 
 use crate::VideoCodec;
 use crate::engine::{
-    Engine, Handshake, Join, Kind, Other, ParticipantId, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+    Engine, Handshake, Join, Kind, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
+    View,
 };
-use crate::protocol::{ConnectionState, ServerMessage, Slot, Source};
+use crate::protocol::{ConnectionState, LinkState, Paused, PerMille, ServerMessage, Slot, Source};
 
 /// The engine that media flows through, with its words put into those of signalling.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl SfuEngine {
                 participant: id(view.id),
                 name: view.name.to_string(),
                 sources: sources(&view.sources),
+                hand: false,
             },
             Event::ParticipantLeft { id: who, why } => ServerMessage::ParticipantLeft {
                 participant: id(who),
@@ -56,8 +58,27 @@ impl SfuEngine {
                     Connection::Disconnected => ConnectionState::Disconnected,
                 },
             },
-            // Not in the protocol yet.
-            Event::Speakers { .. } => return None,
+            Event::Speakers { dominant, speaking } => ServerMessage::Speakers {
+                dominant: dominant.map(id),
+                speaking: speaking.iter().copied().map(id).collect(),
+            },
+            Event::Send { mid, active, rids } => ServerMessage::Send { mid, active, rids },
+            Event::Layer { mid, rid, paused } => ServerMessage::Layer {
+                mid,
+                rid,
+                paused: paused.map(Into::into),
+            },
+            Event::Link {
+                audio_only,
+                lost_per_mille,
+            } => ServerMessage::Link {
+                state: if audio_only {
+                    LinkState::AudioOnly
+                } else {
+                    LinkState::Good
+                },
+                loss: PerMille(lost_per_mille),
+            },
             Event::Undecodable { id: who, kind } => ServerMessage::Undecodable {
                 participant: id(who),
                 source: kind.as_str().into(),
@@ -88,6 +109,7 @@ impl Engine for SfuEngine {
 
     fn each_counter(&self, visit: &mut dyn FnMut(&'static str, u64)) {
         self.sfu.each_counter(visit);
+        self.sfu.repair_total().each(visit);
     }
 
     fn handshakes(&self) -> Vec<(Handshake, u64)> {
@@ -99,6 +121,10 @@ impl Engine for SfuEngine {
 
     fn participants(&self) -> usize {
         self.sfu.len().1
+    }
+
+    fn speaking(&self) -> usize {
+        self.sfu.speaking()
     }
 
     fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]) {
@@ -171,14 +197,30 @@ impl Engine for SfuEngine {
             .map_err(refusal)
     }
 
+    fn set_view(&mut self, now: Instant, participant: ParticipantId, view: View) -> Result<(), Refusal> {
+        let view = sfu::View {
+            tiles: view.tiles,
+            pinned: view.pinned.into_iter().map(theirs).collect(),
+            pictures: view.pictures.into_iter().map(picture).collect(),
+        };
+        self.sfu.set_view(now, theirs(participant), view).map_err(refusal)
+    }
+
+    fn tell_again(&mut self, participant: ParticipantId) -> Result<(), Refusal> {
+        self.sfu.tell_again(theirs(participant)).map_err(refusal)
+    }
+
     fn leave(&mut self, now: Instant, participant: ParticipantId, reason: Reason) {
         let why = match reason {
             Reason::Left => Gone::Left,
-            Reason::Closed => Gone::Closed,
+            // Whose connection was replaced is not let go.
+            Reason::Closed | Reason::Replaced => Gone::Closed,
             Reason::SlowReader => Gone::SlowReader,
             Reason::Silent => Gone::Silent,
             Reason::Failed => Gone::Failed("it could not be set up".into()),
             Reason::Shutdown => Gone::Shutdown,
+            Reason::Kicked => Gone::Kicked,
+            Reason::RoomClosed => Gone::RoomClosed,
         };
         self.sfu.leave(now, theirs(participant), why);
     }
@@ -218,6 +260,7 @@ fn other(view: ParticipantView) -> Other {
         participant: id(view.id),
         name: view.name.to_string(),
         sources: sources(&view.sources),
+        hand: false,
     }
 }
 
@@ -245,6 +288,15 @@ fn slot(view: SlotView) -> Slot {
     }
 }
 
+fn picture(picture: Picture) -> sfu::Picture {
+    sfu::Picture {
+        participant: theirs(picture.participant),
+        kind: picture.source.into(),
+        width: picture.width,
+        height: picture.height,
+    }
+}
+
 const fn reason(gone: &Gone) -> Reason {
     match gone {
         Gone::Left => Reason::Left,
@@ -253,6 +305,8 @@ const fn reason(gone: &Gone) -> Reason {
         Gone::SlowReader => Reason::SlowReader,
         Gone::Failed(_) => Reason::Failed,
         Gone::Shutdown => Reason::Shutdown,
+        Gone::Kicked => Reason::Kicked,
+        Gone::RoomClosed => Reason::RoomClosed,
     }
 }
 
@@ -283,6 +337,15 @@ impl From<SourceKind> for sfu::SourceKind {
             SourceKind::Camera => Self::Camera,
             SourceKind::Screen => Self::Screen,
             SourceKind::ScreenAudio => Self::ScreenAudio,
+        }
+    }
+}
+
+impl From<sfu::Paused> for Paused {
+    fn from(paused: sfu::Paused) -> Self {
+        match paused {
+            sfu::Paused::Loss => Self::Loss,
+            sfu::Paused::Hidden => Self::Hidden,
         }
     }
 }
@@ -318,8 +381,6 @@ pub(crate) fn configuration(video_codecs: &[VideoCodec]) -> Result<Arc<peer::Con
             Instant::now(),
             rtp::ntp::NtpTime::from_unix(unix),
         )),
-        // Nothing chooses between layers yet: without simulcast a publisher sends the one that its link carries.
-        simulcast: false,
         // What is forwarded was cut to 1200 bytes by its sender before it was sealed, and grows by our tag and RTX number. Every
         // IPv6 link carries this much: 1280 less the IP and UDP headers.
         max_datagram: 1232,
@@ -365,15 +426,8 @@ mod tests {
     #[test]
     fn the_others_hear_why_somebody_is_gone() {
         let now = Instant::now();
-        let peer = configuration(&[VideoCodec::Vp8]).unwrap();
-        let addresses = vec!["192.0.2.1:3478".parse().unwrap()];
-        let config = sfu::Config::new(peer, addresses);
-        let mut engine = SfuEngine::new(Sfu::new(Arc::new(config), wire::Seed([7; 32]), now));
-        let join = |name: &str| Join {
-            name: crate::DisplayName::new(name).unwrap(),
-            kind: Kind::Member,
-        };
-        let bob = engine.join(now, "tea", join("Bob")).unwrap();
+        let mut engine = engine(now);
+        let bob = engine.join(now, "tea", member("Bob")).unwrap();
         for reason in [
             Reason::Left,
             Reason::Closed,
@@ -381,8 +435,10 @@ mod tests {
             Reason::Failed,
             Reason::SlowReader,
             Reason::Shutdown,
+            Reason::Kicked,
+            Reason::RoomClosed,
         ] {
-            let ada = engine.join(now, "tea", join("Ada")).unwrap();
+            let ada = engine.join(now, "tea", member("Ada")).unwrap();
             engine.leave(now, ada, reason);
             let mut told = std::iter::from_fn(|| engine.poll_event());
             let left = ServerMessage::ParticipantLeft {
@@ -391,6 +447,142 @@ mod tests {
             };
             assert!(told.any(|event| event == (bob, left.clone())), "{reason:?}");
         }
+    }
+
+    fn engine(now: Instant) -> SfuEngine {
+        let peer = configuration(&[VideoCodec::Vp8]).unwrap();
+        let config = sfu::Config::new(peer, vec!["192.0.2.1:3478".parse().unwrap()]);
+        SfuEngine::new(Sfu::new(Arc::new(config), wire::Seed([7; 32]), now))
+    }
+
+    fn member(name: &str) -> Join {
+        Join {
+            name: crate::DisplayName::new(name).unwrap(),
+            kind: Kind::Member,
+        }
+    }
+
+    #[test]
+    fn members_hear_who_speaks() {
+        let now = Instant::now();
+        let mut engine = engine(now);
+        let ada = engine.join(now, "tea", member("Ada")).unwrap();
+        let bob = engine.join(now, "tea", member("Bob")).unwrap();
+        let event = Event::Speakers {
+            dominant: Some(theirs(ada)),
+            speaking: [theirs(bob), theirs(ada)].into(),
+        };
+        let message = ServerMessage::Speakers {
+            dominant: Some(ada),
+            speaking: vec![bob, ada],
+        };
+        assert_eq!(engine.translate(event), Some(message));
+    }
+
+    #[test]
+    fn members_hear_of_layers_and_of_their_link() {
+        let mut engine = engine(Instant::now());
+        for (event, expected) in [
+            (
+                Event::Send {
+                    mid: "1".into(),
+                    active: true,
+                    rids: vec!["q".into(), "h".into()],
+                },
+                r#"{"type":"send","mid":"1","active":true,"rids":["q","h"]}"#,
+            ),
+            (
+                Event::Layer {
+                    mid: "5".into(),
+                    rid: Some("h".into()),
+                    paused: None,
+                },
+                r#"{"type":"layer","mid":"5","rid":"h","paused":null}"#,
+            ),
+            (
+                Event::Layer {
+                    mid: "5".into(),
+                    rid: None,
+                    paused: Some(sfu::Paused::Hidden),
+                },
+                r#"{"type":"layer","mid":"5","rid":null,"paused":"hidden"}"#,
+            ),
+            (
+                Event::Layer {
+                    mid: "5".into(),
+                    rid: None,
+                    paused: Some(sfu::Paused::Loss),
+                },
+                r#"{"type":"layer","mid":"5","rid":null,"paused":"loss"}"#,
+            ),
+            (
+                Event::Link {
+                    audio_only: true,
+                    lost_per_mille: 187,
+                },
+                r#"{"type":"link","state":"audio-only","loss":0.187}"#,
+            ),
+            (
+                Event::Link {
+                    audio_only: false,
+                    lost_per_mille: 0,
+                },
+                r#"{"type":"link","state":"good","loss":0.0}"#,
+            ),
+        ] {
+            assert_eq!(engine.translate(event).unwrap().to_json(), expected);
+        }
+    }
+
+    #[test]
+    fn pictures_keep_their_sizes_across() {
+        let shown = picture(Picture {
+            participant: ParticipantId(7),
+            source: SourceKind::Screen,
+            width: 1920,
+            height: 1080,
+        });
+        let expected = sfu::Picture {
+            participant: theirs(ParticipantId(7)),
+            kind: sfu::SourceKind::Screen,
+            width: 1920,
+            height: 1080,
+        };
+        assert_eq!(shown, expected);
+    }
+
+    /// Who wants to see few people is asked for few slots, whoever is there.
+    #[test]
+    fn a_view_reaches_the_rooms() {
+        let now = Instant::now();
+        let mut engine = engine(now);
+        let offer = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/sdp/chromium156-av-offer.sdp");
+        let offer = std::fs::read_to_string(offer).unwrap();
+        let all = engine.join(now, "tea", member("Ada")).unwrap();
+        let few = engine.join(now, "tea", member("Bob")).unwrap();
+        let view = View {
+            tiles: Some(1),
+            ..View::default()
+        };
+        engine.set_view(now, few, view).unwrap();
+        for _ in 0..6 {
+            let other = engine.join(now, "tea", member("Cid")).unwrap();
+            let source = |mid: &str, kind| SourceInfo {
+                mid: mid.into(),
+                kind,
+                muted: false,
+            };
+            let sources = vec![source("0", SourceKind::Microphone), source("1", SourceKind::Camera)];
+            engine.set_sources(now, other, sources).unwrap();
+            engine.offer(now, other, &offer).unwrap();
+        }
+        let mut wanted = BTreeMap::new();
+        while let Some((participant, message)) = engine.poll_event() {
+            if let ServerMessage::Need { video, .. } = message {
+                wanted.insert(participant, video);
+            }
+        }
+        assert_eq!((wanted[&all], wanted[&few]), (8, 4));
     }
 
     #[test]

@@ -79,11 +79,13 @@ fn registry(app: &App, reports: &[Report]) -> Registry {
     rooms.set(as_gauge(app.placement.rooms()));
     registry.register("rooms", "Rooms with somebody in them", rooms);
     let participants = Family::<Labels, Gauge>::default();
+    let speaking = Family::<Labels, Gauge>::default();
     let mut counters: BTreeMap<&'static str, Family<Labels, Counter>> = BTreeMap::new();
     let handshakes = Family::<Labels, Counter>::default();
     for (worker, report) in reports.iter().enumerate() {
         let labels = || vec![("worker", worker.to_string())];
         participants.get_or_create(&labels()).set(as_gauge(report.participants));
+        speaking.get_or_create(&labels()).set(as_gauge(report.speaking));
         for (name, value) in &report.counters {
             counters
                 .entry(name)
@@ -102,6 +104,7 @@ fn registry(app: &App, reports: &[Report]) -> Registry {
         }
     }
     registry.register("participants", "Participants", participants);
+    registry.register("speaking", "Participants who speak", speaking);
     registry.register(
         "dtls_handshakes",
         "DTLS handshakes completed, by what was agreed on",

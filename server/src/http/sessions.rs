@@ -1,11 +1,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rand::TryRng;
-use rand::rngs::SysRng;
-
 use crate::engine::ParticipantId;
 use crate::placement::Seat;
+use crate::secret::unguessable;
 
 /// The sessions that WHIP and WHEP have made, by the last part of their URL.
 #[derive(Debug, Default)]
@@ -14,7 +12,7 @@ pub(crate) struct Sessions(Mutex<HashMap<String, Arc<Session>>>);
 /// A participant that came in over WHIP or WHEP.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// The last part of its URL.
+    /// The last part of its URL. Who knows it may end the session (RFC 9725 §5), so nobody can guess it.
     pub(crate) id: String,
     /// Where it is: the path of its URL.
     pub(crate) location: String,
@@ -47,18 +45,6 @@ impl Sessions {
     }
 }
 
-/// 128 bits that nobody can guess, in hexadecimal: who knows a session's URL may end the session (RFC 9725 §5).
-///
-/// # Panics
-/// When the operating system has no randomness to give: then nothing here is safe.
-pub(crate) fn unguessable() -> String {
-    let mut bytes = [0; 16];
-    SysRng
-        .try_fill_bytes(&mut bytes)
-        .expect("the operating system gives randomness");
-    format!("{:032x}", u128::from_be_bytes(bytes))
-}
-
 /// A strong entity tag (RFC 9110 §8.8.3).
 pub(crate) fn new_entity_tag() -> String {
     format!("\"{}\"", unguessable())
@@ -87,13 +73,6 @@ impl IfMatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_are_long_and_differ() {
-        let (a, b) = (unguessable(), unguessable());
-        assert_eq!((a.len(), b.len()), (32, 32));
-        assert_ne!(a, b);
-    }
 
     #[test]
     fn if_match_follows_rfc_9110() {

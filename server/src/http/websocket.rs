@@ -8,17 +8,18 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use crate::app::{App, Member, stopped};
+use crate::app::{App, Failure, Member, stopped};
 use crate::engine::{Kind, Reason};
 use crate::http::problem::Problem;
 use crate::http::{MAX_BODY, room_of_path};
-use crate::protocol::{ClientMessage, OfferId, ServerMessage, Unreadable};
+use crate::protocol::{ClientMessage, ConnectionState, OfferId, ServerMessage, TYPES, Unreadable, Welcome};
 use crate::rate::{Bucket, Rate};
 use crate::worker::{AnswerTo, Command, Unavailable};
-use crate::{DisplayName, NameError, RoomName};
+use crate::{DisplayName, NameError, RoomName, Secret};
 
 /// Messages that may wait for a slow client. A room of fifty that all come at once makes about a hundred.
 const OUTBOX: usize = 512;
@@ -31,6 +32,9 @@ const MESSAGES: Rate = Rate {
 const PINGS: u32 = 3;
 /// How long one message may take to get out.
 const SLOW: Duration = Duration::from_secs(10);
+/// How long a member whose media flows may be without a connection: a network that changes takes some seconds, and a page
+/// that finds its way back tries every few seconds.
+const KEPT: Duration = Duration::from_secs(30);
 /// How long a client may take to close its side after we have closed ours.
 const LINGER: Duration = Duration::from_secs(1);
 /// Above our own limit, so that a message that is too long can be told so; the library breaks off beyond.
@@ -151,6 +155,8 @@ struct Connection {
     socket: WebSocket,
     room: RoomName,
     member: Option<Member>,
+    /// Whether the member's media flows.
+    connected: bool,
     bucket: Bucket,
     heard: Instant,
     closing: watch::Receiver<bool>,
@@ -158,21 +164,38 @@ struct Connection {
 
 /// How a connection ends.
 struct End {
-    /// What the room is told, unless the engine has let the participant go already.
-    reason: Option<Reason>,
+    member: Parting,
     close: Option<(u16, &'static str)>,
 }
 
+/// What becomes of the member when its connection ends.
+enum Parting {
+    /// It may come back.
+    Stays,
+    /// The room is told why.
+    Leaves(Reason),
+    /// It is gone already, or goes on over another connection.
+    Done,
+}
+
 impl End {
-    /// The client is gone.
+    /// The connection is gone without a word.
     const LOST: Self = Self {
-        reason: Some(Reason::Closed),
+        member: Parting::Stays,
         close: None,
     };
 
     const fn closing(reason: Reason, code: u16, text: &'static str) -> Self {
         Self {
-            reason: Some(reason),
+            member: Parting::Leaves(reason),
+            close: Some((code, text)),
+        }
+    }
+
+    /// After the last message.
+    const fn done(code: u16, text: &'static str) -> Self {
+        Self {
+            member: Parting::Done,
             close: Some((code, text)),
         }
     }
@@ -188,14 +211,21 @@ impl Connection {
             socket,
             room,
             member: None,
+            connected: false,
             heard: now,
         }
     }
 
     async fn run(mut self) {
         let end = self.serve().await;
-        if let (Some(member), Some(reason)) = (self.member.take(), end.reason) {
-            self.app.leave(member.seat.worker(), member.participant, reason).await;
+        match (self.member.take(), end.member) {
+            (Some(member), Parting::Stays) => {
+                // The member takes no connection's place meanwhile.
+                drop(self.socket);
+                return keep(&self.app, member, self.connected).await;
+            }
+            (Some(member), Parting::Leaves(reason)) => leave(&self.app, member, reason).await,
+            (Some(_), Parting::Done) | (None, _) => {}
         }
         if let Some((code, reason)) = end.close {
             let close = Message::Close(Some(CloseFrame {
@@ -276,8 +306,8 @@ impl Connection {
             }
             Err(Unreadable::UnknownType) => {
                 self.app.raise(|c| &mut c.websocket_unknown_type);
-                let text = "The message is no JSON object whose \"type\" is join, offer, candidate, sources, mute, \
-                            leave or ping.";
+                let types = TYPES.join(", ");
+                let text = format!("The message is no JSON object whose \"type\" is one of these: {types}.");
                 self.error("unknown-type", text, None).await
             }
             Err(Unreadable::Invalid { kind, reason }) => {
@@ -294,7 +324,8 @@ impl Connection {
             (ClientMessage::Ping {}, _) => return self.send(&ServerMessage::Pong {}).await,
             (ClientMessage::Leave {}, _) => return Err(End::closing(Reason::Left, close_code::NORMAL, "left")),
             (ClientMessage::Join { name }, None) => return self.join(&name).await,
-            (ClientMessage::Join { .. }, Some(_)) => {
+            (ClientMessage::Resume { session }, None) => return self.resume(session).await,
+            (ClientMessage::Join { .. } | ClientMessage::Resume { .. }, Some(_)) => {
                 self.app.raise(|c| &mut c.websocket_out_of_order);
                 return self
                     .error("already-joined", "You are in the room already.", Some(kind))
@@ -302,7 +333,8 @@ impl Connection {
             }
             (_, None) => {
                 self.app.raise(|c| &mut c.websocket_out_of_order);
-                return self.error("not-joined", "Send a join message first.", Some(kind)).await;
+                let text = "Send a join or resume message first.";
+                return self.error("not-joined", text, Some(kind)).await;
             }
             (message, Some(member)) => (message, member.participant, member.seat.worker()),
         };
@@ -328,7 +360,12 @@ impl Connection {
                 mid,
                 muted,
             },
-            ClientMessage::Join { .. } | ClientMessage::Leave {} | ClientMessage::Ping {} => return Ok(()),
+            ClientMessage::View(view) => Command::View { participant, view },
+            ClientMessage::Hand { raised } => Command::Hand { participant, raised },
+            ClientMessage::Join { .. }
+            | ClientMessage::Resume { .. }
+            | ClientMessage::Leave {}
+            | ClientMessage::Ping {} => return Ok(()),
         };
         match self.app.command(worker, command) {
             Ok(()) => Ok(()),
@@ -354,28 +391,39 @@ impl Connection {
                     .await;
             }
         };
-        let mut member = match self
-            .app
-            .join(Some(&self.room), name.clone(), Kind::Member, OUTBOX)
-            .await
-        {
+        let joined = self.app.join(Some(&self.room), name, Kind::Member, OUTBOX).await;
+        self.welcome(joined, "join", ServerMessage::Joined).await
+    }
+
+    async fn resume(&mut self, session: Secret) -> Result<(), End> {
+        let resumed = self.app.resume(&self.room, session, OUTBOX).await;
+        self.welcome(resumed, "resume", ServerMessage::Resumed).await
+    }
+
+    async fn welcome(
+        &mut self,
+        member: Result<Member, Failure>,
+        re: &'static str,
+        message: impl Fn(Welcome) -> ServerMessage,
+    ) -> Result<(), End> {
+        let mut member = match member {
             Ok(member) => member,
             Err(failure) => {
                 let problem = Problem::from(failure);
-                return self
-                    .error(problem.code(), problem.detail().to_owned(), Some("join"))
-                    .await;
+                return self.error(problem.code(), problem.detail().to_owned(), Some(re)).await;
             }
         };
-        let joined = ServerMessage::Joined {
+        let welcome = Welcome {
             participant: member.participant,
-            name: name.into_string(),
+            // Members have one.
+            session: member.session.clone().unwrap_or_else(Secret::random),
+            name: member.name.as_str().into(),
             room: self.room.to_string(),
             participants: std::mem::take(&mut member.others),
             ice_servers: Vec::new(),
         };
         self.member = Some(member);
-        self.send(&joined).await
+        self.send(&message(welcome)).await
     }
 
     /// Sends on what the worker has for the client. `None` means that there will be no more.
@@ -383,18 +431,13 @@ impl Connection {
         let Some(message) = message else {
             if self.is_worker_gone() {
                 self.send(&ServerMessage::bye(Reason::Shutdown)).await?;
-                return Err(End {
-                    reason: None,
-                    close: Some((close_code::AWAY, "shutdown")),
-                });
+                return Err(End::done(close_code::AWAY, "shutdown"));
             }
             self.app.raise(|c| &mut c.websocket_slow_reader);
             self.send(&ServerMessage::bye(Reason::SlowReader)).await?;
-            return Err(End {
-                reason: None,
-                close: Some((close_code::POLICY, "slow-reader")),
-            });
+            return Err(End::done(close_code::POLICY, "slow-reader"));
         };
+        self.connected = flows(&message, self.member.as_ref(), self.connected);
         match &message {
             ServerMessage::Error { re: Some("offer"), .. } => self.app.raise(|c| &mut c.offer_refused),
             ServerMessage::Error {
@@ -407,14 +450,8 @@ impl Connection {
             ServerMessage::Bye {
                 reason: Reason::Shutdown,
                 ..
-            } => Err(End {
-                reason: None,
-                close: Some((close_code::AWAY, "shutdown")),
-            }),
-            ServerMessage::Bye { .. } => Err(End {
-                reason: None,
-                close: Some((close_code::NORMAL, "bye")),
-            }),
+            } => Err(End::done(close_code::AWAY, "shutdown")),
+            ServerMessage::Bye { .. } => Err(End::done(close_code::NORMAL, "bye")),
             _ => Ok(()),
         }
     }
@@ -478,11 +515,51 @@ impl Connection {
             Err(_) => {
                 self.app.raise(|c| &mut c.websocket_slow_reader);
                 Err(End {
-                    reason: Some(Reason::SlowReader),
+                    member: Parting::Leaves(Reason::SlowReader),
                     close: None,
                 })
             }
         }
+    }
+}
+
+/// Lets a member go. Until the worker has done so it may have messages, and holds its seat.
+async fn leave(app: &App, mut member: Member, reason: Reason) {
+    app.leave(&member.seat, member.participant, member.session.as_ref(), reason)
+        .await;
+    tokio::spawn(async move { while member.messages.recv().await.is_some() {} });
+}
+
+/// Keeps the place of a member whose connection is gone: until it comes back over another one, its media is silent, or it
+/// takes too long. What it is told meanwhile it is told again when it comes back, so none of that is kept.
+async fn keep(app: &App, mut member: Member, mut connected: bool) {
+    let mut late = pin!(sleep(KEPT.min(app.silence)));
+    loop {
+        let message = match member.messages.try_recv() {
+            Ok(message) => Some(message),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) if !connected => return leave(app, member, Reason::Closed).await,
+            Err(TryRecvError::Empty) => tokio::select! {
+                message = member.messages.recv() => message,
+                () = &mut late => return leave(app, member, Reason::Closed).await,
+            },
+        };
+        match message {
+            None | Some(ServerMessage::Bye { .. }) => return,
+            Some(message) => connected = flows(&message, Some(&member), connected),
+        }
+    }
+}
+
+/// Whether a member's media flows, by what it is told.
+fn flows(message: &ServerMessage, member: Option<&Member>, before: bool) -> bool {
+    match message {
+        ServerMessage::Connection { participant, state }
+            if member.is_some_and(|own| own.participant == *participant) =>
+        {
+            *state == ConnectionState::Connected
+        }
+        _ => before,
     }
 }
 

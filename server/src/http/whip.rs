@@ -12,9 +12,10 @@ use tokio::sync::mpsc;
 use crate::app::{App, Failure, Member};
 use crate::engine::{Kind, Reason};
 use crate::http::problem::Problem;
-use crate::http::sessions::{IfMatch, Session, new_entity_tag, unguessable};
+use crate::http::sessions::{IfMatch, Session, new_entity_tag};
 use crate::http::{InRoom, SDP, SDP_FRAGMENT, text_body};
 use crate::protocol::ServerMessage;
+use crate::secret::unguessable;
 use crate::worker::Unavailable;
 use crate::{DisplayName, RoomName};
 
@@ -137,8 +138,7 @@ async fn answer(app: &Arc<App>, member: &Member, sdp: String) -> Result<String, 
     match app.offer(member.seat.worker(), member.participant, sdp).await {
         Ok(answer) => Ok(answer),
         Err(failure) => {
-            app.leave(member.seat.worker(), member.participant, Reason::Failed)
-                .await;
+            app.leave(&member.seat, member.participant, None, Reason::Failed).await;
             Err(failure.into())
         }
     }
@@ -249,8 +249,7 @@ async fn end(
     let session = session(&app, path, &uri)?;
     to_the_end(async move {
         app.sessions.remove(&session.id);
-        app.leave(session.seat.worker(), session.participant, Reason::Left)
-            .await;
+        app.leave(&session.seat, session.participant, None, Reason::Left).await;
         Ok(StatusCode::OK)
     })
     .await

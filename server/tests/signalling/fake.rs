@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use hyaline_server::{
-    Engine, Handshake, Join, Options, Other, ParticipantId, Reason, Refusal, RefusalKind, Server, ServerMessage,
-    SourceInfo,
+    ConnectionState, Engine, Handshake, Join, Options, Other, ParticipantId, Reason, Refusal, RefusalKind, Server,
+    ServerMessage, SourceInfo, View,
 };
 use wire::{Ecn, Path, Transmit};
 
@@ -80,7 +80,11 @@ impl Engine for Fake {
         self.rooms.values().map(Vec::len).sum()
     }
 
-    /// `slots N` gives participant N other slots, and a packet in them; `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and
+    fn speaking(&self) -> usize {
+        1 + self.worker
+    }
+
+    /// `connected N` and `disconnected N` happen to the media of participant N; `slots N` gives participant N other slots, and a packet in them; `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and
     /// everything comes back with `echo ` before it.
     fn handle_datagram(&mut self, _: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
         self.last_path = Some(*path);
@@ -90,6 +94,19 @@ impl Engine for Fake {
             self.polled = true;
             self.events
                 .push_back((participant, ServerMessage::Slots { slots: Vec::new() }));
+        }
+        for (word, state) in [
+            ("connected ", ConnectionState::Connected),
+            ("disconnected ", ConnectionState::Disconnected),
+        ] {
+            if let Some(participant) = text.strip_prefix(word) {
+                let participant = ParticipantId(participant.parse().unwrap());
+                let others = self.others(participant).into_iter().map(|other| other.participant);
+                for to in others.chain([participant]) {
+                    self.events
+                        .push_back((to, ServerMessage::Connection { participant, state }));
+                }
+            }
         }
         if let Some(participant) = text.strip_prefix("flood ") {
             let participant = ParticipantId(participant.parse().unwrap());
@@ -132,6 +149,7 @@ impl Engine for Fake {
                 participant,
                 name: name.clone(),
                 sources: Vec::new(),
+                hand: false,
             };
             self.events.push_back((other.participant, message));
         }
@@ -139,6 +157,7 @@ impl Engine for Fake {
             participant,
             name,
             sources: Vec::new(),
+            hand: false,
         });
         self.events
             .push_back((participant, ServerMessage::Need { audio: 4, video: 4 }));
@@ -191,6 +210,26 @@ impl Engine for Fake {
 
     fn set_muted(&mut self, _: Instant, id: ParticipantId, mid: &str, muted: bool) -> Result<(), Refusal> {
         self.write(format!("mute {id} {mid} {muted}"));
+        Ok(())
+    }
+
+    fn set_view(&mut self, _: Instant, id: ParticipantId, view: View) -> Result<(), Refusal> {
+        let pictures = view.pictures.iter();
+        let pictures: Vec<String> = pictures
+            .map(|p| format!("{}:{:?}:{}x{}", p.participant, p.source, p.width, p.height))
+            .collect();
+        self.write(format!("view {id} {:?} {:?} {pictures:?}", view.tiles, view.pinned));
+        Ok(())
+    }
+
+    fn tell_again(&mut self, participant: ParticipantId) -> Result<(), Refusal> {
+        self.write(format!("tell {participant} again"));
+        for message in [
+            ServerMessage::Need { audio: 8, video: 8 },
+            ServerMessage::Slots { slots: Vec::new() },
+        ] {
+            self.events.push_back((participant, message));
+        }
         Ok(())
     }
 

@@ -57,10 +57,10 @@ fn sound_stays_where_it_is_when_it_leads_and_pictures_go_to_it() {
     let now = t0 + ms(400);
     let ntp = 7 << 32;
     let extended = sound.reported(now, 960 * 20).unwrap();
-    let clock = WallClock::follow_report(None, 1, &mut sound, extended, ntp);
+    let clock = WallClock::follow_report(None, StreamId(1), &mut sound, extended, ntp);
     let extended = pictures.reported(now, 3600 * 10).unwrap();
-    let clock = WallClock::follow_report(clock, 2, &mut pictures, extended, ntp);
-    assert_eq!(clock.unwrap().leader, 1);
+    let clock = WallClock::follow_report(clock, StreamId(2), &mut pictures, extended, ntp);
+    assert_eq!(clock.unwrap().leader, StreamId(1));
     assert_eq!(nth(&mut sound, t0, 20, 0), Some(960 * 20));
     // 60 ms back, half a picture at a time: the epoch is that of the first arrival less the 60 ms.
     let places: Vec<i64> = (10..16)
@@ -211,10 +211,10 @@ fn sound_and_picture_stay_together_and_near_their_arrival_while_clocks_drift() {
             if n % 50 == 49 {
                 let now = at(us + 61_000);
                 let extended = sound.reported(now, timestamp as u32).unwrap();
-                clock = WallClock::follow_report(clock, 1, &mut sound, extended, ntp(us));
+                clock = WallClock::follow_report(clock, StreamId(1), &mut sound, extended, ntp(us));
                 let timestamp = drifted(us, ppm_wall) * 90 / 1000;
                 let extended = pictures.reported(now, timestamp as u32).unwrap();
-                clock = WallClock::follow_report(clock, 2, &mut pictures, extended, ntp(us));
+                clock = WallClock::follow_report(clock, StreamId(2), &mut pictures, extended, ntp(us));
             }
             if n > 200 {
                 let [sound, picture] = last;
@@ -231,7 +231,7 @@ fn sound_and_picture_stay_together_and_near_their_arrival_while_clocks_drift() {
 #[test]
 fn a_clock_runs_both_ways() {
     let at = Instant::now() + Duration::from_secs(100);
-    let clock = WallClock::new(0, 50 << 32, at);
+    let clock = WallClock::new(StreamId(0), 50 << 32, at);
     assert_eq!(clock.instant(50 << 32), Some(at));
     assert_eq!(clock.instant((50 << 32) + (1 << 31)), Some(at + ms(500)));
     assert_eq!(clock.instant((49 << 32) + (1 << 31)), Some(at - ms(500)));
@@ -314,8 +314,8 @@ proptest! {
                 };
                 let wall = ntp.wrapping_add((taken << 32) / 1000);
                 let known: Option<WallClock> = clock;
-                let known = known.filter(|known| known.leader == 0 || media == 1);
-                clock = WallClock::follow_report(known, media as u32, line, extended, wall).or(clock);
+                let known = known.filter(|known| known.leader == StreamId(0) || media == 1);
+                clock = WallClock::follow_report(known, StreamId(media as u32), line, extended, wall).or(clock);
                 continue;
             }
             let newer = highest[media].is_none_or(|highest| n > highest);

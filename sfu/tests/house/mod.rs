@@ -49,6 +49,9 @@ pub struct House {
     pub runs: Vec<usize>,
     /// Whether a packet of RTP to the SFU is lost, by its number.
     pub lose: fn(u64) -> bool,
+    /// Whether a packet of RTP to the guests is lost, by its number.
+    pub lose_down: fn(u64) -> bool,
+    sent_down: u64,
     /// How many packets of RTP the guests have sent.
     pub sent: u64,
     /// How many bytes `poll_transmit` is given.
@@ -94,6 +97,8 @@ impl House {
             to_guests: VecDeque::new(),
             runs: Vec::new(),
             lose: |_| false,
+            lose_down: |_| false,
+            sent_down: 0,
             sent: 0,
             room: 65_536,
             watch: |_| {},
@@ -229,6 +234,12 @@ impl House {
             let size = transmit.segment.map_or(transmit.len, |size| usize::from(size.get()));
             for datagram in out[..transmit.len].chunks(size) {
                 assert!(datagram.len() <= 1200, "a datagram of {} bytes", datagram.len());
+                if matches!(datagram.first(), Some(128..=191)) && !rtp::is_rtcp(datagram) {
+                    self.sent_down += 1;
+                    if (self.lose_down)(self.sent_down) {
+                        continue;
+                    }
+                }
                 self.to_guests
                     .push_back((self.now + self.delay, transmit.path.remote, datagram.to_vec()));
             }

@@ -1,0 +1,195 @@
+//! Viewers on bad links in virtual time: they get sound alone, are told so, and pictures are tried again.
+
+mod house;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use house::{CAMERA, House, MICROPHONE};
+use rtp::rtcp::{ReceiverReport, ReportBlock};
+use rtp::{PayloadType, Ssrc};
+use sfu::{Event, Paused};
+
+const FRAME: Duration = Duration::from_millis(40);
+const NO_COUNTERS: [(&str, u64); 0] = [];
+
+/// Somebody who speaks and is seen, and somebody who looks, whose link loses packets.
+struct Call {
+    house: House,
+    ann: usize,
+    bob: usize,
+    frames: u32,
+    /// Whether it reports, as receivers do.
+    reports: bool,
+}
+
+impl Call {
+    fn new(run: u64) -> Self {
+        let mut house = House::new(run);
+        let ann = house.member("r", "ann", 0);
+        let bob = house.member("r", "bob", 2);
+        Self {
+            house,
+            ann,
+            bob,
+            frames: 0,
+            reports: true,
+        }
+    }
+
+    /// So many seconds of sound and pictures.
+    fn run(&mut self, seconds: u32) {
+        for _ in 0..seconds * 25 {
+            let n = self.frames;
+            for packet in 0..2 {
+                self.house.send_sound(self.ann, MICROPHONE, (2 * n + packet) * 960, 30);
+            }
+            // A key frame a second, whether it is asked for or not.
+            self.house
+                .send_frame(self.ann, CAMERA, n * 3600, n as u16 & 0x7fff, n.is_multiple_of(25), 3);
+            self.frames += 1;
+            self.house.run(FRAME);
+            if n % 25 == 7 && self.reports {
+                self.report();
+            }
+        }
+    }
+
+    /// Bob reports on everything that came, as RFC 3550 §6.4.1 has it, retransmissions in blocks of their own.
+    fn report(&mut self) {
+        let client = &mut self.house.guests[self.bob].client;
+        let mut came: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
+        for received in &client.rtp {
+            came.entry(received.ssrc.0).or_default().insert(received.sequence);
+        }
+        let blocks: Vec<ReportBlock> = came
+            .iter()
+            .map(|(ssrc, sequences)| {
+                let (first, last) = (*sequences.first().unwrap(), *sequences.last().unwrap());
+                ReportBlock {
+                    ssrc: Ssrc(*ssrc),
+                    cumulative_lost: (last - first + 1 - sequences.len() as u64) as i32,
+                    highest_sequence: last as u32,
+                    ..ReportBlock::default()
+                }
+            })
+            .collect();
+        client.send_rtcp(|w| ReceiverReport::write(w, Ssrc(1), blocks, &[]));
+        self.house.exchange();
+    }
+
+    /// How many packets of sound and of pictures came in so many seconds.
+    fn count(&mut self, seconds: u32) -> (usize, usize) {
+        let before = self.house.guests[self.bob].client.rtp.len();
+        self.run(seconds);
+        let received = &self.house.guests[self.bob].client.rtp[before..];
+        let sound = received
+            .iter()
+            .filter(|one| one.packet().payload_type() == PayloadType(111));
+        let pictures = received
+            .iter()
+            .filter(|one| one.packet().payload_type() == PayloadType(96));
+        (sound.count(), pictures.count())
+    }
+
+    fn links(&self) -> Vec<(bool, u16)> {
+        let events = self.house.guests[self.bob].events.iter();
+        let links = events.filter_map(|event| match event {
+            Event::Link {
+                audio_only,
+                lost_per_mille,
+            } => Some((*audio_only, *lost_per_mille)),
+            _ => None,
+        });
+        links.collect()
+    }
+
+    fn paused(&self) -> Option<Paused> {
+        let events = self.house.guests[self.bob].events.iter().rev();
+        let mut layers = events.filter_map(|event| match event {
+            Event::Layer { paused, .. } => Some(*paused),
+            _ => None,
+        });
+        layers.next().flatten()
+    }
+}
+
+/// Loses some percent, as if by chance.
+fn chance(n: u64, percent: u64) -> bool {
+    (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) % 100 < percent
+}
+
+#[test]
+fn a_link_that_loses_a_fifth_carries_sound_and_pictures_come_back() {
+    let mut call = Call::new(1);
+    let (sound, pictures) = call.count(5);
+    assert!(sound >= 245 && pictures >= 350, "{sound} {pictures}");
+    call.house.lose_down = |n| chance(n, 20);
+    call.run(5);
+    assert_eq!(call.links().len(), 1);
+    let (audio_only, lost) = call.links()[0];
+    assert!(audio_only && (130..270).contains(&lost), "{lost}");
+    assert_eq!(call.paused(), Some(Paused::Loss));
+    let (sound, pictures) = call.count(5);
+    assert!(sound > 170, "{sound}");
+    assert_eq!(pictures, 0);
+    // It goes on like that: pictures are tried every ten seconds, for some three.
+    call.run(35);
+    let tries = call.links().iter().filter(|(audio_only, _)| !audio_only).count();
+    assert!((2..=4).contains(&tries), "{tries}");
+    call.house.lose_down = |_| false;
+    call.run(15);
+    assert_eq!(call.links().last().map(|link| link.0), Some(false));
+    assert_eq!(call.paused(), None);
+    let (sound, pictures) = call.count(5);
+    assert!(sound >= 245 && pictures >= 370, "{sound} {pictures}");
+    let links = call.links().len();
+    call.run(20);
+    assert_eq!(call.links().len(), links);
+    assert_eq!(call.house.counters(), NO_COUNTERS.into());
+}
+
+#[test]
+fn a_tenth_may_be_lost_and_a_moment_more() {
+    let mut call = Call::new(2);
+    call.house.lose_down = |n| chance(n, 6);
+    call.run(20);
+    call.house.lose_down = |n| chance(n, 60);
+    call.run(1);
+    call.house.lose_down = |_| false;
+    call.run(10);
+    assert_eq!(call.links(), []);
+}
+
+#[test]
+fn what_is_not_reported_is_not_lost() {
+    let mut call = Call::new(3);
+    call.run(3);
+    call.reports = false;
+    call.house.lose_down = |n| chance(n, 50);
+    call.run(10);
+    assert_eq!(call.links(), []);
+}
+
+#[test]
+fn whoever_was_cut_off_is_told_that_there_is_only_sound() {
+    let mut call = Call::new(4);
+    call.house.lose_down = |n| chance(n, 30);
+    call.run(6);
+    assert!(call.links().last().is_some_and(|link| link.0));
+    call.house.guests[call.bob].events.clear();
+    let id = call.house.guests[call.bob].id;
+    call.house.sfu.tell_again(id).unwrap();
+    call.house.exchange();
+    assert!(call.links().last().is_some_and(|link| link.0));
+    assert_eq!(call.paused(), Some(Paused::Loss));
+}
+
+#[test]
+fn losses_on_the_way_here_are_not_the_viewers() {
+    let mut call = Call::new(5);
+    call.house.lose = |n| chance(n, 30);
+    call.run(20);
+    // The viewer misses what is missing here, which has numbers too.
+    assert_eq!(call.links(), []);
+}
