@@ -740,3 +740,65 @@ fn a_viewer_without_a_page_gets_the_largest_layer() {
     studio.film(50);
     assert_eq!(studio.layer(viewer), Some(2));
 }
+
+#[test]
+fn a_key_frame_of_another_layer_whose_first_packet_was_overtaken_is_whole() {
+    let mut studio = Studio::new(16);
+    let viewer = studio.viewer("bob", Some((320, 180)));
+    studio.camera.obeys = false;
+    studio.film(25);
+    studio.show(viewer, (1280, 720));
+    studio.house.run(FRAME);
+    studio.camera.look(&studio.house);
+    assert!(studio.camera.key[2], "it was asked for");
+    // The key frame's packets come in the order 1, 2, 0.
+    let time = FRAME * studio.frames;
+    studio.camera.pictures[2] += 1;
+    let first = studio.house.guests[studio.camera.guest].client.media[studio.camera.section].sequence[2].0;
+    for packet in [1, 2, 0] {
+        let client = &mut studio.house.guests[studio.camera.guest].client;
+        client.media[studio.camera.section].sequence[2].0 = first + u64::from(packet);
+        let plain = studio.camera.packet(2, time, packet, true);
+        studio.camera.send(&mut studio.house, 2, time, packet == 2, &plain);
+        studio.house.exchange();
+        studio.house.run(Duration::from_millis(7));
+    }
+    let client = &mut studio.house.guests[studio.camera.guest].client;
+    client.media[studio.camera.section].sequence[2].0 = first + 3;
+    studio.house.run(FRAME);
+    let mut video: Vec<Seen> = studio.house.video(viewer).iter().map(Seen::new).collect();
+    video.sort_by_key(|seen| seen.sequence);
+    check(&video);
+    let large: Vec<u32> = video
+        .iter()
+        .filter(|seen| seen.layer == 2)
+        .map(|seen| seen.packet)
+        .collect();
+    assert_eq!(large, [0, 1, 2]);
+    assert_eq!(studio.told(viewer), Some((Some("f".into()), None)));
+}
+
+#[test]
+fn of_more_layers_than_there_are_places_for_the_first_are_received() {
+    let mut house = House::new(17);
+    let ann = house.enter("r", "ann", Role::Member);
+    let section = house.guests[ann].client.add_simulcast(&["a", "b", "c", "d", "e", "f"]);
+    house.connect(ann);
+    let bob = house.member("r", "bob", 1);
+    let mut payload = vec![7; 900];
+    payload[..6].copy_from_slice(&[0x90, 0x80, 0x80, 1, 0, 0]);
+    for n in 0..10 {
+        payload[3] = n as u8;
+        for layer in 0..6 {
+            house.guests[ann]
+                .client
+                .send_layer(section, layer, false, n * 3600, &payload);
+        }
+        house.exchange();
+        house.run(FRAME);
+    }
+    let video = house.video(bob);
+    assert!(video.len() >= 9, "{}", video.len());
+    assert!(video.windows(2).all(|pair| pair[1].1 == pair[0].1 + 1));
+    assert_eq!(house.counters(), [("unknown_source", 20)].into());
+}
