@@ -67,6 +67,8 @@ pub(crate) struct Slot {
     target: Option<usize>,
     /// A picture was begun with, perhaps of another layer.
     turned: bool,
+    /// Something of what it carries was sent: what came before that is not to follow it.
+    known: bool,
     subscription: Option<Subscription>,
     formats: Vec<Format>,
     ids: Ids,
@@ -182,6 +184,7 @@ impl Slot {
             told: (None, None),
             target: None,
             turned: false,
+            known: false,
             subscription: None,
             formats: agreed.formats().to_vec(),
             ids: Ids::new(agreed.extensions()),
@@ -253,6 +256,7 @@ impl Slot {
             self.carried = source;
             self.undecodable = None;
             self.target = None;
+            self.known = false;
         }
     }
 
@@ -268,7 +272,7 @@ impl Slot {
         self.subscription = Some(Subscription {
             source: index,
             layer: first,
-            next: layer.subscribe(now, own),
+            next: layer.subscribe(now, own, !self.known),
             line: None,
             pending: None,
         });
@@ -525,6 +529,7 @@ impl Slot {
         self.history.clear();
         self.report_due = true;
         self.turned = true;
+        self.known = true;
     }
 
     fn line_for(&self, layer: &Layer, index: u64) -> Option<Line> {

@@ -47,12 +47,12 @@ impl Slot {
                 source.layers[old].unsubscribe(own);
             }
         }
-        let mut begun = false;
+        let (mut begun, unknown) = (false, !self.known);
         let mut place = |layer: usize| {
             let kept = before.iter().flatten().find(|(old, _)| *old == layer);
             let next = kept.map(|(_, next)| *next).or_else(|| {
                 begun = true;
-                Some(source.layers.get_mut(layer)?.subscribe(now, own))
+                Some(source.layers.get_mut(layer)?.subscribe(now, own, unknown))
             });
             Some((layer, next?))
         };
