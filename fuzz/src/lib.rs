@@ -11,6 +11,7 @@ mod peer;
 mod rtcp;
 mod rtp;
 mod sdp;
+mod sfu;
 mod srtp;
 mod stun;
 
@@ -20,6 +21,7 @@ pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
 pub use sdp::sdp;
+pub use sfu::sfu_session;
 pub use srtp::srtp_open;
 pub use stun::stun;
 
@@ -52,6 +54,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rtp", run: rtp, seeds: &["fuzz/seeds/rtp"] },
     Target { name: "rtp_receive", run: rtp_receive, seeds: &["fuzz/seeds/rtp_receive"] },
     Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp", "fuzz/seeds/sdp"] },
+    Target { name: "sfu_session", run: sfu_session, seeds: &["fuzz/seeds/sfu_session"] },
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
     Target { name: "stun", run: stun, seeds: &["fixtures/stun"] },
 ];

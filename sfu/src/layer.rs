@@ -65,10 +65,12 @@ impl Layer {
         }
     }
 
-    /// One subscriber more. Gives the place in the ring from which on it looks.
-    pub(crate) fn subscribe(&mut self, now: Instant, subscriber: Subscriber) -> u64 {
+    /// One subscriber more. Gives the place in the ring from which on it looks: that of a key frame which comes just now, or
+    /// came a moment ago to somebody to whom the source is `unknown`.
+    pub(crate) fn subscribe(&mut self, now: Instant, subscriber: Subscriber, unknown: bool) -> u64 {
         self.subscribers.push(subscriber);
-        let fresh = |(_, at): &(u64, Instant)| now.saturating_duration_since(*at) <= FRESH;
+        let age = if unknown { FRESH } else { Duration::ZERO };
+        let fresh = |(_, at): &(u64, Instant)| now.saturating_duration_since(*at) <= age;
         let key_frame = self.key_frame.filter(|_| self.media == Kind::Video).filter(fresh);
         key_frame.map_or_else(|| self.ring.next_index(), |(index, _)| index)
     }

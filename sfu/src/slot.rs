@@ -6,6 +6,7 @@ use peer::{Blocked, Codec, Extension, Format, Kind, Peer, Section, SenderId};
 use rtp::codec::h264::{self, NalType};
 use rtp::{RtpClock, RtpOut};
 
+use crate::Paused;
 use crate::choice::Size;
 use crate::counters::Counters;
 use crate::extensions::{self, Ids};
@@ -15,7 +16,8 @@ use crate::payload::{Head, Next, Offsets};
 use crate::ring::{Entry, Stored};
 use crate::source::{Source, Subscriber};
 use crate::timeline::{self, SPACING, Timeline};
-use crate::{Paused, choice};
+
+mod layers;
 
 /// NACKs of one slot that may wait.
 const MAX_NACKS: usize = 256;
@@ -65,6 +67,8 @@ pub(crate) struct Slot {
     target: Option<usize>,
     /// A picture was begun with, perhaps of another layer.
     turned: bool,
+    /// Something of what it carries was sent: what came before that is not to follow it.
+    known: bool,
     subscription: Option<Subscription>,
     formats: Vec<Format>,
     ids: Ids,
@@ -180,6 +184,7 @@ impl Slot {
             told: (None, None),
             target: None,
             turned: false,
+            known: false,
             subscription: None,
             formats: agreed.formats().to_vec(),
             ids: Ids::new(agreed.extensions()),
@@ -239,22 +244,6 @@ impl Slot {
         Some((subscription.source, subscription.layer))
     }
 
-    /// The layer of which pictures are sent now.
-    pub(crate) fn layer(&self) -> Option<usize> {
-        let subscription = self.subscription.as_ref()?;
-        subscription.line.map(|_| subscription.layer)
-    }
-
-    /// The layers that it needs: what it sends, what is to take over, and what it would send if that could be had.
-    pub(crate) fn wanted(&self) -> choice::Set {
-        let Some(subscription) = &self.subscription else {
-            return 0;
-        };
-        let pending = subscription.pending.map(|(layer, _)| layer);
-        let layers = [Some(subscription.layer), pending, self.target];
-        layers.into_iter().flatten().fold(0, |set, layer| set | 1 << layer)
-    }
-
     /// The source that it carries, also while nothing of it is sent.
     pub(crate) const fn carried(&self) -> Option<u32> {
         self.carried
@@ -267,6 +256,7 @@ impl Slot {
             self.carried = source;
             self.undecodable = None;
             self.target = None;
+            self.known = false;
         }
     }
 
@@ -282,7 +272,7 @@ impl Slot {
         self.subscription = Some(Subscription {
             source: index,
             layer: first,
-            next: layer.subscribe(now, own),
+            next: layer.subscribe(now, own, !self.known),
             line: None,
             pending: None,
         });
@@ -293,95 +283,6 @@ impl Slot {
         self.history.prepare();
         self.nacks.reserve(MAX_NACKS);
         self.steer(now, source, own);
-    }
-
-    /// Looks which layer of its source is for the size in which the picture is shown. What is sent goes on until the other
-    /// one's key frame is there; as long as nothing is sent, the smallest layer may come first. Returns whether key frames
-    /// of other layers are needed now.
-    pub(crate) fn steer(&mut self, now: Instant, source: &mut Source, own: Subscriber) -> bool {
-        let Some(subscription) = &mut self.subscription else {
-            return false;
-        };
-        let (areas, usable) = (source.areas(), source.usable());
-        let target = areas.target(self.shown, self.target);
-        self.target = Some(target);
-        let best = areas.best(usable, target);
-        let before = [Some((subscription.layer, subscription.next)), subscription.pending];
-        let layer = match subscription.line {
-            Some(_) => subscription.layer,
-            None => areas.first(usable, best),
-        };
-        let after = [Some(layer), Some(best).filter(|best| *best != layer)];
-        for (old, _) in before.into_iter().flatten() {
-            if !after.contains(&Some(old)) {
-                source.layers[old].unsubscribe(own);
-            }
-        }
-        let mut begun = false;
-        let mut place = |layer: usize| {
-            let kept = before.iter().flatten().find(|(old, _)| *old == layer);
-            let next = kept.map(|(_, next)| *next).or_else(|| {
-                begun = true;
-                Some(source.layers.get_mut(layer)?.subscribe(now, own))
-            });
-            Some((layer, next?))
-        };
-        if let Some((layer, next)) = place(layer) {
-            (subscription.layer, subscription.next) = (layer, next);
-        }
-        subscription.pending = after[1].and_then(place);
-        begun
-    }
-
-    /// Asks for the key frames that it waits for, unless they are there.
-    pub(crate) fn want_key_frames(&self, source: &mut Source) {
-        let Some(subscription) = self.subscription.filter(|_| self.media == Kind::Video) else {
-            return;
-        };
-        let first = (subscription.layer, subscription.next);
-        let waits = [
-            Some(first).filter(|_| subscription.line.is_none()),
-            subscription.pending,
-        ];
-        for (layer, next) in waits.into_iter().flatten() {
-            if let Some(layer) = source.layers.get_mut(layer).filter(|layer| !layer.starts_at(next)) {
-                layer.requests.want();
-            }
-        }
-    }
-
-    /// Lets the layer take over that is to, if a key frame of it is there.
-    fn follow_pending(&mut self, source: &mut Source, own: Subscriber) {
-        let Some(subscription) = &mut self.subscription else {
-            return;
-        };
-        let Some((place, next)) = subscription.pending else {
-            return;
-        };
-        let Some(layer) = source.layers.get_mut(place) else {
-            return;
-        };
-        let begins = |index: &u64| {
-            let entry = layer.ring.entry(*index).filter(|entry| entry.starts_key_frame);
-            entry.is_some_and(|entry| self.formats.iter().any(|format| format.codec == entry.codec))
-        };
-        let end = layer.ring.next_index();
-        let Some(index) = (next..end).find(begins) else {
-            if next < end {
-                layer.requests.want();
-            }
-            subscription.pending = Some((place, end));
-            return;
-        };
-        let old = std::mem::replace(&mut subscription.layer, place);
-        subscription.pending = None;
-        subscription.line = None;
-        // The numbers that were sent belong to another ring.
-        self.nacks.clear();
-        self.begin(layer, index);
-        if let Some(old) = source.layers.get_mut(old) {
-            old.unsubscribe(own);
-        }
     }
 
     /// Sends nothing more of what it carries.
@@ -633,6 +534,7 @@ impl Slot {
         self.history.clear();
         self.report_due = true;
         self.turned = true;
+        self.known = true;
     }
 
     fn line_for(&self, layer: &Layer, index: u64) -> Option<Line> {

@@ -244,6 +244,38 @@ fn padding_is_not_forwarded_and_leaves_no_gap() {
 }
 
 #[test]
+fn padding_behind_a_payload_stays_behind() {
+    let mut house = House::new(61);
+    let ann = house.member("r", "ann", 1);
+    let bob = house.member("r", "bob", 1);
+    for n in 0..10_u32 {
+        let mut payload = vec![n as u8; 900];
+        payload[..6].copy_from_slice(&[0x90, 0x80, 0x80, n as u8, u8::from(n > 0), 0]);
+        let client = &mut house.guests[ann].client;
+        let media = &mut client.media[CAMERA];
+        let header = rtp::RtpOut {
+            payload_type: rtp::PayloadType(96),
+            marker: true,
+            sequence_number: media.sequence[0].0,
+            timestamp: n * 3600,
+            ssrc: media.ssrcs[0].0,
+            padding: 200,
+            ..rtp::RtpOut::default()
+        };
+        media.sequence[0].0 += 1;
+        let packet = client.seal_rtp(&header, &payload);
+        client.send(packet);
+        house.exchange();
+        house.run(FRAME);
+    }
+    assert_eq!(house.video(bob).len(), 10);
+    for received in &house.guests[bob].client.rtp {
+        let packet = received.packet();
+        assert_eq!((packet.padding_len(), packet.payload().len()), (0, 900));
+    }
+}
+
+#[test]
 fn packets_of_almost_one_size_leave_as_one_run_with_their_payload_intact() {
     let mut house = House::new(6);
     let ann = house.member("r", "ann", 1);
