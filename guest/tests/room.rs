@@ -63,11 +63,13 @@ fn a_room_of_twelve() {
     std::thread::sleep(Duration::from_millis(500));
     speaker.speak(true);
     let name = speaker.report().name;
-    wait_for("a new speaker is heard by all", || {
+    let took = wait_for("a new speaker is heard by all", || {
         guests[..PEOPLE - 1]
             .iter()
             .all(|guest| guest.report().heard.contains(&name))
     });
+    println!("a new speaker is heard by all after {took:?}");
+    assert!(took < Duration::from_millis(300), "{took:?}");
     speaker.speak(false);
 
     // Twenty join one after the other, and leave again.
