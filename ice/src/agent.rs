@@ -1,6 +1,7 @@
 use crate::candidate::Candidate;
+use crate::checklist::{Checklist, Outcome, Success};
 use crate::checks::{Check, Fault};
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::consent::{Liveness, Verdict};
 use crate::counters::Counters;
 use crate::credentials::{Credentials, Generations};
@@ -9,8 +10,8 @@ use crate::pair::{Accepted, PairInfo, Pairs};
 use crate::response::{Answer, MIN_OUT, Response, Responses};
 use crate::timer::{Timer, Timers, after};
 use crate::transactions::{Seen, Transactions};
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 use std::time::{Duration, Instant};
 use wire::{Path, Seed, Transmit};
 
@@ -18,8 +19,9 @@ use wire::{Path, Seed, Transmit};
 ///
 /// Methods in four families: getters, inputs, commands, outputs. No socket, no clock; all randomness from the seed.
 ///
-/// It runs in [`Mode::Lite`](crate::Mode::Lite): it is controlled, answers the checks of any number of paths, and sends
-/// none itself. A full agent, which gathers, pairs and checks, is not there yet.
+/// In [`Mode::Lite`](crate::Mode::Lite) it is controlled, answers the checks of any number of paths, and sends none itself. In
+/// [`Mode::Controlling`](crate::Mode::Controlling) it checks the pairs of host candidates itself and nominates one. An agent that
+/// gathers, and takes either role, is not there yet.
 #[derive(Debug)]
 pub struct Agent {
     config: Config,
@@ -28,6 +30,8 @@ pub struct Agent {
     local_candidates: Vec<Candidate>,
     remote_candidates: Vec<Candidate>,
     pairs: Pairs,
+    /// Our own checks; in lite mode there are none.
+    checklist: Option<Checklist>,
     transactions: Transactions,
     responses: Responses,
     liveness: Liveness,
@@ -41,12 +45,19 @@ pub struct Agent {
 impl Agent {
     /// An agent with fresh local credentials. The time of construction is where its clock begins.
     pub fn new(config: Config, seed: Seed, now: Instant) -> Self {
+        let mut rng = StdRng::from_seed(seed.0);
+        let checklist = (config.mode == Mode::Controlling).then(|| {
+            let mut own = [0; 32];
+            rng.fill_bytes(&mut own);
+            Checklist::new(StdRng::from_seed(own), config.max_pairs)
+        });
         Self {
-            generations: Generations::new(StdRng::from_seed(seed.0)),
+            generations: Generations::new(rng),
             remote: None,
             local_candidates: Vec::new(),
             remote_candidates: Vec::new(),
             pairs: Pairs::new(config.max_pairs),
+            checklist,
             transactions: Transactions::default(),
             responses: Responses::new(config.max_pending_responses),
             liveness: Liveness::new(now),
@@ -99,7 +110,8 @@ impl Agent {
         self.state
     }
 
-    /// Whether a check of the peer has validated a path. Only what comes on such a path is the peer's.
+    /// Whether a check has validated a path: the peer's in lite mode, else one of ours that was answered. Only what comes on
+    /// such a path is the peer's.
     pub fn is_validated(&self, path: &Path) -> bool {
         self.pairs.contains(path)
     }
@@ -115,8 +127,8 @@ impl Agent {
     }
 
     /// The round-trip time that our own checks measured: `None` in lite mode, which sends none.
-    pub const fn rtt(&self) -> Option<Duration> {
-        None
+    pub fn rtt(&self) -> Option<Duration> {
+        self.checklist.as_ref()?.rtt()
     }
 
     /// The timer that is due next.
@@ -134,6 +146,10 @@ impl Agent {
 impl Agent {
     /// Takes a STUN datagram that came on `path`.
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, datagram: &[u8]) {
+        let own = self.checklist.as_mut();
+        if let Some(outcome) = own.and_then(|checklist| checklist.take_response(now, path, datagram)) {
+            return self.conclude(now, path, outcome);
+        }
         let check = match Check::authenticate(datagram, &self.generations) {
             Ok(check) => check,
             Err(fault) => return self.count(fault),
@@ -145,9 +161,9 @@ impl Agent {
         let answer = if let Some(unknown) = check.unknown {
             self.counters.ice_unknown_attributes += 1;
             Answer::UnknownAttributes(unknown)
-        } else if check.peer_is_controlled {
+        } else if self.has_same_role(&check) {
             // A lite agent is always controlled (RFC 8445 §6.1.1) and cannot change its role, whatever the tiebreakers
-            // say (§7.3.1.1): the peer has to.
+            // say (§7.3.1.1): the peer has to. One that offers always controls.
             self.counters.ice_role_conflicts += 1;
             Answer::RoleConflict
         } else {
@@ -196,6 +212,7 @@ impl Agent {
                 Timer::Liveness => self.judge(now),
                 Timer::PairExpiry => self.expire(now),
                 Timer::Retire => self.retire(),
+                Timer::Check => self.judge_consent(now),
             }
         }
     }
@@ -208,39 +225,55 @@ impl Agent {
         let known = |other: &Candidate| (other.address, other.protocol) == (candidate.address, candidate.protocol);
         if !self.local_candidates.iter().any(known) {
             candidate.assign_foundation(&self.local_candidates);
+            if let Some(checklist) = &mut self.checklist {
+                for remote in &self.remote_candidates {
+                    self.counters.ice_pairs_evicted += u64::from(!checklist.pair(&candidate, remote));
+                }
+            }
             self.local_candidates.push(candidate);
         }
     }
 
-    /// Sets the peer's credentials, from its offer or answer. Checks are awaited from now on. When they replace others,
+    /// Sets the peer's credentials, from its offer or answer. Checks are awaited or sent from now on. When they replace others,
     /// the peer restarts ICE ([`Credentials::is_restarted_by`]): call [`restart`](Self::restart) first.
     pub fn set_remote_credentials(&mut self, now: Instant, credentials: Credentials) {
+        if let Some(checklist) = &mut self.checklist {
+            checklist.set_remote(&credentials, &self.generations.newest().credentials.ufrag);
+        }
         self.remote = Some(credentials);
         if self.state == State::New {
             self.await_first_check(now);
         }
     }
 
-    /// Remembers a candidate of the peer's. A lite agent sends no checks to it: the peer's checks tell the addresses.
+    /// Takes a candidate of the peer's. A lite agent only remembers it: the peer's checks tell the addresses.
     pub fn add_remote_candidate(&mut self, candidate: Candidate) {
         if self.remote_candidates.contains(&candidate) {
             return;
         }
         if self.remote_candidates.len() < self.config.max_remote_candidates {
+            if let Some(checklist) = &mut self.checklist {
+                for local in &self.local_candidates {
+                    self.counters.ice_pairs_evicted += u64::from(!checklist.pair(local, &candidate));
+                }
+            }
             self.remote_candidates.push(candidate);
         } else {
             self.counters.ice_remote_candidates_dropped += 1;
         }
     }
 
-    /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until the peer nominates one
-    /// under the new credentials; until then both are answered. After a failure the old ones are void. While the first check
+    /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until one is nominated under the
+    /// new credentials; until then both are answered. After a failure the old ones are void. While the first check
     /// is awaited, the wait begins anew; the patience with a peer that was there and is silent is not extended.
     pub fn restart(&mut self, now: Instant) -> Credentials {
         let keep_previous = self.pairs.previous_carries();
         self.generations.restart(keep_previous);
         self.pairs.restart(keep_previous);
         self.remote_candidates.clear();
+        if let Some(checklist) = &mut self.checklist {
+            checklist.restart();
+        }
         self.timers.stop(Timer::Retire);
         match self.state {
             State::Failed => {
@@ -257,17 +290,29 @@ impl Agent {
 /// Outputs.
 impl Agent {
     /// Writes the next datagram into `out`, which holds at least [`MIN_OUT`] bytes. `None` when there is nothing to send.
-    pub fn poll_transmit(&mut self, _now: Instant, out: &mut [u8]) -> Option<Transmit> {
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         debug_assert!(out.len() >= MIN_OUT, "poll_transmit wants MIN_OUT bytes of room");
         if out.len() < MIN_OUT {
             return None;
         }
         let dropped = &mut self.counters.ice_responses_dropped;
-        self.responses.write_next(&self.generations, out, dropped)
+        if let Some(transmit) = self.responses.write_next(&self.generations, out, dropped) {
+            return Some(transmit);
+        }
+        let checklist = self.checklist.as_mut()?;
+        if let Some((path, len)) = checklist.poll(now, out) {
+            return Some(Transmit::one(path, len));
+        }
+        match checklist.due(now, self.config.consent_expires_after) {
+            Some(due) => self.timers.arm(Timer::Check, due),
+            None => self.timers.stop(Timer::Check),
+        }
+        None
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is waited for. Activity does not
-    /// move it: a timer that finds the peer alive sets itself anew.
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is waited for. Valid once
+    /// [`poll_transmit`](Self::poll_transmit) gave `None`. Activity does not move it: a timer that finds the peer alive sets itself
+    /// anew.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next().map(|(_, deadline)| deadline)
     }
@@ -305,18 +350,31 @@ impl Agent {
             .local_candidates
             .iter()
             .find(|candidate| (candidate.address, candidate.protocol) == (path.local, path.protocol));
+        let local_priority = local.map_or(0, |candidate| candidate.priority);
+        if let Some(checklist) = &mut self.checklist {
+            // That the peer reaches us tells nothing of the other way: we try it ourselves.
+            if newest && !checklist.trigger(path, local_priority, check.priority.unwrap_or(0)) {
+                self.counters.ice_pairs_evicted += 1;
+            }
+            return;
+        }
         let accepted = Accepted {
             newest,
             priority: check.priority,
             nominates: check.use_candidate,
-            local_priority: local.map_or(0, |candidate| candidate.priority),
+            local_priority,
         };
+        self.validate(now, path, accepted);
+    }
+
+    /// A check has shown that a path works.
+    fn validate(&mut self, now: Instant, path: &Path, accepted: Accepted) {
         if !self.pairs.check(now, path, accepted) {
             self.counters.ice_pairs_evicted += 1;
         }
         self.timers
             .arm_if_idle(Timer::PairExpiry, after(now, self.config.consent_expires_after));
-        if newest && check.use_candidate && self.generations.previous().is_some() {
+        if accepted.newest && accepted.nominates && self.generations.previous().is_some() {
             self.timers
                 .arm_if_idle(Timer::Retire, after(now, self.config.retire_after));
         }
@@ -327,6 +385,50 @@ impl Agent {
             self.judge(now);
         }
         self.alive(now);
+    }
+
+    /// Whether the peer believes that it has our role.
+    const fn has_same_role(&self, check: &Check) -> bool {
+        match self.config.mode {
+            Mode::Lite => check.peer_is_controlled,
+            Mode::Controlling => check.peer_controls,
+        }
+    }
+
+    /// One of our own checks was answered.
+    fn conclude(&mut self, now: Instant, path: &Path, outcome: Outcome) {
+        let counters = &mut self.counters;
+        let counter = match outcome {
+            Outcome::Works(success) => return self.succeed(now, path, success),
+            Outcome::Late => return,
+            Outcome::Unexpected => &mut counters.ice_unexpected_responses,
+            Outcome::Malformed => &mut counters.ice_malformed,
+            Outcome::BadFingerprint => &mut counters.ice_bad_fingerprint,
+            Outcome::WrongIntegrity => &mut counters.ice_wrong_integrity,
+            Outcome::Asymmetric => &mut counters.ice_asymmetric_responses,
+            Outcome::Refused => &mut counters.ice_refused_checks,
+            Outcome::RoleConflict => &mut counters.ice_role_conflicts,
+        };
+        *counter = counter.saturating_add(1);
+    }
+
+    fn succeed(&mut self, now: Instant, path: &Path, success: Success) {
+        let accepted = Accepted {
+            newest: true,
+            priority: Some(success.remote_priority),
+            nominates: success.nominated,
+            local_priority: success.local_priority,
+        };
+        self.validate(now, path, accepted);
+    }
+
+    /// Ends the session when the peer has not consented for too long (RFC 7675 §5.1).
+    fn judge_consent(&mut self, now: Instant) {
+        let silence = self.config.consent_expires_after;
+        let checklist = self.checklist.as_ref();
+        if checklist.is_some_and(|checklist| checklist.has_lost_consent(now, silence)) {
+            self.fail();
+        }
     }
 
     /// The peer has shown that it is there. The timer stays as it is and looks when it fires.
@@ -380,6 +482,9 @@ impl Agent {
     fn fail(&mut self) {
         self.state = State::Failed;
         self.pairs.clear();
+        if let Some(checklist) = &mut self.checklist {
+            checklist.stop();
+        }
         self.responses.clear();
         self.generations.forget_previous();
         self.timers.stop_all();
@@ -403,5 +508,7 @@ impl Agent {
 
 #[cfg(test)]
 mod captures;
+#[cfg(test)]
+mod controlling;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,8 @@ pub(crate) struct Check {
     pub(crate) use_candidate: bool,
     /// ICE-CONTROLLED is there: the peer believes that we control.
     pub(crate) peer_is_controlled: bool,
+    /// ICE-CONTROLLING is there.
+    pub(crate) peer_controls: bool,
     /// What has to be understood and is not.
     pub(crate) unknown: Option<Unknown>,
 }
@@ -73,17 +75,22 @@ impl Check {
             priority: None,
             use_candidate: false,
             peer_is_controlled: false,
+            peer_controls: false,
             unknown: Unknown::collect(message.unknown_required()),
         };
         for attribute in proven.message().attributes() {
             match attribute.kind() {
-                AttributeType::PRIORITY | AttributeType::USE_CANDIDATE | AttributeType::ICE_CONTROLLED => {}
+                AttributeType::PRIORITY
+                | AttributeType::USE_CANDIDATE
+                | AttributeType::ICE_CONTROLLED
+                | AttributeType::ICE_CONTROLLING => {}
                 _ => continue,
             }
             match attribute.decode()? {
                 Value::Priority(priority) => check.priority = check.priority.or(Some(priority)),
                 Value::UseCandidate => check.use_candidate = true,
                 Value::IceControlled(_) => check.peer_is_controlled = true,
+                Value::IceControlling(_) => check.peer_controls = true,
                 _ => {}
             }
         }

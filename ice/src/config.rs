@@ -7,6 +7,9 @@ pub enum Mode {
     /// On a public address: host candidates only, answers checks, sends none, is always controlled.
     #[default]
     Lite,
+    /// The side that offers, against a peer that is lite or waits for our checks: checks all pairs of host candidates,
+    /// nominates one, and asks for consent on it. Always controlling; gathers nothing.
+    Controlling,
 }
 
 /// What an agent is told at construction.

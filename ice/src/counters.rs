@@ -5,8 +5,12 @@ wire::counters! {
         pub ice_malformed,
         /// Messages without FINGERPRINT, or with a wrong one (RFC 8445 §7.3).
         pub ice_bad_fingerprint,
-        /// Responses, while no request of ours is under way.
+        /// Responses to nothing that we asked.
         pub ice_unexpected_responses,
+        /// Responses that came another way than our check went (RFC 8445 §7.2.5.2.1).
+        pub ice_asymmetric_responses,
+        /// Our checks that the peer answered with an error.
+        pub ice_refused_checks,
         /// Indications, which need no answer and prove nothing.
         pub ice_ignored_indications,
         /// Requests of another method than Binding.
@@ -23,7 +27,7 @@ wire::counters! {
         pub ice_checks_after_failure,
         /// Requests with attributes that have to be understood and are not. Answered with 420.
         pub ice_unknown_attributes,
-        /// Requests of a peer that believes it is controlled, as a lite agent always is. Answered with 487.
+        /// Requests of a peer that believes it has our role, answered with 487; and our checks that it answered so.
         pub ice_role_conflicts,
         /// Checks without PRIORITY; they count as the lowest.
         pub ice_missing_priority,

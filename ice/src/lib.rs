@@ -1,7 +1,8 @@
 //! The ICE agent (RFC 8445, RFC 8838, RFC 7675) without I/O.
 //!
-//! - [`Agent`]: one type for all modes. **Today it runs in [`Mode::Lite`] only**: it answers the peer's checks and sends
-//!   none of its own. A full agent cannot be constructed yet.
+//! - [`Agent`]: one type for all modes. In [`Mode::Lite`] it answers the peer's checks and sends none of its own; in
+//!   [`Mode::Controlling`] it checks, nominates and asks for consent. What gathers candidates and takes either role is not
+//!   there yet.
 //! - [`Candidate`]: addresses with their priorities and foundations; [`host_candidates`] computes them for a host's addresses.
 //! - [`Credentials`]: ufrag and password; [`addressed_ufrag`] reads whom a check is for.
 //! - [`Counters`]: what was dropped or refused, and why.
@@ -20,6 +21,7 @@
 
 mod agent;
 mod candidate;
+mod checklist;
 mod checks;
 mod config;
 mod consent;

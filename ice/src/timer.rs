@@ -15,10 +15,18 @@ pub enum Timer {
     PairExpiry,
     /// The end of the previous credentials after a restart.
     Retire,
+    /// The next check of our own, or the end of consent.
+    Check,
 }
 
 impl Timer {
-    const ALL: [Self; 4] = [Self::Connect, Self::Liveness, Self::PairExpiry, Self::Retire];
+    const ALL: [Self; 5] = [
+        Self::Connect,
+        Self::Liveness,
+        Self::PairExpiry,
+        Self::Retire,
+        Self::Check,
+    ];
 }
 
 /// One deadline per timer.
@@ -88,8 +96,9 @@ mod tests {
             timers.arm(timer, t0 + Duration::from_secs(10 - i as u64));
         }
         timers.arm_if_idle(Timer::Retire, t0);
-        assert_eq!(timers.next(), Some((Timer::Retire, t0 + Duration::from_secs(7))));
-        assert_eq!(timers.take_due(t0 + Duration::from_secs(6)), None);
+        assert_eq!(timers.next(), Some((Timer::Check, t0 + Duration::from_secs(6))));
+        assert_eq!(timers.take_due(t0 + Duration::from_secs(5)), None);
+        assert_eq!(timers.take_due(t0 + Duration::from_secs(8)), Some(Timer::Check));
         assert_eq!(timers.take_due(t0 + Duration::from_secs(8)), Some(Timer::Retire));
         assert_eq!(timers.take_due(t0 + Duration::from_secs(8)), Some(Timer::PairExpiry));
         assert_eq!(timers.take_due(t0 + Duration::from_secs(8)), None);

@@ -3,6 +3,7 @@ use sdp::{Direction, Extmap};
 
 use crate::offer::OfferedSection;
 use crate::section::Format;
+use crate::wish::Wish;
 use crate::{Codec, Config, Extension, ExtensionIds, Kind};
 
 /// What we agree to in one section, apart from its transport.
@@ -67,10 +68,12 @@ const MAX_LAYERS: usize = 8;
 
 impl<'a> Agreement<'a> {
     /// What we agree to in an audio or video section, or why to nothing. `ids` is what extension ids already mean in
-    /// this session: in one BUNDLE group an id means the same everywhere (RFC 9143 §9).
+    /// this session: in one BUNDLE group an id means the same everywhere (RFC 9143 §9). If the section is an answer's, `wish` is
+    /// what was offered.
     pub(crate) fn of_media(
         config: &Config,
         offered: &OfferedSection<'a>,
+        wish: Option<&Wish>,
         ids: &mut ExtensionTable,
     ) -> Result<Self, &'static str> {
         let codecs = match offered.kind {
@@ -84,13 +87,17 @@ impl<'a> Agreement<'a> {
         if !offered.level.rtcp_mux {
             return Err("RTP and RTCP must share a port (a=rtcp-mux)");
         }
-        let formats = formats(codecs, offered, config.rtx);
+        let mut formats = formats(codecs, offered, config.rtx);
+        if let Some(wish) = wish {
+            formats.retain(|format| wish.has_format(format));
+        }
         if formats.is_empty() {
             return Err("no codec is in common");
         }
+        let ours = wish.map_or_else(|| Direction::new(config.send, config.receive), |wish| wish.direction);
         let direction = Direction::new(
-            config.send && offered.direction.receives(),
-            config.receive && offered.direction.sends(),
+            ours.sends() && offered.direction.receives(),
+            ours.receives() && offered.direction.sends(),
         );
         let mut agreement = Self {
             direction,
@@ -103,11 +110,14 @@ impl<'a> Agreement<'a> {
         };
         // Layers are told apart by the rid extension and by nothing else.
         let rid = usable(offered, Extension::Rid, direction).is_some();
-        if config.simulcast && rid && direction.receives() {
+        if config.simulcast && rid && direction.receives() && wish.is_none() {
             agreement.layers = layers(offered, &agreement.formats);
         }
-        agreement.agree_extensions(config, offered, ids);
-        agreement.agree_feedback(config, offered);
+        match wish {
+            Some(wish) => agreement.take_extensions(wish, offered, ids),
+            None => agreement.agree_extensions(config, offered, ids),
+        }
+        agreement.agree_feedback(config, offered, wish.is_some());
         Ok(agreement)
     }
 
@@ -166,7 +176,18 @@ impl<'a> Agreement<'a> {
         self.extmaps.sort_by_key(|extmap| extmap.id);
     }
 
-    fn agree_feedback(&mut self, config: &Config, offered: &OfferedSection<'a>) {
+    /// The extensions of an answer, as far as they were offered (RFC 8285 §7).
+    fn take_extensions(&mut self, wish: &Wish, answered: &OfferedSection<'a>, ids: &mut ExtensionTable) {
+        for (extension, id) in wish.extensions.iter() {
+            let same = |extmap: &&Extmap<'_>| extmap.id == u16::from(id) && extmap.uri == extension.uri();
+            if answered.level.extmaps.iter().any(|extmap| same(&extmap)) && ids.claim(id, extension) {
+                self.extensions.set(extension, id);
+            }
+        }
+    }
+
+    /// `answered`: the section is an answer's to ours, which offer no bit rate.
+    fn agree_feedback(&mut self, config: &Config, offered: &OfferedSection<'a>, answered: bool) {
         let video = offered.kind == Some(Kind::Video);
         let (sends, receives) = (self.direction.sends(), self.direction.receives());
         // Both directions or none: of sound nothing is sent again, so that it is agreed to only where we do not send.
@@ -183,7 +204,7 @@ impl<'a> Agreement<'a> {
                     pli: video && offers("nack", "pli"),
                     fir: video && offers("ccm", "fir"),
                     transport_cc: transport_cc && offers("transport-cc", ""),
-                    remb: receives && !transport_cc && offers("goog-remb", ""),
+                    remb: receives && !answered && !transport_cc && offers("goog-remb", ""),
                 }
             })
             .collect();

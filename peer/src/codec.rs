@@ -97,6 +97,20 @@ impl H264Profile {
     }
 }
 
+impl H264Profile {
+    /// Six digits that mean it, at level 3.1.
+    pub(crate) const fn profile_level_id(self) -> &'static str {
+        match self {
+            Self::ConstrainedBaseline => "42e01f",
+            Self::Baseline => "42001f",
+            Self::Main => "4d001f",
+            Self::ConstrainedHigh => "640c1f",
+            Self::High => "64001f",
+            Self::High444Predictive => "f4001f",
+        }
+    }
+}
+
 impl Codec {
     /// Every H.264 sub-profile in packetization mode 1, the most widely decoded first.
     pub const H264: [Self; 5] = [

@@ -78,6 +78,85 @@ impl fmt::Display for OfferError {
 
 impl core::error::Error for OfferError {}
 
+/// Why an answer was not accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerError {
+    line: Option<usize>,
+    rule: String,
+}
+
+impl AnswerError {
+    pub(crate) fn new(line: Option<usize>, rule: impl Into<String>) -> Self {
+        Self {
+            line,
+            rule: rule.into(),
+        }
+    }
+
+    /// The line of the answer, counted from 1, when the fault is in one.
+    pub const fn line(&self) -> Option<usize> {
+        self.line
+    }
+
+    /// The rule that was broken, as a clause.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+}
+
+/// What both descriptions need is looked at by the same rules.
+impl From<OfferError> for AnswerError {
+    fn from(error: OfferError) -> Self {
+        Self {
+            line: error.line,
+            rule: error.rule,
+        }
+    }
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "the answer cannot be accepted: line {line}: {}", self.rule),
+            None => write!(f, "the answer cannot be accepted: {}", self.rule),
+        }
+    }
+}
+
+impl core::error::Error for AnswerError {}
+
+/// Why there is no section, or no offer, of the kind that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SectionError {
+    /// The peer was constructed for the answering role: its ICE agent is lite.
+    Answering,
+    /// The peer is closed.
+    Closed,
+    /// Only sound and pictures can be offered, and in a direction.
+    Unusable,
+    /// There are as many sections, or SSRCs, as the configuration allows.
+    Full,
+    /// There is no codec for it in the configuration.
+    NoCodec,
+    /// There is nothing to offer yet.
+    Empty,
+}
+
+impl fmt::Display for SectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answering => "the peer answers and does not offer (ICE-lite)",
+            Self::Closed => "the peer is closed",
+            Self::Unusable => "only audio and video in a direction can be offered",
+            Self::Full => "there are as many sections as are allowed",
+            Self::NoCodec => "no codec is configured for it",
+            Self::Empty => "there is no section to offer",
+        })
+    }
+}
+
+impl core::error::Error for SectionError {}
+
 /// Why a candidate or a fragment was not accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FragmentError {

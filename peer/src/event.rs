@@ -5,9 +5,9 @@ use crate::StreamId;
 /// How far a [`Peer`](crate::Peer) has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
-    /// No offer was accepted yet.
+    /// No offer and no answer was accepted yet.
     New,
-    /// An answer is out; connectivity checks or the DTLS handshake are under way.
+    /// An answer is out, or has come; connectivity checks or the DTLS handshake are under way.
     Connecting,
     /// Media flows both ways.
     Connected,
@@ -22,7 +22,7 @@ pub enum State {
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// An offer was accepted; [`sections`](crate::Peer::sections) has changed.
+    /// An offer or an answer was accepted; [`sections`](crate::Peer::sections) has changed.
     Negotiated,
     /// The DTLS handshake is complete and the peer's fingerprint right.
     Secured(Secured),

@@ -1,4 +1,4 @@
-//! A PeerConnection without I/O, in the answering role: offer in, answer out; then ICE, DTLS, SRTP, RTP and RTCP.
+//! A PeerConnection without I/O: offer in, answer out, or offer out, answer in; then ICE, DTLS, SRTP, RTP and RTCP.
 //!
 //! - [`Peer`]: the engine. Its methods come in four families: getters, inputs, commands, outputs.
 //! - [`Config`], [`Codec`], [`Extension`]: what it agrees to.
@@ -18,6 +18,7 @@ mod event;
 mod extension;
 mod negotiation;
 mod offer;
+mod offer_text;
 mod peer;
 mod receiver;
 mod remb;
@@ -31,11 +32,12 @@ mod stream;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod timers;
+mod wish;
 
 pub use codec::{Codec, H264Profile, Kind};
 pub use config::Config;
 pub use counters::Counters;
-pub use error::{Blocked, FragmentError, OfferError};
+pub use error::{AnswerError, Blocked, FragmentError, OfferError, SectionError};
 pub use event::{CloseReason, Event, Secured, State, Timer};
 pub use extension::{Extension, ExtensionIds};
 pub use peer::Peer;

@@ -9,6 +9,7 @@ use crate::offer::{Offer, OfferedSection};
 use crate::receiver::Receivers;
 use crate::section::{KeyFrameRequest, Section, Stream};
 use crate::sender::{Sender, Senders};
+use crate::wish::Wish;
 use crate::{Config, Extension, ExtensionIds, Kind, OfferError, SenderId};
 
 /// What an offer leads to, before anything has changed.
@@ -32,7 +33,8 @@ pub(crate) struct RemoteTransport<'o> {
 }
 
 impl<'o> Plan<'o> {
-    /// What to make of an offer, `sections` being what was agreed to before.
+    /// What to make of an offer, `sections` being what was agreed to before; or of an answer to an offer of ours, `wishes` being
+    /// what was in it.
     ///
     /// # Errors
     /// When the offer as a whole breaks a rule.
@@ -42,6 +44,7 @@ impl<'o> Plan<'o> {
         senders: &Senders,
         receivers: &Receivers,
         offer: &'o Offer<'o>,
+        wishes: Option<&[Wish]>,
     ) -> Result<Self, OfferError> {
         let offered = &offer.sections;
         if offered.len() < sections.len() {
@@ -58,7 +61,8 @@ impl<'o> Plan<'o> {
             streams: receivers.vacancies(config.max_ssrcs),
         };
         let agreement = |(index, section): (usize, &'o OfferedSection<'o>)| {
-            let agreed = agree(config, section, &mut ids)?;
+            let wish = wishes.and_then(|wishes| wishes.get(index));
+            let agreed = agree(config, section, wish, &mut ids)?;
             let before = sections.get(index).filter(|before| goes_on(before, section));
             room.take(&agreed, before, senders)
                 .then_some(agreed)
@@ -184,9 +188,23 @@ impl<'o> Plan<'o> {
         let mut sender = before.and_then(|before| before.sender);
         match sender {
             Some(id) if lacks_rtx(agreed, senders.get(id)) => {
-                senders.add_rtx(id, draw_ssrc(self.offer, senders, rng, None));
+                senders.add_rtx(id, draw_ssrc(&|ssrc| self.offer.announces(ssrc), senders, rng, None));
             }
-            None if agreed.sends_media() => sender = Some(add_sender(index, offered, agreed, self.offer, senders, rng)),
+            None if agreed.sends_media() => {
+                let kind = offered.kind.unwrap_or(Kind::Video);
+                let first = agreed.formats.first();
+                let clock_rate = first.map_or(90_000, |format| format.codec.clock_rate());
+                let theirs = |ssrc| self.offer.announces(ssrc);
+                sender = Some(add_sender(
+                    index,
+                    kind,
+                    clock_rate,
+                    retransmits(agreed),
+                    &theirs,
+                    senders,
+                    rng,
+                ));
+            }
             _ => {}
         }
         let any = |has: fn(&Feedback) -> bool| agreed.feedback.iter().any(has);
@@ -241,16 +259,20 @@ fn rejected(offered: &OfferedSection<'_>, reason: &'static str) -> Section {
 fn agree<'o>(
     config: &Config,
     offered: &OfferedSection<'o>,
+    wish: Option<&Wish>,
     ids: &mut ExtensionTable,
 ) -> Result<Agreement<'o>, &'static str> {
     if offered.is_stopped() {
         return Err("the peer stopped it");
     }
+    if wish.is_some_and(|wish| wish.stopped) {
+        return Err("it was offered as stopped");
+    }
     match offered.kind {
         None => Err("only audio, video and data sections are known"),
         Some(Kind::Application) if !config.application => Err("data channels are not agreed to"),
         Some(Kind::Application) => Agreement::of_application(offered),
-        Some(_) => Agreement::of_media(config, offered, ids),
+        Some(_) => Agreement::of_media(config, offered, wish, ids),
     }
 }
 
@@ -317,37 +339,32 @@ fn retransmits(agreed: &Agreement<'_>) -> bool {
     agreed.formats.iter().any(|format| format.rtx.is_some())
 }
 
-/// An SSRC that neither end uses, and that is not `other`.
-fn draw_ssrc(offer: &Offer<'_>, senders: &Senders, rng: &mut StdRng, other: Option<Ssrc>) -> Ssrc {
+/// An SSRC that neither end uses, and that is not `other`; `theirs` tells those of the peer.
+fn draw_ssrc(theirs: &dyn Fn(u32) -> bool, senders: &Senders, rng: &mut StdRng, other: Option<Ssrc>) -> Ssrc {
     loop {
         let ssrc = rng.next_u32();
-        let theirs = || offer.sections.iter().any(|section| section.level.ssrcs.contains(&ssrc));
         let ours = || senders.by_ssrc(Ssrc(ssrc)).is_some();
-        if ssrc != 0 && Some(Ssrc(ssrc)) != other && !ours() && !theirs() {
+        if ssrc != 0 && Some(Ssrc(ssrc)) != other && !ours() && !theirs(ssrc) {
             return Ssrc(ssrc);
         }
     }
 }
 
 /// Draws SSRCs that neither end uses, and takes the lowest free place in the pairing of audio and video.
-fn add_sender(
+pub(crate) fn add_sender(
     section: usize,
-    offered: &OfferedSection<'_>,
-    agreed: &Agreement<'_>,
-    offer: &Offer<'_>,
+    kind: Kind,
+    clock_rate: u32,
+    rtx: bool,
+    theirs: &dyn Fn(u32) -> bool,
     senders: &mut Senders,
     rng: &mut StdRng,
 ) -> SenderId {
-    let kind = offered.kind.unwrap_or(Kind::Video);
     let pair = (0..)
         .find(|pair| !senders.iter().any(|other| other.kind == kind && other.pair == *pair))
         .unwrap_or(0);
-    let ssrc = draw_ssrc(offer, senders, rng, None);
-    let rtx = retransmits(agreed).then(|| draw_ssrc(offer, senders, rng, Some(ssrc)));
-    let clock_rate = agreed
-        .formats
-        .first()
-        .map_or(90_000, |format| format.codec.clock_rate());
+    let ssrc = draw_ssrc(theirs, senders, rng, None);
+    let rtx = rtx.then(|| draw_ssrc(theirs, senders, rng, Some(ssrc)));
     let id = senders.next_id();
     let first_sequence = u64::from(rng.next_u32() & 0x7fff);
     let rtx_sequence = u64::from(rng.next_u32() & 0x7fff);

@@ -36,6 +36,13 @@ impl<'a> Offer<'a> {
     }
 }
 
+impl Offer<'_> {
+    /// Whether a section announces this SSRC.
+    pub(crate) fn announces(&self, ssrc: u32) -> bool {
+        self.sections.iter().any(|section| section.level.ssrcs.contains(&ssrc))
+    }
+}
+
 /// What the attributes of one level say, sorted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Level<'a> {

@@ -20,15 +20,21 @@ use crate::rtcp_out::{Outbox, Request};
 use crate::section::KeyFrameRequest;
 use crate::sender::{Room, Senders};
 use crate::timers::Timers;
+use crate::wish::Wish;
 use crate::{
     Blocked, CloseReason, Config, Counters, Event, Section, Secured, Sender, SenderId, SenderStatistics, Sink, State,
     StreamId, Timer,
 };
 
 mod media;
+mod offering;
 mod signalling;
 
-/// A PeerConnection in the answering role, without I/O.
+/// A PeerConnection without I/O.
+///
+/// Its ICE agent decides the role: with [`ice::Mode::Lite`] it answers ([`accept_offer`](Self::accept_offer)), with
+/// [`ice::Mode::Controlling`] it offers ([`add_section`](Self::add_section), [`offer`](Self::offer),
+/// [`accept_answer`](Self::accept_answer)).
 ///
 /// Methods in four families: getters, inputs, commands, outputs. Inputs and commands come in any order and number; then
 /// [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) are called until they give `None`.
@@ -39,6 +45,12 @@ pub struct Peer {
     /// Whether [`State::Connected`] was reached once.
     was_connected: bool,
     sections: Vec<Section>,
+    /// In the offering role: the sections that we offer.
+    wishes: Vec<Wish>,
+    /// How many of them are in the offer that waits for its answer.
+    offered: Option<usize>,
+    /// Whether that offer, or the next one, restarts ICE.
+    restarting: bool,
     /// The section whose transport is ours.
     tagged: Option<usize>,
     session_id: u64,
@@ -55,6 +67,8 @@ pub struct Peer {
     /// Arrivals of packets with transport-wide numbers, once those are agreed to.
     feedback: Option<Recorder>,
     remb: Option<Remb>,
+    /// Whether the peer was asked for transport-wide feedback about what we send.
+    sends_transport_numbers: bool,
     /// The path of the last media packet, known to be validated.
     media_path: Option<Path>,
     /// The SSRC of the last media packet.
@@ -84,7 +98,7 @@ impl Peer {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes.
     pub const MIN_OUT: usize = 1500;
 
-    /// A peer that waits for its first offer.
+    /// A peer without any section yet.
     pub fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         let mut rng = StdRng::from_seed(seed.0);
         let ice = ice::Agent::new(config.ice.clone(), Seed(random(&mut rng)), now);
@@ -97,6 +111,10 @@ impl Peer {
             state: State::New,
             was_connected: false,
             sections: Vec::new(),
+            wishes: Vec::new(),
+            offered: None,
+            restarting: false,
+            sends_transport_numbers: false,
             tagged: None,
             // RFC 9429 §5.2.1: 63 random bits.
             session_id: rng.next_u64() >> 1,

@@ -16,6 +16,8 @@ pub(crate) struct Inbox<'a> {
     pub(crate) receivers: &'a mut Receivers,
     pub(crate) outbox: &'a mut Outbox,
     pub(crate) counters: &'a mut Counters,
+    /// Whether we asked for transport-wide feedback.
+    pub(crate) invited_feedback: bool,
 }
 
 impl Inbox<'_> {
@@ -28,7 +30,7 @@ impl Inbox<'_> {
         for raw in compound.raw() {
             // Long, and as long as nobody estimates here what we may send, it is not even read.
             if raw.packet_type == PacketType::RTPFB && TransportFormat(raw.count) == TransportFormat::TRANSPORT_WIDE {
-                self.counters.ignored_rtcp += 1;
+                self.counters.ignored_rtcp += u64::from(!self.invited_feedback);
                 continue;
             }
             match Packet::of(raw) {

@@ -1,5 +1,6 @@
 use rtp::PayloadType;
 
+use crate::wish::Wish;
 use crate::{Codec, Direction, ExtensionIds, Kind, SenderId, StreamId};
 
 /// An agreed m-section. There is one for each m-line of the offer, in its order.
@@ -53,6 +54,25 @@ pub struct Stream {
 }
 
 impl Section {
+    /// One that was offered and not answered yet.
+    pub(crate) fn wished(wish: &Wish) -> Self {
+        Self {
+            mid: wish.mid.clone(),
+            kind: wish.kind,
+            rejected: None,
+            direction: Direction::Inactive,
+            formats: Vec::new(),
+            extensions: ExtensionIds::default(),
+            allow_mixed: false,
+            streams: Vec::new(),
+            sender: wish.sender,
+            key_frames: None,
+            asks_again: false,
+            reduced_size: false,
+            remb: false,
+        }
+    }
+
     /// The identification tag; empty when the offer had none.
     pub fn mid(&self) -> &str {
         &self.mid

@@ -154,6 +154,7 @@ impl Peer {
             receivers: &mut self.receivers,
             outbox: &mut self.outbox,
             counters: &mut self.counters,
+            invited_feedback: self.sends_transport_numbers,
         };
         inbox.handle(now, plain, sink);
         self.alive(now, path, ice::Activity::Srtcp);

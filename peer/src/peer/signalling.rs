@@ -22,9 +22,19 @@ impl Peer {
         if self.state == State::Closed {
             return Err(OfferError::new(None, "the peer is closed; make a new one"));
         }
+        if self.config.ice.mode != ice::Mode::Lite {
+            return Err(OfferError::new(None, "this peer offers and does not answer"));
+        }
         let session = Session::parse(offer).map_err(|error| OfferError::new(Some(error.line), error.rule.as_str()))?;
         let offer = Offer::new(&session);
-        let plan = Plan::new(&self.config, &self.sections, &self.senders, &self.receivers, &offer)?;
+        let plan = Plan::new(
+            &self.config,
+            &self.sections,
+            &self.senders,
+            &self.receivers,
+            &offer,
+            None,
+        )?;
         let transport = plan.transport()?;
         if self.dtls.as_ref().is_some_and(Dtls::is_connected)
             && self.srtp.is_none()
@@ -152,9 +162,13 @@ impl Peer {
     }
 
     /// Checks that the offered transport is the one that we have, or one that we can have.
-    fn accept_transport(&self, offer: &Offer<'_>, transport: &RemoteTransport<'_>) -> Result<Accepted, OfferError> {
+    pub(super) fn accept_transport(
+        &self,
+        offer: &Offer<'_>,
+        transport: &RemoteTransport<'_>,
+    ) -> Result<Accepted, OfferError> {
         let line = Some(transport.section.line);
-        if offer.session.ice_lite {
+        if offer.session.ice_lite && self.config.ice.mode == ice::Mode::Lite {
             let rule = "both ends are ICE-lite: nobody would send checks (RFC 8445 §2.5)";
             return Err(OfferError::new(None, rule));
         }
@@ -189,18 +203,16 @@ impl Peer {
         })
     }
 
-    fn connect(&mut self, now: Instant, transport: &RemoteTransport<'_>, accepted: Accepted) {
+    pub(super) fn connect(&mut self, now: Instant, transport: &RemoteTransport<'_>, accepted: Accepted) {
         let Accepted {
             credentials,
             fingerprints,
             role,
         } = accepted;
-        if self
-            .ice
-            .remote_credentials()
-            .is_some_and(|before| before.is_restarted_by(&credentials))
-        {
-            // RFC 8839 §4.4.1.1.1. DTLS and SRTP live on.
+        let before = self.ice.remote_credentials();
+        let restarted = before.is_some_and(|before| before.is_restarted_by(&credentials));
+        if restarted && self.config.ice.mode == ice::Mode::Lite {
+            // RFC 8839 §4.4.1.1.1. DTLS and SRTP live on. Who offers has restarted before.
             self.ice.restart(now);
         }
         self.ice.set_remote_credentials(now, credentials);
@@ -218,7 +230,7 @@ impl Peer {
     }
 
     /// Sets up what depends on all sections together.
-    fn follow_sections(&mut self, now: Instant) {
+    pub(super) fn follow_sections(&mut self, now: Instant) {
         if let Some(srtp) = &mut self.srtp {
             self.senders.attach(&mut srtp.sealer);
         }
@@ -234,9 +246,13 @@ impl Peer {
         }
         // One RTCP session for all sections: what one of them cannot take, none gets.
         self.outbox.reduced_size = live.clone().count() > 0 && live.clone().all(|section| section.reduced_size);
-        let transport_cc = live
+        let mut numbered = live
             .clone()
-            .any(|section| section.extensions.get(Extension::TransportCc).is_some());
+            .filter(|section| section.extensions.get(Extension::TransportCc).is_some());
+        let transport_cc = numbered.clone().any(|section| section.direction.receives());
+        // Who answers sends none, and asked for nothing.
+        self.sends_transport_numbers =
+            self.config.ice.mode != ice::Mode::Lite && numbered.any(|section| section.direction.sends());
         if transport_cc && self.feedback.is_none() {
             self.feedback = Some(Recorder::new(now));
         }
@@ -272,7 +288,7 @@ impl Peer {
             .map_err(|error| OfferError::new(None, error.rule.as_str()))
     }
 
-    fn local_candidates(&self) -> impl Iterator<Item = sdp::Candidate<'_>> {
+    pub(super) fn local_candidates(&self) -> impl Iterator<Item = sdp::Candidate<'_>> {
         self.ice
             .local_candidates()
             .iter()
@@ -295,8 +311,8 @@ impl Peer {
 
 /// A transport that was looked at and found good.
 #[derive(Debug)]
-struct Accepted {
-    credentials: ice::Credentials,
+pub(super) struct Accepted {
+    pub(super) credentials: ice::Credentials,
     fingerprints: Vec<Fingerprint>,
     role: Role,
 }

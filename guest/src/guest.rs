@@ -1,0 +1,463 @@
+use std::fmt;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use dtls_srtp::{Certificate, RingCrypto};
+use peer::{Config, Direction, Event, Extension, Kind, Peer, State};
+use rand::TryRng;
+use tungstenite::{Message, WebSocket};
+use wire::{Path, Seed};
+
+use crate::inbox::Inbox;
+use crate::media::Media;
+use crate::messages::{FromServer, OwnSource, ToServer};
+use crate::report::Report;
+use crate::room::Room;
+use crate::track::{Call, Track};
+
+/// A participant on a thread of its own. Dropping it leaves the room.
+#[derive(Debug)]
+pub struct Guest {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    speaking: AtomicBool,
+    leaving: AtomicBool,
+    report: Mutex<Report>,
+}
+
+/// Why somebody could not join.
+#[derive(Debug)]
+pub struct JoinError(String);
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the room cannot be joined: {}", self.0)
+    }
+}
+
+impl std::error::Error for JoinError {}
+
+fn because(error: impl fmt::Display) -> JoinError {
+    JoinError(error.to_string())
+}
+
+/// The WebSocket and what is shared with other threads are looked at so often.
+const TURN: Duration = Duration::from_millis(5);
+/// Time between two reports to whoever asks.
+const REPORT: Duration = Duration::from_millis(20);
+/// Sections are added in steps (`docs/signalling.md`).
+const STEP: usize = 4;
+const MICROPHONE: &str = "0";
+const CAMERA: &str = "1";
+/// Faults that are remembered.
+const MAX_FAULTS: usize = 32;
+
+impl Guest {
+    /// Joins a room under a name, playing `media`. It is silent until [`speak`](Self::speak).
+    ///
+    /// # Errors
+    /// When the server cannot be reached. What goes wrong later is in [`Report::faults`].
+    pub fn join(room: &Room, name: &str, media: Arc<Media>) -> Result<Self, JoinError> {
+        let server = room.resolve().map_err(because)?;
+        let stream = TcpStream::connect(server).map_err(because)?;
+        stream.set_nodelay(true).map_err(because)?;
+        let local = stream.local_addr().map_err(because)?;
+        let (socket, _) = tungstenite::client(room.websocket(), stream).map_err(because)?;
+        socket.get_ref().set_nonblocking(true).map_err(because)?;
+        let udp = UdpSocket::bind(SocketAddr::new(local.ip(), 0)).map_err(because)?;
+        let shared = Arc::new(Shared::default());
+        let mut visit = Visit::new(socket, udp, name, media, Arc::clone(&shared))?;
+        let thread = std::thread::Builder::new().name(format!("guest {name}"));
+        let thread = thread.spawn(move || visit.run()).map_err(because)?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Whether it says something from now on.
+    pub fn speak(&self, speaking: bool) {
+        self.shared.speaking.store(speaking, Ordering::Relaxed);
+    }
+
+    /// What it has received so far, at most 20 ms ago.
+    pub fn report(&self) -> Report {
+        self.shared
+            .report
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Leaves the room and tells what it has received.
+    pub fn leave(mut self) -> Report {
+        self.end();
+        self.report()
+    }
+
+    fn end(&mut self) {
+        self.shared.leaving.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The guest's own thread.
+struct Visit {
+    socket: WebSocket<TcpStream>,
+    udp: UdpSocket,
+    local: SocketAddr,
+    peer: Peer,
+    media: Arc<Media>,
+    shared: Arc<Shared>,
+    inbox: Inbox,
+    sound: Option<Track>,
+    picture: Option<Track>,
+    transport_sequence: u16,
+    joined_at: Instant,
+    /// Whose pictures were there at that time.
+    expected: Vec<String>,
+    /// Sections that receive, of each kind.
+    slots: usize,
+    offers: u64,
+    /// An offer waits for its answer.
+    open: bool,
+    /// Something is to be offered.
+    wanted: bool,
+    report: Report,
+    over: bool,
+}
+
+impl Visit {
+    fn new(
+        socket: WebSocket<TcpStream>,
+        udp: UdpSocket,
+        name: &str,
+        media: Arc<Media>,
+        shared: Arc<Shared>,
+    ) -> Result<Self, JoinError> {
+        let now = Instant::now();
+        let certificate = Certificate::generate().map_err(because)?;
+        let crypto = Arc::new(RingCrypto::new());
+        let mut config = Config::new(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
+        config.ice.mode = ice::Mode::Controlling;
+        // The file's.
+        config.video_codecs = vec![peer::Codec::Vp8];
+        config.extensions = vec![Extension::AudioLevel, Extension::TransportCc];
+        let mut seed = [0; 32];
+        rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(because)?;
+        let mut peer = Peer::new(Arc::new(config), Seed(seed), now);
+        let local = udp.local_addr().map_err(because)?;
+        peer.add_local_candidate(local);
+        for kind in [Kind::Audio, Kind::Video] {
+            peer.add_section(kind, Direction::SendOnly).map_err(because)?;
+        }
+        let mut visit = Self {
+            socket,
+            udp,
+            local,
+            peer,
+            media,
+            shared,
+            inbox: Inbox::default(),
+            sound: None,
+            picture: None,
+            transport_sequence: 0,
+            joined_at: now,
+            expected: Vec::new(),
+            slots: 0,
+            offers: 0,
+            open: false,
+            wanted: false,
+            report: Report {
+                name: name.to_owned(),
+                ..Report::default()
+            },
+            over: false,
+        };
+        visit.say(&ToServer::Join { name: name.to_owned() });
+        visit.joined_at = Instant::now();
+        Ok(visit)
+    }
+
+    fn run(&mut self) {
+        let mut next_report = self.joined_at;
+        while !self.over && !self.shared.leaving.load(Ordering::Relaxed) {
+            self.listen();
+            if self.wanted && !self.open {
+                self.offer();
+            }
+            let now = self.receive();
+            self.peer.handle_timeout(now);
+            self.play(now);
+            self.answer(now);
+            self.flush(now);
+            self.inbox.settle(now);
+            if now >= next_report {
+                next_report = now + REPORT;
+                self.tell(now);
+            }
+        }
+        let now = Instant::now();
+        self.say(&ToServer::Leave {});
+        self.peer.close(now);
+        self.flush(now);
+        self.tell(now);
+        let _ = self.socket.close(None);
+        let _ = self.socket.flush();
+    }
+
+    fn fault(&mut self, fault: impl fmt::Display) {
+        if self.report.faults.len() < MAX_FAULTS {
+            self.report.faults.push(format!("{}: {fault}", self.report.name));
+        }
+    }
+
+    fn say(&mut self, message: &ToServer) {
+        let text = serde_json::to_string(message).unwrap_or_default();
+        match self.socket.send(Message::text(text)) {
+            Ok(()) => {}
+            // It is kept and leaves with the next look at the socket.
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => self.fault(error),
+        }
+    }
+
+    fn listen(&mut self) {
+        loop {
+            match self.socket.read() {
+                Ok(Message::Text(text)) => match serde_json::from_str(&text) {
+                    Ok(message) => self.hear(message),
+                    Err(error) => self.fault(format!("a message cannot be read: {error}")),
+                },
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => {
+                    if !self.over {
+                        self.fault(format!("the WebSocket is closed: {error}"));
+                    }
+                    self.over = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, message: FromServer) {
+        match message {
+            FromServer::Joined {
+                participant,
+                participants,
+            } => {
+                self.report.participant = participant;
+                let seen = participants.into_iter().filter(|other| {
+                    let mut sources = other.sources.iter();
+                    sources.any(|source| source.kind == "camera" && !source.muted)
+                });
+                self.expected = seen.map(|other| other.participant).collect();
+                self.wanted = true;
+            }
+            FromServer::Need { audio, video } => {
+                let needed = audio.max(video).next_multiple_of(STEP);
+                while self.slots < needed {
+                    self.slots += 1;
+                    self.wanted = true;
+                    for kind in [Kind::Audio, Kind::Video] {
+                        if let Err(error) = self.peer.add_section(kind, Direction::RecvOnly) {
+                            return self.fault(error);
+                        }
+                    }
+                }
+            }
+            FromServer::Slots { slots } => self.inbox.assign(slots),
+            FromServer::Answer { sdp } => {
+                self.open = false;
+                let now = Instant::now();
+                if let Err(error) = self.peer.accept_answer(now, &sdp) {
+                    self.fault(error);
+                }
+            }
+            FromServer::Error { code, message } => self.fault(format!("{code}: {message}")),
+            FromServer::Bye { reason } => {
+                self.over = true;
+                self.fault(format!("the server says goodbye: {reason}"));
+            }
+            FromServer::Unknown => {}
+        }
+    }
+
+    fn offer(&mut self) {
+        self.wanted = false;
+        let sources = [(MICROPHONE, "microphone"), (CAMERA, "camera")];
+        if self.offers == 0 {
+            let sources = sources.map(|(mid, kind)| OwnSource {
+                mid: mid.to_owned(),
+                kind,
+                muted: false,
+            });
+            self.say(&ToServer::Sources {
+                sources: sources.to_vec(),
+            });
+        }
+        match self.peer.offer() {
+            Ok(sdp) => {
+                self.open = true;
+                self.offers += 1;
+                let id = self.offers;
+                self.say(&ToServer::Offer { id, sdp });
+            }
+            Err(error) => self.fault(error),
+        }
+    }
+
+    /// Takes all datagrams that are here, or waits for one, but not longer than until something else is to be done.
+    fn receive(&mut self) -> Instant {
+        let mut now = Instant::now();
+        let deadlines = [
+            self.peer.poll_timeout(),
+            self.sound.as_ref().map(|track| track.due(Media::SOUND)),
+            self.picture.as_ref().map(|track| track.due(self.frame_interval())),
+        ];
+        let next = deadlines
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + TURN)
+            .min(now + TURN);
+        let wait = next.saturating_duration_since(now).max(Duration::from_micros(100));
+        let _ = self.udp.set_read_timeout(Some(wait));
+        let mut data = [0; 2048];
+        // Bounded: other work waits.
+        for _ in 0..64 {
+            match self.udp.recv_from(&mut data) {
+                Ok((len, from)) => {
+                    now = Instant::now();
+                    self.inbox.now = Some(now);
+                    let path = Path::udp(self.local, from);
+                    let data = data.get_mut(..len).unwrap_or_default();
+                    self.peer.handle_datagram(now, &path, data, &mut self.inbox);
+                }
+                // An error of an earlier datagram, or none is here.
+                Err(_) => break,
+            }
+            let _ = self.udp.set_read_timeout(Some(Duration::from_micros(1)));
+        }
+        Instant::now().max(now)
+    }
+
+    fn frame_interval(&self) -> Duration {
+        Duration::from_secs_f64(1.0 / self.media.frame_rate)
+    }
+
+    /// Sends the sound and the pictures that are due.
+    fn play(&mut self, now: Instant) {
+        if self.peer.state() != State::Connected {
+            return;
+        }
+        let interval = self.frame_interval();
+        let speaking = self.shared.speaking.load(Ordering::Relaxed);
+        let track = |peer: &Peer, place: usize| {
+            let section = peer.sections().get(place)?;
+            Track::new(peer, section, now)
+        };
+        if self.sound.is_none() {
+            (self.sound, self.picture) = (track(&self.peer, 0), track(&self.peer, 1));
+        }
+        let udp = &self.udp;
+        let mut call = Call {
+            now,
+            peer: &mut self.peer,
+            transport_sequence: &mut self.transport_sequence,
+            send: &mut |to, bytes| _ = udp.send_to(bytes, to),
+        };
+        if let Some(track) = &mut self.sound {
+            while track.due(Media::SOUND) <= now {
+                track.send_sound(&self.media, speaking, &mut call);
+            }
+        }
+        if let Some(track) = &mut self.picture {
+            while track.due(interval) <= now {
+                track.send_frame(&self.media, &mut call);
+            }
+        }
+    }
+
+    /// Does what the other end has asked for.
+    fn answer(&mut self, now: Instant) {
+        let udp = &self.udp;
+        let mut call = Call {
+            now,
+            peer: &mut self.peer,
+            transport_sequence: &mut self.transport_sequence,
+            send: &mut |to, bytes| _ = udp.send_to(bytes, to),
+        };
+        for (sender, sequences) in self.inbox.nacks.drain(..) {
+            let track = [&self.sound, &self.picture].into_iter().flatten();
+            for track in track.filter(|track| track.sender() == sender) {
+                track.send_again(&sequences, &mut call);
+            }
+        }
+        for sender in self.inbox.key_frames.drain(..) {
+            if let Some(track) = self.picture.as_mut().filter(|track| track.sender() == sender) {
+                track.jump_to_key_frame(&self.media);
+            }
+        }
+    }
+
+    /// Sends what the engine has to say, and looks at what happened.
+    fn flush(&mut self, now: Instant) {
+        let mut out = [0; Peer::MIN_OUT];
+        while let Some(transmit) = self.peer.poll_transmit(now, &mut out) {
+            let datagram = out.get(..transmit.len).unwrap_or_default();
+            let _ = self.udp.send_to(datagram, transmit.path.remote);
+        }
+        while let Some(event) = self.peer.poll_event() {
+            match event {
+                Event::PacketsLost { stream } => self.peer.request_key_frame(now, stream),
+                Event::Failed => self.fault("the media connection has failed"),
+                Event::Closed { reason } if !self.shared.leaving.load(Ordering::Relaxed) => self.fault(reason),
+                _ => {}
+            }
+        }
+    }
+
+    fn tell(&mut self, now: Instant) {
+        self.report.connected = self.peer.state() == State::Connected;
+        self.report.slots = self.inbox.reports();
+        self.report.heard = self.inbox.heard(now);
+        self.report.most_heard = self.inbox.most_heard;
+        let waited = |participant: &String| {
+            let came = self.inbox.pictures.get(participant);
+            came.map(|came| came.saturating_duration_since(self.joined_at))
+        };
+        let pictures = self
+            .expected
+            .iter()
+            .map(|participant| (participant.clone(), waited(participant)));
+        self.report.pictures = pictures.collect();
+        let mut counters = Vec::new();
+        self.peer.each_counter(&mut |name, value| {
+            if value > 0 {
+                counters.push((name, value));
+            }
+        });
+        self.report.counters = counters;
+        let mut shared = self.shared.report.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.clone_from(&self.report);
+    }
+}

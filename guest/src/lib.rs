@@ -1,0 +1,22 @@
+//! A headless participant of rooms, made of Hyaline's own engines in the offering role.
+//!
+//! - [`Guest`]: joins a room, plays files in a loop, receives and checks everything; one thread each, in real time.
+//! - [`Media`]: what it plays: VP8 in IVF, Opus in Ogg.
+//! - [`Report`], [`SlotReport`]: what it has received.
+//! - [`Room`]: where a room is.
+
+mod guest;
+mod inbox;
+mod ivf;
+mod media;
+mod messages;
+mod report;
+mod room;
+mod slot;
+mod track;
+
+pub use guest::{Guest, JoinError};
+pub use ivf::{IvfError, read_ivf};
+pub use media::{Media, MediaError};
+pub use report::{Report, SlotReport};
+pub use room::{Room, RoomError};

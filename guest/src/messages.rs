@@ -1,0 +1,82 @@
+use serde::{Deserialize, Serialize};
+
+/// What a guest says (`docs/signalling.md`).
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub(crate) enum ToServer {
+    Join { name: String },
+    Offer { id: u64, sdp: String },
+    Sources { sources: Vec<OwnSource> },
+    Leave {},
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct OwnSource {
+    pub(crate) mid: String,
+    pub(crate) kind: &'static str,
+    pub(crate) muted: bool,
+}
+
+/// What a guest listens to. What it does not know it leaves aside.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub(crate) enum FromServer {
+    Joined {
+        participant: String,
+        participants: Vec<Other>,
+    },
+    Answer {
+        sdp: String,
+    },
+    Need {
+        audio: usize,
+        video: usize,
+    },
+    Slots {
+        slots: Vec<Slot>,
+    },
+    Error {
+        code: String,
+        message: String,
+    },
+    Bye {
+        reason: String,
+    },
+    #[serde(other)]
+    Unknown,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Other {
+    pub(crate) participant: String,
+    pub(crate) sources: Vec<OtherSource>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct OtherSource {
+    pub(crate) kind: String,
+    pub(crate) muted: bool,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Slot {
+    pub(crate) mid: String,
+    pub(crate) participant: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_left_aside() {
+        let read = |text| serde_json::from_str::<FromServer>(text).unwrap();
+        assert!(matches!(
+            read(r#"{"type":"speakers","dominant":null}"#),
+            FromServer::Unknown
+        ));
+        let slots = r#"{"type":"slots","slots":[{"mid":"2","kind":"audio","participant":null,"name":null,"source":null,"muted":false}]}"#;
+        assert!(matches!(read(slots), FromServer::Slots { slots } if slots[0].participant.is_none()));
+    }
+}

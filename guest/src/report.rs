@@ -1,0 +1,111 @@
+use std::fmt;
+use std::time::Duration;
+
+/// What a guest has received so far.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Its name.
+    pub name: String,
+    /// Who it is in the room; empty before it is in.
+    pub participant: String,
+    /// Whether media flows.
+    pub connected: bool,
+    /// Its sections that receive.
+    pub slots: Vec<SlotReport>,
+    /// Whose pictures it waited for when it came, and how long from `join` to the first complete key frame of each that is here.
+    pub pictures: Vec<(String, Option<Duration>)>,
+    /// Whose sound came in the last 200 ms.
+    pub heard: Vec<String>,
+    /// The most sections that had a voice for most of the same second.
+    pub most_heard: usize,
+    /// What went wrong, as sentences.
+    pub faults: Vec<String>,
+    /// Counters of its own engines that are not 0.
+    pub counters: Vec<(&'static str, u64)>,
+}
+
+/// What came in one section.
+#[derive(Debug, Clone, Default)]
+pub struct SlotReport {
+    /// The section.
+    pub mid: String,
+    /// Whether it is a picture's.
+    pub video: bool,
+    /// Whom it carries now.
+    pub participant: Option<String>,
+    /// Under which name.
+    pub name: Option<String>,
+    /// Packets that came, each counted once.
+    pub packets: u64,
+    /// Of them, those that had to be asked for again.
+    pub repaired: u64,
+    /// Complete frames: markers of pictures, packets of sound.
+    pub frames: u64,
+    /// Numbers that are missing for good: neither came nor were repaired.
+    pub missing: u64,
+    /// Times at which the timestamp went back with the numbers going forward.
+    pub backwards: u64,
+    /// Times at which somebody's picture did not begin with a key frame.
+    pub without_key_frame: u64,
+}
+
+impl Report {
+    /// Everything that a strict receiver would complain about.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = self.faults.clone();
+        for slot in &self.slots {
+            for (count, what) in [
+                (slot.missing, "packets are missing"),
+                (slot.backwards, "timestamps went back"),
+                (slot.without_key_frame, "pictures did not begin with a key frame"),
+            ] {
+                if count > 0 {
+                    complaints.push(format!("{}: section {}: {count} {what}", self.name, slot.mid));
+                }
+            }
+        }
+        complaints
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{} ({}): {}, at most {} voices at once",
+            self.name,
+            self.participant,
+            if self.connected { "connected" } else { "not connected" },
+            self.most_heard
+        )?;
+        writeln!(
+            f,
+            "  section  kind   packets   frames  repaired  missing  back  no key  carries"
+        )?;
+        for slot in self.slots.iter().filter(|slot| slot.packets > 0 || slot.name.is_some()) {
+            writeln!(
+                f,
+                "  {:>7}  {:<5}  {:>7}  {:>7}  {:>8}  {:>7}  {:>4}  {:>6}  {}",
+                slot.mid,
+                if slot.video { "video" } else { "audio" },
+                slot.packets,
+                slot.frames,
+                slot.repaired,
+                slot.missing,
+                slot.backwards,
+                slot.without_key_frame,
+                slot.name.as_deref().unwrap_or("nobody")
+            )?;
+        }
+        for (participant, time) in &self.pictures {
+            match time {
+                Some(time) => writeln!(f, "  first picture of {participant} after {} ms", time.as_millis())?,
+                None => writeln!(f, "  no picture of {participant}")?,
+            }
+        }
+        for complaint in self.complaints() {
+            writeln!(f, "  ! {complaint}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,222 @@
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use crate::report::SlotReport;
+
+/// A section that receives, and what is wrong with what comes in it.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    pub(crate) report: SlotReport,
+    /// The highest sequence number, and the timestamp that came with it.
+    newest: Option<(u64, u32)>,
+    /// Numbers below that did not come yet, and when that was noticed.
+    open: BTreeSet<u64>,
+    open_since: Option<Instant>,
+    /// The slot has changed hands: nothing of the new picture came yet.
+    pub(crate) fresh: bool,
+    key_frame: Option<KeyFrame>,
+    pub(crate) last_packet: Option<Instant>,
+}
+
+/// A key frame of which not everything is here.
+#[derive(Debug)]
+struct KeyFrame {
+    timestamp: u32,
+    first: u64,
+    last: Option<u64>,
+    packets: u64,
+}
+
+/// A received packet, as far as it is looked at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Received {
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) repair: bool,
+    /// A key frame begins in it.
+    pub(crate) key_frame: bool,
+}
+
+/// More numbers than these are no loss that could be repaired.
+const MAX_OPEN: usize = 4096;
+/// After this time nothing is repaired any more.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Slot {
+    /// Takes a packet. True when it completes the first key frame of somebody's picture.
+    pub(crate) fn take(&mut self, now: Instant, packet: Received) -> bool {
+        self.report.packets += 1;
+        self.report.repaired += u64::from(packet.repair);
+        self.last_packet = Some(now);
+        match self.newest {
+            Some((newest, timestamp)) if packet.sequence > newest => {
+                for number in (newest + 1..packet.sequence).take(MAX_OPEN) {
+                    self.open.insert(number);
+                }
+                while self.open.len() > MAX_OPEN {
+                    self.open.pop_first();
+                    self.report.missing += 1;
+                }
+                if !self.open.is_empty() {
+                    self.open_since.get_or_insert(now);
+                }
+                // Serial numbers (RFC 3550 §5.1): half of the circle is behind.
+                if packet.timestamp.wrapping_sub(timestamp) > u32::MAX / 2 {
+                    self.report.backwards += 1;
+                }
+                self.newest = Some((packet.sequence, packet.timestamp));
+            }
+            Some(_) => {
+                self.open.remove(&packet.sequence);
+            }
+            None => self.newest = Some((packet.sequence, packet.timestamp)),
+        }
+        if self.open.is_empty() {
+            self.open_since = None;
+        }
+        if self.report.video {
+            self.report.frames += u64::from(packet.marker);
+            self.follow_key_frame(packet)
+        } else {
+            self.report.frames += 1;
+            false
+        }
+    }
+
+    fn follow_key_frame(&mut self, packet: Received) -> bool {
+        if self.fresh {
+            self.fresh = false;
+            if !packet.key_frame && !packet.repair {
+                self.report.without_key_frame += 1;
+            }
+        }
+        if packet.key_frame {
+            self.key_frame = Some(KeyFrame {
+                timestamp: packet.timestamp,
+                first: packet.sequence,
+                last: None,
+                packets: 0,
+            });
+        }
+        let Some(frame) = &mut self.key_frame else { return false };
+        if frame.timestamp != packet.timestamp || packet.sequence < frame.first {
+            return false;
+        }
+        frame.packets += 1;
+        if packet.marker {
+            frame.last = Some(packet.sequence);
+        }
+        let complete = frame.last.is_some_and(|last| frame.packets == last + 1 - frame.first);
+        if complete {
+            self.key_frame = None;
+        }
+        complete
+    }
+
+    /// Gives up what is missing for too long.
+    pub(crate) fn settle(&mut self, now: Instant) {
+        if self.open_since.is_some_and(|since| now >= since + PATIENCE) {
+            self.report.missing += self.open.len() as u64;
+            self.open.clear();
+            self.open_since = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn packet(sequence: u64, timestamp: u32) -> Received {
+        Received {
+            sequence,
+            timestamp,
+            marker: false,
+            repair: false,
+            key_frame: false,
+        }
+    }
+
+    fn slot() -> Slot {
+        let mut slot = Slot::default();
+        slot.report.video = true;
+        slot
+    }
+
+    #[test]
+    fn a_gap_is_counted_unless_it_is_repaired_in_time() {
+        let now = Instant::now();
+        let mut slot = slot();
+        for sequence in [1, 2, 5] {
+            slot.take(now, packet(sequence, 0));
+        }
+        slot.take(
+            now,
+            Received {
+                repair: true,
+                ..packet(3, 0)
+            },
+        );
+        slot.settle(now + Duration::from_secs(1));
+        assert_eq!((slot.report.missing, slot.report.repaired), (0, 1));
+        slot.settle(now + Duration::from_secs(2));
+        assert_eq!(slot.report.missing, 1);
+        slot.settle(now + Duration::from_secs(9));
+        assert_eq!(slot.report.missing, 1);
+    }
+
+    #[test]
+    fn a_leap_is_bounded() {
+        let now = Instant::now();
+        let mut slot = slot();
+        slot.take(now, packet(1, 0));
+        slot.take(now, packet(1 << 40, 0));
+        assert_eq!(slot.open.len(), MAX_OPEN);
+        slot.take(now, packet((1 << 40) + 100, 0));
+        assert_eq!((slot.open.len(), slot.report.missing), (MAX_OPEN, 99));
+    }
+
+    #[test]
+    fn time_does_not_go_back() {
+        let now = Instant::now();
+        let mut slot = slot();
+        slot.take(now, packet(1, u32::MAX));
+        slot.take(now, packet(2, 5));
+        assert_eq!(slot.report.backwards, 0);
+        slot.take(now, packet(3, 4));
+        assert_eq!(slot.report.backwards, 1);
+        // What is late may be older.
+        slot.take(now, packet(5, 9));
+        slot.take(now, packet(4, 6));
+        assert_eq!(slot.report.backwards, 1);
+    }
+
+    #[test]
+    fn somebodys_picture_begins_with_a_whole_key_frame() {
+        let now = Instant::now();
+        let mut slot = slot();
+        slot.fresh = true;
+        let key = Received {
+            key_frame: true,
+            ..packet(10, 7)
+        };
+        assert!(!slot.take(now, key));
+        let end = Received {
+            marker: true,
+            ..packet(12, 7)
+        };
+        assert!(!slot.take(now, end));
+        assert!(slot.take(
+            now,
+            Received {
+                repair: true,
+                ..packet(11, 7)
+            }
+        ));
+        assert_eq!(slot.report.without_key_frame, 0);
+        slot.fresh = true;
+        assert!(!slot.take(now, packet(13, 8)));
+        assert_eq!(slot.report.without_key_frame, 1);
+    }
+}

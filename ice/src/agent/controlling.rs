@@ -1,0 +1,468 @@
+//! The controlling agent against a lite one, in virtual time.
+
+use super::*;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use stun::{Builder, Class, ErrorCode, Key, Message, Method, TransactionId, Value};
+use wire::Protocol;
+
+const OURS: &str = "198.51.100.7:5000";
+const SERVER: [&str; 2] = ["192.0.2.1:3478", "192.0.2.2:3478"];
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn host(text: &str, preference: u16) -> Candidate {
+    Candidate::host(address(text), Protocol::Udp, preference)
+}
+
+fn raised(agent: &Agent) -> BTreeMap<&'static str, u64> {
+    agent.counters().iter().filter(|(_, value)| *value > 0).collect()
+}
+
+/// A controlling agent and the lite one that it calls. What goes to an address in `dead` is lost.
+struct Call {
+    ours: Agent,
+    lite: Agent,
+    now: Instant,
+    dead: Vec<SocketAddr>,
+    /// The checks that were sent: when, where, which transaction, and whether they nominate.
+    checks: Vec<(Instant, SocketAddr, TransactionId, bool)>,
+    start: Instant,
+}
+
+impl Call {
+    fn new() -> Self {
+        Self::with(Config::default())
+    }
+
+    fn with(config: Config) -> Self {
+        let now = Instant::now();
+        let config = Config {
+            mode: Mode::Controlling,
+            ..config
+        };
+        let mut call = Self {
+            ours: Agent::new(config, Seed::from_run(1), now),
+            lite: Agent::new(Config::default(), Seed::from_run(2), now),
+            now,
+            dead: Vec::new(),
+            checks: Vec::new(),
+            start: now,
+        };
+        call.ours.add_local_candidate(host(OURS, 65535));
+        for (nth, server) in SERVER.into_iter().enumerate() {
+            call.lite.add_local_candidate(host(server, 65535 - nth as u16));
+        }
+        call
+    }
+
+    fn exchange_credentials(&mut self) {
+        let theirs = self.lite.local_credentials().clone();
+        self.lite
+            .set_remote_credentials(self.now, self.ours.local_credentials().clone());
+        self.ours.set_remote_credentials(self.now, theirs);
+        for candidate in self.lite.local_candidates().to_vec() {
+            self.ours.add_remote_candidate(candidate);
+        }
+    }
+
+    /// Both send what they have to.
+    fn exchange(&mut self) {
+        let mut out = [0; MIN_OUT];
+        loop {
+            let mut quiet = true;
+            while let Some(transmit) = self.ours.poll_transmit(self.now, &mut out) {
+                quiet = false;
+                let message = Message::parse(&out[..transmit.len]).unwrap();
+                let remote = transmit.path.remote;
+                self.checks
+                    .push((self.now, remote, message.transaction_id(), message.use_candidate()));
+                if !self.dead.contains(&remote) {
+                    let back = Path::udp(remote, transmit.path.local);
+                    self.lite.handle_datagram(self.now, &back, &out[..transmit.len]);
+                }
+            }
+            while let Some(transmit) = self.lite.poll_transmit(self.now, &mut out) {
+                quiet = false;
+                let back = Path::udp(transmit.path.remote, transmit.path.local);
+                self.ours.handle_datagram(self.now, &back, &out[..transmit.len]);
+            }
+            if quiet {
+                return;
+            }
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.exchange();
+            let next = [self.ours.poll_timeout(), self.lite.poll_timeout()];
+            let Some(next) = next.into_iter().flatten().min().filter(|next| *next <= end) else {
+                break;
+            };
+            assert!(next >= self.now, "a deadline in the past");
+            self.now = next;
+            self.ours.handle_timeout(self.now);
+            self.lite.handle_timeout(self.now);
+        }
+        self.now = end;
+    }
+
+    fn path(&self, server: usize) -> Path {
+        Path::udp(address(OURS), address(SERVER[server]))
+    }
+
+    fn connected() -> Self {
+        let mut call = Self::new();
+        call.exchange_credentials();
+        call.run(Duration::from_millis(1));
+        assert_eq!(call.ours.selected(), Some(call.path(0)));
+        call
+    }
+
+    fn counters(&self) -> BTreeMap<&'static str, u64> {
+        raised(&self.ours)
+    }
+
+    /// The check that is sent next.
+    fn next_check(&mut self) -> (Path, Vec<u8>) {
+        let mut out = [0; MIN_OUT];
+        let transmit = self.ours.poll_transmit(self.now, &mut out).unwrap();
+        (transmit.path, out[..transmit.len].to_vec())
+    }
+
+    /// An answer of the server's to a check.
+    fn answer(&self, check: &[u8], pwd: &str, error: Option<ErrorCode>) -> Vec<u8> {
+        let id = Message::parse(check).unwrap().transaction_id();
+        let mut out = [0; MIN_OUT];
+        let class = if error.is_some() {
+            Class::ErrorResponse
+        } else {
+            Class::SuccessResponse
+        };
+        let mut builder = Builder::new(&mut out, class, Method::BINDING, id).unwrap();
+        match error {
+            Some(code) => builder.error_code(code).unwrap(),
+            None => builder.push(&Value::XorMappedAddress(address(OURS))).unwrap(),
+        }
+        builder.integrity(&Key::short_term(pwd)).unwrap();
+        builder.fingerprint().unwrap();
+        builder.finish().to_vec()
+    }
+}
+
+#[test]
+fn the_best_pair_is_checked_nominated_and_used_by_both() {
+    let mut call = Call::new();
+    assert_eq!(call.ours.poll_timeout(), None);
+    call.exchange_credentials();
+    assert_eq!(call.ours.state(), State::Checking);
+    call.run(Duration::from_millis(1));
+    assert_eq!(call.ours.state(), State::Connected);
+    assert_eq!(call.ours.selected(), Some(call.path(0)));
+    assert_eq!(call.lite.selected(), Some(Path::udp(address(SERVER[0]), address(OURS))));
+    assert_eq!(
+        call.checks.iter().map(|check| (check.1, check.3)).collect::<Vec<_>>(),
+        [(address(SERVER[0]), false), (address(SERVER[0]), true)]
+    );
+    assert!(call.lite.pairs().all(|pair| pair.nominated && pair.selected));
+    assert_eq!(call.ours.rtt(), Some(Duration::ZERO));
+    // Once one is nominated the others are left alone.
+    call.run(Duration::from_secs(3));
+    assert_eq!(call.checks.len(), 2);
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+    let lite = raised(&call.lite);
+    assert!(lite.is_empty(), "{lite:?}");
+}
+
+#[test]
+fn a_check_says_who_controls_and_whom_it_is_for() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let (path, check) = call.next_check();
+    assert_eq!(path, call.path(0));
+    let message = Message::parse(&check).unwrap();
+    let theirs = call.lite.local_credentials();
+    let username = format!("{}:{}", theirs.ufrag, call.ours.local_credentials().ufrag);
+    assert_eq!(message.username().unwrap(), Some(username.as_str()));
+    assert!(message.ice_controlling().unwrap().is_some() && message.ice_controlled().unwrap().is_none());
+    assert_eq!(message.priority().unwrap(), Some((110 << 24) | (65535 << 8) | 255));
+    assert!(!message.use_candidate());
+    assert!(message.verify_integrity(&Key::short_term(&theirs.pwd)).is_ok());
+    assert!(message.verify_fingerprint().is_ok());
+}
+
+#[test]
+fn pairs_are_tried_in_turn_and_each_check_is_repeated() {
+    let mut call = Call::new();
+    call.dead = SERVER.map(address).to_vec();
+    call.exchange_credentials();
+    call.run(Duration::from_secs(29));
+    let sent_to = |server: usize| -> Vec<u128> {
+        let checks = call.checks.iter().filter(|check| check.1 == address(SERVER[server]));
+        checks.map(|check| (check.0 - call.start).as_millis()).collect()
+    };
+    assert_eq!(sent_to(0), [0, 500, 1500, 3500, 7500, 15500]);
+    assert_eq!(sent_to(1), [50, 550, 1550, 3550, 7550, 15550]);
+    let ids: std::collections::BTreeSet<_> = call.checks.iter().map(|check| check.2.0).collect();
+    assert_eq!(ids.len(), 2, "a repeated check keeps its transaction");
+    assert_eq!(call.ours.state(), State::Checking);
+    call.run(Duration::from_secs(1));
+    assert_eq!(call.ours.state(), State::Failed);
+    assert_eq!(call.ours.poll_timeout(), None);
+}
+
+#[test]
+fn a_worse_pair_is_nominated_when_the_best_does_not_answer() {
+    let mut call = Call::new();
+    call.dead.push(address(SERVER[0]));
+    call.exchange_credentials();
+    call.run(Duration::from_millis(149));
+    // It may be used before.
+    assert_eq!(call.ours.selected(), Some(call.path(1)));
+    assert!(call.checks.iter().all(|check| !check.3));
+    call.run(Duration::from_millis(1));
+    let last = call.checks.last().unwrap();
+    assert_eq!((last.1, last.3), (address(SERVER[1]), true));
+    assert!(call.ours.pairs().all(|pair| pair.nominated));
+}
+
+#[test]
+fn consent_is_asked_for_every_five_seconds() {
+    let mut call = Call::connected();
+    call.run(Duration::from_secs(120));
+    let times: Vec<Instant> = call.checks.iter().skip(1).map(|check| check.0).collect();
+    let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!((20..=30).contains(&gaps.len()), "{gaps:?}");
+    assert!(
+        gaps.iter().all(|gap| (4000..=6000).contains(&gap.as_millis())),
+        "{gaps:?}"
+    );
+    let ids: std::collections::BTreeSet<_> = call.checks.iter().map(|check| check.2.0).collect();
+    assert_eq!(ids.len(), call.checks.len(), "each is asked anew");
+    assert_eq!(
+        (call.ours.state(), call.lite.state()),
+        (State::Connected, State::Connected)
+    );
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn media_does_not_stand_for_consent() {
+    let mut call = Call::connected();
+    call.run(Duration::from_secs(10));
+    let answered = call.checks.last().unwrap().0;
+    call.dead = SERVER.map(address).to_vec();
+    while call.now < answered + Duration::from_secs(29) {
+        call.run(Duration::from_millis(500));
+        let path = call.path(0);
+        call.ours.note_activity(call.now, &path, Activity::Srtp);
+        assert_eq!(call.ours.state(), State::Connected);
+    }
+    call.run(Duration::from_millis(2000));
+    assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
+}
+
+#[test]
+fn a_peer_without_a_word_is_disconnected_and_gone() {
+    let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
+    call.run(Duration::from_secs(8));
+    assert_eq!(call.ours.state(), State::Disconnected);
+    call.run(Duration::from_secs(7));
+    assert_eq!(call.ours.state(), State::Failed);
+}
+
+#[test]
+fn a_restart_finds_another_way_and_keeps_the_old_one_until_then() {
+    let mut call = Call::connected();
+    call.run(Duration::from_secs(1));
+    call.dead.push(address(SERVER[0]));
+    call.ours.restart(call.now);
+    call.lite.restart(call.now);
+    call.run(Duration::from_secs(1));
+    assert_eq!(call.ours.selected(), Some(call.path(0)));
+    let sent = call.checks.len();
+    call.exchange_credentials();
+    call.run(Duration::from_secs(1));
+    assert!(call.checks.len() > sent);
+    assert_eq!(call.ours.selected(), Some(call.path(1)));
+    call.run(Duration::from_secs(10));
+    assert_eq!(call.ours.local_ufrags().count(), 1);
+    assert!(!call.ours.is_validated(&call.path(0)));
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn what_comes_late_is_no_fault() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let pwd = call.lite.local_credentials().pwd.clone();
+    let (path, check) = call.next_check();
+    let answer = call.answer(&check, &pwd, None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    // That of a check before a restart.
+    let (path, check) = call.next_check();
+    let answer = call.answer(&check, &pwd, None);
+    call.ours.restart(call.now);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn answers_that_are_wrong_are_counted_and_change_nothing() {
+    let t = |fault: &dyn Fn(&mut Call, Path, Vec<u8>), name: &'static str| {
+        let mut call = Call::new();
+        call.exchange_credentials();
+        let (path, check) = call.next_check();
+        fault(&mut call, path, check);
+        assert_eq!(call.counters(), BTreeMap::from([(name, 1)]));
+        assert_eq!(call.ours.selected(), None);
+        assert_eq!(call.ours.state(), State::Checking);
+    };
+    let pwd = |call: &Call| call.lite.local_credentials().pwd.clone();
+    t(
+        &|call, path, check| {
+            let answer = call.answer(&check, "not the password of the server", None);
+            call.ours.handle_datagram(call.now, &path, &answer);
+        },
+        "ice_wrong_integrity",
+    );
+    t(
+        &|call, path, check| {
+            let mut other = check;
+            other[10] ^= 1;
+            let answer = call.answer(&other, &pwd(call), None);
+            call.ours.handle_datagram(call.now, &path, &answer);
+        },
+        "ice_unexpected_responses",
+    );
+    t(
+        &|call, path, check| {
+            let mut answer = call.answer(&check, &pwd(call), None);
+            *answer.last_mut().unwrap() ^= 1;
+            call.ours.handle_datagram(call.now, &path, &answer);
+        },
+        "ice_bad_fingerprint",
+    );
+    t(
+        &|call, path, check| {
+            let answer = call.answer(&check, &pwd(call), None);
+            let elsewhere = Path::udp(path.local, address("203.0.113.1:1"));
+            call.ours.handle_datagram(call.now, &elsewhere, &answer);
+        },
+        "ice_asymmetric_responses",
+    );
+    t(
+        &|call, path, check| {
+            let answer = call.answer(&check, &pwd(call), Some(ErrorCode::BAD_REQUEST));
+            call.ours.handle_datagram(call.now, &path, &answer);
+        },
+        "ice_refused_checks",
+    );
+    t(
+        &|call, path, check| {
+            let answer = call.answer(&check, &pwd(call), Some(ErrorCode::ROLE_CONFLICT));
+            call.ours.handle_datagram(call.now, &path, &answer);
+        },
+        "ice_role_conflicts",
+    );
+}
+
+/// A check of the peer's.
+fn check_from_peer(agent: &Agent, controls: bool, id: u8) -> Vec<u8> {
+    let credentials = agent.local_credentials();
+    let mut out = [0; MIN_OUT];
+    let mut builder = Builder::new(&mut out, Class::Request, Method::BINDING, TransactionId([id; 12])).unwrap();
+    builder
+        .push(&Value::Username(&format!("{}:them", credentials.ufrag)))
+        .unwrap();
+    let role = if controls {
+        Value::IceControlling(u64::MAX)
+    } else {
+        Value::IceControlled(1)
+    };
+    builder.push(&role).unwrap();
+    builder.push(&Value::Priority(1000)).unwrap();
+    builder.integrity(&Key::short_term(&credentials.pwd)).unwrap();
+    builder.fingerprint().unwrap();
+    builder.finish().to_vec()
+}
+
+#[test]
+fn a_check_of_the_peer_is_answered_and_tried_the_other_way() {
+    let mut call = Call::new();
+    call.dead = SERVER.map(address).to_vec();
+    call.exchange_credentials();
+    call.run(Duration::from_millis(60));
+    // From behind a NAT: no candidate says so.
+    let path = Path::udp(address(OURS), address("203.0.113.5:7000"));
+    let check = check_from_peer(&call.ours, false, 1);
+    call.ours.handle_datagram(call.now, &path, &check);
+    assert!(
+        !call.ours.is_validated(&path),
+        "that it reaches us does not say that we reach it"
+    );
+    let (to, answer) = call.next_check();
+    assert_eq!(to, path);
+    assert_eq!(Message::parse(&answer).unwrap().class(), Class::SuccessResponse);
+    let (to, own) = call.next_check();
+    assert_eq!(to, path);
+    let answer = call.answer(&own, &call.lite.local_credentials().pwd.clone(), None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    assert_eq!(call.ours.selected(), Some(path));
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn a_peer_that_would_control_is_told_so() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let check = check_from_peer(&call.ours, true, 1);
+    call.ours.handle_datagram(call.now, &call.path(0), &check);
+    let (_, answer) = call.next_check();
+    let answer = Message::parse(&answer).unwrap();
+    assert_eq!(answer.error_code().unwrap().unwrap().code, ErrorCode::ROLE_CONFLICT);
+    assert_eq!(call.counters(), BTreeMap::from([("ice_role_conflicts", 1)]));
+}
+
+#[test]
+fn pairs_are_bounded_and_the_best_stay() {
+    let mut call = Call::with(Config {
+        max_pairs: 4,
+        ..Config::default()
+    });
+    call.exchange_credentials();
+    for n in 0..10 {
+        call.ours
+            .add_remote_candidate(host(&format!("192.0.2.100:{}", 1000 + n), 100 + n));
+    }
+    assert_eq!(call.counters(), BTreeMap::from([("ice_pairs_evicted", 8)]));
+    call.dead = SERVER.map(address).to_vec();
+    call.run(Duration::from_millis(499));
+    let tried: Vec<u16> = call.checks.iter().map(|check| check.1.port()).collect();
+    assert_eq!(tried[..4], [3478, 3478, 1009, 1008]);
+}
+
+#[test]
+fn families_and_loopback_are_not_mixed() {
+    let mut call = Call::new();
+    call.ours
+        .set_remote_credentials(call.now, call.lite.local_credentials().clone());
+    for text in ["[2001:db8::1]:1", "127.0.0.1:1"] {
+        call.ours.add_remote_candidate(host(text, 1));
+    }
+    call.ours
+        .add_remote_candidate(Candidate::host(address("192.0.2.1:9"), Protocol::Tcp, 1));
+    call.run(Duration::from_secs(1));
+    assert!(call.checks.is_empty());
+    call.ours.add_local_candidate(host("127.0.0.1:5000", 1));
+    call.run(Duration::from_millis(100));
+    // A probe and the nomination.
+    assert!(call.checks.iter().all(|check| check.1 == address("127.0.0.1:1")));
+    assert_eq!(call.checks.len(), 2);
+}

@@ -1,0 +1,488 @@
+#![deny(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+use crate::candidate::Candidate;
+use crate::credentials::Credentials;
+use crate::timer::after;
+use rand::Rng;
+use rand::rngs::StdRng;
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use stun::{BuildError, Builder, Class, ErrorCode, Key, Message, Method, TransactionId, Value};
+use wire::{Path, Protocol};
+
+/// The checks that a controlling agent sends: on all pairs of candidates until one is nominated (RFC 8445 §6.1.4, §7.2,
+/// §8.1.1), then on that one alone, to ask for consent (RFC 7675 §5.1).
+#[derive(Debug)]
+pub(crate) struct Checklist {
+    rng: StdRng,
+    tiebreaker: u64,
+    /// Whom the checks are for; none is sent before that is known.
+    remote: Option<Remote>,
+    /// The best one first.
+    pairs: Vec<Pair>,
+    limit: usize,
+    /// When the next pair may be tried: checks are paced.
+    next_check: Option<Instant>,
+    /// When the first pair of this session was found to work.
+    first_success: Option<Instant>,
+    consent: Option<Consent>,
+    rtt: Option<Duration>,
+    /// Checks that need no answer any more: it came before, or ICE was restarted since.
+    done: VecDeque<TransactionId>,
+}
+
+/// Whom checks are for.
+#[derive(Debug)]
+struct Remote {
+    credentials: Credentials,
+    username: String,
+    key: Key,
+}
+
+/// Two candidates.
+#[derive(Debug)]
+struct Pair {
+    path: Path,
+    /// Priorities of our candidate and of the peer's.
+    priorities: (u32, u32),
+    state: State,
+    request: Option<Request>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    InProgress,
+    Succeeded,
+    Failed,
+}
+
+/// A check that was sent and not answered yet.
+#[derive(Debug, Clone, Copy)]
+struct Request {
+    id: TransactionId,
+    purpose: Purpose,
+    first_sent: Instant,
+    /// How often it was sent.
+    sent: u32,
+    /// When it is sent again, or given up.
+    next: Option<Instant>,
+}
+
+/// What a check is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To find out whether the pair works.
+    Probe,
+    /// To tell that it is the one (USE-CANDIDATE).
+    Nominate,
+    /// To ask whether the peer still wants what we send.
+    Consent,
+}
+
+/// Permission to send on the nominated pair.
+#[derive(Debug, Clone, Copy)]
+struct Consent {
+    path: Path,
+    given: Instant,
+    ask_next: Instant,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// The pair works.
+    Works(Success),
+    /// An answer to nothing that was asked.
+    Unexpected,
+    /// It comes too late to mean anything.
+    Late,
+    Malformed,
+    BadFingerprint,
+    WrongIntegrity,
+    /// It came another way than the check went (RFC 8445 §7.2.5.2.1).
+    Asymmetric,
+    /// The peer refused the check.
+    Refused,
+    /// The peer believes that it is the controlling one (487).
+    RoleConflict,
+}
+
+/// A pair that works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Success {
+    /// The peer knows that it is the one to use.
+    pub(crate) nominated: bool,
+    pub(crate) local_priority: u32,
+    pub(crate) remote_priority: u32,
+}
+
+/// Time between checks of different pairs (Ta, RFC 8445 §14.2).
+const PACE: Duration = Duration::from_millis(50);
+/// When a check is sent again for the first time; then it takes twice as long each time (RFC 8445 §14.3, RFC 8489 §6.2.1).
+const RTO: Duration = Duration::from_millis(500);
+/// How often a check is sent (Rc).
+const SENDS: u32 = 7;
+/// The wait for an answer to the last one, in RTOs (Rm).
+const LAST_WAIT: u32 = 16;
+/// How long better pairs are waited for once one works.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Mean time between two requests for consent; each is drawn from 0.8 to 1.2 of it (RFC 7675 §5.1).
+const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
+/// Most checks without need of an answer that are remembered.
+const DONE: usize = 64;
+/// Type preference of peer-reflexive candidates (RFC 8445 §5.1.2.2).
+const PEER_REFLEXIVE: u32 = 110;
+
+impl Pair {
+    /// RFC 8445 §6.1.2.3, ours being the controlling agent's.
+    fn priority(&self) -> u64 {
+        let (ours, theirs) = self.priorities;
+        let (low, high) = (ours.min(theirs), ours.max(theirs));
+        (u64::from(low) << 32)
+            .saturating_add(u64::from(high).saturating_mul(2))
+            .saturating_add(u64::from(ours > theirs))
+    }
+}
+
+impl Checklist {
+    pub(crate) fn new(mut rng: StdRng, limit: usize) -> Self {
+        Self {
+            tiebreaker: rng.next_u64(),
+            rng,
+            remote: None,
+            pairs: Vec::new(),
+            limit: limit.max(1),
+            next_check: None,
+            first_success: None,
+            consent: None,
+            rtt: None,
+            done: VecDeque::new(),
+        }
+    }
+
+    /// The round trip of the last check that was answered at once.
+    pub(crate) const fn rtt(&self) -> Option<Duration> {
+        self.rtt
+    }
+
+    /// Sets whom the checks are for.
+    pub(crate) fn set_remote(&mut self, credentials: &Credentials, local_ufrag: &str) {
+        if self
+            .remote
+            .as_ref()
+            .is_some_and(|known| known.credentials == *credentials)
+        {
+            return;
+        }
+        self.remote = Some(Remote {
+            username: format!("{}:{local_ufrag}", credentials.ufrag),
+            key: Key::short_term(&credentials.pwd),
+            credentials: credentials.clone(),
+        });
+    }
+
+    /// Pairs two candidates if a datagram may go from the one to the other. `false` when another pair gave way, or this one.
+    pub(crate) fn pair(&mut self, local: &Candidate, remote: &Candidate) -> bool {
+        let (from, to) = (local.address, remote.address);
+        let same_protocol = local.protocol == Protocol::Udp && remote.protocol == Protocol::Udp;
+        // From an address that only this machine has nothing reaches another one.
+        let reachable = from.is_ipv4() == to.is_ipv4() && from.ip().is_loopback() == to.ip().is_loopback();
+        if !same_protocol || !reachable {
+            return true;
+        }
+        self.add(Path::udp(from, to), (local.priority, remote.priority), false)
+    }
+
+    /// A check of the peer's came on a path: it is tried next (RFC 8445 §7.3.1.4), as a pair with a peer-reflexive candidate if
+    /// it is none yet (§7.3.1.3). `false` when a pair gave way.
+    pub(crate) fn trigger(&mut self, path: &Path, local_priority: u32, remote_priority: u32) -> bool {
+        match self.pairs.iter_mut().find(|pair| pair.path == *path) {
+            Some(pair) => {
+                if pair.state == State::Failed {
+                    pair.state = State::Waiting;
+                }
+                if pair.state == State::Waiting {
+                    self.next_check = None;
+                }
+                true
+            }
+            None => self.add(*path, (local_priority, remote_priority), true),
+        }
+    }
+
+    fn add(&mut self, path: Path, priorities: (u32, u32), at_once: bool) -> bool {
+        if self.pairs.iter().any(|pair| pair.path == path) {
+            return true;
+        }
+        if at_once {
+            self.next_check = None;
+        }
+        self.pairs.push(Pair {
+            path,
+            priorities,
+            state: State::Waiting,
+            request: None,
+        });
+        self.pairs.sort_by_key(|pair| Reverse(pair.priority()));
+        let room = self.pairs.len() <= self.limit;
+        if !room {
+            // The worst one goes, whichever that is (RFC 8445 §6.1.2.5), but not one that works.
+            let spare = |pair: &Pair| pair.state != State::Succeeded;
+            let worst = self.pairs.iter().rposition(spare);
+            self.pairs.remove(worst.unwrap_or(self.limit));
+        }
+        room
+    }
+
+    /// A restart: all begins anew, once the peer's new credentials are known.
+    pub(crate) fn restart(&mut self) {
+        for request in std::mem::take(&mut self.pairs).iter().filter_map(|pair| pair.request) {
+            self.finish(request.id);
+        }
+        self.remote = None;
+        self.next_check = None;
+        self.first_success = None;
+        self.consent = None;
+    }
+
+    /// Sends nothing any more until a restart.
+    pub(crate) fn stop(&mut self) {
+        self.restart();
+    }
+
+    fn finish(&mut self, id: TransactionId) {
+        self.done.truncate(DONE.saturating_sub(1));
+        self.done.push_front(id);
+    }
+
+    /// Takes an answer; `None` when the datagram is none.
+    pub(crate) fn take_response(&mut self, now: Instant, path: &Path, datagram: &[u8]) -> Option<Outcome> {
+        // What is not STUN is counted by who reads requests.
+        let message = Message::parse(datagram).ok()?;
+        let refused = match message.class() {
+            Class::SuccessResponse => false,
+            Class::ErrorResponse => true,
+            Class::Request | Class::Indication => return None,
+        };
+        Some(self.respond(now, path, &message, refused))
+    }
+
+    fn respond(&mut self, now: Instant, path: &Path, message: &Message<'_>, refused: bool) -> Outcome {
+        let id = message.transaction_id();
+        let asked = |pair: &Pair| pair.request.is_some_and(|request| request.id == id);
+        let (Some(index), Method::BINDING) = (self.pairs.iter().position(asked), message.method()) else {
+            return if self.done.contains(&id) {
+                Outcome::Late
+            } else {
+                Outcome::Unexpected
+            };
+        };
+        if message.verify_fingerprint().is_err() {
+            return Outcome::BadFingerprint;
+        }
+        let Some(remote) = &self.remote else {
+            return Outcome::Unexpected;
+        };
+        let Ok(proven) = message.verify_integrity(&remote.key) else {
+            return Outcome::WrongIntegrity;
+        };
+        let Some(pair) = self.pairs.get_mut(index) else {
+            return Outcome::Unexpected;
+        };
+        let Some(request) = pair.request.take() else {
+            return Outcome::Unexpected;
+        };
+        let outcome = if refused {
+            pair.state = State::Failed;
+            match proven.message().error_code() {
+                Ok(Some(error)) if error.code == ErrorCode::ROLE_CONFLICT => Outcome::RoleConflict,
+                Ok(_) => Outcome::Refused,
+                Err(_) => Outcome::Malformed,
+            }
+        } else if pair.path != *path {
+            pair.state = State::Failed;
+            Outcome::Asymmetric
+        } else {
+            pair.state = State::Succeeded;
+            Outcome::Works(Success {
+                nominated: request.purpose != Purpose::Probe,
+                local_priority: pair.priorities.0,
+                remote_priority: pair.priorities.1,
+            })
+        };
+        self.finish(id);
+        if let Outcome::Works(success) = outcome {
+            self.succeed(now, path, request, success);
+        }
+        outcome
+    }
+
+    fn succeed(&mut self, now: Instant, path: &Path, request: Request, success: Success) {
+        // Of one that was sent more than once nobody knows which was answered.
+        if request.sent == 1 {
+            self.rtt = Some(now.saturating_duration_since(request.first_sent));
+        }
+        self.first_success.get_or_insert(now);
+        if success.nominated {
+            let ask_next = self.consent.map(|consent| consent.ask_next);
+            let ask_next = ask_next.unwrap_or_else(|| self.draw_consent(now));
+            self.consent = Some(Consent {
+                path: *path,
+                given: now,
+                ask_next,
+            });
+        }
+    }
+
+    fn draw_consent(&mut self, now: Instant) -> Instant {
+        let spread = f64::from(self.rng.next_u32()) / f64::from(u32::MAX);
+        after(now, CONSENT_INTERVAL.mul_f64(0.8 + 0.4 * spread))
+    }
+
+    /// Whether the peer has not answered on the nominated pair for so long.
+    pub(crate) fn has_lost_consent(&self, now: Instant, silence: Duration) -> bool {
+        self.consent
+            .is_some_and(|consent| now.saturating_duration_since(consent.given) >= silence)
+    }
+
+    /// When something is due: a check, or the end of consent after such a silence.
+    pub(crate) fn due(&self, now: Instant, silence: Duration) -> Option<Instant> {
+        self.remote.as_ref()?;
+        let requests = self.pairs.iter().filter_map(|pair| pair.request?.next);
+        let waiting = self.consent.is_none() && self.pairs.iter().any(|pair| pair.state == State::Waiting);
+        let probe = waiting.then(|| self.next_check.unwrap_or(now));
+        let consent = self
+            .consent
+            .map(|consent| consent.ask_next.min(after(consent.given, silence)));
+        let times = [probe, self.nomination_due(), consent];
+        requests.chain(times.into_iter().flatten()).min()
+    }
+
+    /// When the best pair that works is to be nominated: at once if no better one is still tried.
+    fn nomination_due(&self) -> Option<Instant> {
+        let nominated = |pair: &Pair| pair.request.is_some_and(|request| request.purpose == Purpose::Nominate);
+        if self.consent.is_some() || self.pairs.iter().any(nominated) {
+            return None;
+        }
+        let open = |pair: &&Pair| pair.state != State::Failed;
+        let best = self.pairs.iter().find(open)?;
+        let first_success = self.first_success?;
+        if best.state == State::Succeeded {
+            return Some(first_success);
+        }
+        let works = self.pairs.iter().any(|pair| pair.state == State::Succeeded);
+        works.then(|| after(first_success, PATIENCE))
+    }
+
+    /// Writes the next check that is due, and tells where it goes and how long it is.
+    pub(crate) fn poll(&mut self, now: Instant, out: &mut [u8]) -> Option<(Path, usize)> {
+        self.remote.as_ref()?;
+        self.give_up(now);
+        let (index, request) = match self.resend(now) {
+            Some(again) => again,
+            None => self.start(now)?,
+        };
+        let pair = self.pairs.get(index)?;
+        let len = self.write(pair, &request, out).ok()?;
+        let path = pair.path;
+        self.sent(now, index, request);
+        Some((path, len))
+    }
+
+    /// Ends checks that were sent often enough.
+    fn give_up(&mut self, now: Instant) {
+        let over = |request: Request| request.sent >= SENDS && request.next.is_some_and(|next| next <= now);
+        while let Some(pair) = self.pairs.iter_mut().find(|pair| pair.request.is_some_and(over)) {
+            pair.state = State::Failed;
+            if let Some(request) = pair.request.take() {
+                self.finish(request.id);
+            }
+        }
+    }
+
+    /// A check without an answer that is to be sent again.
+    fn resend(&self, now: Instant) -> Option<(usize, Request)> {
+        let due = |request: &Request| request.next.is_some_and(|next| next <= now);
+        let requests = self.pairs.iter().enumerate();
+        requests
+            .filter_map(|(index, pair)| Some((index, pair.request.filter(due)?)))
+            .next()
+    }
+
+    /// A new check.
+    fn start(&mut self, now: Instant) -> Option<(usize, Request)> {
+        let place = |this: &Self, fits: &dyn Fn(&Pair) -> bool| this.pairs.iter().position(fits);
+        let (index, purpose) = if self.nomination_due().is_some_and(|due| due <= now) {
+            (place(self, &|pair| pair.state == State::Succeeded)?, Purpose::Nominate)
+        } else if let Some(consent) = self.consent {
+            if consent.ask_next > now {
+                return None;
+            }
+            (place(self, &|pair| pair.path == consent.path)?, Purpose::Consent)
+        } else if self.next_check.is_none_or(|next| next <= now) {
+            (place(self, &|pair| pair.state == State::Waiting)?, Purpose::Probe)
+        } else {
+            return None;
+        };
+        let mut id = [0; 12];
+        self.rng.fill_bytes(&mut id);
+        let request = Request {
+            id: TransactionId(id),
+            purpose,
+            first_sent: now,
+            sent: 0,
+            next: None,
+        };
+        Some((index, request))
+    }
+
+    /// Takes note of a check that was written.
+    fn sent(&mut self, now: Instant, index: usize, mut request: Request) {
+        request.sent = request.sent.saturating_add(1);
+        let wait = if request.sent < SENDS {
+            1 << request.sent.saturating_sub(1)
+        } else {
+            LAST_WAIT
+        };
+        // Whether there is consent is asked again and again anyway, each time anew (RFC 7675 §5.1).
+        request.next = (request.purpose != Purpose::Consent).then(|| after(now, RTO.saturating_mul(wait)));
+        match request.purpose {
+            Purpose::Probe if request.sent == 1 => self.next_check = Some(after(now, PACE)),
+            Purpose::Consent => {
+                let ask_next = self.draw_consent(now);
+                if let Some(consent) = &mut self.consent {
+                    consent.ask_next = ask_next;
+                }
+            }
+            Purpose::Probe | Purpose::Nominate => {}
+        }
+        let Some(pair) = self.pairs.get_mut(index) else { return };
+        if pair.state == State::Waiting {
+            pair.state = State::InProgress;
+        }
+        let before = pair.request.replace(request);
+        if let Some(before) = before.filter(|before| before.id != request.id) {
+            self.finish(before.id);
+        }
+    }
+
+    fn write(&self, pair: &Pair, request: &Request, out: &mut [u8]) -> Result<usize, BuildError> {
+        let remote = self.remote.as_ref().ok_or(BuildError::Full)?;
+        let mut builder = Builder::new(out, Class::Request, Method::BINDING, request.id)?;
+        builder.push(&Value::Username(&remote.username))?;
+        builder.push(&Value::IceControlling(self.tiebreaker))?;
+        if request.purpose == Purpose::Nominate {
+            builder.push(&Value::UseCandidate)?;
+        }
+        // What the candidate would have if the peer learnt of it by this check (RFC 8445 §7.1.1).
+        builder.push(&Value::Priority(
+            (PEER_REFLEXIVE << 24) | (pair.priorities.0 & 0x00ff_ffff),
+        ))?;
+        builder.integrity(&remote.key)?;
+        builder.fingerprint()?;
+        Ok(builder.finish().len())
+    }
+}

@@ -1,0 +1,159 @@
+use core::net::{IpAddr, Ipv4Addr};
+
+use sdp::{
+    Attribute, Builder, Candidate, Connection, Direction, Extmap, Fingerprint, Fmtp, Group, Line, List, MediaLine,
+    Msid, MsidSemantic, Origin, Parameters, ParseError, RtcpFb, RtpMap, Session, Setup, Ssrc, SsrcGroup,
+};
+
+use crate::section::Format;
+use crate::sender::Senders;
+use crate::wish::Wish;
+use crate::{Codec, Extension, Kind};
+
+/// What an offer of ours says beside the sections.
+#[derive(Debug)]
+pub(crate) struct OfferText<'a> {
+    pub(crate) session_id: u64,
+    /// Goes up with each offer (RFC 9429 §5.2.2).
+    pub(crate) version: u64,
+    pub(crate) ufrag: &'a str,
+    pub(crate) pwd: &'a str,
+    pub(crate) fingerprint: Fingerprint<'a>,
+    pub(crate) candidates: &'a [Candidate<'a>],
+    pub(crate) cname: &'a str,
+    pub(crate) senders: &'a Senders,
+    /// Whether missing packets are asked for again.
+    pub(crate) nack: bool,
+}
+
+impl OfferText<'_> {
+    /// Writes an offer of these sections, all in one BUNDLE group (RFC 9429 §5.2.1 with the policy max-bundle, but without
+    /// `a=bundle-only`: whoever we call takes part in BUNDLE).
+    ///
+    /// # Errors
+    /// When a value of ours breaks a rule of SDP, which the caller rules out.
+    pub(crate) fn write(&self, wishes: &[Wish]) -> Result<Session, ParseError> {
+        let mut builder = Builder::session(&Origin::new(self.session_id, self.version));
+        let live = || wishes.iter().filter(|wish| !wish.stopped);
+        let mids: Vec<&str> = live().map(|wish| wish.mid.as_str()).collect();
+        if !mids.is_empty() {
+            builder.attribute(Attribute::Group(Group {
+                semantics: Group::BUNDLE,
+                mids: List::from(&mids[..]),
+            }));
+        }
+        builder
+            .attribute(Attribute::IceOptions(List::from(&["trickle", "ice2"])))
+            .attribute(Attribute::ExtmapAllowMixed)
+            .attribute(Attribute::MsidSemantic(MsidSemantic::ANY));
+        let tagged = live().next().map(|wish| wish.mid.as_str());
+        for wish in wishes {
+            self.section(&mut builder, wish, Some(wish.mid.as_str()) == tagged);
+        }
+        builder.finish()
+    }
+
+    fn section(&self, builder: &mut Builder, wish: &Wish, tagged: bool) {
+        let types = wish
+            .formats
+            .iter()
+            .flat_map(|format| [Some(format.payload_type), format.rtx]);
+        let types: Vec<String> = types.flatten().map(|number| number.to_string()).collect();
+        let types: Vec<&str> = types.iter().map(String::as_str).collect();
+        builder.media(&MediaLine {
+            kind: wish.kind.as_str(),
+            port: if wish.stopped { 0 } else { 9 },
+            port_count: None,
+            protocol: "UDP/TLS/RTP/SAVPF",
+            formats: List::from(&types[..]),
+        });
+        builder.line(&Line::Connection(Connection::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
+        builder.attribute(Attribute::Mid(&wish.mid));
+        if wish.stopped {
+            builder.attribute(Direction::Inactive);
+            return;
+        }
+        builder
+            .attribute(Attribute::IceUfrag(self.ufrag))
+            .attribute(Attribute::IcePwd(self.pwd))
+            .attribute(Attribute::Fingerprint(self.fingerprint))
+            .attribute(Attribute::Setup(Setup::ActPass));
+        if tagged {
+            for candidate in self.candidates {
+                builder.attribute(Attribute::Candidate(*candidate));
+            }
+            builder.attribute(Attribute::EndOfCandidates);
+        }
+        for (extension, id) in wish.extensions.iter() {
+            builder.attribute(Attribute::Extmap(Extmap::new(u16::from(id), extension.uri())));
+        }
+        builder.attribute(wish.direction);
+        let sender = wish.sender.and_then(|id| self.senders.get(id));
+        if let Some(sender) = sender {
+            let (stream, track) = (format!("s{}", sender.pair), format!("t{}", sender.id.0));
+            builder.attribute(Attribute::Msid(Msid {
+                stream: &stream,
+                track: Some(&track),
+            }));
+        }
+        builder.attribute(Attribute::RtcpMux).attribute(Attribute::RtcpRsize);
+        for format in &wish.formats {
+            self.format(builder, wish, format);
+        }
+        if let Some(sender) = sender {
+            if let Some(rtx) = sender.rtx {
+                builder.attribute(Attribute::SsrcGroup(SsrcGroup {
+                    semantics: SsrcGroup::FID,
+                    ssrcs: List::from(&[sender.ssrc.0, rtx.0]),
+                }));
+            }
+            for ssrc in [Some(sender.ssrc), sender.rtx].into_iter().flatten() {
+                builder.attribute(Attribute::Ssrc(Ssrc::with_cname(ssrc.0, self.cname)));
+            }
+        }
+    }
+
+    fn format(&self, builder: &mut Builder, wish: &Wish, format: &Format) {
+        let (codec, payload_type) = (format.codec, format.payload_type.0);
+        builder.attribute(Attribute::RtpMap(RtpMap {
+            payload_type,
+            encoding: codec.encoding_name(),
+            clock_rate: codec.clock_rate(),
+            parameters: (codec == Codec::Opus).then_some("2"),
+        }));
+        let video = wish.kind == Kind::Video;
+        let transport_cc = wish.extensions.get(Extension::TransportCc).is_some();
+        let feedback = [
+            (transport_cc, ("transport-cc", "")),
+            (video, ("ccm", "fir")),
+            (video && (wish.direction.sends() || self.nack), ("nack", "")),
+            (video, ("nack", "pli")),
+        ];
+        for (id, parameter) in feedback
+            .into_iter()
+            .filter_map(|(offered, kind)| offered.then_some(kind))
+        {
+            builder.attribute(Attribute::RtcpFb(RtcpFb::new(payload_type, id, parameter)));
+        }
+        fmtp(builder, payload_type, &codec.offer_fmtp());
+        if let Some(rtx) = format.rtx {
+            builder.attribute(Attribute::RtpMap(RtpMap {
+                payload_type: rtx.0,
+                encoding: "rtx",
+                clock_rate: codec.clock_rate(),
+                parameters: None,
+            }));
+            fmtp(builder, rtx.0, &format!("apt={payload_type}"));
+        }
+    }
+}
+
+fn fmtp(builder: &mut Builder, payload_type: u8, parameters: &str) {
+    if !parameters.is_empty() {
+        let format = payload_type.to_string();
+        builder.attribute(Attribute::Fmtp(Fmtp {
+            format: &format,
+            parameters: Parameters::new(parameters),
+        }));
+    }
+}
