@@ -5,6 +5,10 @@
 //   await devices.open();
 //   const room = new Room('/v1/rooms/kitchen/ws', { name: 'Ada', devices });
 //   room.addEventListener('participant', ({ detail }) => { video.srcObject = detail.stream; });
+//
+// Where one element for both does not play (Safari plays a video without a tap only if it is muted), mute it and give
+// `detail.sound` to an audio element.
+//
 //   await room.join();
 
 import { Session } from './session.js';
@@ -125,6 +129,8 @@ export class Room extends EventTarget {
         const participant = this.participants.get(message.participant);
         if (!participant) break;
         participant.sources = message.sources;
+        // It may be known only now what a slot carries.
+        this.#arrange();
         this.#emit('update', participant);
         break;
       }
@@ -167,7 +173,8 @@ export class Room extends EventTarget {
     const participant = this.participants.get(id);
     if (!participant) return;
     this.participants.delete(id);
-    participant.hold([]);
+    participant.hold('camera', []);
+    participant.hold('screen', []);
     this.#emit('left', participant);
   }
 
@@ -180,12 +187,14 @@ export class Room extends EventTarget {
       // Somebody who is only heard of by a slot (a publisher without a WebSocket) is a participant too.
       if (!this.participants.has(id)) this.#meet(id, name);
       // A shared screen is not the person: it does not belong into the stream of their voice and camera.
-      if (this.participants.get(id)?.kindOf(source)?.startsWith('screen')) continue;
-      if (!held.has(id)) held.set(id, []);
-      held.get(id).push({ receiver: transceiver.receiver, source, muted });
+      const group = this.participants.get(id)?.kindOf(source)?.startsWith('screen') ? 'screen' : 'camera';
+      if (!held.has(id)) held.set(id, { camera: [], screen: [] });
+      held.get(id)[group].push({ receiver: transceiver.receiver, source, muted });
     }
     for (const participant of this.participants.values()) {
-      if (participant.hold(held.get(participant.id) ?? [])) this.#emit('update', participant);
+      const { camera, screen } = held.get(participant.id) ?? { camera: [], screen: [] };
+      const changed = [participant.hold('camera', camera), participant.hold('screen', screen)];
+      if (changed.includes(true)) this.#emit('update', participant);
     }
   }
 
@@ -246,8 +255,14 @@ export class Participant {
   undecodable = new Set();
   /** Their connection to the server, as it last said: `connecting`, `connected`, `disconnected` or `failed`. */
   connection = 'connecting';
-  /** Their voice and camera; always the same object, so that an element can keep it. */
+  /** Their voice and camera; this and the other streams are always the same objects, so that elements can keep them. */
   stream = new MediaStream();
+  /** Their voice alone, for an element of its own. */
+  sound = new MediaStream();
+  /** The screen that they share, with its sound; empty while they do not. */
+  screen = new MediaStream();
+  /** The sound of their screen alone. */
+  screenSound = new MediaStream();
 
   #receivers = [];
 
@@ -269,7 +284,12 @@ export class Participant {
 
   /** Whether this browser gets their camera but cannot decode it. */
   get cannotBeSeen() {
-    return [...this.undecodable].some(source => this.kindOf(source) === 'camera');
+    return this.undecodableKinds.has('camera');
+  }
+
+  /** The kinds of their sources that this browser cannot decode. */
+  get undecodableKinds() {
+    return new Set([...this.undecodable].map(source => this.kindOf(source)));
   }
 
   /** How loud they are just now, 0 to 1. */
@@ -280,15 +300,26 @@ export class Participant {
     return Math.max(0, ...levels);
   }
 
-  /** Takes exactly these tracks into the stream; returns whether that changed anything. */
-  hold(slots) {
-    this.#receivers = slots.map(({ receiver }) => receiver);
-    const wanted = this.#receivers.map(receiver => receiver.track);
-    const had = this.stream.getTracks();
-    const gone = had.filter(track => !wanted.includes(track));
-    const come = wanted.filter(track => !had.includes(track));
-    for (const track of gone) this.stream.removeTrack(track);
-    for (const track of come) this.stream.addTrack(track);
-    return gone.length + come.length > 0;
+  /**
+   * Takes exactly these slots' tracks into the streams of the person (`camera`) or of their screen (`screen`); returns whether
+   * that changed anything.
+   */
+  hold(group, slots) {
+    const receivers = slots.map(({ receiver }) => receiver);
+    if (group === 'camera') this.#receivers = receivers;
+    const wanted = receivers.map(receiver => receiver.track);
+    const [whole, sound] = group === 'camera' ? [this.stream, this.sound] : [this.screen, this.screenSound];
+    take(sound, wanted.filter(track => track.kind === 'audio'));
+    return take(whole, wanted);
   }
+}
+
+/** Makes a stream have exactly these tracks; returns whether it had others. */
+function take(stream, wanted) {
+  const had = stream.getTracks();
+  const gone = had.filter(track => !wanted.includes(track));
+  const come = wanted.filter(track => !had.includes(track));
+  for (const track of gone) stream.removeTrack(track);
+  for (const track of come) stream.addTrack(track);
+  return gone.length + come.length > 0;
 }

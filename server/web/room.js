@@ -1,4 +1,5 @@
 import { Devices, Room } from './hyaline.js';
+import { Meter } from './measure.js';
 import { Tiles, paintAvatar } from './tiles.js';
 
 const find = selector => document.querySelector(selector);
@@ -7,7 +8,10 @@ const all = selector => [...document.querySelectorAll(selector)];
 const parameters = new URLSearchParams(location.search);
 const roomName = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
 const devices = new Devices();
-const tiles = new Tiles(find('#tiles'), find('#tile'), () => { find('#hear').hidden = false; });
+const tiles = new Tiles(find('#tiles'), find('#tile'));
+/** How often the browser's figures are read. */
+const MEASURE_MS = 1_000;
+let meter = new Meter();
 let room = null;
 /** Which devices to open again for who comes back. */
 let devicesBefore;
@@ -95,9 +99,35 @@ for (const button of all('[data-device]')) button.addEventListener('click', () =
 
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches('input, textarea')) return;
-  const what = { m: 'microphone', v: 'camera' }[event.key.toLowerCase()];
+  const key = event.key.toLowerCase();
+  const what = { m: 'microphone', v: 'camera' }[key];
   if (what && document.body.dataset.state !== 'end') toggle(what);
+  else if (key === 'g' && document.body.dataset.state === 'call') toggleView();
 });
+
+// Grid and speaker view
+
+const toggleView = () => { tiles.view = tiles.view === 'grid' ? 'speaker' : 'grid'; };
+find('#view').addEventListener('click', toggleView);
+tiles.addEventListener('view', () => {
+  const large = tiles.view === 'speaker';
+  find('#view').setAttribute('aria-pressed', String(large));
+  find('#view').title = large ? 'Show everybody in one size (G)' : 'Show the speaker large (G)';
+  find('#view use').setAttribute('href', large ? '#view-grid' : '#view-speaker');
+});
+tiles.addEventListener('blocked', () => { find('#hear').hidden = false; });
+
+/** Reads the figures of the call once. */
+async function measure() {
+  const report = document.body.dataset.state === 'call' ? await room.getStats().catch(() => null) : null;
+  if (!report) {
+    meter = new Meter();
+    return;
+  }
+  meter.read(report);
+  tiles.measure(meter.tracks);
+}
+setInterval(measure, MEASURE_MS);
 
 // The call
 

@@ -61,6 +61,15 @@ const fake = globalThis.fake = {
   /** The connection breaks without a word. */
   drop() { this.socket.break(); },
   send(message) { this.socket?.deliver(message); },
+  /** No picture is sent any more, or again. (For a track that is gone Firefox would go on with black ones.) */
+  async freeze(frozen) {
+    for (const { sender, receiver } of this.socket.peer.getTransceivers()) {
+      if (receiver.track.kind !== 'video' || !sender.track) continue;
+      const parameters = sender.getParameters();
+      for (const encoding of parameters.encodings) encoding.active = !frozen;
+      await sender.setParameters(parameters);
+    }
+  },
   sent(type) { return this.received.filter(message => message.type === type); },
 
   /** Person n has slots n of both kinds; a person who moves up moves to other sections. */
@@ -81,7 +90,7 @@ const RealWebSocket = globalThis.WebSocket;
 globalThis.WebSocket = class FakeWebSocket {
   static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3;
   readyState = 0;
-  #peer = null;
+  peer = null;
   #answering = false;
   constructor(url) {
     this.url = url;
@@ -101,7 +110,7 @@ globalThis.WebSocket = class FakeWebSocket {
   }
   close() {
     this.readyState = 3;
-    this.#peer?.close();
+    this.peer?.close();
     if (fake.socket === this) fake.socket = null;
   }
   break() {
@@ -138,14 +147,14 @@ globalThis.WebSocket = class FakeWebSocket {
         return;
       }
       case 'candidate':
-        if (message.candidate) await this.#peer?.addIceCandidate({ candidate: message.candidate, sdpMid: message.sdpMid }).catch(() => {});
+        if (message.candidate) await this.peer?.addIceCandidate({ candidate: message.candidate, sdpMid: message.sdpMid }).catch(() => {});
         return;
       case 'ping':
         return this.deliver({ type: 'pong' });
     }
   }
   async #answer(sdp) {
-    const peer = this.#peer ??= new RTCPeerConnection();
+    const peer = this.peer ??= new RTCPeerConnection();
     await peer.setRemoteDescription({ type: 'offer', sdp });
     fake.slots = [];
     for (const [index, transceiver] of peer.getTransceivers().entries()) {

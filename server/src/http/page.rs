@@ -43,6 +43,8 @@ const FILES: &[File] = embedded! {
     "figures.js": SCRIPT,
     "hyaline.js": SCRIPT,
     "index.js": SCRIPT,
+    "layout.js": SCRIPT,
+    "measure.js": SCRIPT,
     "reasons.js": SCRIPT,
     "room.js": SCRIPT,
     "session.js": SCRIPT,
@@ -156,6 +158,13 @@ mod tests {
         there.sort();
         listed.sort();
         assert_eq!(listed, there);
+    }
+
+    /// With everything in it, uncompressed: a page is there before a person on a slow link wonders.
+    #[test]
+    fn the_page_is_small() {
+        let bytes: usize = FILES.iter().map(|file| file.content.len()).sum();
+        assert!(bytes < 150_000, "{bytes}");
     }
 
     #[test]
