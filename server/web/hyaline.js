@@ -11,9 +11,12 @@
 //
 //   await room.join();
 
+import { Participant } from './participant.js';
 import { Session } from './session.js';
+import { View } from './view.js';
 
 export { Devices } from './devices.js';
+export { Participant } from './participant.js';
 export { Problem } from './reasons.js';
 
 /** How long to wait before trying to reach a lost server again: soon at first, then ever more patiently. */
@@ -43,6 +46,7 @@ const NO_MEDIA_MS = [5_000, 15_000, 30_000];
  * - `participant`: somebody came (a Participant)
  * - `update`: somebody's sources, tracks or connection changed (a Participant)
  * - `left`: somebody went (a Participant)
+ * - `speakers`: others speak now (who leads, as `dominant`)
  * - `path`: the state of our own media path (as RTCPeerConnection.connectionState)
  * - `problem`: something does not work (a Problem)
  * - `end`: the end (a Problem, or null after `leave`)
@@ -55,10 +59,15 @@ export class Room extends EventTarget {
   name;
   /** The others, by their ids, in the order in which they came. */
   participants = new Map();
+  /** Who leads the conversation: a participant's id, which may be our own, or null. */
+  dominant = null;
+  /** Whether we ourselves are heard to speak, as the server last said; null while it has not said so of anybody. */
+  speaking = null;
 
   #url;
   #devices;
   #session = null;
+  #view = new View(view => this.state === 'joined' && this.#session.tell({ type: 'view', ...view }));
   #slots = [];
   #attempt = 0; // since media last flowed
   #withoutMedia = 0; // likewise
@@ -96,6 +105,14 @@ export class Room extends EventTarget {
     return this.#session?.pc?.getStats() ?? null;
   }
 
+  /**
+   * Says what is shown: { tiles, pinned: [id], pictures: [{ participant, source, width, height }] }, with sizes in device pixels,
+   * 0 for a picture that nobody sees. Call it as often as you like: it is told when it has changed, at most every 200 ms.
+   */
+  show(view) {
+    this.#view.show(view);
+  }
+
   #start() {
     this.#session = new Session(this.#url, this.name, this.#devices, {
       message: message => this.#receive(message),
@@ -116,6 +133,7 @@ export class Room extends EventTarget {
         this.name = message.name ?? this.name;
         for (const each of message.participants) this.#meet(each.participant, each.name, each.sources);
         this.#become('joined');
+        this.#view.again();
         this.#settleJoin?.resolve();
         this.#settleJoin = null;
         break;
@@ -137,6 +155,12 @@ export class Room extends EventTarget {
       case 'slots':
         this.#slots = message.slots;
         this.#arrange();
+        break;
+      case 'speakers':
+        this.dominant = message.dominant;
+        this.speaking = message.speaking.includes(this.id);
+        for (const participant of this.participants.values()) participant.speaking = message.speaking.includes(participant.id);
+        this.#emit('speakers', this.dominant);
         break;
       case 'undecodable': {
         const participant = this.participants.get(message.participant);
@@ -164,6 +188,7 @@ export class Room extends EventTarget {
       return participant;
     }
     participant = new Participant(id, name, sources ?? []);
+    if (this.speaking !== null) participant.speaking = false;
     this.participants.set(id, participant);
     this.#emit('participant', participant);
     return participant;
@@ -201,6 +226,7 @@ export class Room extends EventTarget {
   #ended(problem) {
     this.#session = null;
     this.#slots = [];
+    this.dominant = this.speaking = null;
     for (const id of [...this.participants.keys()]) this.#part(id);
     const wasIn = this.state === 'joined';
     // What does not let us in has so long from when it last was there.
@@ -241,85 +267,4 @@ export class Room extends EventTarget {
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
   }
-}
-
-/** Somebody else in the room. */
-export class Participant {
-  /** The server's id for them. */
-  id;
-  /** Their name, as they gave it. */
-  name;
-  /** What they send: [{ source, kind, muted }]. */
-  sources;
-  /** Sources that this browser cannot decode. */
-  undecodable = new Set();
-  /** Their connection to the server, as it last said: `connecting`, `connected`, `disconnected` or `failed`. */
-  connection = 'connecting';
-  /** Their voice and camera; this and the other streams are always the same objects, so that elements can keep them. */
-  stream = new MediaStream();
-  /** Their voice alone, for an element of its own. */
-  sound = new MediaStream();
-  /** The screen that they share, with its sound; empty while they do not. */
-  screen = new MediaStream();
-  /** The sound of their screen alone. */
-  screenSound = new MediaStream();
-
-  #receivers = [];
-
-  constructor(id, name, sources) {
-    this.id = id;
-    this.name = name ?? '';
-    this.sources = sources;
-  }
-
-  /** What a source of theirs is (`microphone`, `camera`, ...), if it is known. */
-  kindOf(name) {
-    return this.sources.find(({ source }) => source === name)?.kind;
-  }
-
-  /** Whether a source of this kind (`microphone`, `camera`, ...) is there and on. */
-  sends(kind) {
-    return this.sources.some(source => source.kind === kind && !source.muted);
-  }
-
-  /** Whether this browser gets their camera but cannot decode it. */
-  get cannotBeSeen() {
-    return this.undecodableKinds.has('camera');
-  }
-
-  /** The kinds of their sources that this browser cannot decode. */
-  get undecodableKinds() {
-    return new Set([...this.undecodable].map(source => this.kindOf(source)));
-  }
-
-  /** How loud they are just now, 0 to 1. */
-  get audioLevel() {
-    const levels = this.#receivers
-      .filter(receiver => receiver.track.kind === 'audio')
-      .map(receiver => receiver.getSynchronizationSources()[0]?.audioLevel ?? 0);
-    return Math.max(0, ...levels);
-  }
-
-  /**
-   * Takes exactly these slots' tracks into the streams of the person (`camera`) or of their screen (`screen`); returns whether
-   * that changed anything.
-   */
-  hold(group, slots) {
-    const receivers = slots.map(({ receiver }) => receiver);
-    if (group === 'camera') this.#receivers = receivers;
-    const wanted = receivers.map(receiver => receiver.track);
-    const [whole, sound] = group === 'camera' ? [this.stream, this.sound] : [this.screen, this.screenSound];
-    take(sound, wanted.filter(track => track.kind === 'audio'));
-    return take(whole, wanted);
-  }
-}
-
-/** Makes a stream have exactly these tracks; returns whether it had others. */
-function take(stream, wanted) {
-  const had = stream.getTracks();
-  const gone = had.filter(track => !wanted.includes(track));
-  const come = wanted.filter(track => !had.includes(track));
-  for (const track of gone) stream.removeTrack(track);
-  for (const track of come) stream.addTrack(track);
-  return gone.length + come.length > 0;
 }

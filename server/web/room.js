@@ -114,7 +114,11 @@ tiles.addEventListener('view', () => {
   find('#view').setAttribute('aria-pressed', String(large));
   find('#view').title = large ? 'Show everybody in one size (G)' : 'Show the speaker large (G)';
   find('#view use').setAttribute('href', large ? '#view-grid' : '#view-speaker');
+  look();
 });
+// The server sends what is looked at, as large as it is looked at.
+const look = () => room?.show(tiles.seen);
+document.addEventListener('visibilitychange', look);
 tiles.addEventListener('blocked', () => { find('#hear').hidden = false; });
 
 /** Reads the figures of the call once. */
@@ -140,7 +144,14 @@ async function join(name) {
     tiles.add(detail);
     count();
   });
-  room.addEventListener('update', ({ detail }) => tiles.update(detail));
+  room.addEventListener('update', ({ detail }) => {
+    tiles.update(detail);
+    look();
+  });
+  room.addEventListener('speakers', ({ detail }) => {
+    tiles.speakers(room.participants.get(detail));
+    find('#own').classList.toggle('speaking', room.speaking && devices.on.microphone);
+  });
   room.addEventListener('left', ({ detail }) => {
     tiles.remove(detail);
     count();

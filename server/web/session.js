@@ -71,6 +71,11 @@ export class Session {
     return this.#slots().find(transceiver => transceiver.mid === mid) ?? null;
   }
 
+  /** Sends what is not about media sections. */
+  tell(message) {
+    if (!this.#ended) this.#send(message);
+  }
+
   /** Says goodbye. */
   leave() {
     if (this.#socket?.readyState === WebSocket.OPEN) this.#send({ type: 'leave' });

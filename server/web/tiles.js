@@ -8,6 +8,10 @@ const LEVEL_MS = 200;
 const SPEAKING = 0.02;
 /** Who is heard in as many looks in a row takes the large tile: a cough does not. */
 const LOOKS = 3;
+/** Of how many people pictures are wanted: a phone does well to decode fewer, and shows them small. */
+const MANY = 49;
+const FEW = 16;
+const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
 
 /**
  * One tile per participant in a list element, one more for each screen that is shown, and the person's own, which the list ends
@@ -15,7 +19,7 @@ const LOOKS = 3;
  *
  * In the grid all have one size; in the speaker view one is large: the pinned one, or a screen, or who spoke last.
  *
- * Events: `blocked` (the browser wants a click before it plays sound), `view` (the view or the pin has changed).
+ * Events: `blocked` (the browser wants a click before it plays sound), `view` (the view, the pin or the sizes may have changed).
  */
 export class Tiles extends EventTarget {
   #list;
@@ -83,6 +87,32 @@ export class Tiles extends EventTarget {
       this.#lay();
     }
     for (const tile of [own.camera, own.screen]) if (tile) this.#show(tile);
+  }
+
+  /** Shows who speaks, by what is known of it now: `dominant` is the participant who leads, if it is one of the others. */
+  speakers(dominant) {
+    this.#showSpeakers();
+    const tile = this.#tiles.get(dominant)?.camera;
+    if (!tile || tile === this.#speaker) return;
+    this.#speaker = tile;
+    if (this.view === 'speaker') this.#lay();
+  }
+
+  /**
+   * What of it is seen, for Room.show: the pictures of who is in a tile that is too small to be one, or of a page that is in the
+   * background, are seen by nobody.
+   */
+  get seen() {
+    const others = this.#others();
+    const pictures = others.flatMap(({ element, participant, kind }) => {
+      const source = participant.sources.find(source => source.kind === kind)?.source;
+      const scale = document.hidden ? 0 : devicePixelRatio;
+      const [width, height] = [element.clientWidth, element.clientHeight].map(length => Math.min(65_535, Math.round(length * scale)));
+      return source === undefined ? [] : [{ participant: participant.id, source, width, height }];
+    });
+    const pinned = this.#pinned?.participant ? [this.#pinned.participant.id] : [];
+    const tiles = Math.min(Math.max(1, this.#tiles.size), SMALL.matches ? FEW : MANY);
+    return { tiles, pinned, pictures };
   }
 
   /** Removes a participant. */
@@ -184,17 +214,22 @@ export class Tiles extends EventTarget {
     return this.#others().filter(tile => tile.kind === 'screen');
   }
 
+  /** What the server says of somebody stands; the rest is measured. */
   #showSpeakers() {
     let speaker = null;
+    let measured = false;
     for (const { camera } of this.#tiles.values()) {
-      const speaks = camera.participant.sends('microphone') && camera.participant.audioLevel > SPEAKING;
+      const { participant } = camera;
+      const told = participant.speaking !== null;
+      measured ||= !told;
+      const speaks = participant.sends('microphone') && (told ? participant.speaking : participant.audioLevel > SPEAKING);
       camera.element.classList.toggle('speaking', speaks);
       const looks = speaks ? (this.#heard.get(camera) ?? 0) + 1 : 0;
       this.#heard.set(camera, looks);
       if (looks >= LOOKS && (!speaker || looks > this.#heard.get(speaker))) speaker = camera;
     }
     // Who speaks keeps the large tile for as long as that lasts.
-    if (!speaker || this.#heard.get(this.#speaker) > 0 || speaker === this.#speaker) return;
+    if (!measured || !speaker || this.#heard.get(this.#speaker) > 0 || speaker === this.#speaker) return;
     this.#speaker = speaker;
     if (this.view === 'speaker') this.#lay();
   }

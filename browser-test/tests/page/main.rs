@@ -5,6 +5,7 @@ mod echo;
 mod failures;
 mod room;
 mod site;
+mod speakers;
 mod tiles;
 
 use std::net::Ipv4Addr;

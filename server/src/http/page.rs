@@ -45,10 +45,12 @@ const FILES: &[File] = embedded! {
     "index.js": SCRIPT,
     "layout.js": SCRIPT,
     "measure.js": SCRIPT,
+    "participant.js": SCRIPT,
     "reasons.js": SCRIPT,
     "room.js": SCRIPT,
     "session.js": SCRIPT,
     "tiles.js": SCRIPT,
+    "view.js": SCRIPT,
     "style.css": STYLE,
     "favicon.svg": SVG,
 };
