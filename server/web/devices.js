@@ -1,12 +1,21 @@
-import { deviceProblem } from './reasons.js';
+import { deviceProblem, screenProblem } from './reasons.js';
 
 const CONSTRAINTS = {
   microphone: { audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true } },
   camera: { video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } } },
 };
 
+/** Of a screen also what can be heard, where the browser offers that; this page itself would be a picture in a picture. */
+const SCREEN = {
+  video: { frameRate: { ideal: 30, max: 30 } },
+  audio: true,
+  selfBrowserSurface: 'exclude',
+  surfaceSwitching: 'include',
+  systemAudio: 'include',
+};
+
 /**
- * The person's own microphone and camera. A microphone that is off stays open and sends silence, so that it is on again at
+ * The person's own microphone and camera, and the screen they share. A microphone that is off stays open and sends silence, so that it is on again at
  * once; a camera that is off is closed, so that its light goes out.
  *
  * Events: `change` (a track came or went, or was muted), `problem` (`detail` is a Problem).
@@ -15,6 +24,9 @@ export class Devices extends EventTarget {
   /** The open microphone and camera: MediaStreamTrack or null. */
   microphone = null;
   camera = null;
+  /** The screen that is shared and its sound: MediaStreamTrack or null. */
+  screen = null;
+  screenAudio = null;
   /** What is on as the person wants it. */
   on = { microphone: false, camera: false };
 
@@ -47,6 +59,53 @@ export class Devices extends EventTarget {
     this.#changed();
   }
 
+  /** Whether this browser can share a screen at all: phones cannot. */
+  get canShare() {
+    return !!navigator.mediaDevices?.getDisplayMedia;
+  }
+
+  /** What there is of a kind of source (`microphone`, `camera`, `screen`, `screen-audio`): a track or null. */
+  track(kind) {
+    return kind === 'screen-audio' ? this.screenAudio : this[kind];
+  }
+
+  /** Asks the person for a screen to share; has to be called from inside a click. */
+  async share() {
+    const generation = this.#generation;
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getDisplayMedia(SCREEN);
+    } catch (error) {
+      const problem = screenProblem(error);
+      if (problem) this.dispatchEvent(new CustomEvent('problem', { detail: problem }));
+      return;
+    }
+    if (generation !== this.#generation) {
+      for (const track of stream.getTracks()) track.stop();
+      return;
+    }
+    this.#stopSharing();
+    [this.screen = null] = stream.getVideoTracks();
+    [this.screenAudio = null] = stream.getAudioTracks();
+    // Letters want to be sharp rather than to move.
+    if (this.screen && 'contentHint' in this.screen) this.screen.contentHint = 'detail';
+    // The browser's own button for it.
+    const { screen } = this;
+    screen?.addEventListener('ended', () => { if (this.screen === screen) this.unshare(); });
+    this.#changed();
+  }
+
+  /** Shares the screen no longer. */
+  unshare() {
+    if (!this.screen && !this.screenAudio) return;
+    this.#stopSharing();
+    this.#changed();
+  }
+
+  #stopSharing() {
+    for (const what of ['screen', 'screenAudio']) this.#release(what);
+  }
+
   /** Closes everything, also what is still being asked for. */
   close() {
     this.#generation++;
@@ -54,6 +113,7 @@ export class Devices extends EventTarget {
       this.on[what] = false;
       this.#release(what);
     }
+    this.#stopSharing();
     this.#changed();
   }
 

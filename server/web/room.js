@@ -77,6 +77,10 @@ devices.addEventListener('change', () => {
     video.closest('.tile').classList.toggle('pictured', !!track);
   }
   find('#own').classList.toggle('silent', !devices.on.microphone);
+  const shares = !!devices.screen;
+  find('#share').setAttribute('aria-pressed', String(shares));
+  find('#share').title = shares ? 'Stop sharing the screen (S)' : 'Share the screen (S)';
+  tiles.share(devices.screen);
 });
 
 devices.addEventListener('problem', ({ detail }) => {
@@ -97,11 +101,16 @@ function withdrawDevice(what) {
 const toggle = what => devices.set(what, !devices.on[what]);
 for (const button of all('[data-device]')) button.addEventListener('click', () => toggle(button.dataset.device));
 
+const toggleShare = () => (devices.screen ? devices.unshare() : devices.share());
+find('#share').hidden = !devices.canShare;
+find('#share').addEventListener('click', toggleShare);
+
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches('input, textarea')) return;
   const key = event.key.toLowerCase();
   const what = { m: 'microphone', v: 'camera' }[key];
   if (what && document.body.dataset.state !== 'end') toggle(what);
+  else if (key === 's' && document.body.dataset.state === 'call' && devices.canShare) toggleShare();
   else if (key === 'g' && document.body.dataset.state === 'call') toggleView();
 });
 

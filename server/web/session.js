@@ -1,3 +1,5 @@
+import { preferCodecs } from './codecs.js';
+import { Own } from './own.js';
 import { Problem, connectionProblem, unreachable } from './reasons.js';
 
 /** Slots are added in steps, so that people who come one by one do not cost one negotiation each. */
@@ -33,7 +35,7 @@ export class Session {
   #answer = null; // { id, resolve, reject } of the offer under way
   #heldCandidates = null; // candidates found before their offer was sent
 
-  #own = {}; // microphone, camera: transceivers
+  #own = null;
   #needed = { audio: STEP, video: STEP };
   #timers = { ping: 0, pong: 0, path: 0 };
 
@@ -99,6 +101,9 @@ export class Session {
         this.#needed.video = Math.max(this.#needed.video, message.video);
         if (this.#pc && this.#missingSlots() > 0) this.#negotiate();
         return;
+      case 'send':
+        this.#own?.wish(message.mid, message.active, message.rids ?? []);
+        return;
       case 'pong':
         clearTimeout(this.#timers.pong);
         return;
@@ -135,10 +140,7 @@ export class Session {
     this.#pc = pc;
     pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
     pc.onconnectionstatechange = () => this.#watchPath();
-    // Sections for both are there from the start, with or without a device: switching one on later is no negotiation.
-    this.#own.microphone = pc.addTransceiver('audio', { direction: 'sendonly' });
-    this.#own.camera = pc.addTransceiver('video', { direction: 'sendonly' });
-    for (const transceiver of Object.values(this.#own)) preferCodecs(transceiver);
+    this.#own = new Own(pc, this.#devices);
     this.#negotiate();
   }
 
@@ -162,14 +164,14 @@ export class Session {
 
   async #exchange() {
     const pc = this.#pc;
-    await this.#attachDevices();
+    await this.#own.attach();
     this.#addSlots();
     this.#heldCandidates ??= [];
     await pc.setLocalDescription();
     const id = ++this.#lastOffer;
     const answer = new Promise((resolve, reject) => { this.#answer = { id, resolve, reject }; });
     // Sections have names only now; the server learns what ours are before it sees them in the offer.
-    this.#send({ type: 'sources', sources: this.#sources() });
+    this.#send({ type: 'sources', sources: this.#own.sources });
     this.#send({ type: 'offer', id, sdp: pc.localDescription.sdp });
     const held = this.#heldCandidates;
     this.#heldCandidates = null;
@@ -183,6 +185,7 @@ export class Session {
       clearTimeout(patience);
       this.#answer = null;
     }
+    this.#own.settle();
     this.#handlers.negotiated();
   }
 
@@ -209,7 +212,7 @@ export class Session {
     const message = {
       type: 'candidate',
       candidate: candidate?.candidate ?? '',
-      sdpMid: candidate?.sdpMid ?? this.#own.microphone.mid,
+      sdpMid: candidate?.sdpMid ?? this.#own.mid('microphone'),
       sdpMLineIndex: candidate?.sdpMLineIndex ?? 0,
       usernameFragment: candidate?.usernameFragment ?? null,
     };
@@ -220,9 +223,8 @@ export class Session {
   // Slots
 
   #slots(kind) {
-    const own = Object.values(this.#own);
     const transceivers = this.#pc?.getTransceivers() ?? [];
-    return transceivers.filter(each => !own.includes(each) && (!kind || each.receiver.track.kind === kind));
+    return transceivers.filter(each => !this.#own.has(each) && (!kind || each.receiver.track.kind === kind));
   }
 
   #missingSlots() {
@@ -246,23 +248,14 @@ export class Session {
 
   #devicesChanged = async () => {
     if (!this.#pc) return;
-    await this.#attachDevices();
-    for (const what of ['microphone', 'camera']) {
-      const mid = this.#own[what].mid;
-      if (mid !== null && !this.#ended) this.#send({ type: 'mute', mid, muted: !this.#devices.on[what] });
+    const changed = await this.#own.attach();
+    if (this.#ended) return;
+    if (changed) this.#negotiate();
+    for (const kind of ['microphone', 'camera']) {
+      const mid = this.#own.mid(kind);
+      if (mid !== null) this.#send({ type: 'mute', mid, muted: !this.#devices.on[kind] });
     }
   };
-
-  async #attachDevices() {
-    for (const what of ['microphone', 'camera']) {
-      const sender = this.#own[what].sender;
-      if (sender.track !== this.#devices[what]) await sender.replaceTrack(this.#devices[what]).catch(() => {});
-    }
-  }
-
-  #sources() {
-    return ['microphone', 'camera'].map(what => ({ mid: this.#own[what].mid, kind: what, muted: !this.#devices.on[what] }));
-  }
 
   // The media path
 
@@ -320,34 +313,3 @@ export class Session {
 }
 
 const roundUp = count => Math.ceil(count / STEP) * STEP;
-
-/**
- * Leaves out what a conference never uses (G.722, telephone events, RED, old H.264 profiles), which is two thirds of an
- * offer. The order is the browser's own; the server picks.
- */
-function preferCodecs(transceiver) {
-  const kind = transceiver.receiver.track.kind;
-  const useful = ({ mimeType, sdpFmtpLine = '' }) => {
-    switch (mimeType.toLowerCase()) {
-      case 'audio/opus':
-      case 'video/vp8':
-      case 'video/rtx':
-        return true;
-      case 'video/vp9':
-        return !/profile-id=[1-9]/.test(sdpFmtpLine);
-      case 'video/av1':
-        return !/profile=[1-9]/.test(sdpFmtpLine);
-      case 'video/h264': // baseline and constrained baseline, non-interleaved
-        return /packetization-mode=1/.test(sdpFmtpLine) && /profile-level-id=42/i.test(sdpFmtpLine);
-      default:
-        return false;
-    }
-  };
-  const capabilities = transceiver.direction === 'sendonly' ? RTCRtpSender.getCapabilities(kind) : RTCRtpReceiver.getCapabilities(kind);
-  const codecs = capabilities?.codecs.filter(useful) ?? [];
-  try {
-    if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
-  } catch {
-    // A browser that refuses the list offers everything, which also works.
-  }
-}

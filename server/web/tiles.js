@@ -14,8 +14,8 @@ const FEW = 16;
 const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
 
 /**
- * One tile per participant in a list element, one more for each screen that is shown, and the person's own, which the list ends
- * with: in the corner of the other one while there are two, among the others otherwise.
+ * One tile per participant in a list element, one more for each screen that is shown, and the person's own, with which the list
+ * ends: in the corner of the other one while there are two, among the others otherwise.
  *
  * In the grid all have one size; in the speaker view one is large: the pinned one, or a screen, or who spoke last.
  *
@@ -25,6 +25,7 @@ export class Tiles extends EventTarget {
   #list;
   #own;
   #template;
+  #ownScreen = null; // a tile, while we share
   #tiles = new Map(); // by participant: { camera, screen }
   #chosen = null; // 'grid' or 'speaker', once the person has chosen
   #pinned = null; // a tile
@@ -60,6 +61,25 @@ export class Tiles extends EventTarget {
   set sink(id) {
     this.#sink = id;
     for (const tile of this.#others()) setSink(tile.audio, id);
+  }
+
+  /** Shows our own screen (a track), or no longer (null). */
+  share(track) {
+    const had = this.#ownScreen?.video.srcObject.getVideoTracks()[0] ?? null;
+    if (had === track) return;
+    if (this.#ownScreen) this.#discard(this.#ownScreen);
+    this.#ownScreen = track && new Tile(this.#template.content.firstElementChild.cloneNode(true), null, 'screen');
+    if (track) {
+      const { element, video } = this.#ownScreen;
+      element.classList.add('screen', 'pictured', 'own-screen');
+      element.setAttribute('aria-label', 'Your screen, shared with the others');
+      video.setAttribute('aria-label', 'Your screen');
+      video.srcObject = new MediaStream([track]);
+      say(element.querySelector('.name'), 'Your screen');
+      this.#preparePin(this.#ownScreen, 'your screen');
+      this.#own.element.before(element);
+    }
+    this.#lay();
   }
 
   /** Shows a new participant. */
@@ -236,7 +256,7 @@ export class Tiles extends EventTarget {
 
   #lay() {
     const others = this.#others();
-    const inCorner = others.length === 1 && this.#pinned !== this.#own;
+    const inCorner = others.length === 1 && !this.#ownScreen && this.#pinned !== this.#own;
     const spot = this.view === 'speaker';
     this.#large = spot ? this.#pinned ?? this.#screens().at(-1) ?? this.#speaker ?? others[0] ?? this.#own : null;
     const elements = [...this.#list.children].filter(element => !inCorner || element !== this.#own.element);
@@ -251,7 +271,7 @@ export class Tiles extends EventTarget {
       place(element, boxes[index]);
       element.classList.toggle('large', element === this.#large?.element);
     });
-    for (const tile of [...others, this.#own]) {
+    for (const tile of [...others, this.#own, this.#ownScreen ?? this.#own]) {
       tile.element.querySelector('.pin').setAttribute('aria-pressed', String(tile === this.#pinned));
     }
     this.dispatchEvent(new Event('view'));

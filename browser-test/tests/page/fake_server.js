@@ -1,7 +1,7 @@
 // Runs in the page before everything else and plays the server: a WebSocket that speaks the signalling protocol, and a
 // peer connection in the same page that answers offers, draws moving pictures and hums. What the page sent is in
 // `fake.received`. `scenario` is put before this text: { refuse, unreachable, noWebSocket, plain, offers, holdDevices,
-// holdEcho, mute, drawnCamera, people: [{ name, microphone, camera }] }.
+// holdEcho, mute, drawnCamera, screenSound, refuseScreen, simulcast, people: [{ name, microphone, camera }] }.
 const fake = globalThis.fake = {
   received: [],
   sockets: 0,
@@ -27,6 +27,14 @@ const fake = globalThis.fake = {
     const person = this.people.find(each => each.name === name);
     this.people.splice(this.people.indexOf(person), 1);
     this.send({ type: 'participant-left', participant: person.participant, reason: 'left' });
+    this.tellSlots();
+  },
+  /** Somebody shares a screen, with its sound, or stops doing so. */
+  present(name, on = true) {
+    const person = this.people.find(each => each.name === name);
+    person.sources = person.sources.filter(({ kind }) => !kind.startsWith('screen'));
+    for (const kind of on ? ['screen', 'screen-audio'] : []) person.sources.push({ source: `${person.participant}-${kind}`, kind, muted: false });
+    this.send({ type: 'sources', participant: person.participant, sources: person.sources });
     this.tellSlots();
   },
   /** The server's address, as the page sees it, is gone or back. */
@@ -72,15 +80,17 @@ const fake = globalThis.fake = {
   },
   sent(type) { return this.received.filter(message => message.type === type); },
 
-  /** Person n has slots n of both kinds; a person who moves up moves to other sections. */
+  /** Person n has slots n of both kinds; a person who moves up moves to other sections. Screens have the slots after them. */
   tellSlots() {
     const slots = ['audio', 'video'].flatMap(kind => {
+      const [own, screen] = kind === 'audio' ? ['microphone', 'screen-audio'] : ['camera', 'screen'];
+      const carried = [own, screen].flatMap(wanted => this.people.map(person => {
+        const source = person.sources.find(each => each.kind === wanted);
+        return source && { participant: person.participant, name: person.name, source: source.source, muted: source.muted };
+      }).filter((each, index) => each || wanted === own));
       const mids = this.slots.filter(slot => slot.kind === kind).map(slot => slot.mid);
-      return mids.map((mid, index) => {
-        const person = this.people[index];
-        const source = person?.sources.find(each => each.kind === (kind === 'audio' ? 'microphone' : 'camera'));
-        return { mid, kind, participant: source ? person.participant : null, name: source ? person.name : null, source: source?.source ?? null, muted: source?.muted ?? false };
-      });
+      const nobody = { participant: null, name: null, source: null, muted: false };
+      return mids.map((mid, index) => ({ mid, kind, ...(carried[index] ?? nobody) }));
     });
     this.send({ type: 'slots', slots });
   },
@@ -169,7 +179,18 @@ globalThis.WebSocket = class FakeWebSocket {
     }
     await peer.setLocalDescription();
     while (peer.iceGatheringState !== 'complete') await new Promise(done => peer.addEventListener('icegatheringstatechange', done, { once: true }));
-    return peer.localDescription.sdp;
+    return scenario.simulcast ? this.#takeLayers(sdp, peer.localDescription.sdp) : peer.localDescription.sdp;
+  }
+  /** No browser receives simulcast, but one can say that it does. */
+  #takeLayers(offer, answer) {
+    const offered = offer.split(/^(?=m=)/m);
+    return answer.split(/^(?=m=)/m).map((section, index) => {
+      const rids = [...offered[index].matchAll(/^a=rid:(\S+) send/gm)].map(([, rid]) => rid);
+      if (rids.length === 0) return section;
+      const extension = offered[index].match(/^a=extmap:.*rtp-stream-id\r\n/m)?.[0].replace('/sendonly', '') ?? '';
+      const known = /^a=extmap:.*:rtp-stream-id\r\n/m.test(section);
+      return `${section}${known ? '' : extension}${rids.map(rid => `a=rid:${rid} recv\r\n`).join('')}a=simulcast:recv ${rids.join(';')}\r\n`;
+    }).join('');
   }
 };
 
@@ -204,6 +225,17 @@ function drawing(seed) {
     shape('#9c4a44', [320 + sway * 1.2, 224, 18, 4 + 3 * Math.abs(Math.sin(frame / 4))]);
   }, 50);
   return canvas.captureStream(20).getVideoTracks()[0];
+}
+
+// What the person chose to share: a screen, with sound if `scenario.screenSound`. `fake.shared` are the streams.
+fake.shared = [];
+if (navigator.mediaDevices) {
+  navigator.mediaDevices.getDisplayMedia = async () => {
+    if (scenario.refuseScreen) throw new DOMException(scenario.refuseScreen, 'NotAllowedError');
+    const stream = new MediaStream([drawing(3), ...(scenario.screenSound ? [hum()] : [])]);
+    fake.shared.push(stream);
+    return stream;
+  };
 }
 
 if (scenario.drawnCamera) {

@@ -4,6 +4,8 @@
 mod echo;
 mod failures;
 mod room;
+mod share;
+mod simulcast;
 mod site;
 mod speakers;
 mod tiles;

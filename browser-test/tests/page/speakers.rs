@@ -4,7 +4,8 @@ use serde_json::json;
 use crate::{Scene, people};
 
 const JOINED: &str = "document.body.dataset.path === 'connected'";
-const SPEAKING: &str = "[...document.querySelectorAll('#tiles .speaking')].map(tile => tile.getAttribute('aria-label') ?? 'own')";
+const SPEAKING: &str =
+    "[...document.querySelectorAll('#tiles .speaking')].map(tile => tile.getAttribute('aria-label') ?? 'own')";
 const LARGE: &str = "document.querySelector('#tiles .large')?.getAttribute('aria-label')";
 
 fn three(kind: Kind) -> Scene {
