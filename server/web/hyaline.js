@@ -26,7 +26,7 @@ const RETRY_MS = [300, 1_000, 2_000, 4_000, 8_000];
  *
  * The server may be away for as long as it likes.
  */
-const AWAY = new Set(['server-lost', 'server-unreachable', 'offline', 'shutdown']);
+const AWAY = new Set(['server-lost', 'unknown-session', 'server-unreachable', 'offline', 'shutdown']);
 /**
  * It does not let us in: a server that starts or is overrun, or a room that is full because our former place in it is
  * kept: for 14 s after the last of our media, or 30 s if there was none.
@@ -47,12 +47,15 @@ const NO_MEDIA_MS = [5_000, 15_000, 30_000];
  * - `update`: somebody's sources, tracks or connection changed (a Participant)
  * - `left`: somebody went (a Participant)
  * - `speakers`: others speak now (who leads, as `dominant`)
+ * - `hand`: somebody raised or lowered a hand (a Participant, or null for our own)
  * - `path`: the state of our own media path (as RTCPeerConnection.connectionState)
+ * - `signalling`: `interrupted` when the connection for messages is lost while media goes on, `open` when it is back
+ * - `link`: what our link carries ({ state: `good` or `audio-only`, loss })
  * - `problem`: something does not work (a Problem)
  * - `end`: the end (a Problem, or null after `leave`)
  */
 export class Room extends EventTarget {
-  /** `new`, `joining`, `joined`, `returning` (the server was lost and is being looked for) or `left`. */
+  /** `new`, `joining`, `joined`, `returning` (the server, its media too, was lost and is being looked for) or `left`. */
   state = 'new';
   /** Our own id and name, as the server gave them. */
   id = null;
@@ -63,12 +66,17 @@ export class Room extends EventTarget {
   dominant = null;
   /** Whether we ourselves are heard to speak, as the server last said; null while it has not said so of anybody. */
   speaking = null;
+  /** Whether our own hand is raised. */
+  hand = false;
 
   #url;
   #devices;
   #session = null;
   #view = new View(view => this.state === 'joined' && this.#session.tell({ type: 'view', ...view }));
   #slots = [];
+  #layers = new Map(); // by mid: { rid, paused }
+  #interrupted = false;
+  #path = 'new';
   #attempt = 0; // since media last flowed
   #withoutMedia = 0; // likewise
   #lostAt = 0;
@@ -100,6 +108,9 @@ export class Room extends EventTarget {
     else this.#ended(null);
   }
 
+  /** Whether the connection for messages is lost just now; media may go on meanwhile. */
+  get interrupted() { return this.#interrupted; }
+
   /** The browser's figures of the call (RTCStatsReport), or null outside of one. */
   async getStats() {
     return this.#session?.pc?.getStats() ?? null;
@@ -113,32 +124,58 @@ export class Room extends EventTarget {
     this.#view.show(view);
   }
 
-  #start() {
+  /** Raises our hand or lowers it. */
+  raiseHand(raised) {
+    if (raised === this.hand) return;
+    this.hand = raised;
+    this.#session?.tell({ type: 'hand', raised });
+    this.#emit('hand', null);
+  }
+
+  #start(line) {
     this.#session = new Session(this.#url, this.name, this.#devices, {
       message: message => this.#receive(message),
       negotiated: () => this.#arrange(),
       path: state => {
         if (state === 'connected') this.#attempt = this.#withoutMedia = 0;
+        this.#path = state;
         this.#emit('path', state);
+        this.#settle();
+      },
+      line: there => {
+        this.#interrupted = !there;
+        this.#settle();
+        this.#emit('signalling', there ? 'open' : 'interrupted');
       },
       problem: problem => this.#emit('problem', problem),
-      end: problem => this.#ended(problem),
-    });
+      end: (problem, line) => this.#ended(problem, line),
+    }, line);
+  }
+
+  /** Without messages and without media we are not in the room, whatever comes of it. */
+  #settle() {
+    if (this.state === 'joined' && this.#interrupted && this.#path !== 'connected') this.#become('returning');
+    else if (this.state === 'returning' && this.#session && !this.#interrupted && this.id !== null) this.#become('joined');
   }
 
   #receive(message) {
     switch (message.type) {
       case 'joined':
+      case 'resumed': {
         this.id = message.participant;
         this.name = message.name ?? this.name;
-        for (const each of message.participants) this.#meet(each.participant, each.name, each.sources);
-        this.#become('joined');
+        const there = new Set(message.participants.map(({ participant }) => participant));
+        for (const id of [...this.participants.keys()]) if (!there.has(id)) this.#part(id);
+        for (const each of message.participants) this.#meet(each.participant, each.name, each.sources, each.hand);
+        if (this.hand) this.#session.tell({ type: 'hand', raised: true });
+        if (this.state !== 'joined') this.#become('joined');
         this.#view.again();
         this.#settleJoin?.resolve();
         this.#settleJoin = null;
         break;
+      }
       case 'participant-joined':
-        this.#meet(message.participant, message.name, message.sources);
+        this.#meet(message.participant, message.name, message.sources, message.hand);
         break;
       case 'participant-left':
         this.#part(message.participant);
@@ -152,10 +189,36 @@ export class Room extends EventTarget {
         this.#emit('update', participant);
         break;
       }
-      case 'slots':
+      case 'slots': {
+        const before = new Map(this.#slots.map(slot => [slot.mid, slot]));
         this.#slots = message.slots;
+        // What is known of a section is about what it carried.
+        for (const { mid, participant, source } of this.#slots) {
+          const had = before.get(mid);
+          if (had?.participant !== participant || had?.source !== source) this.#layers.delete(mid);
+        }
         this.#arrange();
         break;
+      }
+      case 'layer': {
+        this.#layers.set(message.mid, { rid: message.rid, paused: message.paused });
+        this.#arrange();
+        const slot = this.#slots.find(({ mid }) => mid === message.mid);
+        const participant = this.participants.get(slot?.participant);
+        if (participant) this.#emit('update', participant);
+        break;
+      }
+      case 'link':
+        this.#emit('link', { state: message.state, loss: message.loss });
+        break;
+      case 'hand': {
+        const participant = this.participants.get(message.participant);
+        if (participant) participant.hand = message.raised;
+        else if (message.participant === this.id) this.hand = message.raised;
+        else break;
+        this.#emit('hand', participant ?? null);
+        break;
+      }
       case 'speakers':
         this.dominant = message.dominant;
         this.speaking = message.speaking.includes(this.id);
@@ -179,16 +242,17 @@ export class Room extends EventTarget {
     }
   }
 
-  #meet(id, name, sources) {
+  #meet(id, name, sources, hand) {
     if (id === this.id) return;
     let participant = this.participants.get(id);
     if (participant) {
-      Object.assign(participant, { name: name ?? participant.name, sources: sources ?? participant.sources });
+      Object.assign(participant, { name: name ?? participant.name, sources: sources ?? participant.sources, hand: hand ?? participant.hand });
       this.#emit('update', participant);
       return participant;
     }
     participant = new Participant(id, name, sources ?? []);
     if (this.speaking !== null) participant.speaking = false;
+    participant.hand = hand ?? false;
     this.participants.set(id, participant);
     this.#emit('participant', participant);
     return participant;
@@ -206,13 +270,16 @@ export class Room extends EventTarget {
   /** Puts each slot's track into the stream of the participant whom the slot carries now. */
   #arrange() {
     const held = new Map();
+    for (const participant of this.participants.values()) participant.layers = {};
     for (const { mid, participant: id, name, source, muted } of this.#slots) {
       const transceiver = id === null || id === undefined ? null : this.#session?.slot(mid);
       if (!transceiver) continue;
       // Somebody who is only heard of by a slot (a publisher without a WebSocket) is a participant too.
       if (!this.participants.has(id)) this.#meet(id, name);
       // A shared screen is not the person: it does not belong into the stream of their voice and camera.
-      const group = this.participants.get(id)?.kindOf(source)?.startsWith('screen') ? 'screen' : 'camera';
+      const kind = this.participants.get(id)?.kindOf(source);
+      const group = kind?.startsWith('screen') ? 'screen' : 'camera';
+      if (kind && this.#layers.has(mid)) this.participants.get(id).layers[kind] = this.#layers.get(mid);
       if (!held.has(id)) held.set(id, { camera: [], screen: [] });
       held.get(id)[group].push({ receiver: transceiver.receiver, source, muted });
     }
@@ -223,9 +290,11 @@ export class Room extends EventTarget {
     }
   }
 
-  #ended(problem) {
+  #ended(problem, line) {
     this.#session = null;
     this.#slots = [];
+    this.#layers.clear();
+    this.#interrupted = false;
     this.dominant = this.speaking = null;
     for (const id of [...this.participants.keys()]) this.#part(id);
     const wasIn = this.state === 'joined';
@@ -233,8 +302,12 @@ export class Room extends EventTarget {
     if (wasIn || AWAY.has(problem?.code)) this.#lostAt = performance.now();
     if (problem && this.#mayComeBack(problem.code)) {
       // The room that is full may be so because of us.
-      if (problem.code !== 'full') this.#emit('problem', problem);
+      if (problem.code !== 'full' && !line) this.#emit('problem', problem);
       this.#become('returning');
+      if (line) {
+        this.#start(line);
+        return;
+      }
       const pause = NO_MEDIA.has(problem.code) && wasIn
         ? NO_MEDIA_MS[this.#withoutMedia - 1]
         : RETRY_MS[Math.min(this.#attempt++, RETRY_MS.length - 1)];

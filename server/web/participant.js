@@ -10,6 +10,10 @@ export class Participant {
   undecodable = new Set();
   /** Their connection to the server, as it last said: `connecting`, `connected`, `disconnected` or `failed`. */
   connection = 'connecting';
+  /** Whether their hand is raised. */
+  hand = false;
+  /** What the server sends us of their pictures, by kind of source: { rid, paused }, as the `layer` message has it. */
+  layers = {};
   /** Whether they speak, as the server last said; null while it has not said so of anybody. */
   speaking = null;
   /** Their voice and camera; this and the other streams are always the same objects, so that elements can keep them. */

@@ -23,9 +23,16 @@ function show(part) {
   for (const id of ['lobby', 'call', 'end']) find(`#${id}`).hidden = id !== part;
 }
 
+const END_TITLES = {
+  kicked: 'You were removed from the room',
+  'room-closed': 'The room was closed',
+  replaced: 'The call goes on elsewhere',
+  full: 'The room is full',
+};
+
 function showEnd(problem) {
   show('end');
-  find('#end-title').textContent = problem ? 'The call has ended' : 'You left';
+  find('#end-title').textContent = problem ? END_TITLES[problem.code] ?? 'The call has ended' : 'You left';
   find('#end-reason').textContent = problem ? problem.message : 'You can come back at any time.';
   find('#again').focus();
 }
@@ -111,6 +118,7 @@ document.addEventListener('keydown', event => {
   const what = { m: 'microphone', v: 'camera' }[key];
   if (what && document.body.dataset.state !== 'end') toggle(what);
   else if (key === 's' && document.body.dataset.state === 'call' && devices.canShare) toggleShare();
+  else if (key === 'h' && document.body.dataset.state === 'call') room.raiseHand(!room.hand);
   else if (key === 'g' && document.body.dataset.state === 'call') toggleView();
 });
 
@@ -165,6 +173,20 @@ async function join(name) {
     tiles.remove(detail);
     count();
   });
+  room.addEventListener('hand', ({ detail }) => {
+    if (!detail) {
+      showOwnHand();
+      return;
+    }
+    tiles.update(detail);
+    if (detail.hand) notice(`hand-${detail.id}`, `${detail.name} raises a hand.`);
+    else withdraw(`hand-${detail.id}`);
+  });
+  room.addEventListener('link', ({ detail }) => {
+    if (detail.state === 'audio-only') notice('link', 'Your connection loses too much: sound only for now. The picture is tried again in some seconds.', 0);
+    else withdraw('link');
+  });
+  room.addEventListener('signalling', showSignalling);
   room.addEventListener('problem', ({ detail }) => notice(detail.code, detail.message));
   room.addEventListener('path', ({ detail }) => {
     document.body.dataset.path = detail;
@@ -175,6 +197,7 @@ async function join(name) {
     }
   });
   room.addEventListener('state', ({ detail }) => {
+    showSignalling();
     if (detail === 'returning') notice('returning', 'The server is being looked for; you will be back in the room as soon as it answers.', 0);
     else withdraw('returning');
     count();
@@ -186,12 +209,26 @@ async function join(name) {
     showEnd(detail);
   });
   document.title = `${roomName} · Hyaline`;
+  showOwnHand();
   show('call');
   count();
   await room.join().then(() => {
     paintAvatar(find('#own'), room.name);
     find('[data-own-name]').textContent = `${room.name} (you)`;
   }, () => {}); // the end was shown
+}
+
+/** Without media there is more to say, and it is said elsewhere. */
+function showSignalling() {
+  if (room.interrupted && room.state === 'joined') notice('interrupted', 'The connection for messages was interrupted; sound and picture go on.', 0);
+  else withdraw('interrupted');
+}
+
+function showOwnHand() {
+  const button = find('#hand');
+  button.setAttribute('aria-pressed', String(room.hand));
+  button.title = room.hand ? 'Lower your hand (H)' : 'Raise your hand (H)';
+  find('#own').classList.toggle('raised', room.hand);
 }
 
 function count() {
@@ -209,6 +246,7 @@ find('#join').addEventListener('submit', event => {
   join(name);
 });
 
+find('#hand').addEventListener('click', () => room.raiseHand(!room.hand));
 find('#leave-call').addEventListener('click', () => room.leave());
 
 find('#again').addEventListener('click', async () => {

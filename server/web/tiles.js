@@ -11,6 +11,8 @@ const LOOKS = 3;
 /** Of how many people pictures are wanted: a phone does well to decode fewer, and shows them small. */
 const MANY = 49;
 const FEW = 16;
+/** Why a picture is not sent to us, by the `layer` message's word. */
+const PAUSED = { loss: 'Picture paused: your connection loses too much', hidden: 'Picture paused' };
 const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
 
 /**
@@ -156,7 +158,8 @@ export class Tiles extends EventTarget {
       const [sound] = tile.audio.srcObject?.getAudioTracks() ?? [];
       // A screen that nobody touches sends nothing; what has a veil says it there.
       const moves = tile.kind === 'camera' && tile.participant.sends('camera') && !tile.element.querySelector('.veil').textContent;
-      say(tile.element.querySelector('.sign'), trouble(tracks.get(picture?.id), tracks.get(sound?.id), moves));
+      const paused = PAUSED[tile.participant.layers[tile.kind]?.paused];
+      say(tile.element.querySelector('.sign'), paused ?? trouble(tracks.get(picture?.id), tracks.get(sound?.id), moves));
     }
   }
 
@@ -197,6 +200,10 @@ export class Tiles extends EventTarget {
     video.setAttribute('aria-label', screen ? `Screen of ${participant.name}` : `Camera of ${participant.name}`);
     say(element.querySelector('.name'), name);
     element.querySelector('.pin').setAttribute('aria-label', `Show ${name} large`);
+    const sign = element.querySelector('.sign');
+    const paused = PAUSED[participant.layers[tile.kind]?.paused] ?? '';
+    if (paused || Object.values(PAUSED).includes(sign.textContent)) say(sign, paused);
+    element.classList.toggle('raised', !screen && participant.hand);
     element.classList.toggle('silent', !screen && !participant.sends('microphone'));
     const visible = screen ? !participant.undecodableKinds.has('screen') : participant.sends('camera') && !participant.cannotBeSeen;
     element.classList.toggle('pictured', visible && video.videoWidth > 0);
@@ -304,6 +311,7 @@ function setSink(audio, id) {
 function describe(participant, lost) {
   const notes = [];
   if (lost) notes.push('connection lost');
+  if (participant.hand) notes.push('hand raised');
   if (!participant.sends('microphone')) notes.push('microphone off');
   if (!participant.sends('camera')) notes.push('camera off');
   return [participant.name, ...notes].join(', ');

@@ -66,8 +66,21 @@ const fake = globalThis.fake = {
       return stream;
     };
   },
-  /** The connection breaks without a word. */
-  drop() { this.socket.break(); },
+  /** The server is gone without a word, and media with it. */
+  drop() {
+    this.kept = null;
+    this.socket.break();
+  },
+  /** The WebSocket breaks, and media goes on. */
+  cut() {
+    const { socket } = this;
+    this.kept = { session: socket.session, peer: socket.peer };
+    socket.peer = null;
+    socket.break();
+  },
+  /** What can be resumed. */
+  kept: null,
+  sessions: 0,
   send(message) { this.socket?.deliver(message); },
   /** No picture is sent any more, or again. (For a track that is gone Firefox would go on with black ones.) */
   async freeze(frozen) {
@@ -135,9 +148,21 @@ globalThis.WebSocket = class FakeWebSocket {
       case 'join': {
         if (fake.refuse) return this.deliver({ type: 'error', re: 'join', ...fake.refuse });
         const everybody = fake.people.map(({ participant, name, sources }) => ({ participant, name, sources }));
-        this.deliver({ type: 'joined', participant: 'me', name: message.name, room: 'test', participants: everybody, iceServers: [] });
+        this.session = `session-${++fake.sessions}`;
+        this.deliver({ type: 'joined', participant: 'me', name: message.name, room: 'test', participants: everybody, session: this.session, iceServers: [] });
         for (const { participant } of everybody) this.deliver({ type: 'connection', participant, state: 'connected' });
         if (fake.bye) this.deliver({ type: 'bye', ...fake.bye });
+        return;
+      }
+      case 'resume': {
+        if (fake.kept?.session !== message.session) {
+          return this.deliver({ type: 'error', re: 'resume', code: 'unknown-session', message: 'There is no such session.' });
+        }
+        this.peer = fake.kept.peer;
+        this.session = `session-${++fake.sessions}`;
+        const participants = fake.people.map(({ participant, name, sources }) => ({ participant, name, sources, hand: false }));
+        this.deliver({ type: 'resumed', participant: 'me', name: 'Ada', room: 'test', participants, session: this.session, iceServers: [] });
+        fake.tellSlots();
         return;
       }
       case 'offer': {

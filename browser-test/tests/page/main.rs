@@ -3,6 +3,7 @@
 
 mod echo;
 mod failures;
+mod resume;
 mod room;
 mod share;
 mod simulcast;

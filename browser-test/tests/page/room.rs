@@ -333,12 +333,10 @@ fn a_lost_server_is_found_again() {
         scene.wait(&playing("Bob"));
         scene.get("void (fake.unreachable = true, fake.drop())");
         scene.wait("document.querySelector('[data-code=returning]')?.textContent.includes('looked for')");
-        assert_eq!(
-            scene.get("document.querySelectorAll('#tiles li:not(#own)').length"),
-            json!(0)
-        );
+        assert_eq!(scene.get("hyaline.room.state"), json!("returning"), "{kind}");
         scene.wait("fake.sockets >= 3");
         scene.get("void (fake.unreachable = false)");
+        scene.wait("fake.sent('join').length === 2 && hyaline.room.state === 'joined'");
         scene.wait(&playing("Bob"));
         assert_eq!(
             scene.get("document.querySelector('[data-code=returning]')"),

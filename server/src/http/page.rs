@@ -45,6 +45,7 @@ const FILES: &[File] = embedded! {
     "hyaline.js": SCRIPT,
     "index.js": SCRIPT,
     "layout.js": SCRIPT,
+    "line.js": SCRIPT,
     "measure.js": SCRIPT,
     "own.js": SCRIPT,
     "participant.js": SCRIPT,
