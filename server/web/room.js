@@ -1,5 +1,10 @@
+import { offerChoices, recallChoices } from './choices.js';
 import { Devices, Room } from './hyaline.js';
+import { listenToKeys } from './keys.js';
 import { Meter } from './measure.js';
+import { recall, remember } from './memory.js';
+import { notice, withdraw, withdrawAll } from './notices.js';
+import { Tabs } from './tabs.js';
 import { Tiles, paintAvatar } from './tiles.js';
 
 const find = selector => document.querySelector(selector);
@@ -35,32 +40,6 @@ function showEnd(problem) {
   find('#end-title').textContent = problem ? END_TITLES[problem.code] ?? 'The call has ended' : 'You left';
   find('#end-reason').textContent = problem ? problem.message : 'You can come back at any time.';
   find('#again').focus();
-}
-
-// Notices: short sentences that go away by themselves; one per code, so that a repeated problem does not pile up.
-
-const notices = new Map();
-
-function notice(code, text, lasts = 8_000) {
-  let entry = notices.get(code);
-  if (!entry) {
-    entry = { element: document.createElement('p'), timer: 0 };
-    entry.element.className = 'notice';
-    entry.element.dataset.code = code;
-    find('#notices').append(entry.element);
-    notices.set(code, entry);
-  }
-  if (entry.element.textContent !== text) entry.element.textContent = text;
-  clearTimeout(entry.timer);
-  if (lasts) entry.timer = setTimeout(() => withdraw(code), lasts);
-}
-
-function withdraw(code) {
-  const entry = notices.get(code);
-  if (!entry) return;
-  clearTimeout(entry.timer);
-  entry.element.remove();
-  notices.delete(code);
 }
 
 // Own devices
@@ -112,15 +91,34 @@ const toggleShare = () => (devices.screen ? devices.unshare() : devices.share())
 find('#share').hidden = !devices.canShare;
 find('#share').addEventListener('click', toggleShare);
 
-document.addEventListener('keydown', event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches('input, textarea')) return;
-  const key = event.key.toLowerCase();
-  const what = { m: 'microphone', v: 'camera' }[key];
-  if (what && document.body.dataset.state !== 'end') toggle(what);
-  else if (key === 's' && document.body.dataset.state === 'call' && devices.canShare) toggleShare();
-  else if (key === 'h' && document.body.dataset.state === 'call') room.raiseHand(!room.hand);
-  else if (key === 'g' && document.body.dataset.state === 'call') toggleView();
+const inCall = () => document.body.dataset.state === 'call';
+listenToKeys([
+  { key: 'm', name: 'Microphone on or off', run: () => document.body.dataset.state !== 'end' && toggle('microphone') },
+  { key: 'v', name: 'Camera on or off', run: () => document.body.dataset.state !== 'end' && toggle('camera') },
+  { key: 's', name: 'Share the screen, or stop', run: () => inCall() && devices.canShare && toggleShare() },
+  { key: 'h', name: 'Raise or lower your hand', run: () => inCall() && room.raiseHand(!room.hand) },
+  { key: 'g', name: 'One size for all, or the speaker large', run: () => inCall() && toggleView() },
+]);
+
+// Choice of devices
+
+recallChoices(devices);
+for (const place of all('[data-choices]')) offerChoices(place, devices, id => { tiles.sink = id; });
+if (devices.chosen.speaker) tiles.sink = devices.chosen.speaker;
+find('#settings-button').addEventListener('click', () => find('#settings').showModal());
+for (const dialog of all('dialog')) {
+  // A click beside it closes it.
+  dialog.addEventListener('click', event => { if (event.target === dialog) dialog.close(); });
+}
+
+// The same room in another tab
+
+const tabs = new Tabs(roomName);
+tabs.addEventListener('other', ({ detail }) => {
+  if (!detail) withdraw('tabs');
+  else notice('tabs', 'You are in this room in another tab, too.', 0, { label: 'Leave there', run: () => tabs.leaveThere() });
 });
+tabs.addEventListener('leave', () => room?.leave());
 
 // Grid and speaker view
 
@@ -198,12 +196,15 @@ async function join(name) {
   });
   room.addEventListener('state', ({ detail }) => {
     showSignalling();
+    if (detail === 'joined') tabs.inside = true;
     if (detail === 'returning') notice('returning', 'The server is being looked for; you will be back in the room as soon as it answers.', 0);
     else withdraw('returning');
     count();
   });
   room.addEventListener('end', ({ detail }) => {
-    for (const code of [...notices.keys()]) withdraw(code);
+    withdrawAll();
+    for (const dialog of all('dialog[open]')) dialog.close();
+    tabs.inside = false;
     devicesBefore = { ...devices.on };
     devices.close();
     showEnd(detail);
@@ -242,7 +243,7 @@ find('#join').addEventListener('submit', event => {
   event.preventDefault();
   const name = find('#name').value.trim();
   if (!name) return;
-  remember(name);
+  remember('name', name);
   join(name);
 });
 
@@ -275,22 +276,17 @@ for (const button of all('[data-invite]')) {
 }
 
 // Closing the tab and reloading are leaving too: the others see it at once.
-addEventListener('pagehide', () => room?.leave());
+addEventListener('pagehide', () => {
+  tabs.inside = false;
+  room?.leave();
+});
 // A page taken back from the browser's cache has left: start anew.
 addEventListener('pageshow', event => { if (event.persisted) location.reload(); });
 
 // Start
 
-function remember(name) {
-  try { localStorage.setItem('hyaline-name', name); } catch { /* private mode: nothing is remembered */ }
-}
-
-function remembered() {
-  try { return localStorage.getItem('hyaline-name') ?? ''; } catch { return ''; }
-}
-
 for (const element of all('[data-room]')) element.textContent = roomName;
-find('#name').value = parameters.get('name') ?? remembered();
+find('#name').value = parameters.get('name') ?? recall('name') ?? '';
 paintAvatar(find('#preview'), find('#name').value);
 find('#name').addEventListener('input', () => paintAvatar(find('#preview'), find('#name').value));
 if (!find('#name').value) find('#name').focus();

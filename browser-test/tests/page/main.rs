@@ -5,6 +5,7 @@ mod echo;
 mod failures;
 mod resume;
 mod room;
+mod settings;
 mod share;
 mod simulcast;
 mod site;
