@@ -50,16 +50,16 @@ function showLevel(meter, devices) {
       listening?.context.close();
       listening = track && listen(track);
     }
+    // A context that began without a click waits for one.
+    if (listening?.context.state === 'suspended') listening.context.resume().catch(() => {});
     meter.value = listening && devices.on.microphone ? level(listening.analyser) : 0;
   }, LEVEL_MS);
 }
 
 function listen(track) {
   const context = new AudioContext();
-  // A context that began without a click waits for one, and a microphone that is open counts as one.
-  context.resume().catch(() => {});
   const analyser = context.createAnalyser();
-  analyser.fftSize = 1024;
+  analyser.fftSize = 8192; // longer than between two looks, so that nothing is missed
   context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
   return { track, analyser, context };
 }

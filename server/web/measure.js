@@ -8,10 +8,11 @@ const LOSS_MS = 5_000;
 /**
  * Turns reports of one call (RTCStatsReport, about one per second) into rates. `tracks` has an entry for each track that comes, by
  * its id: { kind, width, height, framesPerSecond, bitrate, loss, still }. `still` is for how long no frame was decoded, in
- * milliseconds. `up` and `down` are all of what is sent and received, in bits per second; `roundTrip` is in seconds.
+ * milliseconds. `own` has one for each encoding that is sent: { kind, mid, rid, width, height, framesPerSecond, bitrate }. `up` and `down` are all of what is sent and received, in bits per second; `roundTrip` is in seconds.
  */
 export class Meter {
   tracks = new Map();
+  own = [];
   up = 0;
   down = 0;
   sent = 0; // sections that send something
@@ -28,6 +29,7 @@ export class Meter {
     this.#earlier = new Map();
     this.#at = now;
     this.tracks = new Map();
+    this.own = [];
     this.up = this.down = this.sent = 0;
     for (const entry of entries) {
       if (entry.type !== 'inbound-rtp' && entry.type !== 'outbound-rtp') continue;
@@ -40,6 +42,8 @@ export class Meter {
       if (!inbound) {
         this.up += bitrate;
         if (bitrate > 0) this.sent++;
+        const { kind, mid, rid = '', frameWidth: width = 0, frameHeight: height = 0, framesPerSecond = 0 } = entry;
+        this.own.push({ kind, mid, rid, width, height, framesPerSecond, bitrate });
         continue;
       }
       this.down += bitrate;

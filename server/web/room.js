@@ -4,6 +4,7 @@ import { listenToKeys } from './keys.js';
 import { Meter } from './measure.js';
 import { recall, remember } from './memory.js';
 import { notice, withdraw, withdrawAll } from './notices.js';
+import { showFigures } from './panel.js';
 import { Tabs } from './tabs.js';
 import { Tiles, paintAvatar } from './tiles.js';
 
@@ -98,6 +99,7 @@ listenToKeys([
   { key: 's', name: 'Share the screen, or stop', run: () => inCall() && devices.canShare && toggleShare() },
   { key: 'h', name: 'Raise or lower your hand', run: () => inCall() && room.raiseHand(!room.hand) },
   { key: 'g', name: 'One size for all, or the speaker large', run: () => inCall() && toggleView() },
+  { key: 'i', name: 'Figures of the call', run: () => inCall() && togglePanel() },
 ]);
 
 // Choice of devices
@@ -145,7 +147,16 @@ async function measure() {
   }
   meter.read(report);
   tiles.measure(meter.tracks);
+  if (!find('#panel').hidden) showFigures(find('#panel'), meter, tiles.figures(meter.tracks));
 }
+
+function togglePanel() {
+  const panel = find('#panel');
+  panel.hidden = !panel.hidden;
+  find('#figures').setAttribute('aria-expanded', String(!panel.hidden));
+  measure();
+}
+find('#figures').addEventListener('click', togglePanel);
 setInterval(measure, MEASURE_MS);
 
 // The call

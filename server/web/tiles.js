@@ -163,6 +163,15 @@ export class Tiles extends EventTarget {
     }
   }
 
+  /** Whose figures there are: [{ name, screen, picture, sound, layer }], with figures as in `measure`. */
+  figures(tracks) {
+    return this.#others().map(({ participant, kind, video, audio }) => {
+      const of = element => tracks.get(element.srcObject?.getTracks().find(track => track.kind === element.localName)?.id);
+      const screen = kind === 'screen';
+      return { name: screen ? `${participant.name}’s screen` : participant.name, screen, picture: of(video), sound: of(audio), layer: participant.layers[kind]?.rid };
+    });
+  }
+
   #make(participant, kind) {
     const tile = new Tile(this.#template.content.firstElementChild.cloneNode(true), participant, kind);
     tile.element.classList.toggle('screen', kind === 'screen');

@@ -3,6 +3,7 @@
 
 mod echo;
 mod failures;
+mod panel;
 mod resume;
 mod room;
 mod settings;

@@ -75,8 +75,10 @@ fn settings_are_there_during_a_call() {
         scene.get(DEVICES);
         scene.page.click("#settings-button").unwrap();
         scene.wait("document.querySelector('#settings').open");
-        // The microphone is heard (the browsers' own beeps now and then).
-        scene.wait("document.querySelector('#settings meter').value > 0.2");
+        // The microphone, which beeps now and then, is heard. (Firefox starts no AudioContext here.)
+        if kind == Kind::Chromium {
+            scene.wait("document.querySelector('#settings meter').value > 0.2");
+        }
         choose(&scene, "#settings", "camera", "two");
         scene.wait("asked.length === 1 && hyaline.devices.on.camera");
         // Others get the new one without an offer.

@@ -52,6 +52,7 @@ const FILES: &[File] = embedded! {
     "memory.js": SCRIPT,
     "notices.js": SCRIPT,
     "own.js": SCRIPT,
+    "panel.js": SCRIPT,
     "participant.js": SCRIPT,
     "reasons.js": SCRIPT,
     "room.js": SCRIPT,
