@@ -91,6 +91,53 @@ fn states() -> Vec<State> {
             "0",
             PLAYING,
         ),
+        in_call("settings", "document.querySelector('#settings-button').click()"),
+        in_call("keys", "document.querySelector('#show-keys').click()"),
+        in_call(
+            "figures",
+            "(document.querySelector('#figures').click(), new Promise(done => setTimeout(done, 2_500)))",
+        ),
+        in_call(
+            "screen",
+            "(fake.present('Emmy Noether'), new Promise(done => setTimeout(done, 1_500)))",
+        ),
+        in_call(
+            "sharing",
+            "(document.querySelector('#share').click(), new Promise(done => setTimeout(done, 1_000)))",
+        ),
+        in_call(
+            "hands",
+            "(fake.send({ type: 'hand', participant: '1', raised: true }), document.querySelector('#hand').click())",
+        ),
+        in_call("interrupted", "(fake.noWebSocket = true, fake.cut())"),
+        in_call(
+            "server-lost",
+            "(fake.unreachable = true, fake.drop(), new Promise(done => setTimeout(done, 8_000)))",
+        ),
+        in_call(
+            "audio-only",
+            "(fake.send({ type: 'link', state: 'audio-only', loss: 0.3 }), \
+              fake.slots.filter(({ kind }) => kind === 'video').forEach(({ mid }) => fake.send({ type: 'layer', mid, rid: null, paused: 'loss' })))",
+        ),
+        in_call(
+            "other-tab",
+            "new Promise(done => { \
+                const other = new BroadcastChannel('hyaline-calm-harbour'); \
+                other.postMessage('there'); \
+                setTimeout(done, 300); })",
+        ),
+        in_call(
+            "kicked",
+            "fake.send({ type: 'bye', reason: 'kicked', message: 'Somebody who runs this room removed you from it.' })",
+        ),
+        in_call(
+            "room-closed",
+            "fake.send({ type: 'bye', reason: 'room-closed', message: 'Somebody who runs this server closed the room.' })",
+        ),
+        in_call(
+            "replaced",
+            "fake.send({ type: 'bye', reason: 'replaced', message: 'The call goes on in another window.' })",
+        ),
         state(
             "trouble",
             "/r/calm-harbour?name=Ada&join=1",
@@ -115,6 +162,17 @@ fn states() -> Vec<State> {
             "document.querySelector('[data-check=picture]').dataset.state === 'good' && document.querySelector('#figures').textContent.includes('bit/s')",
         ),
     ]
+}
+
+/// Something that happens among three.
+fn in_call(name: &'static str, script: &'static str) -> State {
+    State {
+        name,
+        path: "/r/calm-harbour?name=Ada&join=1",
+        scenario: json!({ "people": [{ "name": "Grace Hopper" }, { "name": "Emmy Noether" }] }),
+        script,
+        ready: "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 1",
+    }
 }
 
 /// A room with so many tiles.

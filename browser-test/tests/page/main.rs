@@ -1,6 +1,8 @@
 //! The web page against a server that is played inside the page, so that every state can be had at will: what it sends, what it
 //! shows, and what it says when something fails. (The page against the real server is in `tests/browsers`.)
 
+mod access;
+mod client;
 mod echo;
 mod failures;
 mod panel;

@@ -30,6 +30,8 @@ struct File {
 
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// What editors read: a browser that is shown it shows it.
+const TYPES: &str = "text/plain; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
@@ -43,6 +45,7 @@ const FILES: &[File] = embedded! {
     "devices.js": SCRIPT,
     "echo.js": SCRIPT,
     "figures.js": SCRIPT,
+    "hyaline.d.ts": TYPES,
     "hyaline.js": SCRIPT,
     "index.js": SCRIPT,
     "layout.js": SCRIPT,
