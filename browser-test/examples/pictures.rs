@@ -1,5 +1,5 @@
-//! Writes pictures of every state of the web page, light and dark, on a laptop and on a phone, to a folder: for looking at the
-//! page after a change, and for the README. The other people are played inside the page.
+//! Writes pictures of every state of the web page, light and dark, on a laptop and on a phone (upright and across), to a
+//! folder: for looking at the page after a change, and for the README. The other people are played inside the page.
 //!
 //! `cargo run -p hyaline-browser-test --example pictures -- FOLDER`
 
@@ -67,6 +67,19 @@ fn states() -> Vec<State> {
             "0",
             "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 1",
         ),
+        crowd("five", 5, "0"),
+        crowd("sixteen", 16, "0"),
+        crowd("forty-nine", 49, "0"),
+        crowd("speaker", 5, "document.querySelector('#view').click()"),
+        crowd("speaker-of-sixteen", 16, "document.querySelector('#view').click()"),
+        crowd("speaker-of-forty-nine", 49, "document.querySelector('#view').click()"),
+        state(
+            "frozen",
+            "/r/calm-harbour?name=Ada&join=1",
+            people(&["Grace Hopper", "Emmy Noether"]),
+            "fake.freeze(true).then(() => new Promise(done => setTimeout(done, 5_000)))",
+            PLAYING,
+        ),
         state(
             "names",
             "/r/calm-harbour?name=%3Cimg%20src%3Dx%3E&join=1",
@@ -77,6 +90,53 @@ fn states() -> Vec<State> {
             ]),
             "0",
             PLAYING,
+        ),
+        in_call("settings", "document.querySelector('#settings-button').click()"),
+        in_call("keys", "document.querySelector('#show-keys').click()"),
+        in_call(
+            "figures",
+            "(document.querySelector('#figures').click(), new Promise(done => setTimeout(done, 2_500)))",
+        ),
+        in_call(
+            "screen",
+            "(fake.present('Emmy Noether'), new Promise(done => setTimeout(done, 1_500)))",
+        ),
+        in_call(
+            "sharing",
+            "(document.querySelector('#share').click(), new Promise(done => setTimeout(done, 1_000)))",
+        ),
+        in_call(
+            "hands",
+            "(fake.send({ type: 'hand', participant: '1', raised: true }), document.querySelector('#hand').click())",
+        ),
+        in_call("interrupted", "(fake.noWebSocket = true, fake.cut())"),
+        in_call(
+            "server-lost",
+            "(fake.unreachable = true, fake.drop(), new Promise(done => setTimeout(done, 8_000)))",
+        ),
+        in_call(
+            "audio-only",
+            "(fake.send({ type: 'link', state: 'audio-only', loss: 0.3 }), \
+              fake.slots.filter(({ kind }) => kind === 'video').forEach(({ mid }) => fake.send({ type: 'layer', mid, rid: null, paused: 'loss' })))",
+        ),
+        in_call(
+            "other-tab",
+            "new Promise(done => { \
+                const other = new BroadcastChannel('hyaline-calm-harbour'); \
+                other.postMessage('there'); \
+                setTimeout(done, 300); })",
+        ),
+        in_call(
+            "kicked",
+            "fake.send({ type: 'bye', reason: 'kicked', message: 'Somebody who runs this room removed you from it.' })",
+        ),
+        in_call(
+            "room-closed",
+            "fake.send({ type: 'bye', reason: 'room-closed', message: 'Somebody who runs this server closed the room.' })",
+        ),
+        in_call(
+            "replaced",
+            "fake.send({ type: 'bye', reason: 'replaced', message: 'The call goes on in another window.' })",
         ),
         state(
             "trouble",
@@ -104,6 +164,45 @@ fn states() -> Vec<State> {
     ]
 }
 
+/// Something that happens among three.
+fn in_call(name: &'static str, script: &'static str) -> State {
+    State {
+        name,
+        path: "/r/calm-harbour?name=Ada&join=1",
+        scenario: json!({ "people": [{ "name": "Grace Hopper" }, { "name": "Emmy Noether" }] }),
+        script,
+        ready: "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 1",
+    }
+}
+
+/// A room with so many tiles.
+fn crowd(name: &'static str, tiles: usize, script: &'static str) -> State {
+    let names = [
+        "Grace Hopper",
+        "Emmy Noether",
+        "Hedy Lamarr",
+        "Katherine Johnson",
+        "Mary Jackson",
+        "Sophie Germain",
+    ];
+    let people = (1..tiles).map(|index| {
+        let name = names[index % names.len()];
+        let name = if index < names.len() {
+            name.to_owned()
+        } else {
+            format!("{name} {}", index / names.len() + 1)
+        };
+        json!({ "name": name, "microphone": index % 3 != 0 })
+    });
+    State {
+        name,
+        path: "/r/calm-harbour?name=Ada&join=1",
+        scenario: json!({ "people": people.collect::<Vec<_>>() }),
+        script,
+        ready: "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 3",
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("name a folder for the pictures")?);
     let only = std::env::args().nth(2);
@@ -126,7 +225,16 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn picture(page: &Page, state: &State, folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
     page.wait_for(state.ready, Duration::from_secs(20))?;
     page.evaluate(state.script)?;
-    for (device, viewport) in [("laptop", Viewport::DESKTOP), ("phone", Viewport::PHONE)] {
+    let across = Viewport {
+        width: 844,
+        height: 390,
+        ..Viewport::PHONE
+    };
+    for (device, viewport) in [
+        ("laptop", Viewport::DESKTOP),
+        ("phone", Viewport::PHONE),
+        ("across", across),
+    ] {
         for (colours, viewport) in [("light", viewport), ("dark", viewport.dark())] {
             page.set_viewport(viewport)?;
             // Transitions of a quarter of a second, and a picture of the new size.

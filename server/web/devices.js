@@ -1,12 +1,23 @@
-import { deviceProblem } from './reasons.js';
+import { Problem, deviceProblem, screenProblem } from './reasons.js';
 
 const CONSTRAINTS = {
-  microphone: { audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true } },
-  camera: { video: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } } },
+  microphone: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
+  camera: { width: { ideal: 1280 }, height: { ideal: 720 }, frameRate: { ideal: 30, max: 30 } },
+};
+/** What browsers call these. */
+const BROWSERS_KINDS = { microphone: 'audioinput', camera: 'videoinput', speaker: 'audiooutput' };
+
+/** Of a screen also what can be heard, where the browser offers that; this page itself would be a picture in a picture. */
+const SCREEN = {
+  video: { frameRate: { ideal: 30, max: 30 } },
+  audio: true,
+  selfBrowserSurface: 'exclude',
+  surfaceSwitching: 'include',
+  systemAudio: 'include',
 };
 
 /**
- * The person's own microphone and camera. A microphone that is off stays open and sends silence, so that it is on again at
+ * The person's own microphone and camera, and the screen they share. A microphone that is off stays open and sends silence, so that it is on again at
  * once; a camera that is off is closed, so that its light goes out.
  *
  * Events: `change` (a track came or went, or was muted), `problem` (`detail` is a Problem).
@@ -15,8 +26,13 @@ export class Devices extends EventTarget {
   /** The open microphone and camera: MediaStreamTrack or null. */
   microphone = null;
   camera = null;
+  /** The screen that is shared and its sound: MediaStreamTrack or null. */
+  screen = null;
+  screenAudio = null;
   /** What is on as the person wants it. */
   on = { microphone: false, camera: false };
+  /** Which devices the person chose, by their deviceId; empty for the system's choice. Set them with `choose`, or before `open`. */
+  chosen = { microphone: '', camera: '', speaker: '' };
 
   /** Raised by `close`: a person may take minutes to allow a device, and by then nobody may want it any more. */
   #generation = 0;
@@ -47,6 +63,72 @@ export class Devices extends EventTarget {
     this.#changed();
   }
 
+  /** Whether this browser can share a screen at all: phones cannot. */
+  get canShare() {
+    return !!navigator.mediaDevices?.getDisplayMedia;
+  }
+
+  /** What there is of a kind of source (`microphone`, `camera`, `screen`, `screen-audio`): a track or null. */
+  track(kind) {
+    return kind === 'screen-audio' ? this.screenAudio : this[kind];
+  }
+
+  /** Asks the person for a screen to share; has to be called from inside a click. */
+  async share() {
+    const generation = this.#generation;
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getDisplayMedia(SCREEN);
+    } catch (error) {
+      const problem = screenProblem(error);
+      if (problem) this.dispatchEvent(new CustomEvent('problem', { detail: problem }));
+      return;
+    }
+    if (generation !== this.#generation) {
+      for (const track of stream.getTracks()) track.stop();
+      return;
+    }
+    this.#stopSharing();
+    [this.screen = null] = stream.getVideoTracks();
+    [this.screenAudio = null] = stream.getAudioTracks();
+    // Letters want to be sharp rather than to move.
+    if (this.screen && 'contentHint' in this.screen) this.screen.contentHint = 'detail';
+    // The browser's own button for it.
+    const { screen } = this;
+    screen?.addEventListener('ended', () => { if (this.screen === screen) this.unshare(); });
+    this.#changed();
+  }
+
+  /** Shares the screen no longer. */
+  unshare() {
+    if (!this.screen && !this.screenAudio) return;
+    this.#stopSharing();
+    this.#changed();
+  }
+
+  #stopSharing() {
+    for (const what of ['screen', 'screenAudio']) this.#release(what);
+  }
+
+  /** The devices of a kind (`microphone`, `camera`, `speaker`) that there are: [{ id, label }]; without labels until one is open. */
+  async list(what) {
+    const all = await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [];
+    return all
+      .filter(({ kind, deviceId }) => kind === BROWSERS_KINDS[what] && deviceId)
+      .map(({ deviceId: id, label }) => ({ id, label }));
+  }
+
+  /** Uses this device from now on; one that is open is changed at once. */
+  async choose(what, id) {
+    this.chosen[what] = id;
+    if (!this[what]) return;
+    const on = this.on[what];
+    // First, since phones have one camera at a time.
+    this.#release(what);
+    this.on[what] = false;
+    await this.#acquire(what, on);
+  }
+
   /** Closes everything, also what is still being asked for. */
   close() {
     this.#generation++;
@@ -54,13 +136,14 @@ export class Devices extends EventTarget {
       this.on[what] = false;
       this.#release(what);
     }
+    this.#stopSharing();
     this.#changed();
   }
 
   /** One question to the person instead of two. */
   async #acquireBoth() {
     try {
-      await this.#ask({ ...CONSTRAINTS.microphone, ...CONSTRAINTS.camera });
+      await this.#ask(['microphone', 'camera']);
       return true;
     } catch {
       // One of them may work alone: the single requests tell which, and why the other does not.
@@ -68,10 +151,10 @@ export class Devices extends EventTarget {
     }
   }
 
-  async #acquire(what) {
+  async #acquire(what, on = true) {
     const generation = this.#generation;
     try {
-      await this.#ask(CONSTRAINTS[what]);
+      await this.#ask([what], on);
     } catch (error) {
       if (generation !== this.#generation) return;
       this.dispatchEvent(new CustomEvent('problem', { detail: deviceProblem(what, error) }));
@@ -80,30 +163,42 @@ export class Devices extends EventTarget {
   }
 
   /** Asks the person, and takes what they give unless everything was closed meanwhile. */
-  async #ask(constraints) {
+  async #ask(kinds, on = true) {
     const generation = this.#generation;
+    const constraints = Object.fromEntries(kinds.map(what => [
+      what === 'microphone' ? 'audio' : 'video',
+      // A device that was taken away is no reason for none at all.
+      { ...CONSTRAINTS[what], ...(this.chosen[what] && { deviceId: { ideal: this.chosen[what] } }) },
+    ]));
     const stream = await navigator.mediaDevices.getUserMedia(constraints);
     for (const track of stream.getTracks()) {
-      if (generation === this.#generation) this.#take(track);
+      if (generation === this.#generation) this.#take(track, on);
       else track.stop();
     }
     if (generation === this.#generation) this.#changed();
   }
 
-  #take(track) {
+  #take(track, on) {
     const what = track.kind === 'audio' ? 'microphone' : 'camera';
     this.#release(what);
     this[what] = track;
-    this.on[what] = true;
+    this.on[what] = track.enabled = on;
     // Speech and moving people, in case the browser asks itself what to save first.
     if (what === 'camera' && 'contentHint' in track) track.contentHint = 'motion';
     track.addEventListener('ended', () => {
-      if (this[what] !== track) return;
-      this[what] = null;
-      this.on[what] = false;
-      this.dispatchEvent(new CustomEvent('problem', { detail: deviceProblem(what, { name: 'NotFoundError' }) }));
-      this.#changed();
+      if (this[what] === track) this.#unplugged(what);
     });
+  }
+
+  /** It was taken away while it was open: another one, if there is any. */
+  async #unplugged(what) {
+    const on = this.on[what];
+    this[what] = null;
+    this.on[what] = false;
+    await this.#acquire(what, on);
+    if (!this[what]) return;
+    const problem = new Problem(`${what}-changed`, `The ${what} was taken away. Another one is used now: ${this[what].label || 'the system’s own'}.`);
+    this.dispatchEvent(new CustomEvent('problem', { detail: problem }));
   }
 
   #release(what) {

@@ -43,8 +43,8 @@ export function figures(report, earlier) {
   return now;
 }
 
-const bitrate = bits => (bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.max(0, Math.round(bits / 1e3))} kbit/s`);
-const milliseconds = seconds => (seconds < 0.01 ? `${(seconds * 1000).toFixed(1)} ms` : `${Math.round(seconds * 1000)} ms`);
+export const bitrate = bits => (bits >= 1e6 ? `${(bits / 1e6).toFixed(1)} Mbit/s` : `${Math.max(0, Math.round(bits / 1e3))} kbit/s`);
+export const milliseconds = seconds => (seconds < 0.01 ? `${(seconds * 1000).toFixed(1)} ms` : `${Math.round(seconds * 1000)} ms`);
 
 function feeling(roundTrip) {
   if (roundTrip < 0.05) return 'feels like the same room';

@@ -5,11 +5,18 @@
 //   await devices.open();
 //   const room = new Room('/v1/rooms/kitchen/ws', { name: 'Ada', devices });
 //   room.addEventListener('participant', ({ detail }) => { video.srcObject = detail.stream; });
+//
+// Where one element for both does not play (Safari plays a video without a tap only if it is muted), mute it and give
+// `detail.sound` to an audio element.
+//
 //   await room.join();
 
+import { Participant } from './participant.js';
 import { Session } from './session.js';
+import { View } from './view.js';
 
 export { Devices } from './devices.js';
+export { Participant } from './participant.js';
 export { Problem } from './reasons.js';
 
 /** How long to wait before trying to reach a lost server again: soon at first, then ever more patiently. */
@@ -19,7 +26,7 @@ const RETRY_MS = [300, 1_000, 2_000, 4_000, 8_000];
  *
  * The server may be away for as long as it likes.
  */
-const AWAY = new Set(['server-lost', 'server-unreachable', 'offline', 'shutdown']);
+const AWAY = new Set(['server-lost', 'unknown-session', 'server-unreachable', 'offline', 'shutdown']);
 /**
  * It does not let us in: a server that starts or is overrun, or a room that is full because our former place in it is
  * kept: for 14 s after the last of our media, or 30 s if there was none.
@@ -39,23 +46,37 @@ const NO_MEDIA_MS = [5_000, 15_000, 30_000];
  * - `participant`: somebody came (a Participant)
  * - `update`: somebody's sources, tracks or connection changed (a Participant)
  * - `left`: somebody went (a Participant)
+ * - `speakers`: others speak now (who leads, as `dominant`)
+ * - `hand`: somebody raised or lowered a hand (a Participant, or null for our own)
  * - `path`: the state of our own media path (as RTCPeerConnection.connectionState)
+ * - `signalling`: `interrupted` when the connection for messages is lost while media goes on, `open` when it is back
+ * - `link`: what our link carries ({ state: `good` or `audio-only`, loss })
  * - `problem`: something does not work (a Problem)
  * - `end`: the end (a Problem, or null after `leave`)
  */
 export class Room extends EventTarget {
-  /** `new`, `joining`, `joined`, `returning` (the server was lost and is being looked for) or `left`. */
+  /** `new`, `joining`, `joined`, `returning` (the server, its media too, was lost and is being looked for) or `left`. */
   state = 'new';
   /** Our own id and name, as the server gave them. */
   id = null;
   name;
   /** The others, by their ids, in the order in which they came. */
   participants = new Map();
+  /** Who leads the conversation: a participant's id, which may be our own, or null. */
+  dominant = null;
+  /** Whether we ourselves are heard to speak, as the server last said; null while it has not said so of anybody. */
+  speaking = null;
+  /** Whether our own hand is raised. */
+  hand = false;
 
   #url;
   #devices;
   #session = null;
+  #view = new View(view => this.state === 'joined' && this.#session.tell({ type: 'view', ...view }));
   #slots = [];
+  #layers = new Map(); // by mid: { rid, paused }
+  #interrupted = false;
+  #path = 'new';
   #attempt = 0; // since media last flowed
   #withoutMedia = 0; // likewise
   #lostAt = 0;
@@ -87,36 +108,74 @@ export class Room extends EventTarget {
     else this.#ended(null);
   }
 
+  /** Whether the connection for messages is lost just now; media may go on meanwhile. */
+  get interrupted() { return this.#interrupted; }
+
   /** The browser's figures of the call (RTCStatsReport), or null outside of one. */
   async getStats() {
     return this.#session?.pc?.getStats() ?? null;
   }
 
-  #start() {
+  /**
+   * Says what is shown: { tiles, pinned: [id], pictures: [{ participant, source, width, height }] }, with sizes in device pixels,
+   * 0 for a picture that nobody sees. Call it as often as you like: it is told when it has changed, at most every 200 ms.
+   */
+  show(view) {
+    this.#view.show(view);
+  }
+
+  /** Raises our hand or lowers it. */
+  raiseHand(raised) {
+    if (raised === this.hand) return;
+    this.hand = raised;
+    this.#session?.tell({ type: 'hand', raised });
+    this.#emit('hand', null);
+  }
+
+  #start(line) {
     this.#session = new Session(this.#url, this.name, this.#devices, {
       message: message => this.#receive(message),
       negotiated: () => this.#arrange(),
       path: state => {
         if (state === 'connected') this.#attempt = this.#withoutMedia = 0;
+        this.#path = state;
         this.#emit('path', state);
+        this.#settle();
+      },
+      line: there => {
+        this.#interrupted = !there;
+        this.#settle();
+        this.#emit('signalling', there ? 'open' : 'interrupted');
       },
       problem: problem => this.#emit('problem', problem),
-      end: problem => this.#ended(problem),
-    });
+      end: (problem, line) => this.#ended(problem, line),
+    }, line);
+  }
+
+  /** Without messages and without media we are not in the room, whatever comes of it. */
+  #settle() {
+    if (this.state === 'joined' && this.#interrupted && this.#path !== 'connected') this.#become('returning');
+    else if (this.state === 'returning' && this.#session && !this.#interrupted && this.id !== null) this.#become('joined');
   }
 
   #receive(message) {
     switch (message.type) {
       case 'joined':
+      case 'resumed': {
         this.id = message.participant;
         this.name = message.name ?? this.name;
-        for (const each of message.participants) this.#meet(each.participant, each.name, each.sources);
-        this.#become('joined');
+        const there = new Set(message.participants.map(({ participant }) => participant));
+        for (const id of [...this.participants.keys()]) if (!there.has(id)) this.#part(id);
+        for (const each of message.participants) this.#meet(each.participant, each.name, each.sources, each.hand);
+        if (this.hand) this.#session.tell({ type: 'hand', raised: true });
+        if (this.state !== 'joined') this.#become('joined');
+        this.#view.again();
         this.#settleJoin?.resolve();
         this.#settleJoin = null;
         break;
+      }
       case 'participant-joined':
-        this.#meet(message.participant, message.name, message.sources);
+        this.#meet(message.participant, message.name, message.sources, message.hand);
         break;
       case 'participant-left':
         this.#part(message.participant);
@@ -125,12 +184,46 @@ export class Room extends EventTarget {
         const participant = this.participants.get(message.participant);
         if (!participant) break;
         participant.sources = message.sources;
+        // It may be known only now what a slot carries.
+        this.#arrange();
         this.#emit('update', participant);
         break;
       }
-      case 'slots':
+      case 'slots': {
+        const before = new Map(this.#slots.map(slot => [slot.mid, slot]));
         this.#slots = message.slots;
+        // What is known of a section is about what it carried.
+        for (const { mid, participant, source } of this.#slots) {
+          const had = before.get(mid);
+          if (had?.participant !== participant || had?.source !== source) this.#layers.delete(mid);
+        }
         this.#arrange();
+        break;
+      }
+      case 'layer': {
+        this.#layers.set(message.mid, { rid: message.rid, paused: message.paused });
+        this.#arrange();
+        const slot = this.#slots.find(({ mid }) => mid === message.mid);
+        const participant = this.participants.get(slot?.participant);
+        if (participant) this.#emit('update', participant);
+        break;
+      }
+      case 'link':
+        this.#emit('link', { state: message.state, loss: message.loss });
+        break;
+      case 'hand': {
+        const participant = this.participants.get(message.participant);
+        if (participant) participant.hand = message.raised;
+        else if (message.participant === this.id) this.hand = message.raised;
+        else break;
+        this.#emit('hand', participant ?? null);
+        break;
+      }
+      case 'speakers':
+        this.dominant = message.dominant;
+        this.speaking = message.speaking.includes(this.id);
+        for (const participant of this.participants.values()) participant.speaking = message.speaking.includes(participant.id);
+        this.#emit('speakers', this.dominant);
         break;
       case 'undecodable': {
         const participant = this.participants.get(message.participant);
@@ -149,15 +242,17 @@ export class Room extends EventTarget {
     }
   }
 
-  #meet(id, name, sources) {
+  #meet(id, name, sources, hand) {
     if (id === this.id) return;
     let participant = this.participants.get(id);
     if (participant) {
-      Object.assign(participant, { name: name ?? participant.name, sources: sources ?? participant.sources });
+      Object.assign(participant, { name: name ?? participant.name, sources: sources ?? participant.sources, hand: hand ?? participant.hand });
       this.#emit('update', participant);
       return participant;
     }
     participant = new Participant(id, name, sources ?? []);
+    if (this.speaking !== null) participant.speaking = false;
+    participant.hand = hand ?? false;
     this.participants.set(id, participant);
     this.#emit('participant', participant);
     return participant;
@@ -167,39 +262,52 @@ export class Room extends EventTarget {
     const participant = this.participants.get(id);
     if (!participant) return;
     this.participants.delete(id);
-    participant.hold([]);
+    participant.hold('camera', []);
+    participant.hold('screen', []);
     this.#emit('left', participant);
   }
 
   /** Puts each slot's track into the stream of the participant whom the slot carries now. */
   #arrange() {
     const held = new Map();
+    for (const participant of this.participants.values()) participant.layers = {};
     for (const { mid, participant: id, name, source, muted } of this.#slots) {
       const transceiver = id === null || id === undefined ? null : this.#session?.slot(mid);
       if (!transceiver) continue;
       // Somebody who is only heard of by a slot (a publisher without a WebSocket) is a participant too.
       if (!this.participants.has(id)) this.#meet(id, name);
       // A shared screen is not the person: it does not belong into the stream of their voice and camera.
-      if (this.participants.get(id)?.kindOf(source)?.startsWith('screen')) continue;
-      if (!held.has(id)) held.set(id, []);
-      held.get(id).push({ receiver: transceiver.receiver, source, muted });
+      const kind = this.participants.get(id)?.kindOf(source);
+      const group = kind?.startsWith('screen') ? 'screen' : 'camera';
+      if (kind && this.#layers.has(mid)) this.participants.get(id).layers[kind] = this.#layers.get(mid);
+      if (!held.has(id)) held.set(id, { camera: [], screen: [] });
+      held.get(id)[group].push({ receiver: transceiver.receiver, source, muted });
     }
     for (const participant of this.participants.values()) {
-      if (participant.hold(held.get(participant.id) ?? [])) this.#emit('update', participant);
+      const { camera, screen } = held.get(participant.id) ?? { camera: [], screen: [] };
+      const changed = [participant.hold('camera', camera), participant.hold('screen', screen)];
+      if (changed.includes(true)) this.#emit('update', participant);
     }
   }
 
-  #ended(problem) {
+  #ended(problem, line) {
     this.#session = null;
     this.#slots = [];
+    this.#layers.clear();
+    this.#interrupted = false;
+    this.dominant = this.speaking = null;
     for (const id of [...this.participants.keys()]) this.#part(id);
     const wasIn = this.state === 'joined';
     // What does not let us in has so long from when it last was there.
     if (wasIn || AWAY.has(problem?.code)) this.#lostAt = performance.now();
     if (problem && this.#mayComeBack(problem.code)) {
       // The room that is full may be so because of us.
-      if (problem.code !== 'full') this.#emit('problem', problem);
+      if (problem.code !== 'full' && !line) this.#emit('problem', problem);
       this.#become('returning');
+      if (line) {
+        this.#start(line);
+        return;
+      }
       const pause = NO_MEDIA.has(problem.code) && wasIn
         ? NO_MEDIA_MS[this.#withoutMedia - 1]
         : RETRY_MS[Math.min(this.#attempt++, RETRY_MS.length - 1)];
@@ -231,64 +339,5 @@ export class Room extends EventTarget {
 
   #emit(type, detail) {
     this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-}
-
-/** Somebody else in the room. */
-export class Participant {
-  /** The server's id for them. */
-  id;
-  /** Their name, as they gave it. */
-  name;
-  /** What they send: [{ source, kind, muted }]. */
-  sources;
-  /** Sources that this browser cannot decode. */
-  undecodable = new Set();
-  /** Their connection to the server, as it last said: `connecting`, `connected`, `disconnected` or `failed`. */
-  connection = 'connecting';
-  /** Their voice and camera; always the same object, so that an element can keep it. */
-  stream = new MediaStream();
-
-  #receivers = [];
-
-  constructor(id, name, sources) {
-    this.id = id;
-    this.name = name ?? '';
-    this.sources = sources;
-  }
-
-  /** What a source of theirs is (`microphone`, `camera`, ...), if it is known. */
-  kindOf(name) {
-    return this.sources.find(({ source }) => source === name)?.kind;
-  }
-
-  /** Whether a source of this kind (`microphone`, `camera`, ...) is there and on. */
-  sends(kind) {
-    return this.sources.some(source => source.kind === kind && !source.muted);
-  }
-
-  /** Whether this browser gets their camera but cannot decode it. */
-  get cannotBeSeen() {
-    return [...this.undecodable].some(source => this.kindOf(source) === 'camera');
-  }
-
-  /** How loud they are just now, 0 to 1. */
-  get audioLevel() {
-    const levels = this.#receivers
-      .filter(receiver => receiver.track.kind === 'audio')
-      .map(receiver => receiver.getSynchronizationSources()[0]?.audioLevel ?? 0);
-    return Math.max(0, ...levels);
-  }
-
-  /** Takes exactly these tracks into the stream; returns whether that changed anything. */
-  hold(slots) {
-    this.#receivers = slots.map(({ receiver }) => receiver);
-    const wanted = this.#receivers.map(receiver => receiver.track);
-    const had = this.stream.getTracks();
-    const gone = had.filter(track => !wanted.includes(track));
-    const come = wanted.filter(track => !had.includes(track));
-    for (const track of gone) this.stream.removeTrack(track);
-    for (const track of come) this.stream.addTrack(track);
-    return gone.length + come.length > 0;
   }
 }

@@ -35,6 +35,16 @@ export function deviceProblem(what, error) {
   }
 }
 
+/** Why no screen was shared, or null if the person simply did not want to. */
+export function screenProblem(error) {
+  // A person who closes the browser's question and one who forbade it are told apart by nothing but the words of some browsers.
+  if (error?.name === 'NotAllowedError' && !/system/i.test(error.message)) return null;
+  if (error?.name === 'NotAllowedError') {
+    return new Problem('screen-denied', 'The system does not let this browser record the screen. Allow it in the system’s settings for privacy, then share again.');
+  }
+  return new Problem('screen-failed', `The screen cannot be shared (${error?.name ?? 'unknown'}: ${error?.message ?? 'no reason given'}).`);
+}
+
 /** How long a server may take to say why it opens no WebSocket. */
 const ANSWER_MS = 4_000;
 

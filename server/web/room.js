@@ -1,4 +1,11 @@
+import { offerChoices, recallChoices } from './choices.js';
 import { Devices, Room } from './hyaline.js';
+import { listenToKeys } from './keys.js';
+import { Meter } from './measure.js';
+import { recall, remember } from './memory.js';
+import { notice, withdraw, withdrawAll } from './notices.js';
+import { showFigures } from './panel.js';
+import { Tabs } from './tabs.js';
 import { Tiles, paintAvatar } from './tiles.js';
 
 const find = selector => document.querySelector(selector);
@@ -7,7 +14,10 @@ const all = selector => [...document.querySelectorAll(selector)];
 const parameters = new URLSearchParams(location.search);
 const roomName = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
 const devices = new Devices();
-const tiles = new Tiles(find('#tiles'), find('#tile'), () => { find('#hear').hidden = false; });
+const tiles = new Tiles(find('#tiles'), find('#tile'));
+/** How often the browser's figures are read. */
+const MEASURE_MS = 1_000;
+let meter = new Meter();
 let room = null;
 /** Which devices to open again for who comes back. */
 let devicesBefore;
@@ -19,37 +29,18 @@ function show(part) {
   for (const id of ['lobby', 'call', 'end']) find(`#${id}`).hidden = id !== part;
 }
 
+const END_TITLES = {
+  kicked: 'You were removed from the room',
+  'room-closed': 'The room was closed',
+  replaced: 'The call goes on elsewhere',
+  full: 'The room is full',
+};
+
 function showEnd(problem) {
   show('end');
-  find('#end-title').textContent = problem ? 'The call has ended' : 'You left';
+  find('#end-title').textContent = problem ? END_TITLES[problem.code] ?? 'The call has ended' : 'You left';
   find('#end-reason').textContent = problem ? problem.message : 'You can come back at any time.';
   find('#again').focus();
-}
-
-// Notices: short sentences that go away by themselves; one per code, so that a repeated problem does not pile up.
-
-const notices = new Map();
-
-function notice(code, text, lasts = 8_000) {
-  let entry = notices.get(code);
-  if (!entry) {
-    entry = { element: document.createElement('p'), timer: 0 };
-    entry.element.className = 'notice';
-    entry.element.dataset.code = code;
-    find('#notices').append(entry.element);
-    notices.set(code, entry);
-  }
-  if (entry.element.textContent !== text) entry.element.textContent = text;
-  clearTimeout(entry.timer);
-  if (lasts) entry.timer = setTimeout(() => withdraw(code), lasts);
-}
-
-function withdraw(code) {
-  const entry = notices.get(code);
-  if (!entry) return;
-  clearTimeout(entry.timer);
-  entry.element.remove();
-  notices.delete(code);
 }
 
 // Own devices
@@ -73,6 +64,10 @@ devices.addEventListener('change', () => {
     video.closest('.tile').classList.toggle('pictured', !!track);
   }
   find('#own').classList.toggle('silent', !devices.on.microphone);
+  const shares = !!devices.screen;
+  find('#share').setAttribute('aria-pressed', String(shares));
+  find('#share').title = shares ? 'Stop sharing the screen (S)' : 'Share the screen (S)';
+  tiles.share(devices.screen);
 });
 
 devices.addEventListener('problem', ({ detail }) => {
@@ -93,11 +88,76 @@ function withdrawDevice(what) {
 const toggle = what => devices.set(what, !devices.on[what]);
 for (const button of all('[data-device]')) button.addEventListener('click', () => toggle(button.dataset.device));
 
-document.addEventListener('keydown', event => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.target.matches('input, textarea')) return;
-  const what = { m: 'microphone', v: 'camera' }[event.key.toLowerCase()];
-  if (what && document.body.dataset.state !== 'end') toggle(what);
+const toggleShare = () => (devices.screen ? devices.unshare() : devices.share());
+find('#share').hidden = !devices.canShare;
+find('#share').addEventListener('click', toggleShare);
+
+const inCall = () => document.body.dataset.state === 'call';
+listenToKeys([
+  { key: 'm', name: 'Microphone on or off', run: () => document.body.dataset.state !== 'end' && toggle('microphone') },
+  { key: 'v', name: 'Camera on or off', run: () => document.body.dataset.state !== 'end' && toggle('camera') },
+  { key: 's', name: 'Share the screen, or stop', run: () => inCall() && devices.canShare && toggleShare() },
+  { key: 'h', name: 'Raise or lower your hand', run: () => inCall() && room.raiseHand(!room.hand) },
+  { key: 'g', name: 'One size for all, or the speaker large', run: () => inCall() && toggleView() },
+  { key: 'i', name: 'Figures of the call', run: () => inCall() && togglePanel() },
+]);
+
+// Choice of devices
+
+recallChoices(devices);
+for (const place of all('[data-choices]')) offerChoices(place, devices, id => { tiles.sink = id; });
+if (devices.chosen.speaker) tiles.sink = devices.chosen.speaker;
+find('#settings-button').addEventListener('click', () => find('#settings').showModal());
+for (const dialog of all('dialog')) {
+  // A click beside it closes it.
+  dialog.addEventListener('click', event => { if (event.target === dialog) dialog.close(); });
+}
+
+// The same room in another tab
+
+const tabs = new Tabs(roomName);
+tabs.addEventListener('other', ({ detail }) => {
+  if (!detail) withdraw('tabs');
+  else notice('tabs', 'You are in this room in another tab, too.', 0, { label: 'Leave there', run: () => tabs.leaveThere() });
 });
+tabs.addEventListener('leave', () => room?.leave());
+
+// Grid and speaker view
+
+const toggleView = () => { tiles.view = tiles.view === 'grid' ? 'speaker' : 'grid'; };
+find('#view').addEventListener('click', toggleView);
+tiles.addEventListener('view', () => {
+  const large = tiles.view === 'speaker';
+  find('#view').setAttribute('aria-pressed', String(large));
+  find('#view').title = large ? 'Show everybody in one size (G)' : 'Show the speaker large (G)';
+  find('#view use').setAttribute('href', large ? '#view-grid' : '#view-speaker');
+  look();
+});
+// The server sends what is looked at, as large as it is looked at.
+const look = () => room?.show(tiles.seen);
+document.addEventListener('visibilitychange', look);
+tiles.addEventListener('blocked', () => { find('#hear').hidden = false; });
+
+/** Reads the figures of the call once. */
+async function measure() {
+  const report = document.body.dataset.state === 'call' ? await room.getStats().catch(() => null) : null;
+  if (!report) {
+    meter = new Meter();
+    return;
+  }
+  meter.read(report);
+  tiles.measure(meter.tracks);
+  if (!find('#panel').hidden) showFigures(find('#panel'), meter, tiles.figures(meter.tracks));
+}
+
+function togglePanel() {
+  const panel = find('#panel');
+  panel.hidden = !panel.hidden;
+  find('#figures').setAttribute('aria-expanded', String(!panel.hidden));
+  measure();
+}
+find('#figures').addEventListener('click', togglePanel);
+setInterval(measure, MEASURE_MS);
 
 // The call
 
@@ -110,11 +170,32 @@ async function join(name) {
     tiles.add(detail);
     count();
   });
-  room.addEventListener('update', ({ detail }) => tiles.update(detail));
+  room.addEventListener('update', ({ detail }) => {
+    tiles.update(detail);
+    look();
+  });
+  room.addEventListener('speakers', ({ detail }) => {
+    tiles.speakers(room.participants.get(detail));
+    find('#own').classList.toggle('speaking', room.speaking && devices.on.microphone);
+  });
   room.addEventListener('left', ({ detail }) => {
     tiles.remove(detail);
     count();
   });
+  room.addEventListener('hand', ({ detail }) => {
+    if (!detail) {
+      showOwnHand();
+      return;
+    }
+    tiles.update(detail);
+    if (detail.hand) notice(`hand-${detail.id}`, `${detail.name} raises a hand.`);
+    else withdraw(`hand-${detail.id}`);
+  });
+  room.addEventListener('link', ({ detail }) => {
+    if (detail.state === 'audio-only') notice('link', 'Your connection loses too much: sound only for now. The picture is tried again in some seconds.', 0);
+    else withdraw('link');
+  });
+  room.addEventListener('signalling', showSignalling);
   room.addEventListener('problem', ({ detail }) => notice(detail.code, detail.message));
   room.addEventListener('path', ({ detail }) => {
     document.body.dataset.path = detail;
@@ -125,23 +206,41 @@ async function join(name) {
     }
   });
   room.addEventListener('state', ({ detail }) => {
+    showSignalling();
+    if (detail === 'joined') tabs.inside = true;
     if (detail === 'returning') notice('returning', 'The server is being looked for; you will be back in the room as soon as it answers.', 0);
     else withdraw('returning');
     count();
   });
   room.addEventListener('end', ({ detail }) => {
-    for (const code of [...notices.keys()]) withdraw(code);
+    withdrawAll();
+    for (const dialog of all('dialog[open]')) dialog.close();
+    tabs.inside = false;
     devicesBefore = { ...devices.on };
     devices.close();
     showEnd(detail);
   });
   document.title = `${roomName} · Hyaline`;
+  showOwnHand();
   show('call');
   count();
   await room.join().then(() => {
     paintAvatar(find('#own'), room.name);
     find('[data-own-name]').textContent = `${room.name} (you)`;
   }, () => {}); // the end was shown
+}
+
+/** Without media there is more to say, and it is said elsewhere. */
+function showSignalling() {
+  if (room.interrupted && room.state === 'joined') notice('interrupted', 'The connection for messages was interrupted; sound and picture go on.', 0);
+  else withdraw('interrupted');
+}
+
+function showOwnHand() {
+  const button = find('#hand');
+  button.setAttribute('aria-pressed', String(room.hand));
+  button.title = room.hand ? 'Lower your hand (H)' : 'Raise your hand (H)';
+  find('#own').classList.toggle('raised', room.hand);
 }
 
 function count() {
@@ -155,10 +254,11 @@ find('#join').addEventListener('submit', event => {
   event.preventDefault();
   const name = find('#name').value.trim();
   if (!name) return;
-  remember(name);
+  remember('name', name);
   join(name);
 });
 
+find('#hand').addEventListener('click', () => room.raiseHand(!room.hand));
 find('#leave-call').addEventListener('click', () => room.leave());
 
 find('#again').addEventListener('click', async () => {
@@ -187,22 +287,17 @@ for (const button of all('[data-invite]')) {
 }
 
 // Closing the tab and reloading are leaving too: the others see it at once.
-addEventListener('pagehide', () => room?.leave());
+addEventListener('pagehide', () => {
+  tabs.inside = false;
+  room?.leave();
+});
 // A page taken back from the browser's cache has left: start anew.
 addEventListener('pageshow', event => { if (event.persisted) location.reload(); });
 
 // Start
 
-function remember(name) {
-  try { localStorage.setItem('hyaline-name', name); } catch { /* private mode: nothing is remembered */ }
-}
-
-function remembered() {
-  try { return localStorage.getItem('hyaline-name') ?? ''; } catch { return ''; }
-}
-
 for (const element of all('[data-room]')) element.textContent = roomName;
-find('#name').value = parameters.get('name') ?? remembered();
+find('#name').value = parameters.get('name') ?? recall('name') ?? '';
 paintAvatar(find('#preview'), find('#name').value);
 find('#name').addEventListener('input', () => paintAvatar(find('#preview'), find('#name').value));
 if (!find('#name').value) find('#name').focus();

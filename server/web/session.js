@@ -1,30 +1,42 @@
+import { preferCodecs } from './codecs.js';
+import { Line } from './line.js';
+import { Own } from './own.js';
 import { Problem, connectionProblem, unreachable } from './reasons.js';
 
 /** Slots are added in steps, so that people who come one by one do not cost one negotiation each. */
 const STEP = 4;
-/** No answer to an offer, or no reply to a ping, for so long: the server is gone. */
+/** No answer to an offer for so long: the server is gone. */
 const PATIENCE_MS = 10_000;
-const PING_MS = 15_000;
+/** When media stops, whoever answers on the line does so within this time. */
+const PROBE_MS = 2_000;
+/** How long to wait before the line is opened again, once more and once more, and for how long in all. */
+const REDIAL_MS = [0, 300, 1_000, 2_000, 4_000];
+const RESUME_MS = 30_000;
 /** Between two attempts to find another path. */
 const RESTART_MS = 8_000;
 /** An offer that failed is made anew after a pause, as often as this in a row. */
 const OFFERS = 3;
 const OFFER_PAUSE_MS = 2_000;
 
+/** An exchange that was under way when the line broke; it is made again. */
+const INTERRUPTED = new Error('The line was interrupted.');
+
 /**
- * One WebSocket and one RTCPeerConnection: from `join` to the end of either. Nothing of it survives; who wants to come back
- * makes a new one.
+ * One RTCPeerConnection, and the line to the server: from `join` to the end of media. The line may break meanwhile: then it is
+ * opened again, and the session resumed. Who wants to come back after the end makes a new one.
  *
  * The client always offers and the server always answers, one offer at a time.
  */
 export class Session {
-  #socket;
+  #line = null;
   #pc = null;
   #url;
   #devices;
   #handlers;
   #ended = false;
   #joined = false;
+  #token = null; // for `resume`
+  #lost = null; // while the line is lost: { at, dials, back, found }, `back` being a promise that `found` resolves
 
   #negotiating = false;
   #negotiateAgain = false;
@@ -33,33 +45,26 @@ export class Session {
   #answer = null; // { id, resolve, reject } of the offer under way
   #heldCandidates = null; // candidates found before their offer was sent
 
-  #own = {}; // microphone, camera: transceivers
+  #own = null;
   #needed = { audio: STEP, video: STEP };
-  #timers = { ping: 0, pong: 0, path: 0 };
+  #timers = { path: 0, dial: 0 };
 
   /**
    * `handlers`: `message(message)` for what concerns the room, `negotiated()` after each exchange, `path(state)` when media
-   * starts or stops to flow, `problem(problem)`, `end(problem)` once at the end (null after `leave`).
+   * starts or stops to flow, `line(there)` when the line is lost or back, `problem(problem)`, `end(problem, line)` once at the
+   * end (null after `leave`), with a line if that is still good for another session. `line` is such a one.
    */
-  constructor(url, name, devices, handlers) {
+  constructor(url, name, devices, handlers, line = null) {
     this.#url = url;
     this.#devices = devices;
     this.#handlers = handlers;
-    try {
-      this.#socket = new WebSocket(url);
-    } catch {
-      this.#unreachable();
-      return;
+    const join = { type: 'join', name };
+    if (line) {
+      this.#take(line);
+      line.send(join);
+    } else {
+      this.#dial(join);
     }
-    this.#socket.onopen = () => {
-      this.#send({ type: 'join', name });
-      this.#timers.ping = setInterval(() => this.#ping(), PING_MS);
-    };
-    this.#socket.onmessage = event => this.#receive(JSON.parse(event.data));
-    this.#socket.onclose = () => {
-      if (this.#joined) this.#end(new Problem('server-lost', 'The connection to the server was lost.'));
-      else this.#unreachable();
-    };
     devices.addEventListener('change', this.#devicesChanged);
   }
 
@@ -71,10 +76,63 @@ export class Session {
     return this.#slots().find(transceiver => transceiver.mid === mid) ?? null;
   }
 
+  /** Sends what is not about media sections. */
+  tell(message) {
+    if (!this.#ended) this.#send(message);
+  }
+
   /** Says goodbye. */
   leave() {
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#send({ type: 'leave' });
+    this.#send({ type: 'leave' });
     this.#end(null);
+  }
+
+  // The line
+
+  #take(line) {
+    this.#line = line;
+    line.onmessage = message => this.#receive(message);
+    line.onclosed = () => this.#lineLost();
+  }
+
+  #dial(first) {
+    if (this.#ended) return;
+    this.#take(new Line(this.#url));
+    this.#line.onopen = () => this.#send(first);
+  }
+
+  #lineLost() {
+    if (!this.#joined) {
+      this.#unreachable();
+      return;
+    }
+    const now = performance.now();
+    if (!this.#lost) {
+      this.#lost = { at: now, dials: 0 };
+      this.#lost.back = new Promise(resolve => { this.#lost.found = resolve; });
+      this.#heldCandidates ??= [];
+      this.#answer?.reject(INTERRUPTED);
+      this.#handlers.line(false);
+    }
+    const gone = ['failed', 'closed'].includes(this.#pc.connectionState) || now > this.#lost.at + RESUME_MS;
+    if (gone || this.#token === null) {
+      this.#end(new Problem('server-lost', 'The connection to the server was lost.'));
+      return;
+    }
+    const pause = REDIAL_MS[Math.min(this.#lost.dials++, REDIAL_MS.length - 1)];
+    this.#timers.dial = setTimeout(() => this.#dial({ type: 'resume', session: this.#token }), pause);
+  }
+
+  #resumed(message) {
+    const { found } = this.#lost ?? {};
+    this.#lost = null;
+    this.#handlers.message(message);
+    this.#handlers.line(true);
+    // What was said meanwhile was not heard. An exchange under way says it all again, and sends what is held itself.
+    if (!this.#negotiating) this.#releaseCandidates();
+    this.#tellMuted();
+    found?.();
+    if (this.#pc.connectionState === 'disconnected' || this.#pc.connectionState === 'failed') this.#findPath();
   }
 
   // The server's messages
@@ -83,8 +141,13 @@ export class Session {
     switch (message.type) {
       case 'joined':
         this.#joined = true;
+        this.#token = message.session ?? null;
         this.#handlers.message(message);
         this.#open(message.iceServers ?? []);
+        return;
+      case 'resumed':
+        this.#token = message.session ?? null;
+        this.#resumed(message);
         return;
       case 'answer':
         if (this.#answer?.id === message.id) this.#answer.resolve(message.sdp);
@@ -94,12 +157,13 @@ export class Session {
         this.#needed.video = Math.max(this.#needed.video, message.video);
         if (this.#pc && this.#missingSlots() > 0) this.#negotiate();
         return;
-      case 'pong':
-        clearTimeout(this.#timers.pong);
+      case 'send':
+        this.#own?.wish(message.mid, message.active, message.rids ?? []);
         return;
       case 'error': {
         const problem = new Problem(message.code, message.message);
         if (!this.#joined) this.#end(problem);
+        else if (message.re === 'resume') this.#notResumed(problem);
         else if (message.re !== 'offer') this.#handlers.problem(problem);
         // What is said about an offer that was given up concerns nobody; a message that could not be read has no id.
         else if (this.#answer && (message.id ?? this.#answer.id) === this.#answer.id) this.#answer.reject(problem);
@@ -113,14 +177,20 @@ export class Session {
     }
   }
 
-  #send(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+  #notResumed(problem) {
+    const line = this.#line;
+    if (problem.code === 'unknown-session') {
+      // It was given up, or the server is a new one: we join anew, on the same line.
+      this.#line = null;
+      this.#end(problem, line);
+    } else {
+      line.close();
+      this.#lineLost();
+    }
   }
 
-  #ping() {
-    this.#send({ type: 'ping' });
-    clearTimeout(this.#timers.pong);
-    this.#timers.pong = setTimeout(() => this.#socket.close(), PATIENCE_MS);
+  #send(message) {
+    this.#line?.send(message);
   }
 
   // Negotiation
@@ -130,10 +200,7 @@ export class Session {
     this.#pc = pc;
     pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
     pc.onconnectionstatechange = () => this.#watchPath();
-    // Sections for both are there from the start, with or without a device: switching one on later is no negotiation.
-    this.#own.microphone = pc.addTransceiver('audio', { direction: 'sendonly' });
-    this.#own.camera = pc.addTransceiver('video', { direction: 'sendonly' });
-    for (const transceiver of Object.values(this.#own)) preferCodecs(transceiver);
+    this.#own = new Own(pc, this.#devices);
     this.#negotiate();
   }
 
@@ -149,7 +216,8 @@ export class Session {
         await this.#exchange();
         this.#failures = 0;
       } catch (error) {
-        await this.#failed(error);
+        if (error === INTERRUPTED) this.#negotiateAgain = true;
+        else await this.#failed(error);
       }
     } while (this.#negotiateAgain && !this.#ended);
     this.#negotiating = false;
@@ -157,18 +225,19 @@ export class Session {
 
   async #exchange() {
     const pc = this.#pc;
-    await this.#attachDevices();
+    await this.#lost?.back;
+    if (this.#ended) return;
+    await this.#own.attach();
     this.#addSlots();
     this.#heldCandidates ??= [];
     await pc.setLocalDescription();
+    if (this.#lost) throw INTERRUPTED;
     const id = ++this.#lastOffer;
     const answer = new Promise((resolve, reject) => { this.#answer = { id, resolve, reject }; });
     // Sections have names only now; the server learns what ours are before it sees them in the offer.
-    this.#send({ type: 'sources', sources: this.#sources() });
+    this.#send({ type: 'sources', sources: this.#own.sources });
     this.#send({ type: 'offer', id, sdp: pc.localDescription.sdp });
-    const held = this.#heldCandidates;
-    this.#heldCandidates = null;
-    for (const candidate of held) this.#send(candidate);
+    this.#releaseCandidates();
     const patience = setTimeout(
       () => this.#answer?.reject(new Problem('no-answer', 'The server did not answer the offer in time.')), PATIENCE_MS);
     try {
@@ -178,6 +247,7 @@ export class Session {
       clearTimeout(patience);
       this.#answer = null;
     }
+    this.#own.settle();
     this.#handlers.negotiated();
   }
 
@@ -204,7 +274,7 @@ export class Session {
     const message = {
       type: 'candidate',
       candidate: candidate?.candidate ?? '',
-      sdpMid: candidate?.sdpMid ?? this.#own.microphone.mid,
+      sdpMid: candidate?.sdpMid ?? this.#own.mid('microphone'),
       sdpMLineIndex: candidate?.sdpMLineIndex ?? 0,
       usernameFragment: candidate?.usernameFragment ?? null,
     };
@@ -212,12 +282,17 @@ export class Session {
     else this.#send(message);
   }
 
+  #releaseCandidates() {
+    const held = this.#heldCandidates ?? [];
+    this.#heldCandidates = null;
+    for (const candidate of held) this.#send(candidate);
+  }
+
   // Slots
 
   #slots(kind) {
-    const own = Object.values(this.#own);
     const transceivers = this.#pc?.getTransceivers() ?? [];
-    return transceivers.filter(each => !own.includes(each) && (!kind || each.receiver.track.kind === kind));
+    return transceivers.filter(each => !this.#own.has(each) && (!kind || each.receiver.track.kind === kind));
   }
 
   #missingSlots() {
@@ -241,22 +316,17 @@ export class Session {
 
   #devicesChanged = async () => {
     if (!this.#pc) return;
-    await this.#attachDevices();
-    for (const what of ['microphone', 'camera']) {
-      const mid = this.#own[what].mid;
-      if (mid !== null && !this.#ended) this.#send({ type: 'mute', mid, muted: !this.#devices.on[what] });
-    }
+    const changed = await this.#own.attach();
+    if (this.#ended) return;
+    if (changed) this.#negotiate();
+    this.#tellMuted();
   };
 
-  async #attachDevices() {
-    for (const what of ['microphone', 'camera']) {
-      const sender = this.#own[what].sender;
-      if (sender.track !== this.#devices[what]) await sender.replaceTrack(this.#devices[what]).catch(() => {});
+  #tellMuted() {
+    for (const kind of ['microphone', 'camera']) {
+      const mid = this.#own.mid(kind);
+      if (mid !== null) this.#send({ type: 'mute', mid, muted: !this.#devices.on[kind] });
     }
-  }
-
-  #sources() {
-    return ['microphone', 'camera'].map(what => ({ mid: this.#own[what].mid, kind: what, muted: !this.#devices.on[what] }));
   }
 
   // The media path
@@ -265,7 +335,11 @@ export class Session {
     const state = this.#pc.connectionState;
     if (state === 'connected') clearTimeout(this.#timers.path);
     // At once: after the last answer Chromium takes up to 8 s to say so and Firefox 13 s, and the server waits for 14 s.
-    else if (state === 'disconnected') this.#findPath();
+    else if (state === 'disconnected') {
+      // What took the path may have taken the line, too, which would notice it much later.
+      if (!this.#lost) this.#line?.probe(PROBE_MS);
+      this.#findPath();
+    }
     else if (state === 'failed') this.#findPathAgain();
     this.#handlers.path(state);
   }
@@ -292,12 +366,12 @@ export class Session {
     this.#end(problem);
   }
 
-  #end(problem) {
+  #end(problem, line) {
     if (this.#ended) return;
     this.#ended = true;
-    clearInterval(this.#timers.ping);
-    clearTimeout(this.#timers.pong);
     clearTimeout(this.#timers.path);
+    clearTimeout(this.#timers.dial);
+    this.#lost?.found();
     this.#devices.removeEventListener('change', this.#devicesChanged);
     this.#answer?.reject(new Problem('ended', 'The session has ended.'));
     if (this.#pc) {
@@ -305,44 +379,9 @@ export class Session {
       this.#pc.onicecandidate = null;
       this.#pc.close();
     }
-    if (this.#socket) {
-      this.#socket.onclose = null;
-      this.#socket.onmessage = null;
-      this.#socket.close();
-    }
-    this.#handlers.end(problem);
+    this.#line?.close();
+    this.#handlers.end(problem, line);
   }
 }
 
 const roundUp = count => Math.ceil(count / STEP) * STEP;
-
-/**
- * Leaves out what a conference never uses (G.722, telephone events, RED, old H.264 profiles), which is two thirds of an
- * offer. The order is the browser's own; the server picks.
- */
-function preferCodecs(transceiver) {
-  const kind = transceiver.receiver.track.kind;
-  const useful = ({ mimeType, sdpFmtpLine = '' }) => {
-    switch (mimeType.toLowerCase()) {
-      case 'audio/opus':
-      case 'video/vp8':
-      case 'video/rtx':
-        return true;
-      case 'video/vp9':
-        return !/profile-id=[1-9]/.test(sdpFmtpLine);
-      case 'video/av1':
-        return !/profile=[1-9]/.test(sdpFmtpLine);
-      case 'video/h264': // baseline and constrained baseline, non-interleaved
-        return /packetization-mode=1/.test(sdpFmtpLine) && /profile-level-id=42/i.test(sdpFmtpLine);
-      default:
-        return false;
-    }
-  };
-  const capabilities = transceiver.direction === 'sendonly' ? RTCRtpSender.getCapabilities(kind) : RTCRtpReceiver.getCapabilities(kind);
-  const codecs = capabilities?.codecs.filter(useful) ?? [];
-  try {
-    if (codecs.length > 0) transceiver.setCodecPreferences(codecs);
-  } catch {
-    // A browser that refuses the list offers everything, which also works.
-  }
-}

@@ -1,133 +1,326 @@
-// The other participants' tiles, and how they share the window.
+// The participants' tiles, and how they share the window.
 
-const GAP = 12;
-/** A tile is never narrower or wider than this (width by height); its video, which mostly is as wide as the widest, is cut. */
-const NARROWEST = 1 / 2;
-const WIDEST = 16 / 9;
+import { grid, spotlight } from './layout.js';
+import { trouble } from './measure.js';
+
 /** How often the speakers' levels are looked at, and from which level on somebody speaks. */
 const LEVEL_MS = 200;
 const SPEAKING = 0.02;
+/** Who is heard in as many looks in a row takes the large tile: a cough does not. */
+const LOOKS = 3;
+/** Of how many people pictures are wanted: a phone does well to decode fewer, and shows them small. */
+const MANY = 49;
+const FEW = 16;
+/** Why a picture is not sent to us, by the `layer` message's word. */
+const PAUSED = { loss: 'Picture paused: your connection loses too much', hidden: 'Picture paused' };
+const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
 
 /**
- * One tile per participant in a list element, and the person's own, which the list ends with: in the corner of the other one
- * while there are two, among the others otherwise. `blocked` is told when the browser wants a click before it plays sound.
+ * One tile per participant in a list element, one more for each screen that is shown, and the person's own, with which the list
+ * ends: in the corner of the other one while there are two, among the others otherwise.
+ *
+ * In the grid all have one size; in the speaker view one is large: the pinned one, or a screen, or who spoke last.
+ *
+ * Events: `blocked` (the browser wants a click before it plays sound), `view` (the view, the pin or the sizes may have changed).
  */
-export class Tiles {
+export class Tiles extends EventTarget {
   #list;
   #own;
   #template;
-  #blocked;
-  #tiles = new Map(); // by participant
+  #ownScreen = null; // a tile, while we share
+  #tiles = new Map(); // by participant: { camera, screen }
+  #chosen = null; // 'grid' or 'speaker', once the person has chosen
+  #pinned = null; // a tile
+  #speaker = null; // a tile
+  #large = null; // a tile
+  #heard = new Map(); // by tile: in how many looks in a row
+  #sink = '';
 
-  constructor(list, template, blocked) {
+  constructor(list, template) {
+    super();
     this.#list = list;
-    this.#own = list.lastElementChild;
     this.#template = template;
-    this.#blocked = blocked;
+    this.#own = new Tile(list.lastElementChild, null, 'camera');
+    this.#preparePin(this.#own, 'yourself');
     // In the next frame: laying out from inside the observer can change what it observes, which browsers report as an error.
     new ResizeObserver(() => requestAnimationFrame(() => this.#lay())).observe(list);
     setInterval(() => this.#showSpeakers(), LEVEL_MS);
   }
 
+  /** `grid` or `speaker`: what the person chose, or else what suits: a screen wants to be large. */
+  get view() { return this.#chosen ?? (this.#pinned || this.#screens().length > 0 ? 'speaker' : 'grid'); }
+
+  set view(view) {
+    this.#chosen = view;
+    if (view === 'grid') this.#pinned = null;
+    this.#lay();
+  }
+
+  /** All tiles of others: [{ participant, kind, element }]. */
+  get all() { return this.#others(); }
+
+  /** The loudspeaker that everybody is heard from, by its id; empty for the system's. */
+  set sink(id) {
+    this.#sink = id;
+    for (const tile of this.#others()) setSink(tile.audio, id);
+  }
+
+  /** Shows our own screen (a track), or no longer (null). */
+  share(track) {
+    const had = this.#ownScreen?.video.srcObject.getVideoTracks()[0] ?? null;
+    if (had === track) return;
+    if (this.#ownScreen) this.#discard(this.#ownScreen);
+    this.#ownScreen = track && new Tile(this.#template.content.firstElementChild.cloneNode(true), null, 'screen');
+    if (track) {
+      const { element, video } = this.#ownScreen;
+      element.classList.add('screen', 'pictured', 'own-screen');
+      element.setAttribute('aria-label', 'Your screen, shared with the others');
+      video.setAttribute('aria-label', 'Your screen');
+      video.srcObject = new MediaStream([track]);
+      say(element.querySelector('.name'), 'Your screen');
+      this.#preparePin(this.#ownScreen, 'your screen');
+      this.#own.element.before(element);
+    }
+    this.#lay();
+  }
+
   /** Shows a new participant. */
   add(participant) {
-    const tile = this.#template.content.firstElementChild.cloneNode(true);
-    const video = tile.querySelector('video');
-    video.dataset.participant = participant.name;
-    video.srcObject = participant.stream;
-    for (const event of ['loadeddata', 'resize', 'emptied']) video.addEventListener(event, () => this.update(participant));
-    this.#tiles.set(participant, tile);
-    this.#own.before(tile);
-    paintAvatar(tile, participant.name);
+    const tile = this.#make(participant, 'camera');
+    this.#tiles.set(participant, { camera: tile, screen: null });
+    this.#own.element.before(tile.element);
+    paintAvatar(tile.element, participant.name);
     this.update(participant);
     this.#lay();
   }
 
   /** Shows what has changed about a participant. */
   update(participant) {
-    const tile = this.#tiles.get(participant);
-    if (!tile) return;
-    const video = tile.querySelector('video');
-    const lost = participant.connection === 'disconnected' || participant.connection === 'failed';
-    video.dataset.participant = participant.name;
-    video.setAttribute('aria-label', `Camera of ${participant.name}`);
-    tile.querySelector('.name').textContent = participant.name;
-    tile.classList.toggle('silent', !participant.sends('microphone'));
-    tile.classList.toggle('pictured', participant.sends('camera') && !participant.cannotBeSeen && video.videoWidth > 0);
-    tile.classList.toggle('lost', lost);
-    tile.querySelector('.veil').textContent = lost
-      ? 'Connection lost, waiting…'
-      : participant.cannotBeSeen
-        ? `This browser cannot show ${participant.name}’s picture. You hear them all the same.`
-        : '';
-    tile.setAttribute('aria-label', describe(participant, lost));
-    if (video.paused && participant.stream.getTracks().length > 0) this.#play(video);
+    const own = this.#tiles.get(participant);
+    if (!own) return;
+    const shares = participant.sends('screen') && participant.screen.getTracks().length > 0;
+    if (shares && !own.screen) {
+      own.screen = this.#make(participant, 'screen');
+      this.#list.prepend(own.screen.element);
+      this.#lay();
+    } else if (!shares && own.screen) {
+      this.#discard(own.screen);
+      own.screen = null;
+      this.#lay();
+    }
+    for (const tile of [own.camera, own.screen]) if (tile) this.#show(tile);
+  }
+
+  /** Shows who speaks, by what is known of it now: `dominant` is the participant who leads, if it is one of the others. */
+  speakers(dominant) {
+    this.#showSpeakers();
+    const tile = this.#tiles.get(dominant)?.camera;
+    if (!tile || tile === this.#speaker) return;
+    this.#speaker = tile;
+    if (this.view === 'speaker') this.#lay();
+  }
+
+  /**
+   * What of it is seen, for Room.show: the pictures of who is in a tile that is too small to be one, or of a page that is in the
+   * background, are seen by nobody.
+   */
+  get seen() {
+    const others = this.#others();
+    const pictures = others.flatMap(({ element, participant, kind }) => {
+      const source = participant.sources.find(source => source.kind === kind)?.source;
+      const scale = document.hidden ? 0 : devicePixelRatio;
+      const [width, height] = [element.clientWidth, element.clientHeight].map(length => Math.min(65_535, Math.round(length * scale)));
+      return source === undefined ? [] : [{ participant: participant.id, source, width, height }];
+    });
+    const pinned = this.#pinned?.participant ? [this.#pinned.participant.id] : [];
+    const tiles = Math.min(Math.max(1, this.#tiles.size), SMALL.matches ? FEW : MANY);
+    return { tiles, pinned, pictures };
   }
 
   /** Removes a participant. */
   remove(participant) {
-    const tile = this.#tiles.get(participant);
-    if (!tile) return;
-    tile.querySelector('video').srcObject = null;
-    tile.remove();
+    const own = this.#tiles.get(participant);
+    if (!own) return;
     this.#tiles.delete(participant);
+    for (const tile of [own.camera, own.screen]) if (tile) this.#discard(tile);
     this.#lay();
   }
 
   /** Plays everything with sound, from inside a click. */
   hear() {
-    for (const tile of this.#tiles.values()) {
-      const video = tile.querySelector('video');
-      video.muted = false;
-      this.#play(video);
+    for (const { audio } of this.#others()) if (audio.srcObject) this.#play(audio);
+  }
+
+  /** Says on each tile what is wrong with what comes: `tracks` as Meter has them. */
+  measure(tracks) {
+    for (const tile of this.#others()) {
+      const [picture] = tile.video.srcObject?.getVideoTracks() ?? [];
+      const [sound] = tile.audio.srcObject?.getAudioTracks() ?? [];
+      // A screen that nobody touches sends nothing; what has a veil says it there.
+      const moves = tile.kind === 'camera' && tile.participant.sends('camera') && !tile.element.querySelector('.veil').textContent;
+      const paused = PAUSED[tile.participant.layers[tile.kind]?.paused];
+      say(tile.element.querySelector('.sign'), paused ?? trouble(tracks.get(picture?.id), tracks.get(sound?.id), moves));
     }
   }
 
-  async #play(video) {
+  /** Whose figures there are: [{ name, screen, picture, sound, layer }], with figures as in `measure`. */
+  figures(tracks) {
+    return this.#others().map(({ participant, kind, video, audio }) => {
+      const of = element => tracks.get(element.srcObject?.getTracks().find(track => track.kind === element.localName)?.id);
+      const screen = kind === 'screen';
+      return { name: screen ? `${participant.name}’s screen` : participant.name, screen, picture: of(video), sound: of(audio), layer: participant.layers[kind]?.rid };
+    });
+  }
+
+  #make(participant, kind) {
+    const tile = new Tile(this.#template.content.firstElementChild.cloneNode(true), participant, kind);
+    tile.element.classList.toggle('screen', kind === 'screen');
+    for (const event of ['loadeddata', 'resize', 'emptied']) tile.video.addEventListener(event, () => this.update(participant));
+    if (this.#sink) setSink(tile.audio, this.#sink);
+    this.#preparePin(tile);
+    return tile;
+  }
+
+  #discard(tile) {
+    tile.video.srcObject = tile.audio.srcObject = null;
+    tile.element.remove();
+    this.#heard.delete(tile);
+    if (this.#pinned === tile) this.#pinned = null;
+    if (this.#speaker === tile) this.#speaker = null;
+  }
+
+  #preparePin(tile, name) {
+    const button = tile.element.querySelector('.pin');
+    if (name) button.setAttribute('aria-label', `Show ${name} large`);
+    button.addEventListener('click', () => {
+      this.#pinned = this.#pinned === tile ? null : tile;
+      if (this.#pinned) this.#chosen = 'speaker';
+      this.#lay();
+    });
+  }
+
+  #show(tile) {
+    const { element, video, audio, participant } = tile;
+    const screen = tile.kind === 'screen';
+    const lost = participant.connection === 'disconnected' || participant.connection === 'failed';
+    const name = screen ? `${participant.name}’s screen` : participant.name;
+    if (screen) video.dataset.screen = participant.name;
+    else video.dataset.participant = participant.name;
+    video.setAttribute('aria-label', screen ? `Screen of ${participant.name}` : `Camera of ${participant.name}`);
+    say(element.querySelector('.name'), name);
+    element.querySelector('.pin').setAttribute('aria-label', `Show ${name} large`);
+    const sign = element.querySelector('.sign');
+    const paused = PAUSED[participant.layers[tile.kind]?.paused] ?? '';
+    if (paused || Object.values(PAUSED).includes(sign.textContent)) say(sign, paused);
+    element.classList.toggle('raised', !screen && participant.hand);
+    element.classList.toggle('silent', !screen && !participant.sends('microphone'));
+    const visible = screen ? !participant.undecodableKinds.has('screen') : participant.sends('camera') && !participant.cannotBeSeen;
+    element.classList.toggle('pictured', visible && video.videoWidth > 0);
+    element.classList.toggle('lost', lost);
+    say(element.querySelector('.veil'), lost
+      ? 'Connection lost, waiting…'
+      : screen && !visible
+        ? `This browser cannot show ${name}.`
+        : !screen && participant.cannotBeSeen
+          ? `This browser cannot show ${participant.name}’s picture. You hear them all the same.`
+          : '');
+    element.setAttribute('aria-label', screen ? name : describe(participant, lost));
+    // Not before there is something to play: an element that waits for it keeps the page from being loaded.
+    const [whole, sound] = screen ? [participant.screen, participant.screenSound] : [participant.stream, participant.sound];
+    if (whole.getTracks().length > 0) video.srcObject ??= whole;
+    if (sound.getTracks().length > 0) audio.srcObject ??= sound;
+    if (video.paused && video.srcObject) video.play().catch(() => {}); // its next event plays it
+    if (audio.paused && audio.srcObject) this.#play(audio);
+  }
+
+  async #play(audio) {
     try {
-      await video.play();
+      await audio.play();
     } catch (error) {
-      // AbortError: the stream changed meanwhile; its next event plays it.
-      if (error.name !== 'NotAllowedError' || video.muted) return;
-      // The picture may play before a click, the sound may not.
-      video.muted = true;
-      this.#blocked();
-      video.play().catch(() => {});
+      // AbortError: the stream changed meanwhile; the next change plays it.
+      if (error.name === 'NotAllowedError') this.dispatchEvent(new Event('blocked'));
     }
   }
 
+  #others() {
+    return [...this.#tiles.values()].flatMap(({ camera, screen }) => (screen ? [camera, screen] : [camera]));
+  }
+
+  #screens() {
+    return this.#others().filter(tile => tile.kind === 'screen');
+  }
+
+  /** What the server says of somebody stands; the rest is measured. */
   #showSpeakers() {
-    for (const [participant, tile] of this.#tiles) {
-      tile.classList.toggle('speaking', participant.sends('microphone') && participant.audioLevel > SPEAKING);
+    let speaker = null;
+    let measured = false;
+    for (const { camera } of this.#tiles.values()) {
+      const { participant } = camera;
+      const told = participant.speaking !== null;
+      measured ||= !told;
+      const speaks = participant.sends('microphone') && (told ? participant.speaking : participant.audioLevel > SPEAKING);
+      camera.element.classList.toggle('speaking', speaks);
+      const looks = speaks ? (this.#heard.get(camera) ?? 0) + 1 : 0;
+      this.#heard.set(camera, looks);
+      if (looks >= LOOKS && (!speaker || looks > this.#heard.get(speaker))) speaker = camera;
     }
+    // Who speaks keeps the large tile for as long as that lasts.
+    if (!measured || !speaker || this.#heard.get(this.#speaker) > 0 || speaker === this.#speaker) return;
+    this.#speaker = speaker;
+    if (this.view === 'speaker') this.#lay();
   }
 
-  /** Chooses the number of columns that shows the most. */
   #lay() {
-    const inCorner = this.#tiles.size === 1;
-    this.#own.classList.toggle('corner', inCorner);
-    const count = inCorner ? 1 : this.#tiles.size + 1;
+    const others = this.#others();
+    const inCorner = others.length === 1 && !this.#ownScreen && this.#pinned !== this.#own;
+    const spot = this.view === 'speaker';
+    this.#large = spot ? this.#pinned ?? this.#screens().at(-1) ?? this.#speaker ?? others[0] ?? this.#own : null;
+    const elements = [...this.#list.children].filter(element => !inCorner || element !== this.#own.element);
+    if (this.#large) elements.sort((a, b) => (b === this.#large.element) - (a === this.#large.element)); // which is stable
     const { clientWidth: width, clientHeight: height } = this.#list;
-    if (width === 0) return;
-    let best = { worth: 0 };
-    for (let columns = 1; columns <= count; columns++) {
-      const rows = Math.ceil(count / columns);
-      let w = (width - GAP * (columns - 1)) / columns;
-      let h = (height - GAP * (rows - 1)) / rows;
-      w = Math.min(w, h * WIDEST);
-      h = Math.min(h, w / NARROWEST);
-      // A tile that cuts much of its picture is worth less than its size.
-      const worth = w * h * Math.sqrt(w / h / WIDEST);
-      if (worth > best.worth) best = { worth, w, h };
+    const boxes = spot
+      ? spotlight(elements.length, width, height, this.#large.kind === 'screen')
+      : grid(elements.length, width, height);
+    this.#own.element.classList.toggle('corner', inCorner);
+    place(this.#own.element, null);
+    elements.forEach((element, index) => {
+      place(element, boxes[index]);
+      element.classList.toggle('large', element === this.#large?.element);
+    });
+    for (const tile of [...others, this.#own, this.#ownScreen ?? this.#own]) {
+      tile.element.querySelector('.pin').setAttribute('aria-pressed', String(tile === this.#pinned));
     }
-    this.#list.style.setProperty('--tile-width', `${Math.floor(best.w)}px`);
-    this.#list.style.setProperty('--tile-height', `${Math.floor(best.h)}px`);
+    this.dispatchEvent(new Event('view'));
   }
+}
+
+class Tile {
+  constructor(element, participant, kind) {
+    Object.assign(this, { element, participant, kind, video: element.querySelector('video'), audio: element.querySelector('audio') });
+  }
+}
+
+function place({ style }, box) {
+  style.left = box ? `${box.x}px` : '';
+  style.top = box ? `${box.y}px` : '';
+  style.width = box ? `${box.width}px` : '';
+  style.height = box ? `${box.height}px` : '';
+}
+
+/** What is said already is not said again. */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** A loudspeaker that is gone is no reason for silence: the element stays with the one it had. */
+function setSink(audio, id) {
+  audio.setSinkId?.(id).catch(() => {});
 }
 
 function describe(participant, lost) {
   const notes = [];
   if (lost) notes.push('connection lost');
+  if (participant.hand) notes.push('hand raised');
   if (!participant.sends('microphone')) notes.push('microphone off');
   if (!participant.sends('camera')) notes.push('camera off');
   return [participant.name, ...notes].join(', ');

@@ -1,7 +1,7 @@
 // Runs in the page before everything else and plays the server: a WebSocket that speaks the signalling protocol, and a
 // peer connection in the same page that answers offers, draws moving pictures and hums. What the page sent is in
 // `fake.received`. `scenario` is put before this text: { refuse, unreachable, noWebSocket, plain, offers, holdDevices,
-// holdEcho, mute, drawnCamera, people: [{ name, microphone, camera }] }.
+// holdEcho, mute, drawnCamera, screenSound, refuseScreen, simulcast, people: [{ name, microphone, camera }] }.
 const fake = globalThis.fake = {
   received: [],
   sockets: 0,
@@ -27,6 +27,14 @@ const fake = globalThis.fake = {
     const person = this.people.find(each => each.name === name);
     this.people.splice(this.people.indexOf(person), 1);
     this.send({ type: 'participant-left', participant: person.participant, reason: 'left' });
+    this.tellSlots();
+  },
+  /** Somebody shares a screen, with its sound, or stops doing so. */
+  present(name, on = true) {
+    const person = this.people.find(each => each.name === name);
+    person.sources = person.sources.filter(({ kind }) => !kind.startsWith('screen'));
+    for (const kind of on ? ['screen', 'screen-audio'] : []) person.sources.push({ source: `${person.participant}-${kind}`, kind, muted: false });
+    this.send({ type: 'sources', participant: person.participant, sources: person.sources });
     this.tellSlots();
   },
   /** The server's address, as the page sees it, is gone or back. */
@@ -58,20 +66,44 @@ const fake = globalThis.fake = {
       return stream;
     };
   },
-  /** The connection breaks without a word. */
-  drop() { this.socket.break(); },
+  /** The server is gone without a word, and media with it. */
+  drop() {
+    this.kept = null;
+    this.socket.break();
+  },
+  /** The WebSocket breaks, and media goes on. */
+  cut() {
+    const { socket } = this;
+    this.kept = { session: socket.session, peer: socket.peer };
+    socket.peer = null;
+    socket.break();
+  },
+  /** What can be resumed. */
+  kept: null,
+  sessions: 0,
   send(message) { this.socket?.deliver(message); },
+  /** No picture is sent any more, or again. (For a track that is gone Firefox would go on with black ones.) */
+  async freeze(frozen) {
+    for (const { sender, receiver } of this.socket.peer.getTransceivers()) {
+      if (receiver.track.kind !== 'video' || !sender.track) continue;
+      const parameters = sender.getParameters();
+      for (const encoding of parameters.encodings) encoding.active = !frozen;
+      await sender.setParameters(parameters);
+    }
+  },
   sent(type) { return this.received.filter(message => message.type === type); },
 
-  /** Person n has slots n of both kinds; a person who moves up moves to other sections. */
+  /** Person n has slots n of both kinds; a person who moves up moves to other sections. Screens have the slots after them. */
   tellSlots() {
     const slots = ['audio', 'video'].flatMap(kind => {
+      const [own, screen] = kind === 'audio' ? ['microphone', 'screen-audio'] : ['camera', 'screen'];
+      const carried = [own, screen].flatMap(wanted => this.people.map(person => {
+        const source = person.sources.find(each => each.kind === wanted);
+        return source && { participant: person.participant, name: person.name, source: source.source, muted: source.muted };
+      }).filter((each, index) => each || wanted === own));
       const mids = this.slots.filter(slot => slot.kind === kind).map(slot => slot.mid);
-      return mids.map((mid, index) => {
-        const person = this.people[index];
-        const source = person?.sources.find(each => each.kind === (kind === 'audio' ? 'microphone' : 'camera'));
-        return { mid, kind, participant: source ? person.participant : null, name: source ? person.name : null, source: source?.source ?? null, muted: source?.muted ?? false };
-      });
+      const nobody = { participant: null, name: null, source: null, muted: false };
+      return mids.map((mid, index) => ({ mid, kind, ...(carried[index] ?? nobody) }));
     });
     this.send({ type: 'slots', slots });
   },
@@ -81,7 +113,7 @@ const RealWebSocket = globalThis.WebSocket;
 globalThis.WebSocket = class FakeWebSocket {
   static CONNECTING = 0; static OPEN = 1; static CLOSING = 2; static CLOSED = 3;
   readyState = 0;
-  #peer = null;
+  peer = null;
   #answering = false;
   constructor(url) {
     this.url = url;
@@ -101,7 +133,7 @@ globalThis.WebSocket = class FakeWebSocket {
   }
   close() {
     this.readyState = 3;
-    this.#peer?.close();
+    this.peer?.close();
     if (fake.socket === this) fake.socket = null;
   }
   break() {
@@ -116,9 +148,21 @@ globalThis.WebSocket = class FakeWebSocket {
       case 'join': {
         if (fake.refuse) return this.deliver({ type: 'error', re: 'join', ...fake.refuse });
         const everybody = fake.people.map(({ participant, name, sources }) => ({ participant, name, sources }));
-        this.deliver({ type: 'joined', participant: 'me', name: message.name, room: 'test', participants: everybody, iceServers: [] });
+        this.session = `session-${++fake.sessions}`;
+        this.deliver({ type: 'joined', participant: 'me', name: message.name, room: 'test', participants: everybody, session: this.session, iceServers: [] });
         for (const { participant } of everybody) this.deliver({ type: 'connection', participant, state: 'connected' });
         if (fake.bye) this.deliver({ type: 'bye', ...fake.bye });
+        return;
+      }
+      case 'resume': {
+        if (fake.kept?.session !== message.session) {
+          return this.deliver({ type: 'error', re: 'resume', code: 'unknown-session', message: 'There is no such session.' });
+        }
+        this.peer = fake.kept.peer;
+        this.session = `session-${++fake.sessions}`;
+        const participants = fake.people.map(({ participant, name, sources }) => ({ participant, name, sources, hand: false }));
+        this.deliver({ type: 'resumed', participant: 'me', name: 'Ada', room: 'test', participants, session: this.session, iceServers: [] });
+        fake.tellSlots();
         return;
       }
       case 'offer': {
@@ -138,14 +182,14 @@ globalThis.WebSocket = class FakeWebSocket {
         return;
       }
       case 'candidate':
-        if (message.candidate) await this.#peer?.addIceCandidate({ candidate: message.candidate, sdpMid: message.sdpMid }).catch(() => {});
+        if (message.candidate) await this.peer?.addIceCandidate({ candidate: message.candidate, sdpMid: message.sdpMid }).catch(() => {});
         return;
       case 'ping':
         return this.deliver({ type: 'pong' });
     }
   }
   async #answer(sdp) {
-    const peer = this.#peer ??= new RTCPeerConnection();
+    const peer = this.peer ??= new RTCPeerConnection();
     await peer.setRemoteDescription({ type: 'offer', sdp });
     fake.slots = [];
     for (const [index, transceiver] of peer.getTransceivers().entries()) {
@@ -160,7 +204,18 @@ globalThis.WebSocket = class FakeWebSocket {
     }
     await peer.setLocalDescription();
     while (peer.iceGatheringState !== 'complete') await new Promise(done => peer.addEventListener('icegatheringstatechange', done, { once: true }));
-    return peer.localDescription.sdp;
+    return scenario.simulcast ? this.#takeLayers(sdp, peer.localDescription.sdp) : peer.localDescription.sdp;
+  }
+  /** No browser receives simulcast, but one can say that it does. */
+  #takeLayers(offer, answer) {
+    const offered = offer.split(/^(?=m=)/m);
+    return answer.split(/^(?=m=)/m).map((section, index) => {
+      const rids = [...offered[index].matchAll(/^a=rid:(\S+) send/gm)].map(([, rid]) => rid);
+      if (rids.length === 0) return section;
+      const extension = offered[index].match(/^a=extmap:.*rtp-stream-id\r\n/m)?.[0].replace('/sendonly', '') ?? '';
+      const known = /^a=extmap:.*:rtp-stream-id\r\n/m.test(section);
+      return `${section}${known ? '' : extension}${rids.map(rid => `a=rid:${rid} recv\r\n`).join('')}a=simulcast:recv ${rids.join(';')}\r\n`;
+    }).join('');
   }
 };
 
@@ -195,6 +250,17 @@ function drawing(seed) {
     shape('#9c4a44', [320 + sway * 1.2, 224, 18, 4 + 3 * Math.abs(Math.sin(frame / 4))]);
   }, 50);
   return canvas.captureStream(20).getVideoTracks()[0];
+}
+
+// What the person chose to share: a screen, with sound if `scenario.screenSound`. `fake.shared` are the streams.
+fake.shared = [];
+if (navigator.mediaDevices) {
+  navigator.mediaDevices.getDisplayMedia = async () => {
+    if (scenario.refuseScreen) throw new DOMException(scenario.refuseScreen, 'NotAllowedError');
+    const stream = new MediaStream([drawing(3), ...(scenario.screenSound ? [hum()] : [])]);
+    fake.shared.push(stream);
+    return stream;
+  };
 }
 
 if (scenario.drawnCamera) {

@@ -1,10 +1,19 @@
 //! The web page against a server that is played inside the page, so that every state can be had at will: what it sends, what it
 //! shows, and what it says when something fails. (The page against the real server is in `tests/browsers`.)
 
+mod access;
+mod client;
 mod echo;
 mod failures;
+mod panel;
+mod resume;
 mod room;
+mod settings;
+mod share;
+mod simulcast;
 mod site;
+mod speakers;
+mod tiles;
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

@@ -72,6 +72,7 @@ fn kind(file: &Path) -> Option<&'static str> {
         "html" => Some("text/html; charset=utf-8"),
         "css" => Some("text/css"),
         "js" => Some("text/javascript"),
+        "ts" => Some("text/plain; charset=utf-8"),
         "svg" => Some("image/svg+xml"),
         _ => None,
     }

@@ -30,6 +30,8 @@ struct File {
 
 pub(super) const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
+/// What editors read: a browser that is shown it shows it.
+const TYPES: &str = "text/plain; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
@@ -38,15 +40,29 @@ const FILES: &[File] = embedded! {
     "room.html": HTML,
     "echo.html": HTML,
     "wrong-room.html": HTML,
+    "choices.js": SCRIPT,
+    "codecs.js": SCRIPT,
     "devices.js": SCRIPT,
     "echo.js": SCRIPT,
     "figures.js": SCRIPT,
+    "hyaline.d.ts": TYPES,
     "hyaline.js": SCRIPT,
     "index.js": SCRIPT,
+    "layout.js": SCRIPT,
+    "keys.js": SCRIPT,
+    "line.js": SCRIPT,
+    "measure.js": SCRIPT,
+    "memory.js": SCRIPT,
+    "notices.js": SCRIPT,
+    "own.js": SCRIPT,
+    "panel.js": SCRIPT,
+    "participant.js": SCRIPT,
     "reasons.js": SCRIPT,
     "room.js": SCRIPT,
     "session.js": SCRIPT,
+    "tabs.js": SCRIPT,
     "tiles.js": SCRIPT,
+    "view.js": SCRIPT,
     "style.css": STYLE,
     "favicon.svg": SVG,
 };
@@ -156,6 +172,13 @@ mod tests {
         there.sort();
         listed.sort();
         assert_eq!(listed, there);
+    }
+
+    /// With everything in it, uncompressed: a page is there before a person on a slow link wonders.
+    #[test]
+    fn the_page_is_small() {
+        let bytes: usize = FILES.iter().map(|file| file.content.len()).sum();
+        assert!(bytes < 150_000, "{bytes}");
     }
 
     #[test]

@@ -1,0 +1,151 @@
+//! What a checker of accessibility looks at (WCAG 2.1 AA), in every part of the page, in light and in dark colours.
+
+use browser_test::{Kind, Viewport};
+use serde_json::{Value, json};
+
+use crate::{Scene, people};
+
+/// Lists what is wrong in what is shown now.
+const CHECK: &str = r"(() => {
+    const wrong = [];
+    const name = element => {
+        const words = [element.getAttribute('aria-label')];
+        for (const id of (element.getAttribute('aria-labelledby') ?? '').split(' ')) words.push(document.getElementById(id)?.textContent);
+        for (const label of element.labels ?? []) words.push(label.textContent);
+        words.push(element.textContent, element.title);
+        return words.map(text => text?.trim()).find(text => text);
+    };
+    const text = element => element.outerHTML.slice(0, 120);
+    const modal = document.querySelector('dialog[open]');
+    const shown = [...(modal ?? document.body).querySelectorAll('*')].filter(element => element.checkVisibility());
+
+    for (const element of shown.filter(each => each.matches('button, a[href], input, select, meter, video, section, dialog, ul, [role]:not([role=status])')))
+        if (!name(element)) wrong.push(['no name', text(element)]);
+    for (const element of shown.filter(each => each.matches('[data-device], #share, #hand, #view, .pin')))
+        if (!['true', 'false'].includes(element.getAttribute('aria-pressed'))) wrong.push(['no state', text(element)]);
+
+    const ids = [...document.querySelectorAll('[id]')].map(({ id }) => id);
+    for (const id of ids) if (ids.filter(each => each === id).length > 1) wrong.push(['id is there twice', id]);
+    if (document.querySelector('#notices')?.getAttribute('aria-live') !== 'polite') wrong.push(['no live region']);
+    if (document.documentElement.lang !== 'en' || !document.title) wrong.push(['no language or title']);
+
+    // Colours are numbers in what getComputedStyle gives.
+    const colour = text => {
+        const [r, g, b, a = 1] = text.match(/[\d.]+/g).map(Number);
+        return { r, g, b, a };
+    };
+    const over = (top, below) => ({
+        r: top.r * top.a + below.r * (1 - top.a), g: top.g * top.a + below.g * (1 - top.a), b: top.b * top.a + below.b * (1 - top.a), a: 1,
+    });
+    const luminance = ({ r, g, b }) => {
+        const [x, y, z] = [r, g, b].map(part => part / 255).map(part => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+    };
+    const contrast = (a, b) => {
+        const [high, low] = [luminance(a), luminance(b)].sort((x, y) => y - x);
+        return (high + 0.05) / (low + 0.05);
+    };
+    const ground = element => {
+        const { backgroundColor, backgroundImage } = getComputedStyle(element);
+        if (element.matches('.avatar')) return backgroundImage.match(/rgba?\([^)]*\)/g).map(colour);
+        const own = colour(backgroundColor);
+        // A tile may show anything; a page ends at its body.
+        const below = own.a === 1 ? [own] : element.matches('.tile')
+            ? [{ r: 0, g: 0, b: 0 }, { r: 255, g: 255, b: 255 }]
+            : element.parentElement ? ground(element.parentElement) : [colour('255 255 255')];
+        return below.map(each => over(own, each));
+    };
+    for (const element of shown) {
+        const says = [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.textContent.trim());
+        const style = getComputedStyle(element);
+        if (!says || element.closest('svg, option') || style.opacity === '0' || style.visibility === 'hidden') continue;
+        // Large: 24 px, or 18.66 px and bold.
+        const size = parseFloat(style.fontSize);
+        const least = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700) ? 3 : 4.5;
+        const least_found = Math.min(...ground(element).map(each => contrast(over(colour(style.color), each), each)));
+        if (least_found < least) wrong.push(['contrast', Math.round(least_found * 100) / 100, text(element)]);
+    }
+    return wrong;
+})()";
+
+/// In both colours. Transitions of colours take a moment.
+fn check(scene: &Scene, part: &str) {
+    for viewport in [Viewport::DESKTOP, Viewport::DESKTOP.dark()] {
+        scene.page.set_viewport(viewport).unwrap();
+        scene.get("new Promise(done => setTimeout(done, 400))");
+        assert_eq!(scene.get(CHECK), json!([]), "{part}, {viewport:?}");
+    }
+}
+
+#[test]
+fn every_part_of_the_page_passes() {
+    let scene = Scene::open(
+        Kind::Chromium,
+        "/r/kitchen?name=Ada",
+        &json!({ "people": [{ "name": "Bob" }, { "name": "Cleo", "camera": false, "microphone": false }] }),
+    );
+    scene.wait("hyaline.devices.camera");
+    scene.get("void (document.querySelector('#device-hint').textContent = 'The camera was not found.')");
+    check(&scene, "lobby");
+    scene.page.click("#join .primary").unwrap();
+    scene.wait("document.querySelector('#tiles .pictured:not(#own)')");
+    check(&scene, "call");
+    scene.get(
+        "(fake.send({ type: 'hand', participant: '1', raised: true }),
+          fake.send({ type: 'layer', mid: fake.slots.find(({ kind }) => kind === 'video').mid, rid: null, paused: 'loss' }),
+          fake.send({ type: 'connection', participant: '2', state: 'disconnected' }),
+          fake.send({ type: 'link', state: 'audio-only', loss: 0.3 }))",
+    );
+    scene.page.press("i").unwrap();
+    scene.wait("document.querySelector('[data-table=received]').rows.length === 2 && document.querySelector('[data-code=link]')");
+    check(&scene, "figures, notices and signs");
+    scene.page.press("i").unwrap();
+    scene.page.click("#settings-button").unwrap();
+    check(&scene, "settings");
+    scene.page.click("#show-keys").unwrap();
+    check(&scene, "keys");
+    scene.page.press("Escape").unwrap();
+    scene.page.press("Escape").unwrap();
+    scene.page.click("#leave-call").unwrap();
+    scene.wait("!document.querySelector('#end').hidden");
+    check(&scene, "end");
+    for path in ["/", "/echo"] {
+        let scene = Scene::open(Kind::Chromium, path, &people(&[]));
+        scene.get("new Promise(done => setTimeout(done, 300))");
+        for viewport in [Viewport::DESKTOP, Viewport::DESKTOP.dark()] {
+            scene.page.set_viewport(viewport).unwrap();
+            scene.get("new Promise(done => setTimeout(done, 400))");
+            let wrong: Vec<Value> = serde_json::from_value(scene.get(CHECK)).unwrap();
+            // There is nothing to be announced on the way.
+            let wrong: Vec<_> = wrong
+                .into_iter()
+                .filter(|each| *each != json!(["no live region"]))
+                .collect();
+            assert!(wrong.is_empty(), "{path}: {wrong:?}");
+        }
+    }
+}
+
+/// The Tab key goes through the controls as they stand in the document, and one sees where it is.
+#[test]
+fn the_focus_goes_in_order_and_is_seen() {
+    for kind in [Kind::Chromium, Kind::Firefox] {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &people(&["Bob", "Cleo"]));
+        scene.wait("document.body.dataset.path === 'connected'");
+        scene.get("document.querySelector('#call .home').focus()");
+        let mut places = vec![0];
+        for _ in 0..11 {
+            scene.page.press("Tab").unwrap();
+            let seen = scene.get(
+                "(element => {
+                    const { outlineStyle, outlineWidth, opacity } = getComputedStyle(element);
+                    const all = [...document.querySelectorAll('#call *')];
+                    return [all.indexOf(element), outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2, element.className];
+                })(document.activeElement)",
+            );
+            assert_eq!(seen[1], json!(true), "{kind}: the focus on {seen} is not seen");
+            places.push(seen[0].as_i64().unwrap());
+        }
+        assert!(places.is_sorted_by(|a, b| a < b), "{kind}: {places:?}");
+    }
+}

@@ -1,0 +1,97 @@
+// The client of a Hyaline room, for editors and TypeScript. See docs/client.md.
+
+/** Something went wrong: `message` is a sentence for people, `code` is for programs. */
+export class Problem extends Error {
+  constructor(code: string, message: string);
+  code: string;
+}
+
+export type Kind = 'microphone' | 'camera' | 'screen' | 'screen-audio';
+
+/** The person's own devices. Events: `change`, `problem` (CustomEvent<Problem>). */
+export class Devices extends EventTarget {
+  microphone: MediaStreamTrack | null;
+  camera: MediaStreamTrack | null;
+  screen: MediaStreamTrack | null;
+  screenAudio: MediaStreamTrack | null;
+  on: { microphone: boolean; camera: boolean };
+  chosen: { microphone: string; camera: string; speaker: string };
+  readonly canShare: boolean;
+  open(wanted?: { microphone?: boolean; camera?: boolean }): Promise<void>;
+  set(what: 'microphone' | 'camera', on: boolean): Promise<void>;
+  choose(what: 'microphone' | 'camera' | 'speaker', id: string): Promise<void>;
+  list(what: 'microphone' | 'camera' | 'speaker'): Promise<{ id: string; label: string }[]>;
+  track(kind: Kind): MediaStreamTrack | null;
+  share(): Promise<void>;
+  unshare(): void;
+  close(): void;
+}
+
+export interface Source {
+  source: string;
+  kind: Kind;
+  muted: boolean;
+}
+
+/** Somebody else in the room. Their streams are the same objects for as long as they are there. */
+export class Participant {
+  constructor(id: string, name: string, sources: Source[]);
+  id: string;
+  name: string;
+  sources: Source[];
+  undecodable: Set<string>;
+  connection: string;
+  hand: boolean;
+  layers: Partial<Record<Kind, { rid: string | null; paused: null | 'loss' | 'hidden' }>>;
+  speaking: boolean | null;
+  stream: MediaStream;
+  sound: MediaStream;
+  screen: MediaStream;
+  screenSound: MediaStream;
+  readonly cannotBeSeen: boolean;
+  readonly undecodableKinds: Set<Kind>;
+  readonly audioLevel: number;
+  kindOf(source: string): Kind | undefined;
+  sends(kind: Kind): boolean;
+  /** For Room. */
+  hold(group: 'camera' | 'screen', slots: { receiver: RTCRtpReceiver; source: string; muted: boolean }[]): boolean;
+}
+
+/** What is shown, in device pixels; 0 is not seen. */
+export interface View {
+  tiles?: number;
+  pinned?: string[];
+  pictures?: { participant: string; source: string; width: number; height: number }[];
+}
+
+export interface RoomEvents {
+  state: Room['state'];
+  participant: Participant;
+  update: Participant;
+  left: Participant;
+  speakers: string | null;
+  hand: Participant | null;
+  path: RTCPeerConnectionState;
+  signalling: 'interrupted' | 'open';
+  link: { state: 'good' | 'audio-only'; loss: number };
+  problem: Problem;
+  end: Problem | null;
+}
+
+export class Room extends EventTarget {
+  constructor(url: string | URL, options: { name: string; devices: Devices });
+  state: 'new' | 'joining' | 'joined' | 'returning' | 'left';
+  id: string | null;
+  name: string;
+  participants: Map<string, Participant>;
+  dominant: string | null;
+  speaking: boolean | null;
+  hand: boolean;
+  readonly interrupted: boolean;
+  join(): Promise<void>;
+  leave(): void;
+  show(view: View): void;
+  raiseHand(raised: boolean): void;
+  getStats(): Promise<RTCStatsReport | null>;
+  addEventListener<K extends keyof RoomEvents>(type: K, listener: (event: CustomEvent<RoomEvents[K]>) => void, options?: boolean | AddEventListenerOptions): void;
+}
