@@ -26,15 +26,20 @@ export function offerChoices(place, devices, speak) {
       if (what === 'speaker') speak(list.value);
     });
   }
+  let fills = 0;
   const fill = async () => {
-    for (const list of lists) {
+    const turn = ++fills;
+    const all = await Promise.all(KINDS.map(what => devices.list(what)));
+    // What a browser took longer to say is older than what it said since.
+    if (turn !== fills) return;
+    lists.forEach((list, index) => {
       const what = list.dataset.choice;
-      const there = what === 'speaker' && !('setSinkId' in HTMLMediaElement.prototype) ? [] : await devices.list(what);
+      const there = what === 'speaker' && !('setSinkId' in HTMLMediaElement.prototype) ? [] : all[index];
       list.replaceChildren(new Option('The system’s choice', ''), ...there.map(({ id, label }, index) => new Option(label || `${what} ${index + 1}`, id)));
       const used = devices.track(what)?.getSettings().deviceId ?? devices.chosen[what];
       list.value = there.some(({ id }) => id === used) ? used : '';
       list.closest('label').hidden = there.length < 2;
-    }
+    });
   };
   navigator.mediaDevices?.addEventListener?.('devicechange', fill);
   devices.addEventListener('change', fill);

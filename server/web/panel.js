@@ -29,7 +29,8 @@ export function showFigures(panel, meter, people) {
     percent(Math.max(picture?.loss ?? 0, sound?.loss ?? 0)),
     layer ?? '–',
   ]);
-  const sent = meter.own.map(each => [
+  // A layer that is not encoded is nothing that is sent.
+  const sent = meter.own.filter(each => each.bitrate > 0).map(each => [
     each.kind === 'audio' ? 'Sound' : each.rid ? `Picture, layer ${each.rid}` : 'Picture', size(each), frames(each), bitrate(each.bitrate),
   ]);
   const { here, mesh, mixer } = shapes(people.filter(({ screen }) => !screen).length, oneCopy(meter.own), meter.up, meter.down);

@@ -208,6 +208,7 @@ async function join(name) {
   room.addEventListener('state', ({ detail }) => {
     showSignalling();
     if (detail === 'joined') tabs.inside = true;
+    if (detail === 'returning') withdraw('path'); // which says less
     if (detail === 'returning') notice('returning', 'The server is being looked for; you will be back in the room as soon as it answers.', 0);
     else withdraw('returning');
     count();
