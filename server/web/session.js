@@ -66,6 +66,7 @@ export class Session {
       this.#dial(join);
     }
     devices.addEventListener('change', this.#devicesChanged);
+    addEventListener('online', this.#networkChanged);
   }
 
   /** The peer connection, for its figures. */
@@ -344,6 +345,17 @@ export class Session {
     this.#handlers.path(state);
   }
 
+  /**
+   * The machine has a network again, or another one. Sockets of the former address may never say that they are dead, and Chromium
+   * waits for 7 s until it takes the path for lost.
+   */
+  #networkChanged = () => {
+    if (!this.#pc || this.#ended) return;
+    if (!this.#lost) this.#line?.probe(PROBE_MS);
+    this.#pc.restartIce();
+    this.#negotiate();
+  };
+
   /** An ICE restart; again and again until the path is back or the server gives us up, which ends the session. */
   #findPath() {
     if (this.#ended || this.#pc.connectionState === 'connected') return;
@@ -373,6 +385,7 @@ export class Session {
     clearTimeout(this.#timers.dial);
     this.#lost?.found();
     this.#devices.removeEventListener('change', this.#devicesChanged);
+    removeEventListener('online', this.#networkChanged);
     this.#answer?.reject(new Problem('ended', 'The session has ended.'));
     if (this.#pc) {
       this.#pc.onconnectionstatechange = null;
