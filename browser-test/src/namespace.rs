@@ -136,12 +136,14 @@ impl Namespace {
         self.nft(&["add", "rule", "inet", &table, "arriving", &lost, "drop"])
     }
 
-    /// Breaks every TCP connection that is there, at both ends at once; new ones can be made. UDP goes on.
+    /// Breaks every TCP connection that somebody inside accepted on this port; the other end is told by a reset. New ones can be
+    /// made, and UDP goes on.
     ///
     /// # Errors
     /// [`Error::Network`] with what `ss` wrote.
-    pub fn break_tcp(&self) -> Result<(), Error> {
-        self.run(|| run("ss", &["--kill", "--tcp", "state", "established"]))?
+    pub fn break_tcp(&self, port: u16) -> Result<(), Error> {
+        let port = format!("sport = :{port}");
+        self.run(|| run("ss", &["--kill", "--tcp", "state", "established", &port]))?
     }
 
     /// Swallows nothing any more.
@@ -333,7 +335,7 @@ mod tests {
         };
         let mut stream = connect();
         let (mut other, _) = listener.accept().unwrap();
-        namespace.break_tcp().unwrap();
+        namespace.break_tcp(address.port()).unwrap();
         for end in [&mut stream, &mut other] {
             end.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
             let error = end.read(&mut [0]).unwrap_err();

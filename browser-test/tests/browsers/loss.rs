@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use browser_test::Kind;
 
-use crate::SOON;
-use crate::arena::{Arena, Guest};
+use crate::arena::Arena;
+use crate::pictures::{pass, watch_pictures, worst_gap};
 
 /// Loses so many of a hundred datagrams on each link, both ways.
 fn lose(arena: &Arena, links: &[(&browser_test::Namespace, &str)], percent: u8) {
@@ -11,37 +11,6 @@ fn lose(arena: &Arena, links: &[(&browser_test::Namespace, &str)], percent: u8) 
         network.lose_arriving_udp(link, percent).unwrap();
         arena.network.lose_arriving_udp(link, percent).unwrap();
     }
-}
-
-/// Measures from now on how far apart the pictures of `other` are that the page shows; see [`worst_gap`].
-fn watch_pictures(guest: &Guest, other: &str) {
-    guest.get(&format!(
-        "(() => {{
-            const video = document.querySelector('video[data-participant={other:?}]');
-            const seen = globalThis.pictures = {{ count: 0, worst: 0, last: performance.now() }};
-            const look = now => {{
-                seen.count++;
-                seen.worst = Math.max(seen.worst, now - seen.last);
-                seen.last = now;
-                video.requestVideoFrameCallback(look);
-            }};
-            video.requestVideoFrameCallback(look);
-            return 1;
-        }})()"
-    ));
-}
-
-/// How many pictures were shown since [`watch_pictures`], and the largest time between two of them, in milliseconds, that after the
-/// last included.
-fn worst_gap(guest: &Guest) -> (f64, f64) {
-    let seen = guest.get("[pictures.count, Math.max(pictures.worst, performance.now() - pictures.last)]");
-    (seen[0].as_f64().unwrap(), seen[1].as_f64().unwrap())
-}
-
-/// Lets so much time pass inside the page: what happens meanwhile is the subject.
-fn pass(guest: &Guest, time: Duration) {
-    let until = guest.get("performance.now()").as_f64().unwrap() + time.as_secs_f64() * 1e3;
-    guest.wait(&format!("performance.now() > {until}"), time * 2 + SOON);
 }
 
 /// What the publisher loses is asked for by the server, what the viewer loses by the viewer; neither sees more than a moment of it.

@@ -8,7 +8,10 @@ mod bare;
 mod leaving;
 mod loss;
 mod paths;
+mod pictures;
+mod returning;
 mod room;
+mod sync;
 
 use std::time::Duration;
 
