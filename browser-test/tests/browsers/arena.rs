@@ -170,6 +170,11 @@ impl Guest {
     /// Waits until this guest sees `other` move and hears them: frames are decoded and sound has energy, both growing.
     pub(crate) fn wait_to_see_and_hear(&self, other: &str) {
         self.wait_for_growth(&format!("(await ({}))?.framesDecoded", received(other, "video")), 20.0);
+        self.wait_to_hear(other);
+    }
+
+    /// Waits until this guest hears `other`.
+    pub(crate) fn wait_to_hear(&self, other: &str) {
         self.wait_for_growth(
             &format!("(await ({}))?.totalAudioEnergy", received(other, "audio")),
             0.0001,

@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use browser_test::Kind;
 
 use crate::arena::Arena;
 use crate::pictures::{pass, watch_pictures, worst_gap};
+use crate::{BOTH, SOON};
 
 /// Loses so many of a hundred datagrams on each link, both ways.
 fn lose(arena: &Arena, links: &[(&browser_test::Namespace, &str)], percent: u8) {
@@ -31,5 +32,32 @@ fn five_percent_on_both_links_are_repaired() {
         println!("{who}: {count} pictures, the largest gap {worst:.0} ms");
         assert!(count > 300.0, "{who}: {count} pictures in a minute");
         assert!(worst < 1000.0, "{who}: no picture for {worst} ms");
+    }
+}
+
+/// Sound goes on, the person is told why there is no picture, and it comes back by itself.
+#[test]
+fn a_viewer_who_loses_too_much_gets_sound_alone_for_a_while() {
+    for viewer in BOTH {
+        let (arena, far) = Arena::with_neighbour();
+        let ada = arena.join(Kind::Chromium, "Ada");
+        let bob = arena.join_from(&far, viewer, "Bob", "");
+        bob.wait_to_see_and_hear("Ada");
+        ada.wait_to_see_and_hear("Bob");
+        lose(&arena, &[(&far, "j0")], 20);
+        bob.wait("document.querySelector('[data-code=link]')?.checkVisibility()", SOON);
+        bob.wait_to_hear("Ada");
+        lose(&arena, &[(&far, "j0")], 0);
+        let begin = Instant::now();
+        watch_pictures(&bob, "Ada");
+        bob.wait("pictures.count > 5", SOON);
+        let took = begin.elapsed();
+        println!("{viewer}: the picture is back after {took:?}");
+        assert!(
+            took < Duration::from_secs(15),
+            "{viewer}: the picture is back after {took:?}"
+        );
+        bob.wait("!document.querySelector('[data-code=link]')", SOON);
+        bob.wait_to_see_and_hear("Ada");
     }
 }
