@@ -159,13 +159,16 @@ impl Sfu {
     }
 
     /// Tells a publisher which layers of a picture are wanted.
-    fn tell_demand(&mut self, index: u32) {
+    pub(crate) fn tell_demand(&mut self, index: u32) {
         let Some(source) = self.sources.get(index) else { return };
         let peer = self.peers.get(source.publisher as usize).and_then(Option::as_ref);
         let section = peer.and_then(|peer| peer.sections().get(source.section));
-        let (Some(section), Some(publisher)) = (section, self.participants.get(source.publisher)) else {
+        let (Some(section), Some(publisher)) = (section, self.participants.get_mut(source.publisher)) else {
             return;
         };
+        if !publisher.told_of.contains(&source.section) {
+            publisher.told_of.push(source.section);
+        }
         let told = source.demand.told();
         let layers = source.layers.iter().enumerate();
         let wanted = layers.filter(|(place, _)| told & (1 << place) as Set != 0);

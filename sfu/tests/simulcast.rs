@@ -595,6 +595,26 @@ fn a_camera_without_simulcast_is_told_too() {
     assert_eq!(told(&house), [true, false]);
 }
 
+#[test]
+fn a_screen_that_is_shared_a_second_time_is_wanted_again() {
+    let mut house = House::new(20);
+    let ann = house.member("r", "ann", 0);
+    let mid = house.guests[ann].client.media[house::CAMERA].mid.clone();
+    house.run(Duration::from_secs(4));
+    house.guests[ann].client.media[house::CAMERA].direction = Direction::Inactive;
+    house.negotiate(ann);
+    house.run(FRAME);
+    house.member("r", "bob", 1);
+    house.guests[ann].client.media[house::CAMERA].direction = Direction::SendOnly;
+    house.negotiate(ann);
+    house.run(FRAME);
+    let told = house.guests[ann].events.iter().filter_map(|event| match event {
+        Event::Send { mid: of, active, .. } if *of == mid => Some(*active),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [false, true]);
+}
+
 /// Asks for packets again, and gives how many retransmissions came of it.
 fn nack(studio: &mut Studio, viewer: usize, sequences: &[u64]) -> usize {
     let ssrc = studio.received(viewer)[0].ssrc;
