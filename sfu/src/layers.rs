@@ -188,7 +188,9 @@ impl Sfu {
         };
         let id = participant.id;
         let sources = participant.sources.clone();
-        let slots = participant.slots.iter().filter(|slot| slot.told != (None, None));
+        // Also those of which there is nothing to say: perhaps the last that was heard of them is that they are paused.
+        let told = |slot: &&Slot| slot.media == Kind::Video && (slot.carried().is_some() || slot.told != (None, None));
+        let slots = participant.slots.iter().filter(told);
         let layers: Vec<Event> = slots.map(layer_event).collect();
         for source in sources {
             if self

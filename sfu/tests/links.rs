@@ -186,6 +186,20 @@ fn whoever_was_cut_off_is_told_that_there_is_only_sound() {
 }
 
 #[test]
+fn whoever_was_cut_off_is_told_that_pictures_are_sent_again() {
+    let mut call = Call::new(6);
+    call.run(5);
+    call.house.guests[call.bob].events.clear();
+    let id = call.house.guests[call.bob].id;
+    call.house.sfu.tell_again(id).unwrap();
+    call.house.exchange();
+    assert_eq!(call.links(), [(false, 0)]);
+    let events = call.house.guests[call.bob].events.iter();
+    let layers = events.filter(|event| matches!(event, Event::Layer { paused: None, .. }));
+    assert_eq!(layers.count(), 1, "of the slot that carries somebody");
+}
+
+#[test]
 fn losses_on_the_way_here_are_not_the_viewers() {
     let mut call = Call::new(5);
     call.house.lose = |n| chance(n, 30);
