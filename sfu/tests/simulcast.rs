@@ -596,6 +596,24 @@ fn a_camera_without_simulcast_is_told_too() {
 }
 
 #[test]
+fn nobody_is_asked_for_key_frames_of_layers_that_the_viewer_cannot_decode() {
+    let mut studio = Studio::new(21);
+    // It does what it wants, so that nothing but requests makes it send key frames.
+    studio.camera.obeys = false;
+    let guest = studio.house.enter("r", "bob", Role::Member);
+    studio.house.guests[guest].edit = |offer| offer.replace("VP8/", "VP7/");
+    let client = &mut studio.house.guests[guest].client;
+    client.add(Kind::Audio, Direction::RecvOnly);
+    client.add(Kind::Video, Direction::RecvOnly);
+    studio.house.connect(guest);
+    studio.film(25);
+    assert_eq!(studio.house.video(guest), []);
+    let asked = studio.camera.asked;
+    studio.film(50);
+    assert_eq!(studio.camera.asked, asked, "in two seconds");
+}
+
+#[test]
 fn a_screen_that_is_shared_a_second_time_is_wanted_again() {
     let mut house = House::new(20);
     let ann = house.member("r", "ann", 0);
