@@ -34,6 +34,7 @@ struct Camera {
     /// Whether it does what it is told of what is wanted.
     obeys: bool,
     key: [bool; 3],
+    sizes: [(u16, u16); 3],
     asked: [usize; 3],
     pictures: [u16; 3],
     rtcp_seen: usize,
@@ -54,6 +55,7 @@ impl Camera {
             encoded: [true; 3],
             obeys: true,
             key: [true; 3],
+            sizes: SIZES,
             asked: [0; 3],
             pictures: [0x7ff0, 5, 1000],
             rtcp_seen: 0,
@@ -122,7 +124,7 @@ impl Camera {
         let [high, low] = self.pictures[layer].to_be_bytes();
         payload[..5].copy_from_slice(&[0x80 | start, 0xc0, 0x80 | high, low, low]);
         payload[5] = u8::from(!key);
-        let (width, height) = SIZES[layer];
+        let (width, height) = self.sizes[layer];
         payload[8..11].copy_from_slice(&[0x9d, 0x01, 0x2a]);
         payload[11..13].copy_from_slice(&width.to_le_bytes());
         payload[13..15].copy_from_slice(&height.to_le_bytes());
@@ -593,6 +595,30 @@ fn a_camera_without_simulcast_is_told_too() {
     house.sfu.leave(house.now, house.guests[bob].id, Gone::Left);
     house.run(Duration::from_secs(4));
     assert_eq!(told(&house), [true, false]);
+}
+
+#[test]
+fn nobody_is_made_to_switch_all_the_time() {
+    let mut studio = Studio::new(22);
+    let viewer = studio.viewer("bob", None);
+    studio.camera.obeys = false;
+    studio.film(50);
+    let begin = studio.received(viewer).len();
+    // Each frame is a key frame, and the one that the viewer wants is of another size each time.
+    for frame in 0..100 {
+        studio.camera.key = [true; 3];
+        studio.camera.sizes[1] = if frame % 2 == 0 { (100, 60) } else { SIZES[1] };
+        studio.film(1);
+    }
+    let seen = studio.received(viewer);
+    let switches = seen[begin..].windows(2).filter(|pair| pair[0].layer != pair[1].layer);
+    let switches = switches.count();
+    assert!(switches <= 5, "{switches} in four seconds");
+    // What it is in the end counts.
+    studio.camera.sizes[1] = (100, 60);
+    studio.camera.key = [true; 3];
+    studio.film(50);
+    assert_eq!(studio.layer(viewer), Some(2));
 }
 
 #[test]
