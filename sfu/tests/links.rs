@@ -8,7 +8,7 @@ use std::time::Duration;
 use house::{CAMERA, House, MICROPHONE};
 use rtp::rtcp::{ReceiverReport, ReportBlock};
 use rtp::{PayloadType, Ssrc};
-use sfu::{Event, Paused};
+use sfu::{Event, Gone, Paused};
 
 const FRAME: Duration = Duration::from_millis(40);
 const NO_COUNTERS: [(&str, u64); 0] = [];
@@ -197,6 +197,24 @@ fn whoever_was_cut_off_is_told_that_pictures_are_sent_again() {
     let events = call.house.guests[call.bob].events.iter();
     let layers = events.filter(|event| matches!(event, Event::Layer { paused: None, .. }));
     assert_eq!(layers.count(), 1, "of the slot that carries somebody");
+}
+
+#[test]
+fn whoever_is_gone_is_told_nothing_more() {
+    let mut call = Call::new(7);
+    call.house.lose_down = |n| chance(n, 30);
+    call.run(6);
+    assert!(call.links().last().is_some_and(|link| link.0));
+    // Pictures would be tried again before its last datagram has left.
+    let id = call.house.guests[call.bob].id;
+    call.house.sfu.leave(call.house.now, id, Gone::Left);
+    call.house.now += Duration::from_secs(11);
+    call.house.sfu.handle_timeout(call.house.now);
+    call.house.exchange();
+    assert_eq!(
+        call.house.guests[call.bob].events.last(),
+        Some(&Event::Gone(Gone::Left))
+    );
 }
 
 #[test]
