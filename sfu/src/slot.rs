@@ -645,7 +645,7 @@ impl Slot {
         let head = rewrite_head(&stored, &line);
         let head = head.as_bytes();
         let pieces = [head, stored.payload.get(head.len()..).unwrap_or_default()];
-        // RFC 8843 §9.2: the SSRC of retransmissions has to be tied to its section too, and nothing tells us that it is. Firefox takes
+        // RFC 9143 §9.2: the SSRC of retransmissions has to be tied to its section too, and nothing tells us that it is. Firefox takes
         // nothing but what it has seen with the MID, whatever the SDP says of SSRCs. Where there is no room for it the packet goes
         // without: who has one knows the SSRC.
         let mut blocked = Blocked::NoRetransmission;
@@ -663,7 +663,7 @@ impl Slot {
                 Ok(len) => return Ok(len),
                 Err(why) => blocked = why,
             }
-            if !matches!(blocked, Blocked::TooLarge { .. }) {
+            if mid.is_none() || !matches!(blocked, Blocked::TooLarge { .. }) {
                 break;
             }
         }
