@@ -102,7 +102,8 @@ impl Sfu {
             layer.rid.as_deref()
         });
         let paused = slot.carried().and(slot.paused);
-        if (slot.told.0.as_deref(), slot.told.1) == (rid, paused) {
+        let again = std::mem::take(&mut slot.told_of_another);
+        if !again && (slot.told.0.as_deref(), slot.told.1) == (rid, paused) {
             return;
         }
         slot.told = (rid.map(str::to_owned), paused);

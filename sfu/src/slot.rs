@@ -63,6 +63,8 @@ pub(crate) struct Slot {
     pub(crate) paused: Option<Paused>,
     /// The layer and the reason that its owner was told last.
     pub(crate) told: (Option<String>, Option<Paused>),
+    /// That was said of another source, and is to be said of this one too though it be the same.
+    pub(crate) told_of_another: bool,
     /// The layer for the size in which its picture is shown.
     target: Option<usize>,
     /// A picture was begun with, perhaps of another layer.
@@ -182,6 +184,7 @@ impl Slot {
             shown: Size::DEFAULT,
             paused: None,
             told: (None, None),
+            told_of_another: false,
             target: None,
             turned: false,
             known: false,
@@ -257,6 +260,7 @@ impl Slot {
             self.undecodable = None;
             self.target = None;
             self.known = false;
+            self.told_of_another |= self.told != (None, None);
         }
     }
 
