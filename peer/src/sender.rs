@@ -114,9 +114,8 @@ struct State {
     active: bool,
     due: bool,
     reported: bool,
-    /// What the last report said: the highest sequence number, and how many packets are lost in all; and how many numbers were
-    /// not sent by then.
-    last_report: Option<(u32, i32, i64)>,
+    /// What the last report said.
+    last_report: Option<Reported>,
     /// The last FIR of the peer (RFC 5104 §4.3.1.2).
     fir: Option<u8>,
     statistics: SenderStatistics,
@@ -448,6 +447,17 @@ impl Senders {
     }
 }
 
+/// What the last report on a sender said, and how things were when it came.
+#[derive(Debug, Clone, Copy)]
+struct Reported {
+    highest: u32,
+    lost: i32,
+    /// How many numbers were left out of those up to the last one that was sent.
+    unsent: i64,
+    /// How many of those no report has been about yet.
+    unreported: i64,
+}
+
 /// What a sender report says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DueReport {
@@ -470,16 +480,30 @@ impl State {
     fn since_report(&mut self, block: &ReportBlock) -> Option<(u32, u32)> {
         let numbers = self.highest.wrapping_sub(self.sender.first_sequence).cast_signed();
         let unsent = numbers.wrapping_sub(self.statistics.packets.cast_signed());
-        let now = (block.highest_sequence, block.cumulative_lost, unsent);
-        let Some((highest, lost, unsent_before)) = self.last_report else {
+        let mut now = Reported {
+            highest: block.highest_sequence,
+            lost: block.cumulative_lost,
+            unsent,
+            unreported: 0,
+        };
+        let Some(before) = self.last_report else {
             self.last_report = Some(now);
             return None;
         };
-        let expected = u32::try_from(now.0.wrapping_sub(highest).cast_signed()).ok()?;
+        let expected = u32::try_from(now.highest.wrapping_sub(before.highest).cast_signed()).ok()?;
+        let missed = i64::from(now.lost) - i64::from(before.lost);
+        let unsent = unsent.wrapping_sub(before.unsent);
+        let lost = missed.saturating_sub(unsent).saturating_sub(before.unreported);
+        // What was never sent since, but lies behind what this report is about, is missed in the next one. Duplicates, which
+        // a receiver takes for the contrary of a loss, are not carried over.
+        let in_flight = (self.highest as u16).wrapping_sub(block.highest_sequence as u16);
+        let most = before
+            .unreported
+            .saturating_add(unsent.max(0))
+            .min(i64::from(in_flight));
+        now.unreported = lost.min(0).saturating_neg().min(most);
         self.last_report = Some(now);
-        let missed = i64::from(now.1) - i64::from(lost);
-        let lost = missed.saturating_sub(unsent.wrapping_sub(unsent_before)).max(0);
-        let lost = u32::try_from(lost).unwrap_or(u32::MAX);
+        let lost = u32::try_from(lost.max(0)).unwrap_or(u32::MAX);
         (expected > 0).then_some((expected, lost.min(expected)))
     }
 
@@ -617,6 +641,36 @@ mod tests {
             "thirty were not there to be sent"
         );
         assert_eq!(report(299, 300, 10), Some((100, 0)), "and came late, all of them");
+    }
+
+    #[test]
+    fn numbers_that_were_never_sent_are_not_lost_on_a_long_way_either() {
+        let mut senders = senders(1);
+        // A hundred packets a second, of which every fifth of some seconds is lost before it comes to us; and one that is
+        // lost on the way to the receiver, whose reports come 200 ms late.
+        let sent = |n: u64| !n.is_multiple_of(5) || (n / 300).is_multiple_of(2);
+        let arrives = |n: u64| sent(n) && n != 1234;
+        let mut told = Vec::new();
+        for second in 1..30 {
+            let (highest, seen) = (second * 100, second * 100 - 21);
+            let count = |end, is: &dyn Fn(u64) -> bool| (0..=end).filter(|&n| is(n)).count() as u64;
+            let state = &mut senders.all[0];
+            (state.highest, state.statistics.packets) = (highest, count(highest, &sent));
+            let last = (0..=seen).rev().find(|&n| arrives(n)).unwrap();
+            let block = ReportBlock {
+                ssrc: Ssrc(1),
+                fraction_lost: 0,
+                cumulative_lost: (last + 1 - count(last, &arrives)) as i32,
+                highest_sequence: last as u32,
+                jitter: 0,
+                last_sr: 0,
+                delay_since_last_sr: 0,
+            };
+            told.extend(senders.reported(SenderId(0), &block, None, false));
+        }
+        let lost: Vec<u32> = told.iter().map(|(_, lost)| *lost).collect();
+        assert_eq!(lost.iter().sum::<u32>(), 1, "{lost:?}");
+        assert_eq!(lost.len(), 28);
     }
 
     proptest! {

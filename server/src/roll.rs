@@ -131,18 +131,17 @@ impl Roll {
         if gone { Ok(()) } else { told }
     }
 
-    /// What a participant has to be told of media connections besides who is there: how its own one is, and of whom nothing
-    /// is heard.
+    /// What a participant has to be told of media connections besides who is there: how its own one is, and those of
+    /// all others of whom it is known. Who comes back may know of somebody's last that it was gone.
     pub(crate) fn connections(&self, participant: ParticipantId, others: &[Other]) -> Vec<ServerMessage> {
         let state = |participant| self.entries.get(&participant).and_then(|entry| entry.media);
         let own = state(participant).map(|state| ServerMessage::Connection { participant, state });
         let others = others.iter().map(|other| other.participant);
-        let silent = others.filter(|other| state(*other) == Some(ConnectionState::Disconnected));
-        let silent = silent.map(|participant| ServerMessage::Connection {
-            participant,
-            state: ConnectionState::Disconnected,
+        let others = others.filter_map(|participant| {
+            let state = state(participant)?;
+            Some(ServerMessage::Connection { participant, state })
         });
-        own.into_iter().chain(silent).collect()
+        own.into_iter().chain(others).collect()
     }
 
     /// Somebody raises its hand or takes it down. Whether that is news.
@@ -265,6 +264,34 @@ mod tests {
         assert_eq!((slow.try_recv(), slow.blocking_recv()), (Ok(pong()), None));
         assert_eq!(good.try_recv(), Ok(ServerMessage::bye(Reason::Left)));
         assert_eq!(good.blocking_recv(), None);
+    }
+
+    #[test]
+    fn who_comes_back_is_told_of_all_connections() {
+        let (ada, bob, cid, dan) = (ParticipantId(1), ParticipantId(2), ParticipantId(3), ParticipantId(4));
+        let mut roll = Roll::default();
+        let mut boxes = Vec::new();
+        for participant in [ada, bob, cid, dan] {
+            let (outbox, messages) = Outbox::new(1);
+            add(&mut roll, participant, outbox);
+            boxes.push(messages);
+        }
+        let states = [
+            (ada, ConnectionState::Connected),
+            (bob, ConnectionState::Connected),
+            (cid, ConnectionState::Disconnected),
+        ];
+        let told = states.map(|(participant, state)| ServerMessage::Connection { participant, state });
+        for (participant, message) in [ada, bob, cid].into_iter().zip(told.clone()) {
+            assert_eq!(roll.tell(participant, message), Ok(()));
+        }
+        let other = |participant| Other {
+            participant,
+            name: "somebody".into(),
+            sources: Vec::new(),
+            hand: false,
+        };
+        assert_eq!(roll.connections(ada, &[bob, cid, dan].map(other)), told);
     }
 
     #[test]

@@ -391,9 +391,9 @@ fn media_goes_on_without_signalling_and_nobody_stays_without_media() {
     assert_eq!((&resumed["type"], &resumed["participant"]), (&json!("resumed"), &id));
     assert_eq!(resumed["participants"][0]["name"], "Bob");
     let state: Vec<Value> = std::iter::repeat_with(|| hear(&mut ada)["type"].take())
-        .take(4)
+        .take(5)
         .collect();
-    assert_eq!(state, ["need", "slots", "speakers", "connection"]);
+    assert_eq!(state, ["need", "slots", "speakers", "link", "connection"]);
     // Nobody has heard of it.
     say(&mut bob, &json!({"type": "ping"}));
     assert_eq!(hear(&mut bob)["type"], "pong");

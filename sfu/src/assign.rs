@@ -53,12 +53,19 @@ impl Sfu {
             peer.set_sender_clock(sender, now, timestamp);
         }
         let stale = participant.sources.clone();
-        let mut kept = Vec::new();
+        let told_of = participant.told_of.clone();
+        let (mut kept, mut told_before) = (Vec::new(), Vec::new());
         for (place, streams, media) in wanted {
             let is = |&&source: &&u32| self.sources.get(source).is_some_and(|source| source.is_of(&streams));
             let source = match stale.iter().find(is) {
                 Some(&source) => source,
-                None => self.sources.insert(Source::new(index, place, &streams, media)).0,
+                None => {
+                    let fresh = self.sources.insert(Source::new(index, place, &streams, media)).0;
+                    if media == Kind::Video && told_of.contains(&place) {
+                        told_before.push(fresh);
+                    }
+                    fresh
+                }
             };
             kept.push(source);
             self.review(source);
@@ -71,6 +78,11 @@ impl Sfu {
         }
         if let Some(participant) = self.participants.get_mut(index) {
             participant.sources = kept;
+        }
+        // What is wanted of a new source begins with everything, untold: who was told something else of the one before in
+        // this section still holds to that.
+        for source in told_before {
+            self.tell_demand(source);
         }
         self.follow_labels(now, index, changed);
     }

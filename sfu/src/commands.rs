@@ -5,7 +5,6 @@ use peer::{FragmentError, OfferError, Peer};
 use rand::Rng;
 use wire::Seed;
 
-use crate::link::Link;
 use crate::participant::Participant;
 use crate::room::Room;
 use crate::sfu::link_event;
@@ -261,8 +260,8 @@ impl Sfu {
     }
 
     /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who speaks, what
-    /// is wanted of its pictures. For
-    /// somebody whose way to signalling was cut, so that it does not know what it missed.
+    /// is wanted of its pictures, what its link carries. For somebody whose way to signalling was cut, so that it does not know
+    /// what it missed: that something has ended is told too.
     ///
     /// # Errors
     /// [`CommandError::Gone`].
@@ -293,8 +292,7 @@ impl Sfu {
         }
         self.tell_layers_again(id.index);
         self.tell_undecodable_again(id.index);
-        let link = self.participant(id).map(|own| own.link);
-        if let Some(link) = link.filter(Link::is_audio_only) {
+        if let Some(link) = self.participant(id).map(|own| own.link) {
             self.event(id, link_event(&link));
         }
         Ok(())

@@ -89,11 +89,9 @@ impl Ingress<'_> {
         }
         let starts_key_frame = payload::starts_key_frame(info.codec, payload);
         let mut changed = false;
-        if starts_key_frame
-            && !alone
-            && let Some(size) = payload::picture_size(info.codec, payload)
-        {
-            changed = layer.size.replace(size) != Some(size);
+        if !alone {
+            let size = starts_key_frame.then(|| payload::picture_size(info.codec, payload));
+            changed = layer.follow_size(self.now, size.flatten());
         }
         let header = Header {
             seq,

@@ -15,6 +15,9 @@ use crate::timeline::Timeline;
 
 /// A key frame that came no longer ago than this is begun with, late as it is, instead of asking for another one.
 const FRESH: Duration = Duration::from_millis(100);
+/// A layer of another size may mean another layer for each of its viewers, which has to begin anew there: no publisher makes
+/// them do so more often than this.
+const RESIZE_PAUSE: Duration = Duration::from_secs(1);
 /// The areas up to which a layer's ring is a quarter and half of that of a source: of smaller pictures less is sent.
 const SMALL: [u64; 2] = [Size::new(480, 270).area(), Size::new(960, 540).area()];
 
@@ -34,8 +37,12 @@ pub(crate) struct Layer {
     pub(crate) fresh: bool,
     /// Packets of another generation have no relation to those before: the publisher began anew with another SSRC.
     pub(crate) generation: u32,
-    /// The size of its last key frame.
+    /// The size that it is taken to have: that of its last key frame, unless it changed a moment before that too.
     pub(crate) size: Option<Size>,
+    /// When it changed.
+    resized: Option<Instant>,
+    /// The size of its last key frame.
+    newest_size: Option<Size>,
     pub(crate) flow: Flow,
     /// The ring's number of the last packet with which a decoder can begin, and when it came.
     key_frame: Option<(u64, Instant)>,
@@ -57,6 +64,8 @@ impl Layer {
             fresh: false,
             generation: 0,
             size: None,
+            resized: None,
+            newest_size: None,
             flow: Flow::default(),
             key_frame: None,
             ssrc: None,
@@ -97,6 +106,19 @@ impl Layer {
                 timeline.begin_anew();
             }
         }
+    }
+
+    /// Takes note of the size of a key frame, if one begins in this packet. Returns whether the layer has another size now.
+    pub(crate) fn follow_size(&mut self, now: Instant, size: Option<Size>) -> bool {
+        self.newest_size = size.or(self.newest_size);
+        let paused = |at| now.saturating_duration_since(at) < RESIZE_PAUSE;
+        if self.newest_size == self.size || self.resized.is_some_and(paused) {
+            return false;
+        }
+        // Encoders often begin with a smaller picture: the first change need not wait.
+        self.resized = self.size.map(|_| now);
+        self.size = self.newest_size;
+        true
     }
 
     pub(crate) const fn numbering(&mut self) -> &mut Numbering {
@@ -166,5 +188,26 @@ mod tests {
         layer.follow_ssrc(Ssrc(2));
         assert_eq!(layer.generation, 1);
         assert_eq!(layer.timeline(now, 48_000).place(now, 7, false, true), Some(960));
+    }
+
+    #[test]
+    fn a_layer_changes_its_size_once_a_second() {
+        let stream = peer::Stream {
+            id: StreamId(0),
+            rid: None,
+        };
+        let mut layer = Layer::new(&stream, Kind::Video);
+        let start = Instant::now();
+        let (small, large) = (Size::new(320, 180), Size::new(640, 360));
+        let mut follow = |ms, size| (layer.follow_size(start + Duration::from_millis(ms), size), layer.size);
+        assert_eq!(follow(0, None), (false, None));
+        assert_eq!(follow(0, Some(small)), (true, Some(small)));
+        assert_eq!(follow(100, Some(large)), (true, Some(large)));
+        assert_eq!(follow(200, Some(small)), (false, Some(large)));
+        assert_eq!(follow(300, Some(large)), (false, Some(large)));
+        assert_eq!(follow(400, Some(small)), (false, Some(large)));
+        assert_eq!(follow(1099, None), (false, Some(large)));
+        // It is not forgotten, whenever the next key frame comes.
+        assert_eq!(follow(1100, None), (true, Some(small)));
     }
 }

@@ -102,7 +102,8 @@ impl Sfu {
             layer.rid.as_deref()
         });
         let paused = slot.carried().and(slot.paused);
-        if (slot.told.0.as_deref(), slot.told.1) == (rid, paused) {
+        let again = std::mem::take(&mut slot.told_of_another);
+        if !again && (slot.told.0.as_deref(), slot.told.1) == (rid, paused) {
             return;
         }
         slot.told = (rid.map(str::to_owned), paused);
@@ -159,13 +160,16 @@ impl Sfu {
     }
 
     /// Tells a publisher which layers of a picture are wanted.
-    fn tell_demand(&mut self, index: u32) {
+    pub(crate) fn tell_demand(&mut self, index: u32) {
         let Some(source) = self.sources.get(index) else { return };
         let peer = self.peers.get(source.publisher as usize).and_then(Option::as_ref);
         let section = peer.and_then(|peer| peer.sections().get(source.section));
-        let (Some(section), Some(publisher)) = (section, self.participants.get(source.publisher)) else {
+        let (Some(section), Some(publisher)) = (section, self.participants.get_mut(source.publisher)) else {
             return;
         };
+        if !publisher.told_of.contains(&source.section) {
+            publisher.told_of.push(source.section);
+        }
         let told = source.demand.told();
         let layers = source.layers.iter().enumerate();
         let wanted = layers.filter(|(place, _)| told & (1 << place) as Set != 0);
@@ -185,7 +189,9 @@ impl Sfu {
         };
         let id = participant.id;
         let sources = participant.sources.clone();
-        let slots = participant.slots.iter().filter(|slot| slot.told != (None, None));
+        // Also those of which there is nothing to say: perhaps the last that was heard of them is that they are paused.
+        let told = |slot: &&Slot| slot.media == Kind::Video && (slot.carried().is_some() || slot.told != (None, None));
+        let slots = participant.slots.iter().filter(told);
         let layers: Vec<Event> = slots.map(layer_event).collect();
         for source in sources {
             if self

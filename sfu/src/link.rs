@@ -7,6 +7,8 @@ const ENOUGH: u64 = 10;
 /// A link that loses more than this, of a thousand packets, for so long is not worth pictures.
 const BAD: u64 = 100;
 const BAD_FOR: Duration = Duration::from_secs(2);
+/// Judgements that lie further apart say nothing of the time between them.
+const GAP: Duration = Duration::from_secs(3);
 /// So long only sound is sent, then it is tried again.
 const RETRY: Duration = Duration::from_secs(10);
 
@@ -19,8 +21,9 @@ pub(crate) struct Link {
     /// Since when all judgements were bad, and what was lost in that time.
     bad_since: Option<Instant>,
     bad: Loss,
-    /// The last judgement.
+    /// The last judgement, and when it was made.
     last: Loss,
+    judged: Option<Instant>,
     /// When pictures are tried again, while only sound is sent.
     retry: Option<Instant>,
 }
@@ -74,27 +77,36 @@ impl Link {
     /// Judges what was reported; after each datagram, so that all that was reported together counts together. Returns whether
     /// pictures should not be sent any more.
     pub(crate) fn is_bad(&mut self, now: Instant) -> bool {
-        self.judge(now);
-        self.bad_since
-            .is_some_and(|since| now.saturating_duration_since(since) >= BAD_FOR)
+        // Only with a new judgement: that time passes and nothing is reported is no evidence.
+        self.judge(now)
+            && self
+                .bad_since
+                .is_some_and(|since| now.saturating_duration_since(since) >= BAD_FOR)
     }
 
-    fn judge(&mut self, now: Instant) {
+    /// Returns whether there was enough for another judgement.
+    fn judge(&mut self, now: Instant) -> bool {
         let age = self.since.map(|since| now.saturating_duration_since(since));
         if age.is_none_or(|age| age < CHUNK) || self.chunk.expected < ENOUGH {
-            return;
+            return false;
         }
         self.last = std::mem::take(&mut self.chunk);
         self.since = Some(now);
+        let before = self.judged.replace(now);
+        if before.is_some_and(|before| now.saturating_duration_since(before) > GAP) {
+            self.bad_since = None;
+            self.bad = Loss::default();
+        }
         if self.last.per_mille() <= BAD || self.is_audio_only() {
             self.bad_since = None;
             self.bad = Loss::default();
-            return;
+            return true;
         }
         // From now and not from the beginning of what was judged: each slot is reported on at another time, and a moment's
         // loss is spread over the reports of two seconds.
         self.bad_since.get_or_insert(now);
         self.bad.add(self.last);
+        true
     }
 
     /// From now on only sound is sent.
@@ -160,6 +172,36 @@ mod tests {
         assert_eq!(
             run(for_ever, 35),
             [(7, true), (17, false), (20, true), (30, false), (33, true)]
+        );
+    }
+
+    /// What it is after these reports, at such times in milliseconds: a hundred packets, of which so many were lost.
+    fn judged(reports: &[(u64, u32)]) -> Vec<bool> {
+        let start = Instant::now();
+        let mut link = Link::default();
+        link.report(start, 100, 0);
+        link.is_bad(start + CHUNK);
+        let judge = |&(ms, lost): &(u64, u32)| {
+            let now = start + CHUNK + Duration::from_millis(ms);
+            if lost > 0 {
+                link.report(now, 100, lost);
+            }
+            link.is_bad(now)
+        };
+        reports.iter().map(judge).collect()
+    }
+
+    #[test]
+    fn time_alone_is_no_evidence() {
+        // Datagrams without a report.
+        assert_eq!(judged(&[(1000, 90), (2000, 0), (3000, 0), (3500, 0)]), [false; 4]);
+        assert_eq!(judged(&[(1000, 90), (2000, 90), (3000, 90)]), [false, false, true]);
+        assert_eq!(judged(&[(1000, 90), (3500, 90)]), [false, true]);
+        // Of the time between two moments that lie far apart nothing is known.
+        assert_eq!(judged(&[(1000, 90), (4500, 90), (5500, 90)]), [false; 3]);
+        assert_eq!(
+            judged(&[(1000, 90), (4500, 90), (5500, 90), (6500, 90)]),
+            [false, false, false, true]
         );
     }
 

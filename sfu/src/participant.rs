@@ -86,6 +86,9 @@ pub(crate) struct Participant {
     pub(crate) pairs: Vec<Option<Carried>>,
     /// Its sources, in the order of their sections.
     pub(crate) sources: Vec<u32>,
+    /// The sections of which it was told what is wanted of their pictures. It holds to that as long as it hears nothing else,
+    /// also when it stops to send there and begins again.
+    pub(crate) told_of: Vec<usize>,
     /// What it said of its sections, also of those that are not negotiated yet.
     pub(crate) labels: Vec<SourceLabel>,
     /// Pairs that it was asked for.
@@ -126,6 +129,7 @@ impl Participant {
             dirty: Vec::new(),
             pairs: Vec::new(),
             sources: Vec::new(),
+            told_of: Vec::new(),
             labels: Vec::new(),
             asked_pairs: 0,
             slots_told: Vec::new(),

@@ -650,6 +650,10 @@ impl Sfu {
         let Some(participant) = self.participants.get_mut(index) else {
             return;
         };
+        if participant.leaving.is_some() {
+            // It was told so, and hears nothing more.
+            return;
+        }
         let is_picture = |slot: &Slot| slot.media == peer::Kind::Video && slot.source().is_some();
         let link = &mut participant.link;
         if link.is_bad(now) && participant.slots.iter().any(is_picture) {

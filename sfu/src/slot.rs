@@ -63,6 +63,8 @@ pub(crate) struct Slot {
     pub(crate) paused: Option<Paused>,
     /// The layer and the reason that its owner was told last.
     pub(crate) told: (Option<String>, Option<Paused>),
+    /// That was said of another source, and is to be said of this one too though it be the same.
+    pub(crate) told_of_another: bool,
     /// The layer for the size in which its picture is shown.
     target: Option<usize>,
     /// A picture was begun with, perhaps of another layer.
@@ -182,6 +184,7 @@ impl Slot {
             shown: Size::DEFAULT,
             paused: None,
             told: (None, None),
+            told_of_another: false,
             target: None,
             turned: false,
             known: false,
@@ -257,6 +260,7 @@ impl Slot {
             self.undecodable = None;
             self.target = None;
             self.known = false;
+            self.told_of_another |= self.told != (None, None);
         }
     }
 
@@ -645,7 +649,7 @@ impl Slot {
         let head = rewrite_head(&stored, &line);
         let head = head.as_bytes();
         let pieces = [head, stored.payload.get(head.len()..).unwrap_or_default()];
-        // RFC 8843 §9.2: the SSRC of retransmissions has to be tied to its section too, and nothing tells us that it is. Firefox takes
+        // RFC 9143 §9.2: the SSRC of retransmissions has to be tied to its section too, and nothing tells us that it is. Firefox takes
         // nothing but what it has seen with the MID, whatever the SDP says of SSRCs. Where there is no room for it the packet goes
         // without: who has one knows the SSRC.
         let mut blocked = Blocked::NoRetransmission;
@@ -663,7 +667,7 @@ impl Slot {
                 Ok(len) => return Ok(len),
                 Err(why) => blocked = why,
             }
-            if !matches!(blocked, Blocked::TooLarge { .. }) {
+            if mid.is_none() || !matches!(blocked, Blocked::TooLarge { .. }) {
                 break;
             }
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use house::{CAMERA, House, MICROPHONE};
 use rtp::rtcp::{ReceiverReport, ReportBlock};
 use rtp::{PayloadType, Ssrc};
-use sfu::{Event, Paused};
+use sfu::{Event, Gone, Paused, Picture, SourceKind, View};
 
 const FRAME: Duration = Duration::from_millis(40);
 const NO_COUNTERS: [(&str, u64); 0] = [];
@@ -183,6 +183,70 @@ fn whoever_was_cut_off_is_told_that_there_is_only_sound() {
     call.house.exchange();
     assert!(call.links().last().is_some_and(|link| link.0));
     assert_eq!(call.paused(), Some(Paused::Loss));
+}
+
+#[test]
+fn whoever_was_cut_off_is_told_that_pictures_are_sent_again() {
+    let mut call = Call::new(6);
+    call.run(5);
+    call.house.guests[call.bob].events.clear();
+    let id = call.house.guests[call.bob].id;
+    call.house.sfu.tell_again(id).unwrap();
+    call.house.exchange();
+    assert_eq!(call.links(), [(false, 0)]);
+    let events = call.house.guests[call.bob].events.iter();
+    let layers = events.filter(|event| matches!(event, Event::Layer { paused: None, .. }));
+    assert_eq!(layers.count(), 1, "of the slot that carries somebody");
+}
+
+#[test]
+fn whoever_is_gone_is_told_nothing_more() {
+    let mut call = Call::new(7);
+    call.house.lose_down = |n| chance(n, 30);
+    call.run(6);
+    assert!(call.links().last().is_some_and(|link| link.0));
+    // Pictures would be tried again before its last datagram has left.
+    let id = call.house.guests[call.bob].id;
+    call.house.sfu.leave(call.house.now, id, Gone::Left);
+    call.house.now += Duration::from_secs(11);
+    call.house.sfu.handle_timeout(call.house.now);
+    call.house.exchange();
+    assert_eq!(
+        call.house.guests[call.bob].events.last(),
+        Some(&Event::Gone(Gone::Left))
+    );
+}
+
+#[test]
+fn who_takes_over_a_slot_that_is_paused_is_told_to_be_paused() {
+    let mut house = House::new(8);
+    let ann = house.member("r", "ann", 0);
+    let cid = house.member("r", "cid", 0);
+    let bob = house.member("r", "bob", 1);
+    for who in [ann, cid] {
+        let [ann, cid, who] = [ann, cid, who].map(|guest| house.guests[guest].id);
+        let hidden = [ann, cid].map(|participant| Picture {
+            participant,
+            kind: SourceKind::Camera,
+            width: 0,
+            height: 0,
+        });
+        let view = View {
+            pinned: vec![who],
+            pictures: hidden.to_vec(),
+            ..View::default()
+        };
+        house.guests[bob].events.clear();
+        let bob_id = house.guests[bob].id;
+        house.sfu.set_view(house.now, bob_id, view).unwrap();
+        house.run(FRAME);
+        let layers = house.guests[bob].events.iter().filter_map(|event| match event {
+            Event::Layer { paused, .. } => Some(*paused),
+            _ => None,
+        });
+        assert_eq!(layers.collect::<Vec<_>>(), [Some(Paused::Hidden)]);
+    }
+    assert_eq!(house.slots(bob)[1], (true, Some("cid".into())));
 }
 
 #[test]

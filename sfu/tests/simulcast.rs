@@ -34,6 +34,7 @@ struct Camera {
     /// Whether it does what it is told of what is wanted.
     obeys: bool,
     key: [bool; 3],
+    sizes: [(u16, u16); 3],
     asked: [usize; 3],
     pictures: [u16; 3],
     rtcp_seen: usize,
@@ -54,6 +55,7 @@ impl Camera {
             encoded: [true; 3],
             obeys: true,
             key: [true; 3],
+            sizes: SIZES,
             asked: [0; 3],
             pictures: [0x7ff0, 5, 1000],
             rtcp_seen: 0,
@@ -122,7 +124,7 @@ impl Camera {
         let [high, low] = self.pictures[layer].to_be_bytes();
         payload[..5].copy_from_slice(&[0x80 | start, 0xc0, 0x80 | high, low, low]);
         payload[5] = u8::from(!key);
-        let (width, height) = SIZES[layer];
+        let (width, height) = self.sizes[layer];
         payload[8..11].copy_from_slice(&[0x9d, 0x01, 0x2a]);
         payload[11..13].copy_from_slice(&width.to_le_bytes());
         payload[13..15].copy_from_slice(&height.to_le_bytes());
@@ -593,6 +595,68 @@ fn a_camera_without_simulcast_is_told_too() {
     house.sfu.leave(house.now, house.guests[bob].id, Gone::Left);
     house.run(Duration::from_secs(4));
     assert_eq!(told(&house), [true, false]);
+}
+
+#[test]
+fn nobody_is_made_to_switch_all_the_time() {
+    let mut studio = Studio::new(22);
+    let viewer = studio.viewer("bob", None);
+    studio.camera.obeys = false;
+    studio.film(50);
+    let begin = studio.received(viewer).len();
+    // Each frame is a key frame, and the one that the viewer wants is of another size each time.
+    for frame in 0..100 {
+        studio.camera.key = [true; 3];
+        studio.camera.sizes[1] = if frame % 2 == 0 { (100, 60) } else { SIZES[1] };
+        studio.film(1);
+    }
+    let seen = studio.received(viewer);
+    let switches = seen[begin..].windows(2).filter(|pair| pair[0].layer != pair[1].layer);
+    let switches = switches.count();
+    assert!(switches <= 5, "{switches} in four seconds");
+    // What it is in the end counts.
+    studio.camera.sizes[1] = (100, 60);
+    studio.camera.key = [true; 3];
+    studio.film(50);
+    assert_eq!(studio.layer(viewer), Some(2));
+}
+
+#[test]
+fn nobody_is_asked_for_key_frames_of_layers_that_the_viewer_cannot_decode() {
+    let mut studio = Studio::new(21);
+    // It does what it wants, so that nothing but requests makes it send key frames.
+    studio.camera.obeys = false;
+    let guest = studio.house.enter("r", "bob", Role::Member);
+    studio.house.guests[guest].edit = |offer| offer.replace("VP8/", "VP7/");
+    let client = &mut studio.house.guests[guest].client;
+    client.add(Kind::Audio, Direction::RecvOnly);
+    client.add(Kind::Video, Direction::RecvOnly);
+    studio.house.connect(guest);
+    studio.film(25);
+    assert_eq!(studio.house.video(guest), []);
+    let asked = studio.camera.asked;
+    studio.film(50);
+    assert_eq!(studio.camera.asked, asked, "in two seconds");
+}
+
+#[test]
+fn a_screen_that_is_shared_a_second_time_is_wanted_again() {
+    let mut house = House::new(20);
+    let ann = house.member("r", "ann", 0);
+    let mid = house.guests[ann].client.media[house::CAMERA].mid.clone();
+    house.run(Duration::from_secs(4));
+    house.guests[ann].client.media[house::CAMERA].direction = Direction::Inactive;
+    house.negotiate(ann);
+    house.run(FRAME);
+    house.member("r", "bob", 1);
+    house.guests[ann].client.media[house::CAMERA].direction = Direction::SendOnly;
+    house.negotiate(ann);
+    house.run(FRAME);
+    let told = house.guests[ann].events.iter().filter_map(|event| match event {
+        Event::Send { mid: of, active, .. } if *of == mid => Some(*active),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [false, true]);
 }
 
 /// Asks for packets again, and gives how many retransmissions came of it.

@@ -91,13 +91,17 @@ impl Slot {
         let Some(layer) = source.layers.get_mut(place) else {
             return;
         };
+        let mut decodable = false;
         let begins = |index: &u64| {
-            let entry = layer.ring.entry(*index).filter(|entry| entry.starts_key_frame);
-            entry.is_some_and(|entry| self.formats.iter().any(|format| format.codec == entry.codec))
+            let entry = layer.ring.entry(*index);
+            let entry = entry.filter(|entry| self.formats.iter().any(|format| format.codec == entry.codec));
+            decodable |= entry.is_some();
+            entry.is_some_and(|entry| entry.starts_key_frame)
         };
         let end = layer.ring.next_index();
         let Some(index) = (next..end).find(begins) else {
-            if next < end {
+            // No key frame would help with what cannot be decoded, so none is asked for.
+            if decodable {
                 layer.requests.want();
             }
             subscription.pending = Some((place, end));

@@ -4,7 +4,7 @@
 /// off, has scaling lists, which no browser sends, or sizes that make no sense.
 pub(super) fn picture_size(sps: &[u8]) -> Option<(u16, u16)> {
     /// Profiles whose parameter sets tell of the colours.
-    const HIGH: [u32; 4] = [100, 110, 122, 244];
+    const HIGH: [u32; 13] = [44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244];
     let mut bits = Bits::new(sps);
     let profile = bits.take(8)?;
     // Constraints, the level, seq_parameter_set_id.
@@ -136,7 +136,11 @@ mod tests {
             0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05, 0xbb, 0x01, 0x10, 0x00, 0x00, 0x03, 0x00, 0x10, 0x00, 0x00,
             0x03, 0x03, 0xc0, 0xf1, 0x83, 0x19, 0x60,
         ];
-        assert_eq!(picture_size(&high), Some((1280, 720)));
+        for profile in [44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244] {
+            let mut high = high;
+            high[0] = profile;
+            assert_eq!(picture_size(&high), Some((1280, 720)), "{profile}");
+        }
         // Constrained baseline: 640x368, of which 360 lines are shown.
         let baseline = [0x42, 0xc0, 0x1f, 0xda, 0x02, 0x80, 0xbf, 0xe5, 0x40];
         assert_eq!(picture_size(&baseline), Some((640, 360)));
