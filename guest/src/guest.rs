@@ -440,7 +440,7 @@ impl Visit {
         self.report.connected = self.peer.state() == State::Connected;
         self.report.slots = self.inbox.reports();
         self.report.heard = self.inbox.heard(now);
-        self.report.most_heard = self.inbox.most_heard;
+        self.report.most_heard = self.inbox.voices.most;
         let waited = |participant: &String| {
             let came = self.inbox.pictures.get(participant);
             came.map(|came| came.saturating_duration_since(self.joined_at))
