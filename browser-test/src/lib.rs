@@ -14,6 +14,7 @@ mod cdp;
 mod connection;
 mod dialect;
 mod error;
+mod guard;
 mod image;
 mod namespace;
 mod options;

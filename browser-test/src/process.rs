@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::guard::Guard;
 use crate::{Error, Kind, Namespace, Options};
 
 /// How many of the browser's last lines on stderr are kept for an error's text.
@@ -17,13 +18,16 @@ const KEPT_LINES: usize = 30;
 /// A browser says where it listens after 0.3 s (Chromium) to 4 s (Firefox); a machine under load takes longer.
 const START: Duration = Duration::from_secs(60);
 
-/// A running browser with its profile's folder. Dropping it kills the browser with all its children and removes the folder.
+/// A running browser with its profile's folder. Dropping it kills the browser with all its children and removes the folder, and
+/// so does the end of this process, however it ends.
 #[derive(Debug)]
 pub(crate) struct Process {
     kind: Kind,
     child: Child,
     profile: PathBuf,
     stderr: Arc<Mutex<VecDeque<String>>>,
+    /// Taken when the browser has ended.
+    guard: Option<Guard>,
 }
 
 impl Process {
@@ -65,12 +69,14 @@ impl Process {
         };
         let stderr = Arc::new(Mutex::new(VecDeque::new()));
         let said = follow(child.stderr.take(), Arc::clone(&stderr));
-        let process = Self {
+        let mut process = Self {
             kind,
             child,
             profile,
             stderr,
+            guard: None,
         };
+        process.guard = Some(Guard::new(process.id(), &process.profile)?);
         let address = process.await_address(&said)?;
         Ok((process, address))
     }
@@ -93,6 +99,7 @@ impl Process {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
+        self.guard = None;
     }
 
     /// Waits for it to end by itself, else kills it.

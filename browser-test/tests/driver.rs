@@ -1,7 +1,8 @@
 //! The driver itself, against both browsers.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use browser_test::{Browser, Devices, Error, Kind, Namespace, Options, Viewport};
@@ -275,6 +276,49 @@ fn a_dropped_browser_leaves_no_process_behind() {
             std::thread::yield_now();
         }
         assert!(matches!(page.evaluate("1"), Err(Error::Gone { .. })), "{kind}");
+    }
+}
+
+/// Set for the test's own program when it is started once more, by itself.
+const AS_ONE_THAT_IS_KILLED: &str = "HYALINE_IS_KILLED";
+
+#[test]
+fn a_killed_test_leaves_no_process_behind() {
+    if let Ok(kind) = std::env::var(AS_ONE_THAT_IS_KILLED) {
+        let kind = *BOTH.iter().find(|each| each.to_string() == kind).unwrap();
+        let browser = Browser::launch(kind, &Options::default()).unwrap();
+        println!("group {}", browser.id());
+        loop {
+            std::thread::park();
+        }
+    }
+    for kind in BOTH {
+        let mut test = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "a_killed_test_leaves_no_process_behind", "--nocapture"])
+            .env(AS_ONE_THAT_IS_KILLED, kind.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(test.stdout.take().unwrap());
+        let group = said.lines().map_while(Result::ok).find_map(|line| {
+            let (_, group) = line.split_once("group ")?;
+            group.parse().ok()
+        });
+        let profile = std::env::temp_dir().join(format!("hyaline-browser-{}-0", test.id()));
+        let there = profile.is_dir();
+        test.kill().unwrap();
+        test.wait().unwrap();
+        let group = group.unwrap_or_else(|| panic!("{kind} did not start"));
+        assert!(there, "{kind}: {} is its profile", profile.display());
+        let begin = Instant::now();
+        while members(group) > 0 || profile.is_dir() {
+            assert!(
+                begin.elapsed() < Duration::from_secs(10),
+                "{kind}: {} processes are left",
+                members(group)
+            );
+            std::thread::yield_now();
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,7 +72,7 @@ impl Guest {
         let local = stream.local_addr().map_err(because)?;
         let (socket, _) = tungstenite::client(room.websocket(), stream).map_err(because)?;
         socket.get_ref().set_nonblocking(true).map_err(because)?;
-        let udp = UdpSocket::bind(SocketAddr::new(local.ip(), 0)).map_err(because)?;
+        let udp = bind(local).map_err(because)?;
         let shared = Arc::new(Shared::default());
         let mut visit = Visit::new(socket, udp, name, media, Arc::clone(&shared))?;
         let thread = std::thread::Builder::new().name(format!("guest {name}"));
@@ -115,6 +115,18 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// What waits for a guest that the machine holds up: more than a second of sixteen pictures. The kernel gives less where
+/// `net.core.rmem_max` is less.
+const KERNEL_BUFFER: usize = 4 << 20;
+
+/// A socket for media beside the one for signalling.
+fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
+    let udp = UdpSocket::bind(SocketAddr::new(local.ip(), 0))?;
+    // Less is not worth a refusal.
+    let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(KERNEL_BUFFER);
+    Ok(udp)
 }
 
 /// The guest's own thread.
@@ -214,10 +226,11 @@ impl Visit {
             }
         }
         let now = Instant::now();
+        // As it was until now.
+        self.tell(now);
         self.say(&ToServer::Leave {});
         self.peer.close(now);
         self.flush(now);
-        self.tell(now);
         let _ = self.socket.close(None);
         let _ = self.socket.flush();
     }
@@ -440,7 +453,7 @@ impl Visit {
         self.report.connected = self.peer.state() == State::Connected;
         self.report.slots = self.inbox.reports();
         self.report.heard = self.inbox.heard(now);
-        self.report.most_heard = self.inbox.most_heard;
+        self.report.most_heard = self.inbox.voices.most;
         let waited = |participant: &String| {
             let came = self.inbox.pictures.get(participant);
             came.map(|came| came.saturating_duration_since(self.joined_at))
@@ -459,5 +472,20 @@ impl Visit {
         self.report.counters = counters;
         let mut shared = self.shared.report.lock().unwrap_or_else(PoisonError::into_inner);
         shared.clone_from(&self.report);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_keeps_what_comes_while_a_guest_is_held_up() {
+        let udp = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
+        let most: usize = most.trim().parse().unwrap();
+        let size = socket2::SockRef::from(&udp).recv_buffer_size().unwrap();
+        // Linux adds as much for its own bookkeeping (socket(7)).
+        assert_eq!(size, 2 * KERNEL_BUFFER.min(most));
     }
 }

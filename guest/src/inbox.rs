@@ -7,6 +7,7 @@ use rtp::Packet;
 use crate::messages;
 use crate::report::SlotReport;
 use crate::slot::{Received, Slot};
+use crate::voices::Voices;
 
 /// Everything that comes to a guest.
 #[derive(Debug, Default)]
@@ -20,17 +21,11 @@ pub(crate) struct Inbox {
     pub(crate) nacks: Vec<(SenderId, Vec<u64>)>,
     /// Who is to send a key frame.
     pub(crate) key_frames: Vec<SenderId>,
-    pub(crate) most_heard: usize,
-    /// The second that is counted now: its end, and the packets of sound of each section.
-    second: Option<Instant>,
-    voices: BTreeMap<String, u32>,
+    pub(crate) voices: Voices,
 }
 
 /// Sound that came within this time is heard at once.
 const AT_ONCE: Duration = Duration::from_millis(200);
-/// A section that gets so many of the fifty packets of a second has a voice in it: two that follow each other in one section's
-/// place are not two at once.
-const VOICE: u32 = 30;
 /// NACKs that wait at most: they are answered after each datagram.
 const MAX_NACKS: usize = 64;
 
@@ -39,14 +34,11 @@ impl Inbox {
     pub(crate) fn assign(&mut self, slots: Vec<messages::Slot>) {
         for told in slots {
             let slot = self.slots.entry(told.mid.clone()).or_default();
-            if slot.report.participant != told.participant {
-                slot.fresh = told.participant.is_some();
-                // The voices of two people within a moment are not two voices at once.
-                slot.last_packet = None;
-            }
             slot.report.mid = told.mid;
-            slot.report.participant = told.participant;
-            slot.report.name = told.name;
+            let early = slot.assign(told.participant.clone(), told.name);
+            if let (Some(participant), Some(came)) = (told.participant, early) {
+                self.pictures.entry(participant).or_insert(came);
+            }
         }
     }
 
@@ -62,12 +54,7 @@ impl Inbox {
 
     pub(crate) fn settle(&mut self, now: Instant) {
         self.slots.values_mut().for_each(|slot| slot.settle(now));
-        if self.second.is_none_or(|end| now >= end) {
-            self.second = Some(now + Duration::from_secs(1));
-            let voices = self.voices.values().filter(|packets| **packets >= VOICE).count();
-            self.most_heard = self.most_heard.max(voices);
-            self.voices.clear();
-        }
+        self.voices.settle(now);
     }
 
     pub(crate) fn reports(&self) -> Vec<SlotReport> {
@@ -86,7 +73,7 @@ impl Sink for Inbox {
         let slot = self.slots.entry(info.mid.to_owned()).or_default();
         slot.report.video = info.kind == Kind::Video;
         if info.kind == Kind::Audio {
-            *self.voices.entry(info.mid.to_owned()).or_default() += 1;
+            self.voices.take(now, info.mid, packet.timestamp());
         }
         let received = Received {
             sequence: info.sequence,

@@ -14,6 +14,7 @@ mod report;
 mod room;
 mod slot;
 mod track;
+mod voices;
 
 pub use guest::{Guest, JoinError};
 pub use ivf::{IvfError, read_ivf};

@@ -13,8 +13,10 @@ pub(crate) struct Slot {
     open: BTreeSet<u64>,
     open_since: Option<Instant>,
     /// The slot has changed hands: nothing of the new picture came yet.
-    pub(crate) fresh: bool,
+    fresh: bool,
     key_frame: Option<KeyFrame>,
+    /// When the first key frame was complete that came while the slot was nobody's.
+    early: Option<Instant>,
     pub(crate) last_packet: Option<Instant>,
 }
 
@@ -44,6 +46,27 @@ const MAX_OPEN: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Slot {
+    /// Takes what the server says about who is in it. When the first picture of that participant came, if it came before the word:
+    /// that goes another way than media, and on a busy machine takes longer.
+    pub(crate) fn assign(&mut self, participant: Option<String>, name: Option<String>) -> Option<Instant> {
+        let before = std::mem::replace(&mut self.report.participant, participant);
+        self.report.name = name;
+        if self.report.participant == before {
+            return None;
+        }
+        // The voices of two people within a moment are not two voices at once.
+        self.last_packet = None;
+        let early = self.early.take();
+        if before.is_none() {
+            // What has begun already was looked at then.
+            self.fresh = early.is_none() && self.key_frame.is_none();
+            return early;
+        }
+        self.fresh = self.report.participant.is_some();
+        self.key_frame = None;
+        None
+    }
+
     /// Takes a packet. True when it completes the first key frame of somebody's picture.
     pub(crate) fn take(&mut self, now: Instant, packet: Received) -> bool {
         self.report.packets += 1;
@@ -77,14 +100,14 @@ impl Slot {
         }
         if self.report.video {
             self.report.frames += u64::from(packet.marker);
-            self.follow_key_frame(packet)
+            self.follow_key_frame(now, packet)
         } else {
             self.report.frames += 1;
             false
         }
     }
 
-    fn follow_key_frame(&mut self, packet: Received) -> bool {
+    fn follow_key_frame(&mut self, now: Instant, packet: Received) -> bool {
         if self.fresh {
             self.fresh = false;
             if !packet.key_frame && !packet.repair {
@@ -110,6 +133,9 @@ impl Slot {
         let complete = frame.last.is_some_and(|last| frame.packets == last + 1 - frame.first);
         if complete {
             self.key_frame = None;
+            if self.report.participant.is_none() {
+                self.early.get_or_insert(now);
+            }
         }
         complete
     }
@@ -196,7 +222,7 @@ mod tests {
     fn somebodys_picture_begins_with_a_whole_key_frame() {
         let now = Instant::now();
         let mut slot = slot();
-        slot.fresh = true;
+        slot.assign(Some("a".into()), None);
         let key = Received {
             key_frame: true,
             ..packet(10, 7)
@@ -215,8 +241,52 @@ mod tests {
             }
         ));
         assert_eq!(slot.report.without_key_frame, 0);
-        slot.fresh = true;
+        slot.assign(Some("b".into()), None);
         assert!(!slot.take(now, packet(13, 8)));
+        assert_eq!(slot.report.without_key_frame, 1);
+    }
+
+    #[test]
+    fn a_picture_may_come_before_the_word_of_whose_it_is() {
+        let now = Instant::now();
+        let later = now + Duration::from_millis(100);
+        let key = |sequence| Received {
+            key_frame: true,
+            marker: true,
+            ..packet(sequence, 7)
+        };
+        let mut slot = slot();
+        assert!(slot.take(now, key(10)));
+        assert!(!slot.take(later, packet(11, 8)));
+        assert_eq!(slot.assign(Some("a".into()), None), Some(now));
+        slot.take(later, packet(12, 9));
+        assert_eq!(slot.report.without_key_frame, 0);
+
+        // The last packets of somebody who has left begin nothing, and the next one has to.
+        slot.assign(None, None);
+        slot.take(later, packet(13, 10));
+        assert_eq!(slot.assign(Some("b".into()), None), None);
+        assert_eq!(slot.report.without_key_frame, 0);
+        slot.take(later, packet(14, 11));
+        assert_eq!(slot.report.without_key_frame, 1);
+
+        // Half of a key frame has come.
+        slot.assign(None, None);
+        slot.take(
+            later,
+            Received {
+                marker: false,
+                ..key(15)
+            },
+        );
+        slot.assign(Some("c".into()), None);
+        assert!(slot.take(
+            later,
+            Received {
+                marker: true,
+                ..packet(16, 7)
+            }
+        ));
         assert_eq!(slot.report.without_key_frame, 1);
     }
 }

@@ -94,6 +94,7 @@ fn a_room_of_twelve() {
 
     let reports: Vec<Report> = guests.into_iter().map(Guest::leave).collect();
     for report in &reports {
+        assert!(report.connected, "{report}");
         assert!(report.most_heard <= TOP_K, "{report}");
         assert_eq!(report.complaints(), Vec::<String>::new(), "{report}");
         // On a busy machine an answer may take longer than a handshake waits.

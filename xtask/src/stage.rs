@@ -187,8 +187,22 @@ fn browsers(settings: &Settings) -> Outcome {
         ];
         outcome = outcome.and(tests(&mut settings.cargo(&arguments)));
     }
+    if settings.long {
+        outcome = outcome.and(check(&mut settings.cargo(&ROOM_OF_TWELVE)));
+    }
     outcome
 }
+
+/// Ten minutes of a room with four browsers in it, which fails by its exit code.
+const ROOM_OF_TWELVE: [&str; 7] = [
+    "run",
+    "--locked",
+    "--release",
+    "-p",
+    BROWSER_TESTS,
+    "--example",
+    "room_of_twelve",
+];
 
 /// Runs a command that passes or fails as a whole.
 pub(crate) fn check(command: &mut Command) -> Outcome {
