@@ -378,6 +378,29 @@ fn ice_is_restarted_after_silence() {
 }
 
 #[test]
+fn a_restart_may_be_answered_after_the_failure() {
+    for late in [20, 40] {
+        let mut call = Call::connected();
+        call.cut = true;
+        call.run(Duration::from_secs(8));
+        call.caller.peer.restart_ice(call.now).unwrap();
+        let offer = call.caller.peer.offer().unwrap();
+        call.run(Duration::from_secs(late - 8));
+        assert_eq!(call.caller.peer.state(), State::Failed);
+        call.cut = false;
+        let answer = call.answer(&offer);
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        assert_eq!(call.caller.peer.state(), State::Disconnected);
+        call.run(Duration::from_millis(300));
+        assert_eq!(call.caller.peer.state(), State::Connected);
+        assert_eq!(call.server.peer.state(), State::Connected);
+        call.send(CAMERA, 100, b"picture", false);
+        call.run(Duration::from_millis(50));
+        assert_eq!(call.server.sink.rtp.len(), 1);
+    }
+}
+
+#[test]
 fn an_answer_that_breaks_a_rule_changes_nothing() {
     let mut call = Call::new();
     let offer = call.caller.peer.offer().unwrap();

@@ -297,6 +297,34 @@ fn a_restart_finds_another_way_and_keeps_the_old_one_until_then() {
 }
 
 #[test]
+fn a_restart_that_is_answered_after_the_failure_still_counts() {
+    for late in [20, 40] {
+        let mut call = Call::connected();
+        call.dead = SERVER.map(address).to_vec();
+        call.run(Duration::from_secs(8));
+        assert_eq!(call.ours.state(), State::Disconnected);
+        call.ours.restart(call.now);
+        call.run(Duration::from_secs(late - 8));
+        assert_eq!(call.ours.state(), State::Failed);
+        call.dead.clear();
+        call.lite.restart(call.now);
+        call.exchange_credentials();
+        assert_eq!(call.ours.state(), State::Checking);
+        call.run(Duration::from_secs(1));
+        assert_eq!(call.ours.state(), State::Connected);
+        assert_eq!(call.ours.selected(), Some(call.path(0)));
+        call.run(Duration::from_secs(60));
+        assert_eq!(call.ours.state(), State::Connected);
+    }
+    // The same credentials are no restart.
+    let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
+    call.run(Duration::from_secs(20));
+    call.exchange_credentials();
+    assert_eq!(call.ours.state(), State::Failed);
+}
+
+#[test]
 fn what_comes_late_is_no_fault() {
     let mut call = Call::new();
     call.exchange_credentials();
