@@ -235,13 +235,19 @@ impl Agent {
     }
 
     /// Sets the peer's credentials, from its offer or answer. Checks are awaited or sent from now on. When they replace others,
-    /// the peer restarts ICE ([`Credentials::is_restarted_by`]): call [`restart`](Self::restart) first.
+    /// the peer restarts ICE ([`Credentials::is_restarted_by`]): call [`restart`](Self::restart) first. They may come after a
+    /// controlling agent has failed, as the late answer to a restart of ours: it tries again then.
     pub fn set_remote_credentials(&mut self, now: Instant, credentials: Credentials) {
+        let changed = self
+            .remote
+            .as_ref()
+            .is_some_and(|known| known.is_restarted_by(&credentials));
         if let Some(checklist) = &mut self.checklist {
             checklist.set_remote(&credentials, &self.generations.newest().credentials.ufrag);
         }
         self.remote = Some(credentials);
-        if self.state == State::New {
+        let again = self.state == State::Failed && changed && self.checklist.is_some();
+        if self.state == State::New || again {
             self.await_first_check(now);
         }
     }

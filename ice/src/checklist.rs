@@ -28,6 +28,9 @@ pub(crate) struct Checklist {
     /// When the first pair of this session was found to work.
     first_success: Option<Instant>,
     consent: Option<Consent>,
+    /// The way on which the peer last answered a check, of those that may be in use, and when. A restart leaves it: the old path is
+    /// used on, and consent to that ends as before.
+    given: Option<(Path, Instant)>,
     rtt: Option<Duration>,
     /// Checks that need no answer any more: it came before, or ICE was restarted since.
     done: VecDeque<TransactionId>,
@@ -86,7 +89,6 @@ enum Purpose {
 #[derive(Debug, Clone, Copy)]
 struct Consent {
     path: Path,
-    given: Instant,
     ask_next: Instant,
 }
 
@@ -158,6 +160,7 @@ impl Checklist {
             next_check: None,
             first_success: None,
             consent: None,
+            given: None,
             rtt: None,
             done: VecDeque::new(),
         }
@@ -251,6 +254,7 @@ impl Checklist {
     /// Sends nothing any more until a restart.
     pub(crate) fn stop(&mut self) {
         self.restart();
+        self.given = None;
     }
 
     fn finish(&mut self, id: TransactionId) {
@@ -329,11 +333,11 @@ impl Checklist {
         if success.nominated {
             let ask_next = self.consent.map(|consent| consent.ask_next);
             let ask_next = ask_next.unwrap_or_else(|| self.draw_consent(now));
-            self.consent = Some(Consent {
-                path: *path,
-                given: now,
-                ask_next,
-            });
+            self.consent = Some(Consent { path: *path, ask_next });
+        }
+        // Before one is nominated only the pair that works first counts: an answer on another one is no consent to it.
+        if success.nominated || self.given.is_none_or(|(used, _)| used == *path) {
+            self.given = Some((*path, now));
         }
     }
 
@@ -342,22 +346,23 @@ impl Checklist {
         after(now, CONSENT_INTERVAL.mul_f64(0.8 + 0.4 * spread))
     }
 
-    /// Whether the peer has not answered on the nominated pair for so long.
+    /// Whether the peer has not answered on the path in use for so long, be it nominated yet or left over from before a restart.
     pub(crate) fn has_lost_consent(&self, now: Instant, silence: Duration) -> bool {
-        self.consent
-            .is_some_and(|consent| now.saturating_duration_since(consent.given) >= silence)
+        self.given
+            .is_some_and(|(_, given)| now.saturating_duration_since(given) >= silence)
     }
 
     /// When something is due: a check, or the end of consent after such a silence.
     pub(crate) fn due(&self, now: Instant, silence: Duration) -> Option<Instant> {
-        self.remote.as_ref()?;
+        let expiry = self.given.map(|(_, given)| after(given, silence));
+        if self.remote.is_none() {
+            return expiry;
+        }
         let requests = self.pairs.iter().filter_map(|pair| pair.request?.next);
         let waiting = self.consent.is_none() && self.pairs.iter().any(|pair| pair.state == State::Waiting);
         let probe = waiting.then(|| self.next_check.unwrap_or(now));
-        let consent = self
-            .consent
-            .map(|consent| consent.ask_next.min(after(consent.given, silence)));
-        let times = [probe, self.nomination_due(), consent];
+        let consent = self.consent.map(|consent| consent.ask_next);
+        let times = [probe, self.nomination_due(), consent, expiry];
         requests.chain(times.into_iter().flatten()).min()
     }
 

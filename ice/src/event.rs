@@ -11,7 +11,7 @@ pub enum State {
     Connected,
     /// The peer has been silent for a while; it may come back.
     Disconnected,
-    /// The peer is gone, or never came. Only a restart helps.
+    /// The peer is gone, or never came. Only a restart helps (or the answer to one that was under way).
     Failed,
 }
 

@@ -49,8 +49,10 @@ pub struct Peer {
     wishes: Vec<Wish>,
     /// How many of them are in the offer that waits for its answer.
     offered: Option<usize>,
-    /// Whether that offer, or the next one, restarts ICE.
+    /// Whether that offer, or one before it that nobody answered, restarts ICE.
     restarting: bool,
+    /// When it was wanted that the next offer restarts ICE.
+    restart_wanted: Option<Instant>,
     /// The section whose transport is ours.
     tagged: Option<usize>,
     session_id: u64,
@@ -114,6 +116,7 @@ impl Peer {
             wishes: Vec::new(),
             offered: None,
             restarting: false,
+            restart_wanted: None,
             sends_transport_numbers: false,
             tagged: None,
             // RFC 9429 §5.2.1: 63 random bits.

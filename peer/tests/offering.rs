@@ -378,6 +378,67 @@ fn ice_is_restarted_after_silence() {
 }
 
 #[test]
+fn a_restart_waits_for_the_next_offer() {
+    let mut call = Call::connected();
+    let offer = call.caller.peer.offer().unwrap();
+    let answer = call.answer(&offer);
+    call.caller.peer.restart_ice(call.now).unwrap();
+    call.caller.peer.accept_answer(call.now, &answer).unwrap();
+    let before: Vec<String> = call.caller.peer.local_ufrags().map(str::to_owned).collect();
+    assert_eq!(before.len(), 1);
+    call.negotiate();
+    call.run(Duration::from_secs(5));
+    let after: Vec<&str> = call.caller.peer.local_ufrags().collect();
+    assert!(after.len() == 1 && after[0] != before[0], "{after:?}");
+    assert_eq!(call.caller.peer.state(), State::Connected);
+    assert_eq!(call.server.peer.state(), State::Connected);
+    assert_eq!(call.caller.counters(), BTreeMap::new());
+    assert_eq!(call.server.counters(), BTreeMap::new());
+}
+
+#[test]
+fn a_restart_whose_answer_is_lost_is_made_again() {
+    let mut call = Call::connected();
+    call.cut = true;
+    call.run(Duration::from_secs(8));
+    call.caller.peer.restart_ice(call.now).unwrap();
+    let offer = call.caller.peer.offer().unwrap();
+    call.answer(&offer);
+    call.run(Duration::from_secs(60));
+    assert_eq!(call.caller.peer.state(), State::Failed);
+    assert_eq!(call.server.peer.state(), State::Failed);
+    call.cut = false;
+    call.caller.peer.restart_ice(call.now).unwrap();
+    call.negotiate();
+    call.run(Duration::from_millis(300));
+    assert_eq!(call.caller.peer.state(), State::Connected);
+    assert_eq!(call.server.peer.state(), State::Connected);
+}
+
+#[test]
+fn a_restart_may_be_answered_after_the_failure() {
+    for late in [20, 40] {
+        let mut call = Call::connected();
+        call.cut = true;
+        call.run(Duration::from_secs(8));
+        call.caller.peer.restart_ice(call.now).unwrap();
+        let offer = call.caller.peer.offer().unwrap();
+        call.run(Duration::from_secs(late - 8));
+        assert_eq!(call.caller.peer.state(), State::Failed);
+        call.cut = false;
+        let answer = call.answer(&offer);
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        assert_eq!(call.caller.peer.state(), State::Disconnected);
+        call.run(Duration::from_millis(300));
+        assert_eq!(call.caller.peer.state(), State::Connected);
+        assert_eq!(call.server.peer.state(), State::Connected);
+        call.send(CAMERA, 100, b"picture", false);
+        call.run(Duration::from_millis(50));
+        assert_eq!(call.server.sink.rtp.len(), 1);
+    }
+}
+
+#[test]
 fn an_answer_that_breaks_a_rule_changes_nothing() {
     let mut call = Call::new();
     let offer = call.caller.peer.offer().unwrap();

@@ -267,6 +267,43 @@ fn media_does_not_stand_for_consent() {
 }
 
 #[test]
+fn media_does_not_stand_for_consent_after_a_restart_or_before_the_nomination() {
+    let outlasts = |mut call: Call, path: Path| {
+        let begin = call.now;
+        while call.now < begin + Duration::from_secs(29) {
+            call.run(Duration::from_millis(500));
+            call.ours.note_activity(call.now, &path, Activity::Srtp);
+            assert_eq!(
+                (call.ours.state(), call.ours.selected()),
+                (State::Connected, Some(path))
+            );
+        }
+        call.run(Duration::from_millis(1500));
+        assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
+    };
+    // A restart that nobody answers.
+    let mut call = Call::connected();
+    call.ours.restart(call.now);
+    let path = call.path(0);
+    outlasts(call, path);
+    // One that is answered, on which no check is.
+    let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
+    call.ours.restart(call.now);
+    call.lite.restart(call.now);
+    call.exchange_credentials();
+    outlasts(call, path);
+    // A path that works and whose nomination is never answered.
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let (path, check) = call.next_check();
+    let answer = call.answer(&check, &call.lite.local_credentials().pwd.clone(), None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    call.dead = SERVER.map(address).to_vec();
+    outlasts(call, path);
+}
+
+#[test]
 fn a_peer_without_a_word_is_disconnected_and_gone() {
     let mut call = Call::connected();
     call.dead = SERVER.map(address).to_vec();
@@ -294,6 +331,34 @@ fn a_restart_finds_another_way_and_keeps_the_old_one_until_then() {
     assert_eq!(call.ours.local_ufrags().count(), 1);
     assert!(!call.ours.is_validated(&call.path(0)));
     assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn a_restart_that_is_answered_after_the_failure_still_counts() {
+    for late in [20, 40] {
+        let mut call = Call::connected();
+        call.dead = SERVER.map(address).to_vec();
+        call.run(Duration::from_secs(8));
+        assert_eq!(call.ours.state(), State::Disconnected);
+        call.ours.restart(call.now);
+        call.run(Duration::from_secs(late - 8));
+        assert_eq!(call.ours.state(), State::Failed);
+        call.dead.clear();
+        call.lite.restart(call.now);
+        call.exchange_credentials();
+        assert_eq!(call.ours.state(), State::Checking);
+        call.run(Duration::from_secs(1));
+        assert_eq!(call.ours.state(), State::Connected);
+        assert_eq!(call.ours.selected(), Some(call.path(0)));
+        call.run(Duration::from_secs(60));
+        assert_eq!(call.ours.state(), State::Connected);
+    }
+    // The same credentials are no restart.
+    let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
+    call.run(Duration::from_secs(20));
+    call.exchange_credentials();
+    assert_eq!(call.ours.state(), State::Failed);
 }
 
 #[test]

@@ -53,18 +53,18 @@ impl Peer {
     }
 
     /// Restarts ICE with the next offer (RFC 8445 §9): after the network has changed, or when the state is
-    /// [`State::Disconnected`] or [`State::Failed`].
+    /// [`State::Disconnected`] or [`State::Failed`]. Nothing changes before that, so that the answer to an offer that is open now
+    /// still fits. Wanted again while an offer that restarts is open, the next one restarts again: the peer may have taken
+    /// the former, and have failed since without its answer having come here.
     ///
     /// # Errors
     /// [`SectionError`] when this peer cannot offer.
     pub fn restart_ice(&mut self, now: Instant) -> Result<(), SectionError> {
         self.may_offer()?;
-        // One restart that is not answered yet is as good as two. Before the first answer there is nothing to restart.
-        if self.ice.remote_credentials().is_some() && !self.restarting {
-            self.ice.restart(now);
-            self.restarting = true;
+        // Before the first answer there is nothing to restart.
+        if self.ice.remote_credentials().is_some() {
+            self.restart_wanted = Some(now);
         }
-        self.update(now);
         Ok(())
     }
 
@@ -79,6 +79,11 @@ impl Peer {
         }
         let fingerprint = self.config.dtls.certificate.fingerprint().to_string();
         let fingerprint = sdp::Fingerprint::parse(&fingerprint).map_err(|_| SectionError::Unusable)?;
+        if let Some(now) = self.restart_wanted.take() {
+            self.ice.restart(now);
+            self.restarting = true;
+            self.update(now);
+        }
         let local = self.ice.local_credentials();
         let candidates: Vec<sdp::Candidate<'_>> = self.local_candidates().collect();
         let text = OfferText {
