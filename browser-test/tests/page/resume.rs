@@ -161,6 +161,56 @@ fn a_link_that_loses_too_much_is_told() {
     scene.assert_quiet();
 }
 
+/// What is over is not told to who was away.
+#[test]
+fn what_ended_while_the_line_was_cut_is_shown_no_longer() {
+    for kind in BOTH {
+        let scene = with_bob(kind);
+        let shown = "['[data-code=link]', '#tiles .sign', '#tiles .veil'].map(part => document.querySelector(part)?.textContent ?? '')";
+        scene.page.press("h").unwrap();
+        scene.get(
+            "(fake.send({ type: 'link', state: 'audio-only', loss: 0.2 }),
+              fake.send({ type: 'layer', mid: fake.slots.find(({ kind }) => kind === 'video').mid, rid: null, paused: 'loss' }),
+              fake.send({ type: 'undecodable', participant: '1', source: '1-camera' }),
+              fake.send({ type: 'connection', participant: '1', state: 'disconnected' }))",
+        );
+        scene.wait(&format!(
+            "fake.sent('hand').length === 1 && {shown}.every(text => text)"
+        ));
+        scene.get("void (fake.noWebSocket = true, fake.cut())");
+        scene.wait(&format!("{INTERRUPTED} !== undefined"));
+        scene.page.press("h").unwrap();
+        scene.wait("!hyaline.room.hand");
+        scene.get("void (fake.noWebSocket = false)");
+        scene.wait(&format!("{INTERRUPTED} === undefined && {shown}.every(text => !text)"));
+        assert_eq!(
+            scene.get(
+                "(bob => [bob.connection, bob.undecodable.size, bob.layers])([...hyaline.room.participants.values()][0])"
+            ),
+            json!(["connected", 0, {}]),
+            "{kind}"
+        );
+        scene.wait("fake.sent('hand').at(-1).raised === false");
+        scene.assert_quiet();
+    }
+}
+
+#[test]
+fn who_joins_anew_has_a_new_link() {
+    let scene = with_bob(Kind::Chromium);
+    let shown = "[!!document.querySelector('[data-code=link]'), document.querySelector('#own').classList.contains('speaking')].join()";
+    scene.get(
+        "(fake.send({ type: 'link', state: 'audio-only', loss: 0.2 }),
+          fake.send({ type: 'speakers', dominant: 'me', speaking: ['me'] }))",
+    );
+    scene.wait(&format!("{shown} === 'true,true'"));
+    scene.get("void fake.drop()");
+    scene.wait(&format!(
+        "fake.sent('join').length === 2 && hyaline.room.state === 'joined' && {shown} === 'false,false'"
+    ));
+    scene.assert_quiet();
+}
+
 #[test]
 fn hands_are_seen_and_said() {
     for kind in BOTH {
