@@ -57,6 +57,36 @@ fn a_cut_websocket_is_resumed_while_media_goes_on() {
     }
 }
 
+/// A network that swallows everything lets a dial neither succeed nor fail, for a minute and more.
+#[test]
+fn a_dial_that_nobody_answers_is_given_up() {
+    let scene = with_bob(Kind::Chromium);
+    scene.get("void (fake.silent = true, fake.cut())");
+    scene.wait("fake.sockets === 2");
+    scene.get("void (fake.silent = false)");
+    scene.wait("fake.sessions === 2 && !hyaline.room.interrupted");
+    assert_eq!(scene.get("[states, fake.sockets]"), json!([[], 3]));
+    scene.assert_quiet();
+}
+
+#[test]
+fn a_network_that_comes_back_is_used_at_once() {
+    for kind in BOTH {
+        let scene = with_bob(kind);
+        // The pause before the next dial never ends.
+        scene.get(
+            "void (real => { setTimeout = (f, ms, ...rest) => (ms === 300 ? 0 : real(f, ms, ...rest)); })(setTimeout)",
+        );
+        scene.get("void (fake.noWebSocket = true, fake.cut())");
+        scene.wait("fake.sockets === 2");
+        scene.wait(&format!("{INTERRUPTED} !== undefined"));
+        scene.get("void (fake.noWebSocket = false, dispatchEvent(new Event('online')))");
+        scene.wait("fake.sessions === 2 && !hyaline.room.interrupted");
+        assert_eq!(scene.get("[states, fake.sockets]"), json!([[], 3]), "{kind}");
+        scene.assert_quiet();
+    }
+}
+
 #[test]
 fn an_offer_without_an_answer_is_made_again() {
     for kind in BOTH {
