@@ -152,14 +152,18 @@ export class Tiles extends EventTarget {
   }
 
   /** Says on each tile what is wrong with what comes: `tracks` as Meter has them. */
-  measure(tracks) {
+  measure(tracks, now = performance.now()) {
     for (const tile of this.#others()) {
       const [picture] = tile.video.srcObject?.getVideoTracks() ?? [];
       const [sound] = tile.audio.srcObject?.getAudioTracks() ?? [];
       // A screen that nobody touches sends nothing; what has a veil says it there.
       const moves = tile.kind === 'camera' && tile.participant.sends('camera') && !tile.element.querySelector('.veil').textContent;
       const paused = PAUSED[tile.participant.layers[tile.kind]?.paused];
-      say(tile.element.querySelector('.sign'), paused ?? trouble(tracks.get(picture?.id), tracks.get(sound?.id), moves));
+      const figures = tracks.get(picture?.id);
+      // A slot may have stood still for long before it came to this tile, or was not to move.
+      if (paused || !moves || tile.measured !== picture?.id) Object.assign(tile, { measured: picture?.id, since: now });
+      const seen = figures && { ...figures, still: Math.min(figures.still, now - tile.since) };
+      say(tile.element.querySelector('.sign'), paused ?? trouble(seen, tracks.get(sound?.id), moves));
     }
   }
 

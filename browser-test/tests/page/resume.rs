@@ -174,10 +174,16 @@ fn a_link_that_loses_too_much_is_told() {
     scene.wait(&format!("{sign} === 'Picture paused: your connection loses too much'"));
     // The figures, which come each second, do not call it frozen.
     scene.get("fake.freeze(true)");
+    scene.get("void (now => { performance.now = () => now() + 300_000; })(performance.now.bind(performance))");
     scene.get("new Promise(done => setTimeout(done, 3_500))");
     assert_eq!(scene.get(sign), json!("Picture paused: your connection loses too much"));
-    scene.get("fake.freeze(false)");
+    // Nor is what stands still after that taken for frozen since before.
     scene.get("fake.send({ type: 'layer', mid, rid: 'h', paused: null })");
+    let frozen = scene.wait(&format!(
+        "{sign}.match(/^Picture frozen: nothing new came for (\\d+) s$/)?.[1]"
+    ));
+    assert!(frozen.as_str().unwrap().parse::<u32>().unwrap() < 60, "{frozen}");
+    scene.get("fake.freeze(false)");
     scene.get("fake.send({ type: 'link', state: 'good', loss: 0 })");
     scene.wait(&format!("{notice} === undefined && {sign} === ''"));
     // It was about what the section carried.
