@@ -211,6 +211,9 @@ export class Room extends EventTarget {
         if (participant) this.#emit('update', participant);
         break;
       }
+      case 'error': // about the view
+        this.#view.refused();
+        break;
       case 'link':
         this.#link = message.state;
         this.#emit('link', { state: message.state, loss: message.loss });

@@ -169,6 +169,7 @@ export class Session {
         const problem = new Problem(message.code, message.message);
         if (!this.#joined) this.#end(problem);
         else if (message.re === 'resume') this.#notResumed(problem);
+        else if (message.re === 'view' && message.code === 'busy') this.#handlers.message(message);
         else if (message.re !== 'offer') this.#handlers.problem(problem);
         // What is said about an offer that was given up concerns nobody; a message that could not be read has no id.
         else if (this.#answer && (message.id ?? this.#answer.id) === this.#answer.id) this.#answer.reject(problem);

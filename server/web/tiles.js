@@ -13,6 +13,8 @@ const MANY = 49;
 const FEW = 16;
 /** Why a picture is not sent to us, by the `layer` message's word. */
 const PAUSED = { loss: 'Picture paused: your connection loses too much', hidden: 'Picture paused' };
+/** A picture is never said to be longer than this, which the server would refuse. */
+const LONGEST = 16_384;
 const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
 
 /**
@@ -129,7 +131,7 @@ export class Tiles extends EventTarget {
     const pictures = others.flatMap(({ element, participant, kind }) => {
       const source = participant.sources.find(source => source.kind === kind)?.source;
       const scale = document.hidden ? 0 : devicePixelRatio;
-      const [width, height] = [element.clientWidth, element.clientHeight].map(length => Math.min(65_535, Math.round(length * scale)));
+      const [width, height] = [element.clientWidth, element.clientHeight].map(length => Math.min(LONGEST, Math.round(length * scale)));
       return source === undefined ? [] : [{ participant: participant.id, source, width, height }];
     });
     const pinned = this.#pinned?.participant ? [this.#pinned.participant.id] : [];
