@@ -40,19 +40,7 @@ const NO_MEDIA_MS = [5_000, 15_000, 30_000];
 
 /**
  * A room as this participant sees it. It comes back by itself when the server was away for a while.
- *
- * Events, each with its `detail`:
- * - `state`: the state has changed (`detail` is the new one)
- * - `participant`: somebody came (a Participant)
- * - `update`: somebody's sources, tracks or connection changed (a Participant)
- * - `left`: somebody went (a Participant)
- * - `speakers`: others speak now (who leads, as `dominant`)
- * - `hand`: somebody raised or lowered a hand (a Participant, or null for our own)
- * - `path`: the state of our own media path (as RTCPeerConnection.connectionState)
- * - `signalling`: `interrupted` when the connection for messages is lost while media goes on, `open` when it is back
- * - `link`: what our link carries ({ state: `good` or `audio-only`, loss })
- * - `problem`: something does not work (a Problem)
- * - `end`: the end (a Problem, or null after `leave`)
+ * Its events, each with its `detail`, are RoomEvents in hyaline.d.ts.
  */
 export class Room extends EventTarget {
   /** `new`, `joining`, `joined`, `returning` (the server, its media too, was lost and is being looked for) or `left`. */

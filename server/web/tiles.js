@@ -58,9 +58,6 @@ export class Tiles extends EventTarget {
     this.#lay();
   }
 
-  /** All tiles of others: [{ participant, kind, element }]. */
-  get all() { return this.#others(); }
-
   /** The loudspeaker that everybody is heard from, by its id; empty for the system's. */
   set sink(id) {
     this.#sink = id;
