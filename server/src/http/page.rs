@@ -53,6 +53,7 @@ const FILES: &[File] = embedded! {
     "line.js": SCRIPT,
     "measure.js": SCRIPT,
     "memory.js": SCRIPT,
+    "news.js": SCRIPT,
     "notices.js": SCRIPT,
     "own.js": SCRIPT,
     "panel.js": SCRIPT,
