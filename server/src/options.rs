@@ -142,7 +142,7 @@ pub enum OptionsError {
     NoVideoCodec,
     /// A room has to take somebody, and cannot take everybody.
     RoomCapacity(usize),
-    /// The token has so few characters that it can be guessed.
+    /// The token has so few bytes that it can be guessed.
     ShortAdminToken(usize),
     /// The token does not fit into a request.
     UnusableAdminToken,

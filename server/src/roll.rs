@@ -26,6 +26,8 @@ struct Entry {
     room: String,
     join: Join,
     session: Option<Secret>,
+    /// By which it came back, as long as it may not know the session that it was given for it.
+    former: Option<Secret>,
     /// How its media connection is, once there was one.
     media: Option<ConnectionState>,
     /// Whether its hand is up.
@@ -62,6 +64,7 @@ impl Roll {
             room,
             join,
             session,
+            former: None,
             media: None,
             hand: false,
         };
@@ -71,9 +74,10 @@ impl Roll {
 
     /// Somebody has gone.
     pub(crate) fn remove(&mut self, participant: ParticipantId) {
-        let entry = self.entries.remove(&participant);
-        if let Some(session) = entry.and_then(|entry| entry.session) {
-            self.sessions.remove(&session);
+        if let Some(entry) = self.entries.remove(&participant) {
+            for session in entry.session.iter().chain(&entry.former) {
+                self.sessions.remove(session);
+            }
         }
     }
 
@@ -90,19 +94,31 @@ impl Roll {
         Some((participant, entry.join.name.clone()))
     }
 
-    /// Sends a participant's messages to another outbox from now on, and gives it another session. Who reads the old one
-    /// is told that it is the last message there.
-    pub(crate) fn hand_over(&mut self, participant: ParticipantId, session: Secret, outbox: Outbox) {
+    /// Sends a participant's messages to another outbox from now on, and gives it another session instead of the one by
+    /// which it came, which is good until that is `confirm`ed. Who reads the old outbox is told that it is the last
+    /// message there.
+    pub(crate) fn hand_over(&mut self, participant: ParticipantId, came_by: &Secret, session: Secret, outbox: Outbox) {
         let Some(entry) = self.entries.get_mut(&participant) else {
             return;
         };
         let old = std::mem::replace(&mut entry.outbox, outbox);
         // Who is that far behind sees the connection close.
         let _ = old.put(ServerMessage::bye(Reason::Replaced));
-        if let Some(old) = entry.session.replace(session.clone()) {
-            self.sessions.remove(&old);
+        let before = entry.session.replace(session.clone());
+        let former = entry.former.replace(came_by.clone());
+        for old in before.iter().chain(&former).filter(|old| *old != came_by) {
+            self.sessions.remove(old);
         }
         self.sessions.insert(session, participant);
+    }
+
+    /// A participant knows this session, and needs no former one any more.
+    pub(crate) fn confirm(&mut self, participant: ParticipantId, session: &Secret) {
+        let entry = self.entries.get_mut(&participant);
+        let entry = entry.filter(|entry| entry.session.as_ref() == Some(session));
+        if let Some(former) = entry.and_then(|entry| entry.former.take()) {
+            self.sessions.remove(&former);
+        }
     }
 
     /// Hands a message to a participant, if it is there. After a goodbye it is not.
@@ -227,9 +243,10 @@ mod tests {
         assert!(roll.is_here(ada, Some(&first)) && !roll.is_here(ada, None));
 
         let (outbox, mut messages) = Outbox::new(2);
-        roll.hand_over(ada, second.clone(), outbox);
+        roll.hand_over(ada, &first, second.clone(), outbox);
         assert_eq!(old.try_recv(), Ok(ServerMessage::bye(Reason::Replaced)));
         assert_eq!(old.blocking_recv(), None);
+        roll.confirm(ada, &second);
         assert_eq!(
             (find(&roll, "tea", &first), find(&roll, "tea", &second)),
             (None, Some(ada))
@@ -241,6 +258,33 @@ mod tests {
         assert_eq!(roll.tell(ada, ServerMessage::bye(Reason::Silent)), Ok(()));
         assert_eq!(find(&roll, "tea", &second), None);
         assert!(roll.sessions.is_empty() && roll.entries.is_empty());
+    }
+
+    /// What tells it may be lost on the way, again and again.
+    #[test]
+    fn a_session_is_good_until_the_next_one_is_known() {
+        let ada = ParticipantId(1);
+        let mut roll = Roll::default();
+        add(&mut roll, ada, Outbox::new(1).0);
+        let sessions = ["session 1", "second", "third", "fourth"].map(Secret::from);
+        let [first, second, third, fourth] = &sessions;
+        let good = |roll: &Roll| sessions.each_ref().map(|session| roll.find("tea", session).is_some());
+        roll.hand_over(ada, first, second.clone(), Outbox::new(1).0);
+        assert_eq!(good(&roll), [true, true, false, false]);
+        assert!(!roll.is_here(ada, Some(first)));
+        roll.hand_over(ada, first, third.clone(), Outbox::new(1).0);
+        assert_eq!(good(&roll), [true, false, true, false]);
+        // The connection before says what it has to say late.
+        roll.confirm(ada, second);
+        assert_eq!(good(&roll), [true, false, true, false]);
+        roll.hand_over(ada, third, fourth.clone(), Outbox::new(1).0);
+        assert_eq!(good(&roll), [false, false, true, true]);
+        roll.confirm(ada, fourth);
+        roll.confirm(ada, fourth);
+        assert_eq!(good(&roll), [false, false, false, true]);
+        roll.hand_over(ada, fourth, first.clone(), Outbox::new(1).0);
+        roll.remove(ada);
+        assert!(roll.sessions.is_empty());
     }
 
     #[test]

@@ -21,9 +21,9 @@ impl Secret {
         self.0.as_bytes().ct_eq(text.as_bytes()).into()
     }
 
-    /// How many characters it has.
+    /// How many bytes it has.
     pub(crate) fn length(&self) -> usize {
-        self.0.chars().count()
+        self.0.len()
     }
 
     /// Whether it may stand in a request as a bearer token (RFC 6750 §2.1).
@@ -101,5 +101,10 @@ mod tests {
     #[test]
     fn secrets_are_not_printed() {
         assert_eq!(format!("{:?}", Secret::from("tell nobody")), "Secret(11 bytes)");
+    }
+
+    #[test]
+    fn the_length_is_in_bytes() {
+        assert_eq!(Secret::from("t\u{fc}r").length(), 4);
     }
 }

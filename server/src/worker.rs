@@ -57,6 +57,11 @@ pub(crate) enum Command {
         outbox: Outbox,
         reply: oneshot::Sender<Result<Resumed, Refusal>>,
     },
+    /// Who has come back knows its new session.
+    Confirm {
+        participant: ParticipantId,
+        session: Secret,
+    },
     Offer {
         participant: ParticipantId,
         sdp: String,
@@ -130,7 +135,7 @@ impl Command {
             Self::View { view, .. } => {
                 view.pinned.len() * size_of::<ParticipantId>() + view.pictures.len() * size_of::<Picture>()
             }
-            Self::Resume { session, .. } => session.length(),
+            Self::Resume { session, .. } | Self::Confirm { session, .. } => session.length(),
             Self::Dismiss { room, .. } => room.len(),
             Self::Join { .. }
             | Self::Hand { .. }
@@ -452,6 +457,7 @@ impl<E: Engine> Worker<E> {
                 outbox,
                 reply,
             } => self.resume(now, &room, &session, renewed, outbox, reply),
+            Command::Confirm { participant, session } => self.roll.confirm(participant, &session),
             Command::Offer {
                 participant,
                 sdp,
@@ -550,7 +556,7 @@ impl<E: Engine> Worker<E> {
             return;
         }
         self.resumed += 1;
-        self.roll.hand_over(participant, renewed, outbox);
+        self.roll.hand_over(participant, session, renewed, outbox);
         // Who is gone is being told so already.
         drop(self.engine.tell_again(participant));
         self.deliver(now);
@@ -567,6 +573,10 @@ impl<E: Engine> Worker<E> {
         };
         let mut guests = self.roll.in_room(room);
         guests.retain(|guest| participant.is_none_or(|participant| participant == *guest));
+        // First, so that nobody is told of everybody who leaves before: in a large room that is more than an outbox holds.
+        for guest in &guests {
+            self.tell(now, *guest, ServerMessage::bye(reason));
+        }
         for guest in &guests {
             self.engine.leave(now, *guest, reason);
         }

@@ -36,6 +36,8 @@ export class Devices extends EventTarget {
 
   /** Raised by `close`: a person may take minutes to allow a device, and by then nobody may want it any more. */
   #generation = 0;
+  /** Which devices are being changed for others: they are on or off as `on` says by the time the other one comes. */
+  #replaced = new Set();
 
   /** Opens what it is asked for; what fails is reported as a `problem` and is off. Resolves when that is settled. */
   async open({ microphone = true, camera = true } = {}) {
@@ -52,11 +54,11 @@ export class Devices extends EventTarget {
     if (on === this.on[what]) return;
     if (!on) {
       this.on[what] = false;
-      if (what === 'microphone') this.microphone.enabled = false;
-      else this.#release(what);
-    } else if (this[what]) {
+      if (what === 'camera') this.#release(what);
+      else if (this.microphone) this.microphone.enabled = false;
+    } else if (this[what] || this.#replaced.has(what)) {
       this.on[what] = true;
-      this[what].enabled = true;
+      if (this[what]) this[what].enabled = true;
     } else {
       return this.#acquire(what);
     }
@@ -122,16 +124,17 @@ export class Devices extends EventTarget {
   async choose(what, id) {
     this.chosen[what] = id;
     if (!this[what]) return;
-    const on = this.on[what];
     // First, since phones have one camera at a time.
     this.#release(what);
-    this.on[what] = false;
-    await this.#acquire(what, on);
+    await this.#replace(what);
+    // The person may have chosen again while they were asked.
+    if (this.chosen[what] !== id) await this.choose(what, this.chosen[what]);
   }
 
   /** Closes everything, also what is still being asked for. */
   close() {
     this.#generation++;
+    this.#replaced.clear();
     for (const what of ['microphone', 'camera']) {
       this.on[what] = false;
       this.#release(what);
@@ -151,19 +154,28 @@ export class Devices extends EventTarget {
     }
   }
 
-  async #acquire(what, on = true) {
+  /** Opens another one; whether it is on is up to the person until it comes. */
+  async #replace(what) {
+    const generation = this.#generation;
+    this.#replaced.add(what);
+    await this.#acquire(what);
+    if (generation === this.#generation) this.#replaced.delete(what);
+  }
+
+  async #acquire(what) {
     const generation = this.#generation;
     try {
-      await this.#ask([what], on);
+      await this.#ask([what]);
     } catch (error) {
       if (generation !== this.#generation) return;
+      this.on[what] &&= !!this[what];
       this.dispatchEvent(new CustomEvent('problem', { detail: deviceProblem(what, error) }));
       this.#changed();
     }
   }
 
   /** Asks the person, and takes what they give unless everything was closed meanwhile. */
-  async #ask(kinds, on = true) {
+  async #ask(kinds) {
     const generation = this.#generation;
     const constraints = Object.fromEntries(kinds.map(what => [
       what === 'microphone' ? 'audio' : 'video',
@@ -172,17 +184,23 @@ export class Devices extends EventTarget {
     ]));
     const stream = await navigator.mediaDevices.getUserMedia(constraints);
     for (const track of stream.getTracks()) {
-      if (generation === this.#generation) this.#take(track, on);
+      if (generation === this.#generation) this.#take(track);
       else track.stop();
     }
     if (generation === this.#generation) this.#changed();
   }
 
-  #take(track, on) {
+  #take(track) {
     const what = track.kind === 'audio' ? 'microphone' : 'camera';
     this.#release(what);
+    this.on[what] ||= !this.#replaced.has(what);
+    if (what === 'camera' && !this.on.camera) {
+      // It was switched off meanwhile.
+      track.stop();
+      return;
+    }
     this[what] = track;
-    this.on[what] = track.enabled = on;
+    track.enabled = this.on[what];
     // Speech and moving people, in case the browser asks itself what to save first.
     if (what === 'camera' && 'contentHint' in track) track.contentHint = 'motion';
     track.addEventListener('ended', () => {
@@ -192,10 +210,8 @@ export class Devices extends EventTarget {
 
   /** It was taken away while it was open: another one, if there is any. */
   async #unplugged(what) {
-    const on = this.on[what];
     this[what] = null;
-    this.on[what] = false;
-    await this.#acquire(what, on);
+    await this.#replace(what);
     if (!this[what]) return;
     const problem = new Problem(`${what}-changed`, `The ${what} was taken away. Another one is used now: ${this[what].label || 'the system’s own'}.`);
     this.dispatchEvent(new CustomEvent('problem', { detail: problem }));

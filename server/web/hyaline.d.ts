@@ -64,17 +64,29 @@ export interface View {
   pictures?: { participant: string; source: string; width: number; height: number }[];
 }
 
+/** The events of a room, each with its `detail`. */
 export interface RoomEvents {
+  /** The state has changed. */
   state: Room['state'];
+  /** Somebody came. */
   participant: Participant;
+  /** Somebody's sources, tracks or connection changed. */
   update: Participant;
+  /** Somebody went. */
   left: Participant;
+  /** Others speak now; who leads is `dominant`. */
   speakers: string | null;
+  /** Somebody raised or lowered a hand; null is ourselves. */
   hand: Participant | null;
+  /** The state of our own media path. */
   path: RTCPeerConnectionState;
+  /** `interrupted` when the connection for messages is lost while media goes on, `open` when it is back. */
   signalling: 'interrupted' | 'open';
+  /** What our link carries. */
   link: { state: 'good' | 'audio-only'; loss: number };
+  /** Something does not work. */
   problem: Problem;
+  /** The end; null after `leave`. */
   end: Problem | null;
 }
 

@@ -40,19 +40,7 @@ const NO_MEDIA_MS = [5_000, 15_000, 30_000];
 
 /**
  * A room as this participant sees it. It comes back by itself when the server was away for a while.
- *
- * Events, each with its `detail`:
- * - `state`: the state has changed (`detail` is the new one)
- * - `participant`: somebody came (a Participant)
- * - `update`: somebody's sources, tracks or connection changed (a Participant)
- * - `left`: somebody went (a Participant)
- * - `speakers`: others speak now (who leads, as `dominant`)
- * - `hand`: somebody raised or lowered a hand (a Participant, or null for our own)
- * - `path`: the state of our own media path (as RTCPeerConnection.connectionState)
- * - `signalling`: `interrupted` when the connection for messages is lost while media goes on, `open` when it is back
- * - `link`: what our link carries ({ state: `good` or `audio-only`, loss })
- * - `problem`: something does not work (a Problem)
- * - `end`: the end (a Problem, or null after `leave`)
+ * Its events, each with its `detail`, are RoomEvents in hyaline.d.ts.
  */
 export class Room extends EventTarget {
   /** `new`, `joining`, `joined`, `returning` (the server, its media too, was lost and is being looked for) or `left`. */
@@ -75,6 +63,7 @@ export class Room extends EventTarget {
   #view = new View(view => this.state === 'joined' && this.#session.tell({ type: 'view', ...view }));
   #slots = [];
   #layers = new Map(); // by mid: { rid, paused }
+  #link = 'good';
   #interrupted = false;
   #path = 'new';
   #attempt = 0; // since media last flowed
@@ -166,8 +155,10 @@ export class Room extends EventTarget {
         this.name = message.name ?? this.name;
         const there = new Set(message.participants.map(({ participant }) => participant));
         for (const id of [...this.participants.keys()]) if (!there.has(id)) this.#part(id);
+        if (message.type === 'resumed') this.#forget();
         for (const each of message.participants) this.#meet(each.participant, each.name, each.sources, each.hand);
-        if (this.hand) this.#session.tell({ type: 'hand', raised: true });
+        // The server may know the hand as it was when the line broke.
+        if (this.hand || message.type === 'resumed') this.#session.tell({ type: 'hand', raised: this.hand });
         if (this.state !== 'joined') this.#become('joined');
         this.#view.again();
         this.#settleJoin?.resolve();
@@ -208,7 +199,11 @@ export class Room extends EventTarget {
         if (participant) this.#emit('update', participant);
         break;
       }
+      case 'error': // about the view
+        this.#view.refused();
+        break;
       case 'link':
+        this.#link = message.state;
         this.#emit('link', { state: message.state, loss: message.loss });
         break;
       case 'hand': {
@@ -240,6 +235,26 @@ export class Room extends EventTarget {
         break;
       }
     }
+  }
+
+  /**
+   * What was over while the line was cut is not told, and what still is so is told again after `resumed`. Participants are updated
+   * as they are met again.
+   */
+  #forget() {
+    this.#layers.clear();
+    for (const participant of this.participants.values()) {
+      participant.connection = 'connected';
+      participant.undecodable.clear();
+    }
+    this.#arrange();
+    this.#linkIsGood();
+  }
+
+  #linkIsGood() {
+    if (this.#link === 'good') return;
+    this.#link = 'good';
+    this.#emit('link', { state: 'good', loss: 0 });
   }
 
   #meet(id, name, sources, hand) {
@@ -295,7 +310,11 @@ export class Room extends EventTarget {
     this.#slots = [];
     this.#layers.clear();
     this.#interrupted = false;
+    this.#path = 'new';
+    this.#linkIsGood();
+    const spoke = this.speaking;
     this.dominant = this.speaking = null;
+    if (spoke) this.#emit('speakers', null);
     for (const id of [...this.participants.keys()]) this.#part(id);
     const wasIn = this.state === 'joined';
     // What does not let us in has so long from when it last was there.

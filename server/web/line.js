@@ -1,6 +1,8 @@
 /** No reply to a ping for so long: nobody is there any more. */
 const PATIENCE_MS = 10_000;
 const PING_MS = 15_000;
+/** A network that swallows everything lets a dial neither succeed nor fail, for a minute and more. */
+const DIAL_MS = 4_000;
 
 /**
  * One WebSocket, for JSON messages in both directions. `onopen`, `onmessage` and `onclosed` are for who owns it now, and can be
@@ -13,6 +15,7 @@ export class Line {
 
   #socket = null;
   #closed = false;
+  #dialing = 0;
   #ping = 0;
   #pong = 0;
 
@@ -23,7 +26,9 @@ export class Line {
       setTimeout(() => this.#lose());
       return;
     }
+    this.#dialing = setTimeout(() => this.#lose(), DIAL_MS);
     this.#socket.onopen = () => {
+      clearTimeout(this.#dialing);
       this.#ping = setInterval(() => this.probe(PATIENCE_MS), PING_MS);
       this.onopen();
     };
@@ -51,6 +56,7 @@ export class Line {
   /** Hangs up. */
   close() {
     this.#closed = true;
+    clearTimeout(this.#dialing);
     clearInterval(this.#ping);
     clearTimeout(this.#pong);
     if (this.#socket) this.#socket.onclose = null;

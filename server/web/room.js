@@ -3,6 +3,7 @@ import { Devices, Room } from './hyaline.js';
 import { listenToKeys } from './keys.js';
 import { Meter } from './measure.js';
 import { recall, remember } from './memory.js';
+import { News } from './news.js';
 import { notice, withdraw, withdrawAll } from './notices.js';
 import { showFigures } from './panel.js';
 import { Tabs } from './tabs.js';
@@ -19,6 +20,7 @@ const tiles = new Tiles(find('#tiles'), find('#tile'));
 const MEASURE_MS = 1_000;
 let meter = new Meter();
 let room = null;
+let news;
 /** Which devices to open again for who comes back. */
 let devicesBefore;
 
@@ -108,7 +110,10 @@ recallChoices(devices);
 for (const place of all('[data-choices]')) offerChoices(place, devices, id => { tiles.sink = id; });
 if (devices.chosen.speaker) tiles.sink = devices.chosen.speaker;
 find('#settings-button').addEventListener('click', () => find('#settings').showModal());
+// What is said while a dialog is open is said in it: the rest of the page is out of reach.
+const placeNotices = () => (all('dialog[open]').at(-1) ?? document.body).prepend(find('#notices'));
 for (const dialog of all('dialog')) {
+  new MutationObserver(placeNotices).observe(dialog, { attributeFilter: ['open'] });
   // A click beside it closes it.
   dialog.addEventListener('click', event => { if (event.target === dialog) dialog.close(); });
 }
@@ -136,7 +141,13 @@ tiles.addEventListener('view', () => {
 // The server sends what is looked at, as large as it is looked at.
 const look = () => room?.show(tiles.seen);
 document.addEventListener('visibilitychange', look);
-tiles.addEventListener('blocked', () => { find('#hear').hidden = false; });
+tiles.addEventListener('blocked', () => {
+  const run = () => {
+    withdraw('hear');
+    tiles.hear();
+  };
+  notice('hear', 'The browser plays no sound yet.', 0, { label: 'Tap to hear the others', run });
+});
 
 /** Reads the figures of the call once. */
 async function measure() {
@@ -221,6 +232,7 @@ async function join(name) {
     devices.close();
     showEnd(detail);
   });
+  news = new News();
   document.title = `${roomName} · Hyaline`;
   showOwnHand();
   show('call');
@@ -245,10 +257,16 @@ function showOwnHand() {
 }
 
 function count() {
+  news.tell(find('#news'), room);
   const others = room.participants.size;
   // Who is not in does not know who is.
   find('#alone').hidden = others > 0 || room.state !== 'joined';
   find('#count').textContent = others === 0 ? '' : others === 1 ? '2 people' : `${others + 1} people`;
+}
+
+/** The button that was clicked is gone, and the focus with it. */
+function focusCall() {
+  find('#call [data-device=microphone]').focus();
 }
 
 find('#join').addEventListener('submit', event => {
@@ -257,6 +275,7 @@ find('#join').addEventListener('submit', event => {
   if (!name) return;
   remember('name', name);
   join(name);
+  focusCall();
 });
 
 find('#hand').addEventListener('click', () => room.raiseHand(!room.hand));
@@ -267,11 +286,7 @@ find('#again').addEventListener('click', async () => {
   find('#device-hint').textContent = '';
   await devices.open(devicesBefore);
   join(find('#name').value.trim() || room?.name || 'Guest');
-});
-
-find('#hear').addEventListener('click', () => {
-  find('#hear').hidden = true;
-  tiles.hear();
+  focusCall();
 });
 
 for (const button of all('[data-invite]')) {

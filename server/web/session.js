@@ -121,7 +121,11 @@ export class Session {
       return;
     }
     const pause = REDIAL_MS[Math.min(this.#lost.dials++, REDIAL_MS.length - 1)];
-    this.#timers.dial = setTimeout(() => this.#dial({ type: 'resume', session: this.#token }), pause);
+    this.#timers.dial = setTimeout(() => this.#redial(), pause);
+  }
+
+  #redial() {
+    this.#dial({ type: 'resume', session: this.#token });
   }
 
   #resumed(message) {
@@ -165,6 +169,7 @@ export class Session {
         const problem = new Problem(message.code, message.message);
         if (!this.#joined) this.#end(problem);
         else if (message.re === 'resume') this.#notResumed(problem);
+        else if (message.re === 'view' && message.code === 'busy') this.#handlers.message(message);
         else if (message.re !== 'offer') this.#handlers.problem(problem);
         // What is said about an offer that was given up concerns nobody; a message that could not be read has no id.
         else if (this.#answer && (message.id ?? this.#answer.id) === this.#answer.id) this.#answer.reject(problem);
@@ -351,7 +356,15 @@ export class Session {
    */
   #networkChanged = () => {
     if (!this.#pc || this.#ended) return;
-    if (!this.#lost) this.#line?.probe(PROBE_MS);
+    if (this.#lost) {
+      // A dial under way may be one over the former network.
+      clearTimeout(this.#timers.dial);
+      this.#line.close();
+      this.#lost.dials = 0;
+      this.#redial();
+    } else {
+      this.#line?.probe(PROBE_MS);
+    }
     this.#pc.restartIce();
     this.#negotiate();
   };

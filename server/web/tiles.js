@@ -13,6 +13,8 @@ const MANY = 49;
 const FEW = 16;
 /** Why a picture is not sent to us, by the `layer` message's word. */
 const PAUSED = { loss: 'Picture paused: your connection loses too much', hidden: 'Picture paused' };
+/** A picture is never said to be longer than this, which the server would refuse. */
+const LONGEST = 16_384;
 const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
 
 /**
@@ -55,9 +57,6 @@ export class Tiles extends EventTarget {
     if (view === 'grid') this.#pinned = null;
     this.#lay();
   }
-
-  /** All tiles of others: [{ participant, kind, element }]. */
-  get all() { return this.#others(); }
 
   /** The loudspeaker that everybody is heard from, by its id; empty for the system's. */
   set sink(id) {
@@ -129,7 +128,7 @@ export class Tiles extends EventTarget {
     const pictures = others.flatMap(({ element, participant, kind }) => {
       const source = participant.sources.find(source => source.kind === kind)?.source;
       const scale = document.hidden ? 0 : devicePixelRatio;
-      const [width, height] = [element.clientWidth, element.clientHeight].map(length => Math.min(65_535, Math.round(length * scale)));
+      const [width, height] = [element.clientWidth, element.clientHeight].map(length => Math.min(LONGEST, Math.round(length * scale)));
       return source === undefined ? [] : [{ participant: participant.id, source, width, height }];
     });
     const pinned = this.#pinned?.participant ? [this.#pinned.participant.id] : [];
@@ -152,14 +151,18 @@ export class Tiles extends EventTarget {
   }
 
   /** Says on each tile what is wrong with what comes: `tracks` as Meter has them. */
-  measure(tracks) {
+  measure(tracks, now = performance.now()) {
     for (const tile of this.#others()) {
       const [picture] = tile.video.srcObject?.getVideoTracks() ?? [];
       const [sound] = tile.audio.srcObject?.getAudioTracks() ?? [];
       // A screen that nobody touches sends nothing; what has a veil says it there.
       const moves = tile.kind === 'camera' && tile.participant.sends('camera') && !tile.element.querySelector('.veil').textContent;
       const paused = PAUSED[tile.participant.layers[tile.kind]?.paused];
-      say(tile.element.querySelector('.sign'), paused ?? trouble(tracks.get(picture?.id), tracks.get(sound?.id), moves));
+      const figures = tracks.get(picture?.id);
+      // A slot may have stood still for long before it came to this tile, or was not to move.
+      if (paused || !moves || tile.measured !== picture?.id) Object.assign(tile, { measured: picture?.id, since: now });
+      const seen = figures && { ...figures, still: Math.min(figures.still, now - tile.since) };
+      say(tile.element.querySelector('.sign'), paused ?? trouble(seen, tracks.get(sound?.id), moves));
     }
   }
 

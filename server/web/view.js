@@ -1,5 +1,7 @@
 /** Between two messages about the same thing: a window that is dragged larger changes sixty times per second. */
 const PAUSE_MS = 200;
+/** A server that was too busy to heed it is told again after this long. */
+const REFUSED_MS = 2_000;
 
 /** Tells what is shown, when it has changed and not too often. */
 export class View {
@@ -24,6 +26,11 @@ export class View {
   again() {
     this.#told = '';
     if (this.#wanted) this.show(JSON.parse(this.#wanted));
+  }
+
+  /** It was not heeded. */
+  refused() {
+    setTimeout(() => this.again(), REFUSED_MS);
   }
 
   #tell() {

@@ -126,6 +126,62 @@ fn every_part_of_the_page_passes() {
     }
 }
 
+/// Who comes and goes within a moment is said in one sentence.
+#[test]
+fn who_comes_and_goes_is_announced() {
+    let scene = Scene::open(
+        Kind::Chromium,
+        "/r/kitchen?name=Ada&join=1",
+        &people(&["Bob", "Cleo", "Dan"]),
+    );
+    let news = "document.querySelector('#news').textContent";
+    scene.wait(&format!("{news} === 'Bob, Cleo, Dan joined. '"));
+    scene.get(
+        "void (fake.depart('Bob'), fake.arrive({ name: 'Eve' }), fake.arrive({ name: 'Fay' }), fake.depart('Fay'))",
+    );
+    scene.wait(&format!("{news} === 'Eve joined. Bob left.'"));
+    scene.get("void ['Gil', 'Hal', 'Ian', 'Joy'].forEach(name => fake.arrive({ name }))");
+    scene.wait(&format!("{news} === '4 people joined. '"));
+    scene.assert_quiet();
+}
+
+#[test]
+fn the_focus_follows_into_the_call_and_out_of_it() {
+    for kind in [Kind::Chromium, Kind::Firefox] {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada", &people(&["Bob"]));
+        scene.wait("globalThis.hyaline?.devices.camera");
+        let microphone = "document.activeElement === document.querySelector('#call [data-device=microphone]')";
+        scene.page.click("#join .primary").unwrap();
+        scene.wait(microphone);
+        scene.page.click("#leave-call").unwrap();
+        scene.wait("document.activeElement?.id === 'again'");
+        let said = "['#end', '#again'].map(part => document.querySelector(part).ariaDescribedByElements?.[0].id ?? document.querySelector(part).getAttribute('aria-describedby'))";
+        assert_eq!(scene.get(said), json!(["end-reason", "end-reason"]), "{kind}");
+        scene.page.click("#again").unwrap();
+        scene.wait(microphone);
+        scene.assert_quiet();
+    }
+}
+
+/// A modal dialog makes all else inert.
+#[test]
+fn notices_are_within_reach_of_a_dialog() {
+    for kind in [Kind::Chromium, Kind::Firefox] {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &people(&["Bob"]));
+        scene.wait("document.body.dataset.path === 'connected'");
+        let place = "document.querySelector('#notices').parentElement";
+        scene.page.click("#settings-button").unwrap();
+        scene.wait(&format!("{place}.id === 'settings'"));
+        scene.page.click("#show-keys").unwrap();
+        scene.wait(&format!("{place}.id === 'keys'"));
+        scene.page.press("Escape").unwrap();
+        scene.wait(&format!("{place}.id === 'settings'"));
+        scene.page.press("Escape").unwrap();
+        scene.wait(&format!("{place} === document.body"));
+        scene.assert_quiet();
+    }
+}
+
 /// The Tab key goes through the controls as they stand in the document, and one sees where it is.
 #[test]
 fn the_focus_goes_in_order_and_is_seen() {

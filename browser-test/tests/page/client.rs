@@ -54,6 +54,8 @@ fn the_example_works() {
         scene.wait(
             "[...document.querySelectorAll('figure video')].every(video => video.videoWidth > 0 && !video.paused)",
         );
+        scene.get("fake.send({ type: 'speakers', dominant: '2', speaking: ['2'] })");
+        scene.wait("[...document.querySelectorAll('figure.speaking figcaption')].map(({ textContent }) => textContent).join() === 'Cleo'");
         scene.get("void fake.depart('Bob')");
         scene.wait("document.querySelectorAll('body > figure').length === 1");
         assert_eq!(

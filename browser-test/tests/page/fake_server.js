@@ -41,6 +41,8 @@ const fake = globalThis.fake = {
   unreachable: scenario.unreachable ?? false,
   /** It answers, but a WebSocket does not open. */
   noWebSocket: scenario.noWebSocket ?? false,
+  /** A WebSocket neither opens nor fails. */
+  silent: false,
   /** What is wrong with a join: { code, message }. */
   refuse: scenario.refuse,
   /** What a plain request for the WebSocket's address gets: { status, code, detail }. */
@@ -119,7 +121,7 @@ globalThis.WebSocket = class FakeWebSocket {
     this.url = url;
     fake.sockets++;
     setTimeout(() => {
-      if (this.readyState !== 0) return;
+      if (this.readyState !== 0 || fake.silent) return;
       if (fake.unreachable || fake.noWebSocket) return this.break();
       fake.socket = this;
       this.readyState = 1;

@@ -57,6 +57,36 @@ fn a_cut_websocket_is_resumed_while_media_goes_on() {
     }
 }
 
+/// A network that swallows everything lets a dial neither succeed nor fail, for a minute and more.
+#[test]
+fn a_dial_that_nobody_answers_is_given_up() {
+    let scene = with_bob(Kind::Chromium);
+    scene.get("void (fake.silent = true, fake.cut())");
+    scene.wait("fake.sockets === 2");
+    scene.get("void (fake.silent = false)");
+    scene.wait("fake.sessions === 2 && !hyaline.room.interrupted");
+    assert_eq!(scene.get("[states, fake.sockets]"), json!([[], 3]));
+    scene.assert_quiet();
+}
+
+#[test]
+fn a_network_that_comes_back_is_used_at_once() {
+    for kind in BOTH {
+        let scene = with_bob(kind);
+        // The pause before the next dial never ends.
+        scene.get(
+            "void (real => { setTimeout = (f, ms, ...rest) => (ms === 300 ? 0 : real(f, ms, ...rest)); })(setTimeout)",
+        );
+        scene.get("void (fake.noWebSocket = true, fake.cut())");
+        scene.wait("fake.sockets === 2");
+        scene.wait(&format!("{INTERRUPTED} !== undefined"));
+        scene.get("void (fake.noWebSocket = false, dispatchEvent(new Event('online')))");
+        scene.wait("fake.sessions === 2 && !hyaline.room.interrupted");
+        assert_eq!(scene.get("[states, fake.sockets]"), json!([[], 3]), "{kind}");
+        scene.assert_quiet();
+    }
+}
+
 #[test]
 fn an_offer_without_an_answer_is_made_again() {
     for kind in BOTH {
@@ -144,10 +174,16 @@ fn a_link_that_loses_too_much_is_told() {
     scene.wait(&format!("{sign} === 'Picture paused: your connection loses too much'"));
     // The figures, which come each second, do not call it frozen.
     scene.get("fake.freeze(true)");
+    scene.get("void (now => { performance.now = () => now() + 300_000; })(performance.now.bind(performance))");
     scene.get("new Promise(done => setTimeout(done, 3_500))");
     assert_eq!(scene.get(sign), json!("Picture paused: your connection loses too much"));
-    scene.get("fake.freeze(false)");
+    // Nor is what stands still after that taken for frozen since before.
     scene.get("fake.send({ type: 'layer', mid, rid: 'h', paused: null })");
+    let frozen = scene.wait(&format!(
+        "{sign}.match(/^Picture frozen: nothing new came for (\\d+) s$/)?.[1]"
+    ));
+    assert!(frozen.as_str().unwrap().parse::<u32>().unwrap() < 60, "{frozen}");
+    scene.get("fake.freeze(false)");
     scene.get("fake.send({ type: 'link', state: 'good', loss: 0 })");
     scene.wait(&format!("{notice} === undefined && {sign} === ''"));
     // It was about what the section carried.
@@ -157,6 +193,56 @@ fn a_link_that_loses_too_much_is_told() {
     scene.get("void fake.arrive({ name: 'Cleo' })");
     scene.wait(&format!(
         "document.querySelector('video[data-participant=Cleo]') && {sign} === ''"
+    ));
+    scene.assert_quiet();
+}
+
+/// What is over is not told to who was away.
+#[test]
+fn what_ended_while_the_line_was_cut_is_shown_no_longer() {
+    for kind in BOTH {
+        let scene = with_bob(kind);
+        let shown = "['[data-code=link]', '#tiles .sign', '#tiles .veil'].map(part => document.querySelector(part)?.textContent ?? '')";
+        scene.page.press("h").unwrap();
+        scene.get(
+            "(fake.send({ type: 'link', state: 'audio-only', loss: 0.2 }),
+              fake.send({ type: 'layer', mid: fake.slots.find(({ kind }) => kind === 'video').mid, rid: null, paused: 'loss' }),
+              fake.send({ type: 'undecodable', participant: '1', source: '1-camera' }),
+              fake.send({ type: 'connection', participant: '1', state: 'disconnected' }))",
+        );
+        scene.wait(&format!(
+            "fake.sent('hand').length === 1 && {shown}.every(text => text)"
+        ));
+        scene.get("void (fake.noWebSocket = true, fake.cut())");
+        scene.wait(&format!("{INTERRUPTED} !== undefined"));
+        scene.page.press("h").unwrap();
+        scene.wait("!hyaline.room.hand");
+        scene.get("void (fake.noWebSocket = false)");
+        scene.wait(&format!("{INTERRUPTED} === undefined && {shown}.every(text => !text)"));
+        assert_eq!(
+            scene.get(
+                "(bob => [bob.connection, bob.undecodable.size, bob.layers])([...hyaline.room.participants.values()][0])"
+            ),
+            json!(["connected", 0, {}]),
+            "{kind}"
+        );
+        scene.wait("fake.sent('hand').at(-1).raised === false");
+        scene.assert_quiet();
+    }
+}
+
+#[test]
+fn who_joins_anew_has_a_new_link() {
+    let scene = with_bob(Kind::Chromium);
+    let shown = "[!!document.querySelector('[data-code=link]'), document.querySelector('#own').classList.contains('speaking')].join()";
+    scene.get(
+        "(fake.send({ type: 'link', state: 'audio-only', loss: 0.2 }),
+          fake.send({ type: 'speakers', dominant: 'me', speaking: ['me'] }))",
+    );
+    scene.wait(&format!("{shown} === 'true,true'"));
+    scene.get("void fake.drop()");
+    scene.wait(&format!(
+        "fake.sent('join').length === 2 && hyaline.room.state === 'joined' && {shown} === 'false,false'"
     ));
     scene.assert_quiet();
 }

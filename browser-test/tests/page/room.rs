@@ -382,13 +382,13 @@ fn a_browser_that_blocks_sound_asks_for_a_tap() {
         &blocked,
     );
     scene.wait(&playing("Bob"));
-    scene.wait("!document.querySelector('#hear').hidden");
+    scene.wait("document.querySelector('#notices [data-code=hear]')?.textContent === 'The browser plays no sound yet. Tap to hear the others'");
     // The picture moves without sound, which has an element of its own.
     let silent = "document.querySelector('#tiles audio').paused";
     assert_eq!(scene.get(silent), json!(true));
-    scene.page.click("#hear").unwrap();
+    scene.page.click("[data-code=hear] button").unwrap();
     scene.wait(&format!("!{silent}"));
-    assert_eq!(scene.get("document.querySelector('#hear').hidden"), json!(true));
+    assert_eq!(scene.get("document.querySelector('[data-code=hear]')"), json!(null));
     scene.assert_quiet();
 }
 
@@ -410,8 +410,8 @@ fn sound_has_elements_of_its_own() {
             "{kind}"
         );
         assert_eq!(
-            scene.get("document.querySelector('#hear').hidden"),
-            json!(true),
+            scene.get("document.querySelector('[data-code=hear]')"),
+            json!(null),
             "{kind}"
         );
         scene.assert_quiet();

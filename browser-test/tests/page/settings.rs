@@ -28,6 +28,37 @@ fn choose(scene: &Scene, place: &str, what: &str, id: &str) {
     ));
 }
 
+/// The other device comes as the person wants it by then, not as the former one was.
+#[test]
+fn a_device_is_switched_off_while_it_is_changed() {
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada", &nobody());
+        scene.wait("hyaline.devices.camera && hyaline.devices.microphone");
+        scene.get("void fake.holdDevices()");
+        for what in ["microphone", "camera"] {
+            let button = format!("#lobby [data-device={what}]");
+            scene.get("void (fake.given.length = 0)");
+            scene.get(&format!("void hyaline.devices.choose('{what}', 'another')"));
+            scene.wait("fake.asked.length === 1");
+            scene.page.click(&button).unwrap();
+            let state = format!("[hyaline.devices.on.{what}, document.querySelector('{button}').ariaPressed]");
+            assert_eq!(scene.get(&state), json!([false, "false"]), "{kind} {what}");
+            scene.get("void fake.allow()");
+            scene.wait("fake.given.length === 1");
+            // Speech is silent, and the camera's light is out.
+            scene.wait("fake.given[0].kind === 'audio' ? hyaline.devices.microphone === fake.given[0] && !fake.given[0].enabled : !hyaline.devices.camera && fake.given[0].readyState === 'ended'");
+            assert_eq!(scene.get(&state), json!([false, "false"]), "{kind} {what}");
+        }
+        // Off and on again is on.
+        scene.get("void (fake.given.length = 0, hyaline.devices.choose('microphone', ''))");
+        scene.wait("fake.asked.length === 1");
+        scene.page.click("#lobby [data-device=microphone]").unwrap();
+        scene.get("void fake.allow()");
+        scene.wait("fake.given.length === 1 && hyaline.devices.microphone?.enabled && hyaline.devices.on.microphone");
+        scene.assert_quiet();
+    }
+}
+
 #[test]
 fn devices_are_chosen_and_remembered() {
     for kind in BOTH {

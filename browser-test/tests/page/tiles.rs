@@ -150,6 +150,23 @@ fn a_frozen_picture_is_called_so() {
     }
 }
 
+/// The server has limits, and may be too busy to heed what is said.
+#[test]
+fn what_is_seen_is_said_until_it_is_heeded() {
+    let scene = crowd(Kind::Chromium, 2);
+    scene.wait("fake.sent('view').at(-1)?.pictures.length === 1");
+    scene.get(
+        "void (Object.defineProperty(globalThis, 'devicePixelRatio', { value: 1_000 }),
+               document.dispatchEvent(new Event('visibilitychange')))",
+    );
+    scene.wait("(({ width, height }) => width === 16_384 && height === 16_384)(fake.sent('view').at(-1).pictures[0])");
+    scene.get("void (fake.received.length = 0)");
+    scene.get("fake.send({ type: 'error', code: 'busy', re: 'view', message: 'Try again in a few seconds.' })");
+    scene.wait("fake.sent('view').at(-1)?.pictures[0].width === 16_384");
+    assert_eq!(scene.get("document.querySelectorAll('.notice').length"), json!(0));
+    scene.assert_quiet();
+}
+
 /// The figures themselves, as browsers give them.
 #[test]
 fn loss_and_rates_are_read_from_the_figures() {

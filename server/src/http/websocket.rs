@@ -157,6 +157,8 @@ struct Connection {
     member: Option<Member>,
     /// Whether the member's media flows.
     connected: bool,
+    /// Whether the member came back and has said nothing since, so that it may not know its new session.
+    unconfirmed: bool,
     bucket: Bucket,
     heard: Instant,
     closing: watch::Receiver<bool>,
@@ -212,6 +214,7 @@ impl Connection {
             room,
             member: None,
             connected: false,
+            unconfirmed: false,
             heard: now,
         }
     }
@@ -319,6 +322,7 @@ impl Connection {
     }
 
     async fn handle_message(&mut self, message: ClientMessage) -> Result<(), End> {
+        self.confirm();
         let kind = message.kind();
         let member = match (message, &self.member) {
             (ClientMessage::Ping {}, _) => return self.send(&ServerMessage::Pong {}).await,
@@ -380,6 +384,20 @@ impl Connection {
         }
     }
 
+    /// Who says something over a new connection knows that it is let in.
+    fn confirm(&mut self) {
+        let Some(member) = self.member.as_ref().filter(|_| self.unconfirmed) else {
+            return;
+        };
+        let Some(session) = member.session.clone() else {
+            return;
+        };
+        let participant = member.participant;
+        let confirm = Command::Confirm { participant, session };
+        // A worker that is busy is told with the next message.
+        self.unconfirmed = self.app.command(member.seat.worker(), confirm).is_err();
+    }
+
     async fn join(&mut self, name: &str) -> Result<(), End> {
         let name = match DisplayName::new(name) {
             Ok(name) => name,
@@ -397,6 +415,7 @@ impl Connection {
 
     async fn resume(&mut self, session: Secret) -> Result<(), End> {
         let resumed = self.app.resume(&self.room, session, OUTBOX).await;
+        self.unconfirmed = resumed.is_ok();
         self.welcome(resumed, "resume", ServerMessage::Resumed).await
     }
 

@@ -163,18 +163,23 @@ fn a_room_may_be_closed() {
     let fixture = fixture();
     let (mut ada, _) = Socket::join(fixture.http(), "tea", "Ada");
     let (mut cid, _) = Socket::join(fixture.http(), "coffee", "Cid");
+    let (mut bob, _) = Socket::join(fixture.http(), "tea", "Bob");
     let published = whip(&fixture, "/whip/tea");
-    assert_eq!(ada.receive()["type"], "participant-joined");
+    for (socket, others) in [(&mut ada, 2), (&mut bob, 1)] {
+        for _ in 0..others {
+            assert_eq!(socket.receive()["type"], "participant-joined");
+        }
+    }
     let response = admin(&fixture, "DELETE", "/v1/rooms/nobody");
     assert_eq!((response.status, response.problem().0.as_str()), (404, "unknown-room"));
     assert_eq!(admin(&fixture, "DELETE", "/v1/rooms/tea").status, 204);
-    // Ada may see the publisher leave first.
-    let bye = std::iter::repeat_with(|| ada.receive())
-        .find(|message| message["type"] == "bye")
-        .unwrap();
-    assert_eq!(bye["reason"], "room-closed");
-    assert_eq!(bye["message"], "Whoever runs this server has closed the room.");
-    assert_eq!(ada.closed(), (CloseCode::Normal, "bye".into()));
+    // Nobody sees the others leave first.
+    for mut socket in [ada, bob] {
+        let bye = socket.receive();
+        assert_eq!((&bye["type"], &bye["reason"]), (&json!("bye"), &json!("room-closed")));
+        assert_eq!(bye["message"], "Whoever runs this server has closed the room.");
+        assert_eq!(socket.closed(), (CloseCode::Normal, "bye".into()));
+    }
     let location = published.header("location").unwrap();
     while get(fixture.http(), location).status != 404 {}
     cid.send(r#"{"type":"ping"}"#);

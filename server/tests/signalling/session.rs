@@ -96,6 +96,23 @@ fn who_comes_back_is_told_everything() {
     assert_eq!(resume(&fixture, "tea", &resumed).receive()["type"], "resumed");
 }
 
+/// `resumed` is lost with its connection, and the new session with it.
+#[test]
+fn who_does_not_know_that_it_came_back_may_come_again() {
+    let fixture = fixture();
+    let (ada, joined) = connected(&fixture, "Ada");
+    drop(ada);
+    for _ in 0..3 {
+        assert_eq!(resume(&fixture, "tea", &joined).receive()["type"], "resumed");
+    }
+    let mut ada = resume(&fixture, "tea", &joined);
+    assert_eq!(ada.receive()["type"], "resumed");
+    ada.send(r#"{"type":"ping"}"#);
+    while ada.receive()["type"] != "pong" {}
+    // From here on it is known.
+    assert_eq!(resume(&fixture, "tea", &joined).error().0, "unknown-session");
+}
+
 #[test]
 fn the_connection_before_is_told_that_it_was_replaced() {
     let fixture = fixture();
