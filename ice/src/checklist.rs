@@ -23,6 +23,8 @@ pub(crate) struct Checklist {
     /// The best one first.
     pairs: Vec<Pair>,
     limit: usize,
+    /// The paths on which checks of the peer's came, to be tried before all others (RFC 8445 §6.1.4.1); each is one of a pair's.
+    triggered: VecDeque<Path>,
     /// When the next pair may be tried: checks are paced.
     next_check: Option<Instant>,
     /// When the first pair of this session was found to work.
@@ -52,6 +54,8 @@ struct Pair {
     priorities: (u32, u32),
     state: State,
     request: Option<Request>,
+    /// Checks that are not sent again, because the peer's own made us send another one, and may yet be answered.
+    cancelled: Vec<TransactionId>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +127,8 @@ pub(crate) struct Success {
 
 /// Time between checks of different pairs (Ta, RFC 8445 §14.2).
 const PACE: Duration = Duration::from_millis(50);
+/// Most new checks that the peer's own cause on a pair while none is answered: as many as an unanswered check is sent in all.
+const CANCELLED: usize = 7;
 /// When a check is sent again for the first time; then it takes twice as long each time (RFC 8445 §14.3, RFC 8489 §6.2.1).
 const RTO: Duration = Duration::from_millis(500);
 /// How often a check is sent (Rc).
@@ -147,6 +153,12 @@ impl Pair {
             .saturating_add(u64::from(high).saturating_mul(2))
             .saturating_add(u64::from(ours > theirs))
     }
+
+    /// The checks on it that may yet be answered, which it forgets.
+    fn take_requests(&mut self) -> impl Iterator<Item = TransactionId> {
+        let request = self.request.take().map(|request| request.id);
+        request.into_iter().chain(std::mem::take(&mut self.cancelled))
+    }
 }
 
 impl Checklist {
@@ -157,6 +169,7 @@ impl Checklist {
             remote: None,
             pairs: Vec::new(),
             limit: limit.max(1),
+            triggered: VecDeque::new(),
             next_check: None,
             first_success: None,
             consent: None,
@@ -196,55 +209,65 @@ impl Checklist {
         if !same_protocol || !reachable {
             return true;
         }
-        self.add(Path::udp(from, to), (local.priority, remote.priority), false)
+        self.add(Path::udp(from, to), (local.priority, remote.priority))
     }
 
     /// A check of the peer's came on a path: it is tried next (RFC 8445 §7.3.1.4), as a pair with a peer-reflexive candidate if
-    /// it is none yet (§7.3.1.3). `false` when a pair gave way.
+    /// it is none yet (§7.3.1.3). `false` when a pair gave way. Once a pair is nominated no other one is tried.
     pub(crate) fn trigger(&mut self, path: &Path, local_priority: u32, remote_priority: u32) -> bool {
-        match self.pairs.iter_mut().find(|pair| pair.path == *path) {
-            Some(pair) => {
-                if pair.state == State::Failed {
-                    pair.state = State::Waiting;
-                }
-                if pair.state == State::Waiting {
-                    self.next_check = None;
-                }
-                true
-            }
-            None => self.add(*path, (local_priority, remote_priority), true),
-        }
-    }
-
-    fn add(&mut self, path: Path, priorities: (u32, u32), at_once: bool) -> bool {
-        if self.pairs.iter().any(|pair| pair.path == path) {
+        if self.consent.is_some() {
             return true;
         }
-        if at_once {
+        let room = self.add(*path, (local_priority, remote_priority));
+        if let Some(pair) = self.pairs.iter_mut().find(|pair| pair.path == *path) {
+            match pair.state {
+                State::Succeeded => return room,
+                // The one under way is not sent again; a new one is.
+                State::InProgress if pair.cancelled.len() >= CANCELLED => return room,
+                State::InProgress => pair.cancelled.extend(pair.request.take().map(|request| request.id)),
+                State::Waiting | State::Failed => {}
+            }
+            pair.state = State::Waiting;
             self.next_check = None;
+            if !self.triggered.contains(path) {
+                self.triggered.push_back(*path);
+            }
+        }
+        room
+    }
+
+    fn add(&mut self, path: Path, priorities: (u32, u32)) -> bool {
+        if self.pairs.iter().any(|pair| pair.path == path) {
+            return true;
         }
         self.pairs.push(Pair {
             path,
             priorities,
             state: State::Waiting,
             request: None,
+            cancelled: Vec::new(),
         });
         self.pairs.sort_by_key(|pair| Reverse(pair.priority()));
         let room = self.pairs.len() <= self.limit;
         if !room {
-            // The worst one goes, whichever that is (RFC 8445 §6.1.2.5), but not one that works.
-            let spare = |pair: &Pair| pair.state != State::Succeeded;
+            // The worst one goes, whichever that is (RFC 8445 §6.1.2.5), but not one that works, nor the nominated one, which
+            // the peer may have refused to consent to and is asked again.
+            let nominated = self.consent.map(|consent| consent.path);
+            let spare = |pair: &Pair| pair.state != State::Succeeded && Some(pair.path) != nominated;
             let worst = self.pairs.iter().rposition(spare);
-            self.pairs.remove(worst.unwrap_or(self.limit));
+            let mut worst = self.pairs.remove(worst.unwrap_or(self.limit));
+            self.triggered.retain(|path| *path != worst.path);
+            worst.take_requests().for_each(|id| self.finish(id));
         }
         room
     }
 
     /// A restart: all begins anew, once the peer's new credentials are known.
     pub(crate) fn restart(&mut self) {
-        for request in std::mem::take(&mut self.pairs).iter().filter_map(|pair| pair.request) {
-            self.finish(request.id);
+        for mut pair in std::mem::take(&mut self.pairs) {
+            pair.take_requests().for_each(|id| self.finish(id));
         }
+        self.triggered.clear();
         self.remote = None;
         self.next_check = None;
         self.first_success = None;
@@ -276,7 +299,7 @@ impl Checklist {
 
     fn respond(&mut self, now: Instant, path: &Path, message: &Message<'_>, refused: bool) -> Outcome {
         let id = message.transaction_id();
-        let asked = |pair: &Pair| pair.request.is_some_and(|request| request.id == id);
+        let asked = |pair: &Pair| pair.cancelled.contains(&id) || pair.request.is_some_and(|request| request.id == id);
         let (Some(index), Method::BINDING) = (self.pairs.iter().position(asked), message.method()) else {
             return if self.done.contains(&id) {
                 Outcome::Late
@@ -296,9 +319,10 @@ impl Checklist {
         let Some(pair) = self.pairs.get_mut(index) else {
             return Outcome::Unexpected;
         };
-        let Some(request) = pair.request.take() else {
-            return Outcome::Unexpected;
-        };
+        // One that was cancelled was to find out whether the pair works.
+        let request = pair.request.filter(|request| request.id == id);
+        let nominated = request.is_some_and(|request| request.purpose != Purpose::Probe);
+        let tried = pair.path;
         let outcome = if refused {
             pair.state = State::Failed;
             match proven.message().error_code() {
@@ -312,21 +336,23 @@ impl Checklist {
         } else {
             pair.state = State::Succeeded;
             Outcome::Works(Success {
-                nominated: request.purpose != Purpose::Probe,
+                nominated,
                 local_priority: pair.priorities.0,
                 remote_priority: pair.priorities.1,
             })
         };
-        self.finish(id);
+        let finished: Vec<TransactionId> = pair.take_requests().collect();
+        self.triggered.retain(|triggered| *triggered != tried);
+        finished.into_iter().for_each(|id| self.finish(id));
         if let Outcome::Works(success) = outcome {
             self.succeed(now, path, request, success);
         }
         outcome
     }
 
-    fn succeed(&mut self, now: Instant, path: &Path, request: Request, success: Success) {
+    fn succeed(&mut self, now: Instant, path: &Path, request: Option<Request>, success: Success) {
         // Of one that was sent more than once nobody knows which was answered.
-        if request.sent == 1 {
+        if let Some(request) = request.filter(|request| request.sent == 1) {
             self.rtt = Some(now.saturating_duration_since(request.first_sent));
         }
         self.first_success.get_or_insert(now);
@@ -334,10 +360,21 @@ impl Checklist {
             let ask_next = self.consent.map(|consent| consent.ask_next);
             let ask_next = ask_next.unwrap_or_else(|| self.draw_consent(now));
             self.consent = Some(Consent { path: *path, ask_next });
+            self.leave_others(path);
         }
         // Before one is nominated only the pair that works first counts: an answer on another one is no consent to it.
         if success.nominated || self.given.is_none_or(|(used, _)| used == *path) {
             self.given = Some((*path, now));
+        }
+    }
+
+    /// Tries no other pair any more, nor sends a check on one again; what was sent may still be answered (RFC 8445 §8.1.2).
+    fn leave_others(&mut self, nominated: &Path) {
+        self.triggered.clear();
+        for pair in self.pairs.iter_mut().filter(|pair| pair.path != *nominated) {
+            if let Some(request) = &mut pair.request {
+                request.next = None;
+            }
         }
     }
 
@@ -402,9 +439,8 @@ impl Checklist {
         let over = |request: Request| request.sent >= SENDS && request.next.is_some_and(|next| next <= now);
         while let Some(pair) = self.pairs.iter_mut().find(|pair| pair.request.is_some_and(over)) {
             pair.state = State::Failed;
-            if let Some(request) = pair.request.take() {
-                self.finish(request.id);
-            }
+            let finished: Vec<TransactionId> = pair.take_requests().collect();
+            finished.into_iter().for_each(|id| self.finish(id));
         }
     }
 
@@ -428,7 +464,11 @@ impl Checklist {
             }
             (place(self, &|pair| pair.path == consent.path)?, Purpose::Consent)
         } else if self.next_check.is_none_or(|next| next <= now) {
-            (place(self, &|pair| pair.state == State::Waiting)?, Purpose::Probe)
+            let first = self.triggered.pop_front();
+            let triggered =
+                first.and_then(|path| place(self, &|pair| pair.path == path && pair.state == State::Waiting));
+            let waiting = || place(self, &|pair| pair.state == State::Waiting);
+            (triggered.or_else(waiting)?, Purpose::Probe)
         } else {
             return None;
         };

@@ -484,6 +484,103 @@ fn a_check_of_the_peer_is_answered_and_tried_the_other_way() {
 }
 
 #[test]
+fn a_check_of_the_peer_on_a_pair_under_way_makes_a_new_one() {
+    let mut call = Call::new();
+    call.dead = SERVER.map(address).to_vec();
+    call.exchange_credentials();
+    let (path, first) = call.next_check();
+    call.run(Duration::from_millis(100));
+    let sent = call.checks.len();
+    // As often as the peer likes, but not for ever.
+    for id in 1..=20 {
+        let check = check_from_peer(&call.ours, false, id);
+        call.ours.handle_datagram(call.now, &path, &check);
+        call.run(Duration::from_millis(1));
+    }
+    let again: Vec<_> = call.checks[sent..]
+        .iter()
+        .filter(|check| check.1 == path.remote)
+        .collect();
+    // Beside them the answers went there.
+    let ids: std::collections::BTreeSet<_> = again.iter().map(|check| check.2.0).collect();
+    let own = ids.iter().filter(|id| !(1..=20).any(|answered| **id == [answered; 12]));
+    assert_eq!(own.count(), 7);
+    // The first one is not sent again but may be answered, later than the others were sent.
+    let id = Message::parse(&first).unwrap().transaction_id();
+    call.run(Duration::from_secs(2));
+    assert!(call.checks.iter().all(|check| check.2 != id));
+    let answer = call.answer(&first, &call.lite.local_credentials().pwd.clone(), None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    assert_eq!(call.ours.selected(), Some(path));
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn the_pair_on_which_the_peer_asks_is_tried_before_better_ones() {
+    let mut call = Call::new();
+    call.dead = SERVER.map(address).to_vec();
+    call.exchange_credentials();
+    let check = check_from_peer(&call.ours, false, 1);
+    let path = call.path(1);
+    call.ours.handle_datagram(call.now, &path, &check);
+    // The answer goes first.
+    assert_eq!(call.next_check().0, path);
+    assert_eq!(call.next_check().0, path);
+    call.run(Duration::from_millis(60));
+    assert_eq!(call.checks[0].1, address(SERVER[0]));
+}
+
+#[test]
+fn no_check_is_sent_again_on_another_pair_than_the_nominated_one() {
+    let mut call = Call::new();
+    call.dead.push(address(SERVER[0]));
+    call.exchange_credentials();
+    call.run(Duration::from_millis(200));
+    assert!(call.ours.pairs().all(|pair| pair.nominated));
+    call.checks.clear();
+    call.run(Duration::from_secs(20));
+    assert!(call.checks.iter().all(|check| check.1 == address(SERVER[1])));
+    assert!(call.checks.len() >= 3);
+}
+
+#[test]
+fn the_nominated_pair_is_asked_for_consent_whoever_calls() {
+    let mut call = Call::connected();
+    let path = call.path(0);
+    call.dead = SERVER.map(address).to_vec();
+    call.run(Duration::from_secs(6));
+    let id = call.checks.last().unwrap().2;
+    let mut asked = [0; MIN_OUT];
+    let builder = Builder::new(&mut asked, Class::Request, Method::BINDING, id).unwrap();
+    let asked = builder.finish().to_vec();
+    let refusal = call.answer(
+        &asked,
+        &call.lite.local_credentials().pwd.clone(),
+        Some(ErrorCode::BAD_REQUEST),
+    );
+    call.ours.handle_datagram(call.now, &path, &refusal);
+    assert_eq!(call.counters(), BTreeMap::from([("ice_refused_checks", 1)]));
+    // Candidates and checks from more addresses than there is room for pairs.
+    for n in 1..=40 {
+        let elsewhere = Path::udp(address(OURS), SocketAddr::new(path.remote.ip(), 7000 + u16::from(n)));
+        let check = check_from_peer(&call.ours, false, n);
+        call.ours.handle_datagram(call.now, &elsewhere, &check);
+        let mut better = host(&format!("192.0.2.77:{n}"), 65535);
+        better.priority += 1 << 24;
+        call.ours.add_remote_candidate(better);
+    }
+    call.checks.clear();
+    call.dead.clear();
+    call.run(Duration::from_secs(20));
+    let asked = call.checks.iter().filter(|check| check.1 == path.remote);
+    assert!(asked.count() >= 3);
+    assert_eq!(
+        (call.ours.state(), call.ours.selected()),
+        (State::Connected, Some(path))
+    );
+}
+
+#[test]
 fn a_peer_that_would_control_is_told_so() {
     let mut call = Call::new();
     call.exchange_credentials();
