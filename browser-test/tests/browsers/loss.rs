@@ -33,6 +33,9 @@ fn five_percent_on_both_links_are_repaired() {
         assert!(count > 300.0, "{who}: {count} pictures in a minute");
         assert!(worst < 1000.0, "{who}: no picture for {worst} ms");
     }
+    // It was lossy, and the server had its part in the repair.
+    let repaired = arena.metrics()["hyaline_repair_packets_repaired_total"];
+    assert!(repaired > 10.0, "{repaired} packets came again to the server");
 }
 
 /// Sound goes on, the person is told why there is no picture, and it comes back by itself.

@@ -51,6 +51,7 @@ fn a_websocket_that_is_cut_is_resumed() {
             assert!(worst < 500.0, "{kind}: {}: no picture for {worst} ms", guest.name);
         }
         assert_eq!(ada.get("hyaline.room.id"), id, "{kind}: Ada has never left");
+        assert_eq!(arena.metrics()["hyaline_sessions_resumed_total"], 2.0, "{kind}");
         assert_eq!((ada.others(), bob.others()), (json!(["Bob"]), json!(["Ada"])));
     }
 }
