@@ -55,7 +55,9 @@ fn a_room_of_four() {
 fn rooms_do_not_see_each_other() {
     let arena = Arena::new();
     let ada = arena.join(Kind::Chromium, "Ada");
-    let page = ada.browser.open(&arena.url("/r/coffee?name=Eve&join=1")).unwrap();
+    // In a browser of her own: behind her tab Ada's would be hidden, and get no pictures.
+    let eve = arena.launch(Kind::Chromium);
+    let page = eve.open(&arena.url("/r/coffee?name=Eve&join=1")).unwrap();
     page.wait_for("document.body.dataset.path === 'connected'", crate::SOON)
         .unwrap();
     let bob = arena.join(Kind::Chromium, "Bob");
