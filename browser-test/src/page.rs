@@ -1,6 +1,6 @@
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,10 @@ use crate::{Error, image};
 
 /// How long a page may take to load, and an expression to settle, unless told otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// For how long the page is asked to look at a condition by itself, and how much longer it may take to answer.
+const LOOK: Duration = Duration::from_secs(1);
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// A line that a page wrote to its console, or an exception that nobody caught.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,32 +124,44 @@ impl Page {
     }
 
     /// Waits until an expression gives something truthy (awaited, looked at every 50 ms inside the page), and returns that.
-    /// An exception counts as not yet.
+    /// An exception counts as not yet, and so does a page that is left for another one.
     ///
     /// # Errors
     /// [`Error::Deadline`] with the last value and the console's messages.
     pub fn wait_for(&self, condition: &str, patience: Duration) -> Result<Value, Error> {
-        let script = format!(
-            "(async () => {{
-                const until = performance.now() + {};
-                for (;;) {{
-                    let value, thrown;
-                    try {{ value = await ({condition}\n); }} catch (error) {{ thrown = String(error); }}
-                    if (value) return {{ value }};
-                    if (performance.now() >= until) return {{ last: thrown ?? String(JSON.stringify(value)) }};
-                    await new Promise(resolve => setTimeout(resolve, 50));
-                }}
-            }})()",
-            patience.as_millis()
-        );
-        let mut outcome = self.evaluate_within(&script, patience + PATIENCE)?;
-        match outcome.get_mut("value") {
-            Some(value) => Ok(value.take()),
-            None => Err(Error::Deadline {
-                condition: condition.to_owned(),
-                waited: patience,
-                state: self.state(&outcome),
-            }),
+        let until = Instant::now() + patience;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            // Script of a document that is left is never heard of again, in Firefox without an answer: it has to be asked anew.
+            let look = left.min(LOOK);
+            let script = format!(
+                "(async () => {{
+                    const until = performance.now() + {};
+                    for (;;) {{
+                        let value, thrown;
+                        try {{ value = await ({condition}\n); }} catch (error) {{ thrown = String(error); }}
+                        if (value) return {{ value }};
+                        if (performance.now() >= until) return {{ last: thrown ?? String(JSON.stringify(value)) }};
+                        await new Promise(resolve => setTimeout(resolve, 50));
+                    }}
+                }})()",
+                look.as_millis()
+            );
+            let outcome = match self.evaluate_within(&script, look + ANSWER) {
+                Ok(mut outcome) => match outcome.get_mut("value") {
+                    Some(value) => return Ok(value.take()),
+                    None => outcome,
+                },
+                Err(error @ (Error::Deadline { .. } | Error::Refused { .. })) => json!({ "last": error.to_string() }),
+                Err(error) => return Err(error),
+            };
+            if left <= LOOK {
+                return Err(Error::Deadline {
+                    condition: condition.to_owned(),
+                    waited: patience,
+                    state: self.state(&outcome),
+                });
+            }
         }
     }
 

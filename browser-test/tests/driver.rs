@@ -87,6 +87,20 @@ fn waiting_ends_with_the_value_or_at_the_deadline() {
 }
 
 #[test]
+fn waiting_goes_on_when_the_page_is_left_for_another() {
+    let namespace = network();
+    let url = serve(&namespace, "<!doctype html><title>t</title><p>ok");
+    for kind in BOTH {
+        let browser = Browser::launch(kind, &Options::within(&namespace)).unwrap();
+        let page = browser.open(&url).unwrap();
+        page.evaluate("void setTimeout(() => { location.href = '/other'; }, 300)")
+            .unwrap();
+        let there = page.wait_for("location.pathname === '/other'", Duration::from_secs(20));
+        assert_eq!(there.unwrap(), json!(true), "{kind}");
+    }
+}
+
+#[test]
 fn the_console_and_uncaught_exceptions_are_heard() {
     let namespace = network();
     let url = serve(&namespace, "<!doctype html><p>ok");
