@@ -1,17 +1,18 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use sdp::{
-    Attribute, Builder, Candidate, Connection, Direction, Fingerprint, Fmtp, Group, Line, List, MediaLine, Msid,
-    MsidSemantic, Origin, Parameters, ParseError, Rid, RidDirection, RtcpFb, RtcpXr, RtpMap, Session, Setup, Simulcast,
-    SimulcastStreams, Ssrc, SsrcGroup,
+    Attribute, Builder, Candidate, Connection, Direction, Fingerprint, Group, Line, List, MediaLine, Msid,
+    MsidSemantic, Origin, Parameters, ParseError, Rid, RidDirection, RtcpXr, Session, Setup, Simulcast,
+    SimulcastStreams,
 };
 
+use crate::Kind;
 use crate::agreement::Agreement;
+use crate::format_lines::{format_lines, ssrc_lines};
 use crate::negotiation::Plan;
 use crate::offer::OfferedSection;
 use crate::section::Section;
 use crate::sender::Senders;
-use crate::{Codec, Kind};
 
 /// What is ours in an answer.
 #[derive(Debug)]
@@ -139,19 +140,7 @@ impl Local<'_> {
         layers_of(builder, agreement);
         if let Some(sender) = sender {
             let rtx = section.formats.iter().any(|format| format.rtx.is_some());
-            self.ssrcs(builder, sender.ssrc, sender.rtx.filter(|_| rtx));
-        }
-    }
-
-    fn ssrcs(&self, builder: &mut Builder, media: rtp::Ssrc, rtx: Option<rtp::Ssrc>) {
-        if let Some(rtx) = rtx {
-            builder.attribute(Attribute::SsrcGroup(SsrcGroup {
-                semantics: SsrcGroup::FID,
-                ssrcs: List::from(&[media.0, rtx.0]),
-            }));
-        }
-        for ssrc in [Some(media), rtx].into_iter().flatten() {
-            builder.attribute(Attribute::Ssrc(Ssrc::with_cname(ssrc.0, self.cname)));
+            ssrc_lines(builder, self.cname, sender.ssrc, sender.rtx.filter(|_| rtx));
         }
     }
 }
@@ -160,43 +149,10 @@ impl Local<'_> {
 const MAX_MESSAGE_SIZE: u64 = 262_144;
 
 fn formats_of(builder: &mut Builder, offered: &OfferedSection<'_>, agreement: &Agreement<'_>) {
+    let receives = agreement.direction.receives();
     for (format, feedback) in agreement.formats.iter().zip(&agreement.feedback) {
-        let (codec, payload_type) = (format.codec, format.payload_type.0);
-        builder.attribute(Attribute::RtpMap(RtpMap {
-            payload_type,
-            encoding: codec.encoding_name(),
-            clock_rate: codec.clock_rate(),
-            parameters: (codec == Codec::Opus).then_some("2"),
-        }));
-        for (id, parameter) in feedback.iter() {
-            builder.attribute(Attribute::RtcpFb(RtcpFb::new(payload_type, id, parameter)));
-        }
-        let receives = agreement.direction.receives();
-        fmtp(
-            builder,
-            payload_type,
-            &codec.answer_fmtp(offered.fmtp(payload_type), receives),
-        );
-        if let Some(rtx) = format.rtx {
-            let rtpmap = RtpMap {
-                payload_type: rtx.0,
-                encoding: "rtx",
-                clock_rate: codec.clock_rate(),
-                parameters: None,
-            };
-            builder.attribute(Attribute::RtpMap(rtpmap));
-            fmtp(builder, rtx.0, &format!("apt={payload_type}"));
-        }
-    }
-}
-
-fn fmtp(builder: &mut Builder, payload_type: u8, parameters: &str) {
-    if !parameters.is_empty() {
-        let format = payload_type.to_string();
-        builder.attribute(Attribute::Fmtp(Fmtp {
-            format: &format,
-            parameters: Parameters::new(parameters),
-        }));
+        let parameters = format.codec.answer_fmtp(offered.fmtp(format.payload_type.0), receives);
+        format_lines(builder, format, feedback.iter(), &parameters);
     }
 }
 

@@ -65,61 +65,53 @@ impl OfferError {
     pub fn rule(&self) -> &str {
         &self.rule
     }
+
+    fn fmt_as(&self, what: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the {what} cannot be accepted: ")?;
+        if let Some(line) = self.line {
+            write!(f, "line {line}: ")?;
+        }
+        f.write_str(&self.rule)
+    }
 }
 
 impl fmt::Display for OfferError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "the offer cannot be accepted: line {line}: {}", self.rule),
-            None => write!(f, "the offer cannot be accepted: {}", self.rule),
-        }
+        self.fmt_as("offer", f)
     }
 }
 
 impl core::error::Error for OfferError {}
 
-/// Why an answer was not accepted.
+/// Why an answer was not accepted. What both descriptions need is looked at by the same rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnswerError {
-    line: Option<usize>,
-    rule: String,
-}
+pub struct AnswerError(OfferError);
 
 impl AnswerError {
     pub(crate) fn new(line: Option<usize>, rule: impl Into<String>) -> Self {
-        Self {
-            line,
-            rule: rule.into(),
-        }
+        Self(OfferError::new(line, rule))
     }
 
     /// The line of the answer, counted from 1, when the fault is in one.
     pub const fn line(&self) -> Option<usize> {
-        self.line
+        self.0.line
     }
 
     /// The rule that was broken, as a clause.
     pub fn rule(&self) -> &str {
-        &self.rule
+        self.0.rule()
     }
 }
 
-/// What both descriptions need is looked at by the same rules.
 impl From<OfferError> for AnswerError {
     fn from(error: OfferError) -> Self {
-        Self {
-            line: error.line,
-            rule: error.rule,
-        }
+        Self(error)
     }
 }
 
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "the answer cannot be accepted: line {line}: {}", self.rule),
-            None => write!(f, "the answer cannot be accepted: {}", self.rule),
-        }
+        self.0.fmt_as("answer", f)
     }
 }
 

@@ -16,6 +16,7 @@ mod early;
 mod error;
 mod event;
 mod extension;
+mod format_lines;
 mod negotiation;
 mod offer;
 mod offer_text;

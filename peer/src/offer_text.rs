@@ -1,14 +1,15 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use sdp::{
-    Attribute, Builder, Candidate, Connection, Direction, Extmap, Fingerprint, Fmtp, Group, Line, List, MediaLine,
-    Msid, MsidSemantic, Origin, Parameters, ParseError, RtcpFb, RtpMap, Session, Setup, Ssrc, SsrcGroup,
+    Attribute, Builder, Candidate, Connection, Direction, Extmap, Fingerprint, Group, Line, List, MediaLine, Msid,
+    MsidSemantic, Origin, ParseError, Session, Setup,
 };
 
+use crate::format_lines::{format_lines, ssrc_lines};
 use crate::section::Format;
 use crate::sender::Senders;
 use crate::wish::Wish;
-use crate::{Codec, Extension, Kind};
+use crate::{Extension, Kind};
 
 /// What an offer of ours says beside the sections.
 #[derive(Debug)]
@@ -101,26 +102,11 @@ impl OfferText<'_> {
             self.format(builder, wish, format);
         }
         if let Some(sender) = sender {
-            if let Some(rtx) = sender.rtx {
-                builder.attribute(Attribute::SsrcGroup(SsrcGroup {
-                    semantics: SsrcGroup::FID,
-                    ssrcs: List::from(&[sender.ssrc.0, rtx.0]),
-                }));
-            }
-            for ssrc in [Some(sender.ssrc), sender.rtx].into_iter().flatten() {
-                builder.attribute(Attribute::Ssrc(Ssrc::with_cname(ssrc.0, self.cname)));
-            }
+            ssrc_lines(builder, self.cname, sender.ssrc, sender.rtx);
         }
     }
 
     fn format(&self, builder: &mut Builder, wish: &Wish, format: &Format) {
-        let (codec, payload_type) = (format.codec, format.payload_type.0);
-        builder.attribute(Attribute::RtpMap(RtpMap {
-            payload_type,
-            encoding: codec.encoding_name(),
-            clock_rate: codec.clock_rate(),
-            parameters: (codec == Codec::Opus).then_some("2"),
-        }));
         let video = wish.kind == Kind::Video;
         let transport_cc = wish.extensions.get(Extension::TransportCc).is_some();
         let feedback = [
@@ -129,31 +115,9 @@ impl OfferText<'_> {
             (video && (wish.direction.sends() || self.nack), ("nack", "")),
             (video, ("nack", "pli")),
         ];
-        for (id, parameter) in feedback
+        let feedback = feedback
             .into_iter()
-            .filter_map(|(offered, kind)| offered.then_some(kind))
-        {
-            builder.attribute(Attribute::RtcpFb(RtcpFb::new(payload_type, id, parameter)));
-        }
-        fmtp(builder, payload_type, &codec.offer_fmtp());
-        if let Some(rtx) = format.rtx {
-            builder.attribute(Attribute::RtpMap(RtpMap {
-                payload_type: rtx.0,
-                encoding: "rtx",
-                clock_rate: codec.clock_rate(),
-                parameters: None,
-            }));
-            fmtp(builder, rtx.0, &format!("apt={payload_type}"));
-        }
-    }
-}
-
-fn fmtp(builder: &mut Builder, payload_type: u8, parameters: &str) {
-    if !parameters.is_empty() {
-        let format = payload_type.to_string();
-        builder.attribute(Attribute::Fmtp(Fmtp {
-            format: &format,
-            parameters: Parameters::new(parameters),
-        }));
+            .filter_map(|(offered, kind)| offered.then_some(kind));
+        format_lines(builder, format, feedback, &format.codec.offer_fmtp());
     }
 }

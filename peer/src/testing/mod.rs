@@ -10,9 +10,11 @@
 mod answer_rules;
 mod client;
 mod collected;
+mod media;
 mod pair;
 
 pub use answer_rules::check_answer;
-pub use client::{Client, Media, ReceivedRtp, Resend};
+pub use client::{Client, Resend};
 pub use collected::{Collected, CollectedRtp};
+pub use media::{Media, ReceivedRtp};
 pub use pair::Pair;
