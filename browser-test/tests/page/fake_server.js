@@ -41,8 +41,9 @@ const fake = globalThis.fake = {
   unreachable: scenario.unreachable ?? false,
   /** It answers, but a WebSocket does not open. */
   noWebSocket: scenario.noWebSocket ?? false,
-  /** A WebSocket neither opens nor fails. */
+  /** A WebSocket neither opens nor fails; and how many have met that. */
   silent: false,
+  swallowed: 0,
   /** What is wrong with a join: { code, message }. */
   refuse: scenario.refuse,
   /** What a plain request for the WebSocket's address gets: { status, code, detail }. */
@@ -121,7 +122,8 @@ globalThis.WebSocket = class FakeWebSocket {
     this.url = url;
     fake.sockets++;
     setTimeout(() => {
-      if (this.readyState !== 0 || fake.silent) return;
+      if (this.readyState !== 0) return;
+      if (fake.silent) return void fake.swallowed++;
       if (fake.unreachable || fake.noWebSocket) return this.break();
       fake.socket = this;
       this.readyState = 1;
