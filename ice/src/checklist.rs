@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 use crate::candidate::Candidate;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, MAX_LEN, UFRAG_LEN};
 use crate::timer::after;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -143,6 +143,16 @@ const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 const DONE: usize = 64;
 /// Type preference of peer-reflexive candidates (RFC 8445 §5.1.2.2).
 const PEER_REFLEXIVE: u32 = 110;
+/// The longest check, in bytes: header, USERNAME (their ufrag, a colon, ours), ICE-CONTROLLING, USE-CANDIDATE,
+/// PRIORITY, MESSAGE-INTEGRITY, FINGERPRINT.
+#[allow(clippy::arithmetic_side_effects, reason = "the compiler would tell of an overflow")]
+pub(crate) const MAX_CHECK: usize =
+    20 + attribute(MAX_LEN + 1 + UFRAG_LEN) + attribute(8) + attribute(0) + attribute(4) + attribute(20) + attribute(4);
+
+/// The bytes of an attribute: type, length, and the value padded to words (RFC 8489 §14).
+const fn attribute(value: usize) -> usize {
+    value.next_multiple_of(4).saturating_add(4)
+}
 
 impl Pair {
     /// RFC 8445 §6.1.2.3, ours being the controlling agent's.
@@ -422,16 +432,21 @@ impl Checklist {
     /// Writes the next check that is due, and tells where it goes and how long it is.
     pub(crate) fn poll(&mut self, now: Instant, out: &mut [u8]) -> Option<(Path, usize)> {
         self.remote.as_ref()?;
-        self.give_up(now);
-        let (index, request) = match self.resend(now) {
-            Some(again) => again,
-            None => self.start(now)?,
-        };
-        let pair = self.pairs.get(index)?;
-        let len = self.write(pair, &request, out).ok()?;
-        let path = pair.path;
-        self.sent(now, index, request);
-        Some((path, len))
+        loop {
+            self.give_up(now);
+            let (index, request) = match self.resend(now) {
+                Some(again) => again,
+                None => self.start(now)?,
+            };
+            let pair = self.pairs.get(index)?;
+            let (path, written) = (pair.path, self.write(pair, &request, out));
+            // One that cannot be written, as the peer's credentials break RFC 8839 §5.4, is as good as lost: left as it
+            // is, it would be due for ever.
+            self.sent(now, index, request);
+            if let Ok(len) = written {
+                return Some((path, len));
+            }
+        }
     }
 
     /// Ends checks that were sent often enough.

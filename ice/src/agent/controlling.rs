@@ -97,6 +97,7 @@ impl Call {
 
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
+        let mut wakes = 0;
         loop {
             self.exchange();
             let next = [self.ours.poll_timeout(), self.lite.poll_timeout()];
@@ -104,6 +105,8 @@ impl Call {
                 break;
             };
             assert!(next >= self.now, "a deadline in the past");
+            wakes = if next > self.now { 0 } else { wakes + 1 };
+            assert!(wakes < 100, "a deadline that does not pass");
             self.now = next;
             self.ours.handle_timeout(self.now);
             self.lite.handle_timeout(self.now);
@@ -193,6 +196,53 @@ fn a_check_says_who_controls_and_whom_it_is_for() {
     assert!(!message.use_candidate());
     assert!(message.verify_integrity(&Key::short_term(&theirs.pwd)).is_ok());
     assert!(message.verify_fingerprint().is_ok());
+}
+
+#[test]
+fn a_check_to_the_longest_ufrag_fills_the_least_room() {
+    for (ufrag, longest) in [("u".repeat(256), MIN_OUT), ("u".repeat(72), 164)] {
+        let mut call = Call::new();
+        let theirs = Credentials::new(&ufrag, &"p".repeat(256)).unwrap();
+        call.ours.set_remote_credentials(call.now, theirs.clone());
+        call.ours.add_remote_candidate(host(SERVER[0], 65535));
+        let (path, check) = call.next_check();
+        let message = Message::parse(&check).unwrap();
+        let username = format!("{ufrag}:{}", call.ours.local_credentials().ufrag);
+        assert_eq!(message.username().unwrap(), Some(username.as_str()));
+        let answer = call.answer(&check, &theirs.pwd, None);
+        call.ours.handle_datagram(call.now, &path, &answer);
+        let (_, nomination) = call.next_check();
+        assert!(Message::parse(&nomination).unwrap().use_candidate());
+        assert_eq!(nomination.len(), longest);
+    }
+}
+
+#[test]
+fn a_check_that_cannot_be_written_is_not_due_for_ever() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    // Not by `Credentials::new`, which refuses them.
+    let theirs = Credentials {
+        ufrag: "u".repeat(600),
+        pwd: "p".repeat(24),
+    };
+    call.ours.restart(call.now);
+    call.ours.set_remote_credentials(call.now, theirs);
+    call.ours.add_remote_candidate(host(SERVER[0], 65535));
+    let mut wakes = 0;
+    assert_eq!(call.ours.poll_transmit(call.now, &mut [0; MIN_OUT]), None);
+    while let Some(next) = call.ours.poll_timeout() {
+        call.now = next;
+        call.ours.handle_timeout(call.now);
+        assert_eq!(call.ours.poll_transmit(call.now, &mut [0; MIN_OUT]), None);
+        assert!(
+            call.ours.poll_timeout().is_none_or(|next| next > call.now),
+            "a deadline in the past"
+        );
+        wakes += 1;
+        assert!(wakes < 20);
+    }
+    assert_eq!(call.ours.state(), State::Failed);
 }
 
 #[test]
