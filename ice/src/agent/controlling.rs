@@ -412,6 +412,31 @@ fn a_restart_that_is_answered_after_the_failure_still_counts() {
 }
 
 #[test]
+fn candidates_that_come_before_a_late_answer_are_paired_then() {
+    for late in [0, 20, 40] {
+        let mut call = Call::connected();
+        call.dead = SERVER.map(address).to_vec();
+        call.ours.restart(call.now);
+        for candidate in call.lite.local_candidates().to_vec() {
+            call.ours.add_remote_candidate(candidate);
+        }
+        call.run(Duration::from_secs(late));
+        assert_eq!(call.ours.state() == State::Failed, late > 0);
+        call.dead.clear();
+        call.lite.restart(call.now);
+        // The answer has no candidates of its own.
+        call.ours
+            .set_remote_credentials(call.now, call.lite.local_credentials().clone());
+        call.run(Duration::from_secs(1));
+        assert_eq!(
+            (call.ours.state(), call.ours.selected()),
+            (State::Connected, Some(call.path(0)))
+        );
+        assert!(call.counters().is_empty(), "{:?}", call.counters());
+    }
+}
+
+#[test]
 fn what_comes_late_is_no_fault() {
     let mut call = Call::new();
     call.exchange_credentials();
