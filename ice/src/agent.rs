@@ -282,7 +282,7 @@ impl Agent {
         self.pairs.restart(keep_previous);
         self.remote_candidates.clear();
         if let Some(checklist) = &mut self.checklist {
-            checklist.restart();
+            checklist.restart(now, keep_previous, self.pairs.selected());
         }
         self.timers.stop(Timer::Retire);
         match self.state {
@@ -434,7 +434,7 @@ impl Agent {
 
     fn succeed(&mut self, now: Instant, path: &Path, success: Success) {
         let accepted = Accepted {
-            newest: true,
+            newest: success.newest,
             priority: Some(success.remote_priority),
             nominates: success.nominated,
             local_priority: success.local_priority,
