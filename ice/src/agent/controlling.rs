@@ -772,41 +772,81 @@ fn no_check_is_sent_again_on_another_pair_than_the_nominated_one() {
     assert!(call.checks.len() >= 3);
 }
 
-#[test]
-fn the_nominated_pair_is_asked_for_consent_whoever_calls() {
+/// A call whose nominated pair was asked for consent and refused it, so that only its nomination protects it.
+fn refused() -> Call {
     let mut call = Call::connected();
-    let path = call.path(0);
     call.dead = SERVER.map(address).to_vec();
     call.run(Duration::from_secs(6));
     let id = call.checks.last().unwrap().2;
     let mut asked = [0; MIN_OUT];
     let builder = Builder::new(&mut asked, Class::Request, Method::BINDING, id).unwrap();
     let asked = builder.finish().to_vec();
-    let refusal = call.answer(
-        &asked,
-        &call.lite.local_credentials().pwd.clone(),
-        Some(ErrorCode::BAD_REQUEST),
-    );
-    call.ours.handle_datagram(call.now, &path, &refusal);
+    let pwd = call.lite.local_credentials().pwd.clone();
+    let refusal = call.answer(&asked, &pwd, Some(ErrorCode::BAD_REQUEST));
+    call.ours.handle_datagram(call.now, &call.path(0), &refusal);
     assert_eq!(call.counters(), BTreeMap::from([("ice_refused_checks", 1)]));
-    // Candidates and checks from more addresses than there is room for pairs.
-    for n in 1..=40 {
-        let elsewhere = Path::udp(address(OURS), SocketAddr::new(path.remote.ip(), 7000 + u16::from(n)));
-        let check = check_from_peer(&call.ours, false, n);
-        call.ours.handle_datagram(call.now, &elsewhere, &check);
-        let mut better = host(&format!("192.0.2.77:{n}"), 65535);
-        better.priority += 1 << 24;
-        call.ours.add_remote_candidate(better);
-    }
-    call.checks.clear();
     call.dead.clear();
-    call.run(Duration::from_secs(20));
+    call.checks.clear();
+    call
+}
+
+/// Asserts that consent is asked for on the nominated pair, and given.
+fn assert_goes_on(mut call: Call) {
+    let path = call.path(0);
+    call.run(Duration::from_secs(40));
     let asked = call.checks.iter().filter(|check| check.1 == path.remote);
-    assert!(asked.count() >= 3);
+    assert!(asked.count() >= 6);
     assert_eq!(
         (call.ours.state(), call.ours.selected()),
         (State::Connected, Some(path))
     );
+}
+
+/// Candidates of the peer's that are better than all that it has, more than there is room for pairs.
+fn better_candidates() -> impl Iterator<Item = Candidate> {
+    (1..=40).map(|n| {
+        let mut better = host(&format!("192.0.2.77:{n}"), 65535);
+        better.priority += 1 << 24;
+        better
+    })
+}
+
+#[test]
+fn the_nominated_pair_is_asked_for_consent_whoever_calls() {
+    let mut call = refused();
+    let server = call.path(0).remote.ip();
+    for n in 1..=40 {
+        let elsewhere = Path::udp(address(OURS), SocketAddr::new(server, 7000 + u16::from(n)));
+        let check = check_from_peer(&call.ours, false, n);
+        call.ours.handle_datagram(call.now, &elsewhere, &check);
+    }
+    // Once a pair is nominated a check makes no other one, so that none has to give way.
+    assert_eq!(call.counters(), BTreeMap::from([("ice_refused_checks", 1)]));
+    assert_goes_on(call);
+}
+
+#[test]
+fn the_nominated_pair_does_not_give_way_to_better_candidates() {
+    let mut call = refused();
+    better_candidates().for_each(|better| call.ours.add_remote_candidate(better));
+    assert_eq!(call.counters()["ice_pairs_evicted"], 10);
+    assert_goes_on(call);
+}
+
+#[test]
+fn a_pair_that_works_does_not_give_way_to_better_candidates() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let (path, check) = call.next_check();
+    let answer = call.answer(&check, &call.lite.local_credentials().pwd.clone(), None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    for better in better_candidates() {
+        call.dead.push(better.address);
+        call.ours.add_remote_candidate(better);
+    }
+    assert_eq!(call.counters(), BTreeMap::from([("ice_pairs_evicted", 10)]));
+    call.run(Duration::from_millis(200));
+    assert!(call.ours.pairs().any(|pair| pair.path == path && pair.nominated));
 }
 
 #[test]
