@@ -512,6 +512,37 @@ fn an_answer_gives_nothing_that_was_not_offered() {
 }
 
 #[test]
+fn an_extension_goes_the_way_that_the_answer_allows() {
+    let line = format!("a=extmap:1 {}\r\n", Extension::Mid.uri());
+    for (ours, theirs, used) in [
+        (MIC, "", true),
+        (MIC, "/sendrecv", true),
+        (MIC, "/recvonly", true),
+        (MIC, "/sendonly", false),
+        (MIC, "/inactive", false),
+        (AUDIO_SLOT, "/sendonly", true),
+        (AUDIO_SLOT, "/recvonly", false),
+    ] {
+        let mut call = Call::new();
+        let offer = call.caller.peer.offer().unwrap();
+        let answer = call.answer(&offer);
+        assert_eq!(answer.matches(&line).count(), 4, "{answer}");
+        let mut answer = answer.replace(&line, &line.replace("extmap:1", &format!("extmap:1{theirs}")));
+        let mid = |call: &Call| call.caller.peer.sections()[ours].extensions().get(Extension::Mid);
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        assert_eq!(mid(&call), used.then_some(1), "{theirs} in section {ours}");
+        // On hold nothing is known of the way that it will go on.
+        let offer = call.caller.peer.offer().unwrap();
+        for direction in ["a=recvonly", "a=sendonly"] {
+            answer = answer.replace(direction, "a=inactive");
+        }
+        call.answer(&offer);
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        assert_eq!(mid(&call), (theirs != "/inactive").then_some(1), "{theirs} on hold");
+    }
+}
+
+#[test]
 fn each_role_refuses_the_other_ones_part() {
     let now = Instant::now();
     let mut server = End::new(config(1), 1, SERVER, now).peer;
