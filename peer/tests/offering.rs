@@ -543,6 +543,64 @@ fn an_extension_goes_the_way_that_the_answer_allows() {
 }
 
 #[test]
+fn what_is_only_received_needs_no_ssrc() {
+    let mut limited = calling();
+    limited.max_ssrcs = 2;
+    let mut call = Call::with(limited, config(2));
+    let caller = &mut call.caller.peer;
+    assert_eq!(caller.add_section(Kind::Video, Direction::SendOnly), Ok(0));
+    assert_eq!(
+        caller.add_section(Kind::Audio, Direction::SendRecv),
+        Err(SectionError::Full)
+    );
+    assert_eq!(caller.add_section(Kind::Audio, Direction::RecvOnly), Ok(1));
+    call.negotiate();
+    call.run(Duration::from_millis(300));
+    assert_eq!(call.caller.peer.state(), State::Connected);
+    assert_eq!(call.caller.peer.sections()[1].streams().len(), 1);
+}
+
+#[test]
+fn a_sender_stays_whatever_direction_the_answers_have() {
+    let mut call = Call::with(calling(), config(2));
+    call.caller.peer.add_section(Kind::Video, Direction::SendRecv).unwrap();
+    let mut ssrcs = BTreeSet::new();
+    // As the server sees it.
+    for (direction, sends) in [
+        ("a=sendonly", false),
+        ("a=sendrecv", true),
+        ("a=inactive", false),
+        ("a=recvonly", true),
+        ("a=sendonly", false),
+        ("a=sendrecv", true),
+    ] {
+        let offer = call.caller.peer.offer().unwrap();
+        let answer = call.answer(&offer);
+        let answer = answer.replace("a=sendrecv", direction);
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        call.run(Duration::from_millis(300));
+        let section = &call.caller.peer.sections()[0];
+        assert_eq!(section.sender().is_some(), sends, "{direction}");
+        if let Some(id) = section.sender() {
+            ssrcs.insert(call.caller.peer.sender(id).unwrap().ssrc().0);
+            let header = RtpOut {
+                payload_type: section.formats()[0].payload_type,
+                sequence_number: 100 + call.numbers as u64,
+                ..RtpOut::default()
+            };
+            call.numbers += 1;
+            let mut out = [0; Peer::MIN_OUT];
+            let written = call
+                .caller
+                .peer
+                .write_rtp(call.now, id, &header, &[b"picture"], &mut out);
+            assert!(written.is_ok(), "{direction}: {written:?}");
+        }
+    }
+    assert_eq!(ssrcs.len(), 1);
+}
+
+#[test]
 fn each_role_refuses_the_other_ones_part() {
     let now = Instant::now();
     let mut server = End::new(config(1), 1, SERVER, now).peer;
