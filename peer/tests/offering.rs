@@ -600,6 +600,59 @@ fn a_sender_stays_whatever_direction_the_answers_have() {
     assert_eq!(ssrcs.len(), 1);
 }
 
+/// An answer without its candidates, these, and the credentials.
+fn apart(answer: &str) -> (String, Vec<String>, (String, String)) {
+    let session = sdp::Session::parse(answer).unwrap();
+    let media = session.media().next().unwrap();
+    let credentials = (
+        media.ice_ufrag().unwrap().to_owned(),
+        media.ice_pwd().unwrap().to_owned(),
+    );
+    let (candidates, rest): (Vec<&str>, Vec<&str>) = answer
+        .split_inclusive("\r\n")
+        .partition(|line| line.starts_with("a=candidate:"));
+    let candidates = candidates.iter().map(|line| line[2..].trim_end().to_owned()).collect();
+    (rest.concat(), candidates, credentials)
+}
+
+fn fragment((ufrag, pwd): &(String, String), candidates: &[String]) -> String {
+    let lines: String = candidates
+        .iter()
+        .map(|candidate| format!("a={candidate}\r\n"))
+        .collect();
+    format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n{lines}")
+}
+
+#[test]
+fn a_fragment_does_not_restart_ice_at_who_offers() {
+    let mut call = Call::new();
+    let other = ("another".to_owned(), "p".repeat(24));
+    let candidate = "candidate:1 1 udp 1 192.0.2.66 1 typ host".to_owned();
+    let foreign = fragment(&other, std::slice::from_ref(&candidate));
+    let error = call.caller.peer.handle_fragment(call.now, &foreign).unwrap_err();
+    assert!(error.rule().contains("no session"), "{error}");
+    let offer = call.caller.peer.offer().unwrap();
+    let answer = call.answer(&offer);
+    call.caller.peer.accept_answer(call.now, &answer).unwrap();
+    call.run(Duration::from_millis(300));
+    let (_, _, present) = apart(&answer);
+    let before: Vec<String> = call.caller.peer.local_ufrags().map(str::to_owned).collect();
+    let caller = &mut call.caller.peer;
+    assert_eq!(
+        caller.handle_fragment(call.now, &fragment(&present, &[candidate])),
+        Ok(None)
+    );
+    assert_eq!(call.caller.counters(), BTreeMap::new());
+    let caller = &mut call.caller.peer;
+    assert_eq!(caller.handle_fragment(call.now, &foreign), Ok(None));
+    assert_eq!(call.caller.counters(), BTreeMap::from([("stale_candidates", 1)]));
+    assert!(call.caller.peer.local_ufrags().eq(before.iter()));
+    call.run(Duration::from_secs(40));
+    assert_eq!(call.caller.peer.state(), State::Connected);
+    // The next answer still fits.
+    call.negotiate();
+}
+
 #[test]
 fn each_role_refuses_the_other_ones_part() {
     let now = Instant::now();

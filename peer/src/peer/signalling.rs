@@ -90,6 +90,9 @@ impl Peer {
     /// Takes an SDP fragment (RFC 8840 §9) as a WHIP client sends it: candidates give `None`, new credentials are an
     /// ICE restart (RFC 9725 §4.3.3) and give the fragment to answer with.
     ///
+    /// In the offering role ICE is restarted by offers alone: a fragment with other credentials than the present ones is
+    /// discarded and counted (RFC 8840 §4.4).
+    ///
     /// # Errors
     /// When the fragment is malformed, or before the first offer.
     pub fn handle_fragment(&mut self, now: Instant, fragment: &str) -> Result<Option<String>, FragmentError> {
@@ -119,6 +122,10 @@ impl Peer {
             _ => None,
         };
         if let Some(credentials) = &restart {
+            if self.config.ice.mode != ice::Mode::Lite {
+                self.counters.stale_candidates += 1;
+                return Ok(None);
+            }
             self.ice.restart(now);
             self.ice.set_remote_credentials(now, credentials.clone());
         }
@@ -296,7 +303,7 @@ impl Peer {
     }
 
     fn add_candidate(&mut self, candidate: &sdp::Candidate<'_>) {
-        // A candidate that names its session is of use for that one only (RFC 8838 §11).
+        // A candidate that names its session is of use for that one only (RFC 8838 §9).
         let session = self.ice.remote_credentials().map(|remote| remote.ufrag.as_str());
         if candidate
             .extension("ufrag")
