@@ -44,6 +44,8 @@ wire::counters! {
         /// Remote candidates of another ICE session than the present one (RFC 8838 §9), and at a peer that offers
         /// fragments of another one (RFC 8840 §4.4).
         pub stale_candidates,
+        /// Remote candidates that came before the description of their ICE session, for which there was no room.
+        pub early_candidates_overflow,
         /// Events that nobody polled in time.
         pub lost_events,
     }

@@ -624,6 +624,42 @@ fn fragment((ufrag, pwd): &(String, String), candidates: &[String]) -> String {
 }
 
 #[test]
+fn candidates_that_come_before_their_answer_are_used_with_it() {
+    for (restart, in_fragments) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut call = if restart { Call::connected() } else { Call::new() };
+        if restart {
+            call.caller.peer.restart_ice(call.now).unwrap();
+        }
+        let offer = call.caller.peer.offer().unwrap();
+        let (answer, candidates, credentials) = apart(&call.answer(&offer));
+        assert!(!candidates.is_empty());
+        let caller = &mut call.caller.peer;
+        // A fragment repeats all candidates that came before (RFC 8840 §4.4): each waits once.
+        for _ in 0..65 {
+            if in_fragments {
+                let trickled = fragment(&credentials, &candidates);
+                assert_eq!(caller.handle_fragment(call.now, &trickled), Ok(None));
+                continue;
+            }
+            for candidate in &candidates {
+                let candidate = format!("{candidate} ufrag {}", credentials.0);
+                assert_eq!(caller.add_remote_candidate(call.now, Some("0"), &candidate), Ok(()));
+            }
+        }
+        // Of a session that no answer is for.
+        let gone = "candidate:1 1 udp 1 192.0.2.66 1 typ host ufrag gone";
+        assert_eq!(caller.add_remote_candidate(call.now, None, gone), Ok(()));
+        assert_eq!(call.caller.counters(), BTreeMap::new());
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        call.run(Duration::from_secs(5));
+        assert_eq!(call.caller.counters(), BTreeMap::from([("stale_candidates", 1)]));
+        assert_eq!(call.caller.peer.state(), State::Connected);
+        // Nothing of the session before is left, for a pair of the new one is nominated.
+        assert_eq!(call.caller.peer.local_ufrags().count(), 1);
+    }
+}
+
+#[test]
 fn a_fragment_does_not_restart_ice_at_who_offers() {
     let mut call = Call::new();
     let other = ("another".to_owned(), "p".repeat(24));

@@ -82,6 +82,7 @@ impl Peer {
         let fingerprint = sdp::Fingerprint::parse(&fingerprint).map_err(|_| SectionError::Unusable)?;
         if let Some(now) = self.restart_wanted.take() {
             self.ice.restart(now);
+            self.early_candidates.clear();
             self.restarting = true;
             self.update(now);
         }
