@@ -5,6 +5,7 @@
 //! libFuzzer and the normal build without: then it runs the files that are named on its command line, such as a crash that
 //! libFuzzer left behind.
 
+mod answer;
 mod dtls;
 mod ice;
 mod peer;
@@ -15,6 +16,7 @@ mod sfu;
 mod srtp;
 mod stun;
 
+pub use answer::peer_answer;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
 pub use ice::ice;
 pub use peer::{peer_offer, peer_session};
@@ -48,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dtls_records", run: dtls_records, seeds: &["fixtures/dtls"] },
     Target { name: "dtls_server", run: dtls_server, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "ice", run: ice, seeds: &["fuzz/seeds/ice"] },
+    Target { name: "peer_answer", run: peer_answer, seeds: &["fuzz/seeds/peer_answer"] },
     Target { name: "peer_offer", run: peer_offer, seeds: &["fixtures/sdp"] },
     Target { name: "peer_session", run: peer_session, seeds: &["fuzz/seeds/peer_session"] },
     Target { name: "rtcp", run: rtcp, seeds: &["fuzz/seeds/rtcp"] },

@@ -247,6 +247,10 @@ impl Agent {
         }
         self.remote = Some(credentials);
         let again = self.state == State::Failed && changed && self.checklist.is_some();
+        if again {
+            // Those that came after the restart: the checks that were to be made of them went with the failure.
+            self.pair_all();
+        }
         if self.state == State::New || again {
             self.await_first_check(now);
         }
@@ -278,7 +282,7 @@ impl Agent {
         self.pairs.restart(keep_previous);
         self.remote_candidates.clear();
         if let Some(checklist) = &mut self.checklist {
-            checklist.restart();
+            checklist.restart(now, keep_previous, self.pairs.selected());
         }
         self.timers.stop(Timer::Retire);
         match self.state {
@@ -347,6 +351,16 @@ impl Agent {
 }
 
 impl Agent {
+    /// Pairs all candidates that are known by now.
+    fn pair_all(&mut self) {
+        let Some(checklist) = &mut self.checklist else { return };
+        for local in &self.local_candidates {
+            for remote in &self.remote_candidates {
+                self.counters.ice_pairs_evicted += u64::from(!checklist.pair(local, remote));
+            }
+        }
+    }
+
     fn accept(&mut self, now: Instant, path: &Path, check: &Check) {
         if check.priority.is_none() {
             self.counters.ice_missing_priority += 1;
@@ -420,7 +434,7 @@ impl Agent {
 
     fn succeed(&mut self, now: Instant, path: &Path, success: Success) {
         let accepted = Accepted {
-            newest: true,
+            newest: success.newest,
             priority: Some(success.remote_priority),
             nominates: success.nominated,
             local_priority: success.local_priority,

@@ -2,15 +2,19 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 use crate::candidate::Candidate;
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, MAX_LEN, UFRAG_LEN};
 use crate::timer::after;
 use rand::Rng;
 use rand::rngs::StdRng;
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use stun::{BuildError, Builder, Class, ErrorCode, Key, Message, Method, TransactionId, Value};
+use stun::{Authenticated, BuildError, Builder, Class, ErrorCode, Key, Message, Method, TransactionId, Value};
 use wire::{Path, Protocol};
+
+mod previous;
+
+use previous::Previous;
 
 /// The checks that a controlling agent sends: on all pairs of candidates until one is nominated (RFC 8445 §6.1.4, §7.2,
 /// §8.1.1), then on that one alone, to ask for consent (RFC 7675 §5.1).
@@ -30,6 +34,8 @@ pub(crate) struct Checklist {
     /// When the first pair of this session was found to work.
     first_success: Option<Instant>,
     consent: Option<Consent>,
+    /// The session before a restart, while media takes its path.
+    previous: Option<Previous>,
     /// The way on which the peer last answered a check, of those that may be in use, and when. A restart leaves it: the old path is
     /// used on, and consent to that ends as before.
     given: Option<(Path, Instant)>,
@@ -44,6 +50,22 @@ struct Remote {
     credentials: Credentials,
     username: String,
     key: Key,
+}
+
+impl Remote {
+    fn new(credentials: &Credentials, local_ufrag: &str) -> Self {
+        Self {
+            username: format!("{}:{local_ufrag}", credentials.ufrag),
+            key: Key::short_term(&credentials.pwd),
+            credentials: credentials.clone(),
+        }
+    }
+
+    /// An answer of the peer's.
+    fn authenticate<'m>(&self, message: &Message<'m>) -> Result<Authenticated<'m>, Outcome> {
+        message.verify_fingerprint().map_err(|_| Outcome::BadFingerprint)?;
+        message.verify_integrity(&self.key).map_err(|_| Outcome::WrongIntegrity)
+    }
 }
 
 /// Two candidates.
@@ -119,6 +141,8 @@ pub(crate) enum Outcome {
 /// A pair that works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Success {
+    /// In the session of the newest credentials, not in the one before a restart.
+    pub(crate) newest: bool,
     /// The peer knows that it is the one to use.
     pub(crate) nominated: bool,
     pub(crate) local_priority: u32,
@@ -143,6 +167,16 @@ const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
 const DONE: usize = 64;
 /// Type preference of peer-reflexive candidates (RFC 8445 §5.1.2.2).
 const PEER_REFLEXIVE: u32 = 110;
+/// The longest check, in bytes: header, USERNAME (their ufrag, a colon, ours), ICE-CONTROLLING, USE-CANDIDATE,
+/// PRIORITY, MESSAGE-INTEGRITY, FINGERPRINT.
+#[allow(clippy::arithmetic_side_effects, reason = "the compiler would tell of an overflow")]
+pub(crate) const MAX_CHECK: usize =
+    20 + attribute(MAX_LEN + 1 + UFRAG_LEN) + attribute(8) + attribute(0) + attribute(4) + attribute(20) + attribute(4);
+
+/// The bytes of an attribute: type, length, and the value padded to words (RFC 8489 §14).
+const fn attribute(value: usize) -> usize {
+    value.next_multiple_of(4).saturating_add(4)
+}
 
 impl Pair {
     /// RFC 8445 §6.1.2.3, ours being the controlling agent's.
@@ -173,6 +207,7 @@ impl Checklist {
             next_check: None,
             first_success: None,
             consent: None,
+            previous: None,
             given: None,
             rtt: None,
             done: VecDeque::new(),
@@ -193,11 +228,7 @@ impl Checklist {
         {
             return;
         }
-        self.remote = Some(Remote {
-            username: format!("{}:{local_ufrag}", credentials.ufrag),
-            key: Key::short_term(&credentials.pwd),
-            credentials: credentials.clone(),
-        });
+        self.remote = Some(Remote::new(credentials, local_ufrag));
     }
 
     /// Pairs two candidates if a datagram may go from the one to the other. `false` when another pair gave way, or this one.
@@ -262,8 +293,17 @@ impl Checklist {
         room
     }
 
-    /// A restart: all begins anew, once the peer's new credentials are known.
-    pub(crate) fn restart(&mut self) {
+    /// A restart: all begins anew, once the peer's new credentials are known. `in_use` is the path that media takes
+    /// until then; `keep_previous` says that it is that of a session before this one.
+    pub(crate) fn restart(&mut self, now: Instant, keep_previous: bool, in_use: Option<Path>) {
+        if !keep_previous {
+            self.forget_previous();
+            self.previous = in_use.and_then(|path| self.leave_behind(now, path));
+        }
+        self.clear();
+    }
+
+    fn clear(&mut self) {
         for mut pair in std::mem::take(&mut self.pairs) {
             pair.take_requests().for_each(|id| self.finish(id));
         }
@@ -276,7 +316,8 @@ impl Checklist {
 
     /// Sends nothing any more until a restart.
     pub(crate) fn stop(&mut self) {
-        self.restart();
+        self.clear();
+        self.forget_previous();
         self.given = None;
     }
 
@@ -299,6 +340,10 @@ impl Checklist {
 
     fn respond(&mut self, now: Instant, path: &Path, message: &Message<'_>, refused: bool) -> Outcome {
         let id = message.transaction_id();
+        let on_previous = self.previous.as_ref().is_some_and(|previous| previous.asked(id));
+        if on_previous && message.method() == Method::BINDING {
+            return self.respond_on_previous(now, path, message, refused);
+        }
         let asked = |pair: &Pair| pair.cancelled.contains(&id) || pair.request.is_some_and(|request| request.id == id);
         let (Some(index), Method::BINDING) = (self.pairs.iter().position(asked), message.method()) else {
             return if self.done.contains(&id) {
@@ -307,14 +352,12 @@ impl Checklist {
                 Outcome::Unexpected
             };
         };
-        if message.verify_fingerprint().is_err() {
-            return Outcome::BadFingerprint;
-        }
         let Some(remote) = &self.remote else {
             return Outcome::Unexpected;
         };
-        let Ok(proven) = message.verify_integrity(&remote.key) else {
-            return Outcome::WrongIntegrity;
+        let proven = match remote.authenticate(message) {
+            Ok(proven) => proven,
+            Err(outcome) => return outcome,
         };
         let Some(pair) = self.pairs.get_mut(index) else {
             return Outcome::Unexpected;
@@ -325,17 +368,14 @@ impl Checklist {
         let tried = pair.path;
         let outcome = if refused {
             pair.state = State::Failed;
-            match proven.message().error_code() {
-                Ok(Some(error)) if error.code == ErrorCode::ROLE_CONFLICT => Outcome::RoleConflict,
-                Ok(_) => Outcome::Refused,
-                Err(_) => Outcome::Malformed,
-            }
+            refusal(proven)
         } else if pair.path != *path {
             pair.state = State::Failed;
             Outcome::Asymmetric
         } else {
             pair.state = State::Succeeded;
             Outcome::Works(Success {
+                newest: true,
                 nominated,
                 local_priority: pair.priorities.0,
                 remote_priority: pair.priorities.1,
@@ -361,6 +401,8 @@ impl Checklist {
             let ask_next = ask_next.unwrap_or_else(|| self.draw_consent(now));
             self.consent = Some(Consent { path: *path, ask_next });
             self.leave_others(path);
+            // Media takes the new path from now on.
+            self.forget_previous();
         }
         // Before one is nominated only the pair that works first counts: an answer on another one is no consent to it.
         if success.nominated || self.given.is_none_or(|(used, _)| used == *path) {
@@ -392,14 +434,16 @@ impl Checklist {
     /// When something is due: a check, or the end of consent after such a silence.
     pub(crate) fn due(&self, now: Instant, silence: Duration) -> Option<Instant> {
         let expiry = self.given.map(|(_, given)| after(given, silence));
+        let on_previous = self.previous.as_ref().map(Previous::ask_next);
+        let old = expiry.into_iter().chain(on_previous).min();
         if self.remote.is_none() {
-            return expiry;
+            return old;
         }
         let requests = self.pairs.iter().filter_map(|pair| pair.request?.next);
         let waiting = self.consent.is_none() && self.pairs.iter().any(|pair| pair.state == State::Waiting);
         let probe = waiting.then(|| self.next_check.unwrap_or(now));
         let consent = self.consent.map(|consent| consent.ask_next);
-        let times = [probe, self.nomination_due(), consent, expiry];
+        let times = [probe, self.nomination_due(), consent, old];
         requests.chain(times.into_iter().flatten()).min()
     }
 
@@ -421,17 +465,27 @@ impl Checklist {
 
     /// Writes the next check that is due, and tells where it goes and how long it is.
     pub(crate) fn poll(&mut self, now: Instant, out: &mut [u8]) -> Option<(Path, usize)> {
+        if let Some(asked) = self.ask_previous(now, out) {
+            return Some(asked);
+        }
         self.remote.as_ref()?;
-        self.give_up(now);
-        let (index, request) = match self.resend(now) {
-            Some(again) => again,
-            None => self.start(now)?,
-        };
-        let pair = self.pairs.get(index)?;
-        let len = self.write(pair, &request, out).ok()?;
-        let path = pair.path;
-        self.sent(now, index, request);
-        Some((path, len))
+        loop {
+            self.give_up(now);
+            let (index, request) = match self.resend(now) {
+                Some(again) => again,
+                None => self.start(now)?,
+            };
+            let pair = self.pairs.get(index)?;
+            let remote = self.remote.as_ref()?;
+            let written = self.write(remote, pair.priorities, request.id, request.purpose, out);
+            let path = pair.path;
+            // One that cannot be written, as the peer's credentials break RFC 8839 §5.4, is as good as lost: left as it
+            // is, it would be due for ever.
+            self.sent(now, index, request);
+            if let Ok(len) = written {
+                return Some((path, len));
+            }
+        }
     }
 
     /// Ends checks that were sent often enough.
@@ -472,16 +526,20 @@ impl Checklist {
         } else {
             return None;
         };
-        let mut id = [0; 12];
-        self.rng.fill_bytes(&mut id);
         let request = Request {
-            id: TransactionId(id),
+            id: self.draw_id(),
             purpose,
             first_sent: now,
             sent: 0,
             next: None,
         };
         Some((index, request))
+    }
+
+    fn draw_id(&mut self) -> TransactionId {
+        let mut id = [0; 12];
+        self.rng.fill_bytes(&mut id);
+        TransactionId(id)
     }
 
     /// Takes note of a check that was written.
@@ -514,20 +572,35 @@ impl Checklist {
         }
     }
 
-    fn write(&self, pair: &Pair, request: &Request, out: &mut [u8]) -> Result<usize, BuildError> {
-        let remote = self.remote.as_ref().ok_or(BuildError::Full)?;
-        let mut builder = Builder::new(out, Class::Request, Method::BINDING, request.id)?;
+    fn write(
+        &self,
+        remote: &Remote,
+        (local_priority, _): (u32, u32),
+        id: TransactionId,
+        purpose: Purpose,
+        out: &mut [u8],
+    ) -> Result<usize, BuildError> {
+        let mut builder = Builder::new(out, Class::Request, Method::BINDING, id)?;
         builder.push(&Value::Username(&remote.username))?;
         builder.push(&Value::IceControlling(self.tiebreaker))?;
-        if request.purpose == Purpose::Nominate {
+        if purpose == Purpose::Nominate {
             builder.push(&Value::UseCandidate)?;
         }
         // What the candidate would have if the peer learnt of it by this check (RFC 8445 §7.1.1).
         builder.push(&Value::Priority(
-            (PEER_REFLEXIVE << 24) | (pair.priorities.0 & 0x00ff_ffff),
+            (PEER_REFLEXIVE << 24) | (local_priority & 0x00ff_ffff),
         ))?;
         builder.integrity(&remote.key)?;
         builder.fingerprint()?;
         Ok(builder.finish().len())
+    }
+}
+
+/// What a peer's error response means.
+fn refusal(proven: Authenticated<'_>) -> Outcome {
+    match proven.message().error_code() {
+        Ok(Some(error)) if error.code == ErrorCode::ROLE_CONFLICT => Outcome::RoleConflict,
+        Ok(_) => Outcome::Refused,
+        Err(_) => Outcome::Malformed,
     }
 }

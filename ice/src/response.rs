@@ -1,6 +1,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+use crate::checklist::MAX_CHECK;
 use crate::credentials::Generations;
 use std::collections::VecDeque;
 use stun::{
@@ -8,8 +9,9 @@ use stun::{
 };
 use wire::{Path, Transmit};
 
-/// The room that [`Agent::poll_transmit`](crate::Agent::poll_transmit) wants, in bytes: more than the longest response.
-pub const MIN_OUT: usize = 160;
+/// The room that [`Agent::poll_transmit`](crate::Agent::poll_transmit) wants, in bytes: that of the longest check,
+/// which is for a peer whose ufrag has 256 characters (RFC 8839 §5.4). Responses, which have no USERNAME, are shorter.
+pub const MIN_OUT: usize = MAX_CHECK;
 
 /// Most attribute types that one 420 response lists.
 const MAX_UNKNOWN: usize = 8;

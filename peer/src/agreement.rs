@@ -179,8 +179,11 @@ impl<'a> Agreement<'a> {
     /// The extensions of an answer, as far as they were offered (RFC 8285 §7).
     fn take_extensions(&mut self, wish: &Wish, answered: &OfferedSection<'a>, ids: &mut ExtensionTable) {
         for (extension, id) in wish.extensions.iter() {
-            let same = |extmap: &&Extmap<'_>| extmap.id == u16::from(id) && extmap.uri == extension.uri();
-            if answered.level.extmaps.iter().any(|extmap| same(&extmap)) && ids.claim(id, extension) {
+            let of_use = |extmap: &Extmap<'_>| {
+                let (received, sent) = ways(extmap, self.direction);
+                extmap.id == u16::from(id) && extmap.uri == extension.uri() && (received || sent)
+            };
+            if answered.level.extmaps.iter().any(of_use) && ids.claim(id, extension) {
                 self.extensions.set(extension, id);
             }
         }
@@ -279,17 +282,22 @@ fn usable<'a>(offered: &OfferedSection<'a>, extension: Extension, direction: Dir
         let id = u8::try_from(extmap.id)
             .ok()
             .filter(|id| *id <= 14 || offered.level.allow_mixed)?;
-        let theirs = extmap.direction.unwrap_or(Direction::SendRecv);
-        // A section on hold may go on either way.
-        let ours = if direction == Direction::Inactive {
-            Direction::SendRecv
-        } else {
-            direction
-        };
-        let received = theirs.sends() && ours.receives();
-        let sent = theirs.receives() && ours.sends();
+        let (received, sent) = ways(extmap, direction);
         (received || sent && !to_us).then_some((id, *extmap))
     })
+}
+
+/// Whether the peer's line lets it send an extension to us, and us to it (RFC 8285 §5), in a section of this direction
+/// (ours).
+fn ways(extmap: &Extmap<'_>, direction: Direction) -> (bool, bool) {
+    let theirs = extmap.direction.unwrap_or(Direction::SendRecv);
+    // A section on hold may go on either way.
+    let ours = if direction == Direction::Inactive {
+        Direction::SendRecv
+    } else {
+        direction
+    };
+    (theirs.sends() && ours.receives(), theirs.receives() && ours.sends())
 }
 
 /// What each extension id means on a transport.

@@ -41,8 +41,11 @@ wire::counters! {
         pub unexpected_application_data,
         /// Outgoing RTCP feedback that found no room in its queue.
         pub feedback_overflow,
-        /// Remote candidates of another ICE session than the present one (RFC 8838 §11).
+        /// Remote candidates of another ICE session than the present one (RFC 8838 §9), and at a peer that offers
+        /// fragments of another one (RFC 8840 §4.4).
         pub stale_candidates,
+        /// Remote candidates that came before the description of their ICE session, for which there was no room.
+        pub early_candidates_overflow,
         /// Events that nobody polled in time.
         pub lost_events,
     }

@@ -53,6 +53,8 @@ pub struct Peer {
     restarting: bool,
     /// When it was wanted that the next offer restarts ICE.
     restart_wanted: Option<Instant>,
+    /// Candidates that came before the description of their ICE session, with the ufrag that they name.
+    early_candidates: Vec<(Option<String>, ice::Candidate)>,
     /// The section whose transport is ours.
     tagged: Option<usize>,
     session_id: u64,
@@ -117,6 +119,7 @@ impl Peer {
             offered: None,
             restarting: false,
             restart_wanted: None,
+            early_candidates: Vec::new(),
             sends_transport_numbers: false,
             tagged: None,
             // RFC 9429 §5.2.1: 63 random bits.

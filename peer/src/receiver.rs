@@ -534,7 +534,7 @@ impl Receivers {
         (source.current && !source.repair).then_some(source.stream)
     }
 
-    /// The SDES of an SSRC named its section (RFC 9143 §15.2): binds it when it is new and the section has one stream.
+    /// The SDES of an SSRC named its section (RFC 9143 §15.1): binds it when it is new and the section has one stream.
     pub(crate) fn describe(&mut self, sections: &[Section], ssrc: Ssrc, mid: &[u8]) {
         let section = sections.iter().find(|section| section.mid.as_bytes() == mid);
         // Which layer it is, or whether it repairs one, the packet has to say.

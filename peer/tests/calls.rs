@@ -992,6 +992,32 @@ fn sections_come_go_and_are_recycled() {
 }
 
 #[test]
+fn a_section_gets_its_sender_when_the_direction_first_wants_one_and_keeps_it() {
+    let mut pair = connected(31);
+    let (index, _) = (
+        pair.client.media.len(),
+        pair.client.add(Kind::Video, Direction::SendOnly),
+    );
+    let mut senders = std::collections::BTreeSet::new();
+    // As the client sees it.
+    for (direction, sends) in [
+        (Direction::SendOnly, false),
+        (Direction::SendRecv, true),
+        (Direction::SendOnly, false),
+        (Direction::RecvOnly, true),
+        (Direction::Inactive, false),
+        (Direction::SendRecv, true),
+    ] {
+        pair.client.media[index].direction = direction;
+        pair.negotiate();
+        let sender = pair.peer.sections()[index].sender();
+        assert_eq!(sender.is_some(), sends, "{direction:?}");
+        senders.extend(sender);
+    }
+    assert_eq!(senders.len(), 1);
+}
+
+#[test]
 fn a_section_on_hold_keeps_what_it_has() {
     let mut pair = connected(23);
     let before = (stream(&pair, CAMERA), sender(&pair, VIDEO_SLOT));

@@ -270,6 +270,14 @@ const CASES: &[Case] = &[
         );
         pair
     }),
+    ("early_candidates_overflow", || {
+        let mut pair = Pair::new(1);
+        let mut trickle = |text: &str| assert_eq!(pair.peer.add_remote_candidate(pair.now, None, text), Ok(()));
+        for port in 1..=65 {
+            trickle(&format!("candidate:1 1 udp 1 198.51.100.7 {port} typ host ufrag next"));
+        }
+        pair
+    }),
     ("lost_events", || {
         let mut pair = connected();
         for _ in 0..65 {

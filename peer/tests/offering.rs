@@ -512,6 +512,184 @@ fn an_answer_gives_nothing_that_was_not_offered() {
 }
 
 #[test]
+fn an_extension_goes_the_way_that_the_answer_allows() {
+    let line = format!("a=extmap:1 {}\r\n", Extension::Mid.uri());
+    for (ours, theirs, used) in [
+        (MIC, "", true),
+        (MIC, "/sendrecv", true),
+        (MIC, "/recvonly", true),
+        (MIC, "/sendonly", false),
+        (MIC, "/inactive", false),
+        (AUDIO_SLOT, "/sendonly", true),
+        (AUDIO_SLOT, "/recvonly", false),
+    ] {
+        let mut call = Call::new();
+        let offer = call.caller.peer.offer().unwrap();
+        let answer = call.answer(&offer);
+        assert_eq!(answer.matches(&line).count(), 4, "{answer}");
+        let mut answer = answer.replace(&line, &line.replace("extmap:1", &format!("extmap:1{theirs}")));
+        let mid = |call: &Call| call.caller.peer.sections()[ours].extensions().get(Extension::Mid);
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        assert_eq!(mid(&call), used.then_some(1), "{theirs} in section {ours}");
+        // On hold nothing is known of the way that it will go on.
+        let offer = call.caller.peer.offer().unwrap();
+        for direction in ["a=recvonly", "a=sendonly"] {
+            answer = answer.replace(direction, "a=inactive");
+        }
+        call.answer(&offer);
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        assert_eq!(mid(&call), (theirs != "/inactive").then_some(1), "{theirs} on hold");
+    }
+}
+
+#[test]
+fn what_is_only_received_needs_no_ssrc() {
+    let mut limited = calling();
+    limited.max_ssrcs = 2;
+    let mut call = Call::with(limited, config(2));
+    let caller = &mut call.caller.peer;
+    assert_eq!(caller.add_section(Kind::Video, Direction::SendOnly), Ok(0));
+    assert_eq!(
+        caller.add_section(Kind::Audio, Direction::SendRecv),
+        Err(SectionError::Full)
+    );
+    assert_eq!(caller.add_section(Kind::Audio, Direction::RecvOnly), Ok(1));
+    call.negotiate();
+    call.run(Duration::from_millis(300));
+    assert_eq!(call.caller.peer.state(), State::Connected);
+    assert_eq!(call.caller.peer.sections()[1].streams().len(), 1);
+}
+
+#[test]
+fn a_sender_stays_whatever_direction_the_answers_have() {
+    let mut call = Call::with(calling(), config(2));
+    call.caller.peer.add_section(Kind::Video, Direction::SendRecv).unwrap();
+    let mut ssrcs = BTreeSet::new();
+    // As the server sees it.
+    for (direction, sends) in [
+        ("a=sendonly", false),
+        ("a=sendrecv", true),
+        ("a=inactive", false),
+        ("a=recvonly", true),
+        ("a=sendonly", false),
+        ("a=sendrecv", true),
+    ] {
+        let offer = call.caller.peer.offer().unwrap();
+        let answer = call.answer(&offer);
+        let answer = answer.replace("a=sendrecv", direction);
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        call.run(Duration::from_millis(300));
+        let section = &call.caller.peer.sections()[0];
+        assert_eq!(section.sender().is_some(), sends, "{direction}");
+        if let Some(id) = section.sender() {
+            ssrcs.insert(call.caller.peer.sender(id).unwrap().ssrc().0);
+            let header = RtpOut {
+                payload_type: section.formats()[0].payload_type,
+                sequence_number: 100 + call.numbers as u64,
+                ..RtpOut::default()
+            };
+            call.numbers += 1;
+            let mut out = [0; Peer::MIN_OUT];
+            let written = call
+                .caller
+                .peer
+                .write_rtp(call.now, id, &header, &[b"picture"], &mut out);
+            assert!(written.is_ok(), "{direction}: {written:?}");
+        }
+    }
+    assert_eq!(ssrcs.len(), 1);
+}
+
+/// An answer without its candidates, these, and the credentials.
+fn apart(answer: &str) -> (String, Vec<String>, (String, String)) {
+    let session = sdp::Session::parse(answer).unwrap();
+    let media = session.media().next().unwrap();
+    let credentials = (
+        media.ice_ufrag().unwrap().to_owned(),
+        media.ice_pwd().unwrap().to_owned(),
+    );
+    let (candidates, rest): (Vec<&str>, Vec<&str>) = answer
+        .split_inclusive("\r\n")
+        .partition(|line| line.starts_with("a=candidate:"));
+    let candidates = candidates.iter().map(|line| line[2..].trim_end().to_owned()).collect();
+    (rest.concat(), candidates, credentials)
+}
+
+fn fragment((ufrag, pwd): &(String, String), candidates: &[String]) -> String {
+    let lines: String = candidates
+        .iter()
+        .map(|candidate| format!("a={candidate}\r\n"))
+        .collect();
+    format!("a=ice-ufrag:{ufrag}\r\na=ice-pwd:{pwd}\r\nm=audio 9 RTP/AVP 0\r\na=mid:0\r\n{lines}")
+}
+
+#[test]
+fn candidates_that_come_before_their_answer_are_used_with_it() {
+    for (restart, in_fragments) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut call = if restart { Call::connected() } else { Call::new() };
+        if restart {
+            call.caller.peer.restart_ice(call.now).unwrap();
+        }
+        let offer = call.caller.peer.offer().unwrap();
+        let (answer, candidates, credentials) = apart(&call.answer(&offer));
+        assert!(!candidates.is_empty());
+        let caller = &mut call.caller.peer;
+        // A fragment repeats all candidates that came before (RFC 8840 §4.4): each waits once.
+        for _ in 0..65 {
+            if in_fragments {
+                let trickled = fragment(&credentials, &candidates);
+                assert_eq!(caller.handle_fragment(call.now, &trickled), Ok(None));
+                continue;
+            }
+            for candidate in &candidates {
+                let candidate = format!("{candidate} ufrag {}", credentials.0);
+                assert_eq!(caller.add_remote_candidate(call.now, Some("0"), &candidate), Ok(()));
+            }
+        }
+        // Of a session that no answer is for.
+        let gone = "candidate:1 1 udp 1 192.0.2.66 1 typ host ufrag gone";
+        assert_eq!(caller.add_remote_candidate(call.now, None, gone), Ok(()));
+        assert_eq!(call.caller.counters(), BTreeMap::new());
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        call.run(Duration::from_secs(5));
+        assert_eq!(call.caller.counters(), BTreeMap::from([("stale_candidates", 1)]));
+        assert_eq!(call.caller.peer.state(), State::Connected);
+        // Nothing of the session before is left, for a pair of the new one is nominated.
+        assert_eq!(call.caller.peer.local_ufrags().count(), 1);
+    }
+}
+
+#[test]
+fn a_fragment_does_not_restart_ice_at_who_offers() {
+    let mut call = Call::new();
+    let other = ("another".to_owned(), "p".repeat(24));
+    let candidate = "candidate:1 1 udp 1 192.0.2.66 1 typ host".to_owned();
+    let foreign = fragment(&other, std::slice::from_ref(&candidate));
+    let error = call.caller.peer.handle_fragment(call.now, &foreign).unwrap_err();
+    assert!(error.rule().contains("no session"), "{error}");
+    let offer = call.caller.peer.offer().unwrap();
+    let answer = call.answer(&offer);
+    call.caller.peer.accept_answer(call.now, &answer).unwrap();
+    call.run(Duration::from_millis(300));
+    let (_, _, present) = apart(&answer);
+    let before: Vec<String> = call.caller.peer.local_ufrags().map(str::to_owned).collect();
+    let caller = &mut call.caller.peer;
+    assert_eq!(
+        caller.handle_fragment(call.now, &fragment(&present, &[candidate])),
+        Ok(None)
+    );
+    assert_eq!(call.caller.counters(), BTreeMap::new());
+    let caller = &mut call.caller.peer;
+    assert_eq!(caller.handle_fragment(call.now, &foreign), Ok(None));
+    assert_eq!(call.caller.counters(), BTreeMap::from([("stale_candidates", 1)]));
+    assert!(call.caller.peer.local_ufrags().eq(before.iter()));
+    call.run(Duration::from_secs(40));
+    assert_eq!(call.caller.peer.state(), State::Connected);
+    // The next answer still fits.
+    call.negotiate();
+}
+
+#[test]
 fn each_role_refuses_the_other_ones_part() {
     let now = Instant::now();
     let mut server = End::new(config(1), 1, SERVER, now).peer;

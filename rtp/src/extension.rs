@@ -25,7 +25,7 @@ pub mod uri {
     pub const VIDEO_ORIENTATION: &str = "urn:3gpp:video-orientation";
     /// [`PlayoutDelay`](super::PlayoutDelay).
     pub const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
-    /// The media identification, RFC 8843 §15: read with [`mid`](super::mid).
+    /// The media identification, RFC 9143 §15.2: read with [`mid`](super::mid).
     pub const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
     /// RtpStreamId, RFC 8852 §4.1: read with [`rid`](super::rid).
     pub const RTP_STREAM_ID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
@@ -36,7 +36,7 @@ pub mod uri {
         "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension";
 }
 
-/// The media identification (RFC 8843 §15): a token of SDP. `None` when the data is not one.
+/// The media identification (RFC 9143 §15.2): a token of SDP. `None` when the data is not one.
 pub fn mid(data: &[u8]) -> Option<&str> {
     let token = |byte: &u8| matches!(byte, b'!' | b'#'..=b'\'' | b'*' | b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'^'..=b'~');
     if data.is_empty() || !data.iter().all(token) {

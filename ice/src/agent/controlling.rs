@@ -29,6 +29,8 @@ struct Call {
     dead: Vec<SocketAddr>,
     /// The checks that were sent: when, where, which transaction, and whether they nominate.
     checks: Vec<(Instant, SocketAddr, TransactionId, bool)>,
+    /// For whom each of them was.
+    usernames: Vec<String>,
     start: Instant,
 }
 
@@ -49,6 +51,7 @@ impl Call {
             now,
             dead: Vec::new(),
             checks: Vec::new(),
+            usernames: Vec::new(),
             start: now,
         };
         call.ours.add_local_candidate(host(OURS, 65535));
@@ -79,6 +82,8 @@ impl Call {
                 let remote = transmit.path.remote;
                 self.checks
                     .push((self.now, remote, message.transaction_id(), message.use_candidate()));
+                let username = message.username().unwrap().unwrap_or_default();
+                self.usernames.push(username.to_owned());
                 if !self.dead.contains(&remote) {
                     let back = Path::udp(remote, transmit.path.local);
                     self.lite.handle_datagram(self.now, &back, &out[..transmit.len]);
@@ -97,6 +102,7 @@ impl Call {
 
     fn run(&mut self, time: Duration) {
         let end = self.now + time;
+        let mut wakes = 0;
         loop {
             self.exchange();
             let next = [self.ours.poll_timeout(), self.lite.poll_timeout()];
@@ -104,6 +110,8 @@ impl Call {
                 break;
             };
             assert!(next >= self.now, "a deadline in the past");
+            wakes = if next > self.now { 0 } else { wakes + 1 };
+            assert!(wakes < 100, "a deadline that does not pass");
             self.now = next;
             self.ours.handle_timeout(self.now);
             self.lite.handle_timeout(self.now);
@@ -196,6 +204,53 @@ fn a_check_says_who_controls_and_whom_it_is_for() {
 }
 
 #[test]
+fn a_check_to_the_longest_ufrag_fills_the_least_room() {
+    for (ufrag, longest) in [("u".repeat(256), MIN_OUT), ("u".repeat(72), 164)] {
+        let mut call = Call::new();
+        let theirs = Credentials::new(&ufrag, &"p".repeat(256)).unwrap();
+        call.ours.set_remote_credentials(call.now, theirs.clone());
+        call.ours.add_remote_candidate(host(SERVER[0], 65535));
+        let (path, check) = call.next_check();
+        let message = Message::parse(&check).unwrap();
+        let username = format!("{ufrag}:{}", call.ours.local_credentials().ufrag);
+        assert_eq!(message.username().unwrap(), Some(username.as_str()));
+        let answer = call.answer(&check, &theirs.pwd, None);
+        call.ours.handle_datagram(call.now, &path, &answer);
+        let (_, nomination) = call.next_check();
+        assert!(Message::parse(&nomination).unwrap().use_candidate());
+        assert_eq!(nomination.len(), longest);
+    }
+}
+
+#[test]
+fn a_check_that_cannot_be_written_is_not_due_for_ever() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    // Not by `Credentials::new`, which refuses them.
+    let theirs = Credentials {
+        ufrag: "u".repeat(600),
+        pwd: "p".repeat(24),
+    };
+    call.ours.restart(call.now);
+    call.ours.set_remote_credentials(call.now, theirs);
+    call.ours.add_remote_candidate(host(SERVER[0], 65535));
+    let mut wakes = 0;
+    assert_eq!(call.ours.poll_transmit(call.now, &mut [0; MIN_OUT]), None);
+    while let Some(next) = call.ours.poll_timeout() {
+        call.now = next;
+        call.ours.handle_timeout(call.now);
+        assert_eq!(call.ours.poll_transmit(call.now, &mut [0; MIN_OUT]), None);
+        assert!(
+            call.ours.poll_timeout().is_none_or(|next| next > call.now),
+            "a deadline in the past"
+        );
+        wakes += 1;
+        assert!(wakes < 20);
+    }
+    assert_eq!(call.ours.state(), State::Failed);
+}
+
+#[test]
 fn pairs_are_tried_in_turn_and_each_check_is_repeated() {
     let mut call = Call::new();
     call.dead = SERVER.map(address).to_vec();
@@ -281,8 +336,9 @@ fn media_does_not_stand_for_consent_after_a_restart_or_before_the_nomination() {
         call.run(Duration::from_millis(1500));
         assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
     };
-    // A restart that nobody answers.
+    // A restart that nobody answers, as little as a check.
     let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
     call.ours.restart(call.now);
     let path = call.path(0);
     outlasts(call, path);
@@ -301,6 +357,154 @@ fn media_does_not_stand_for_consent_after_a_restart_or_before_the_nomination() {
     call.ours.handle_datagram(call.now, &path, &answer);
     call.dead = SERVER.map(address).to_vec();
     outlasts(call, path);
+}
+
+/// Asserts that all checks since the last call went to the peer's best address, under this name, each once and at the
+/// pace of RFC 7675 §5.1, and gives their number.
+fn assert_consent(call: &mut Call, username: &str) -> usize {
+    let checks = std::mem::take(&mut call.checks);
+    let usernames = std::mem::take(&mut call.usernames);
+    assert!(checks.iter().all(|check| check.1 == address(SERVER[0]) && !check.3));
+    assert!(usernames.iter().all(|name| name == username), "{usernames:?}");
+    let gaps = checks.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_millis());
+    assert!(
+        gaps.clone().all(|gap| (4000..=6000).contains(&gap)),
+        "{:?}",
+        gaps.collect::<Vec<_>>()
+    );
+    let ids: std::collections::BTreeSet<_> = checks.iter().map(|check| check.2.0).collect();
+    assert_eq!(ids.len(), checks.len(), "each is asked anew");
+    checks.len()
+}
+
+#[test]
+fn the_old_path_is_asked_for_consent_until_a_restart_has_found_another() {
+    let mut call = Call::connected();
+    call.run(Duration::from_secs(7));
+    let name = |call: &Call| {
+        let (theirs, ours) = (call.lite.local_credentials(), call.ours.local_credentials());
+        format!("{}:{}", theirs.ufrag, ours.ufrag)
+    };
+    let old = name(&call);
+    let mut last = call.checks.last().unwrap().0;
+    call.checks.clear();
+    call.usernames.clear();
+    // Nobody answers the restart, nor the next one.
+    for _ in 0..2 {
+        call.ours.restart(call.now);
+        call.run(Duration::from_secs(60));
+        assert!(call.checks[0].0 - last <= Duration::from_secs(6), "the pace goes on");
+        last = call.checks.last().unwrap().0;
+        assert!(assert_consent(&mut call, &old) >= 10);
+        assert_eq!(
+            (call.ours.state(), call.ours.selected()),
+            (State::Connected, Some(call.path(0)))
+        );
+        assert_eq!(call.lite.state(), State::Connected);
+        assert!(call.ours.rtt().is_some());
+    }
+    // It is answered, but no pair works under the new credentials.
+    let wrong = Credentials::new("else", &"p".repeat(24)).unwrap();
+    call.ours.set_remote_credentials(call.now, wrong);
+    for candidate in call.lite.local_candidates().to_vec() {
+        call.ours.add_remote_candidate(candidate);
+    }
+    call.run(Duration::from_secs(60));
+    assert!(call.usernames.iter().filter(|name| **name == old).count() >= 10);
+    assert!(call.usernames.iter().any(|name| name.starts_with("else:")));
+    assert_eq!(
+        (call.ours.state(), call.ours.selected()),
+        (State::Connected, Some(call.path(0)))
+    );
+    // The next one finds a pair, and the old one is left alone from then on.
+    call.ours.restart(call.now);
+    call.lite.restart(call.now);
+    call.exchange_credentials();
+    call.run(Duration::from_millis(1));
+    assert!(call.ours.pairs().any(|pair| pair.nominated && pair.selected));
+    call.checks.clear();
+    call.usernames.clear();
+    call.run(Duration::from_secs(60));
+    let new = name(&call);
+    assert!(assert_consent(&mut call, &new) >= 10);
+    assert_eq!(
+        (call.ours.state(), call.ours.local_ufrags().count()),
+        (State::Connected, 1)
+    );
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn a_path_in_use_that_was_not_nominated_is_asked_for_consent_after_a_restart() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let (path, check) = call.next_check();
+    let username = Message::parse(&check).unwrap().username().unwrap().unwrap().to_owned();
+    let answer = call.answer(&check, &call.lite.local_credentials().pwd.clone(), None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    call.ours.restart(call.now);
+    call.run(Duration::from_secs(60));
+    assert!(assert_consent(&mut call, &username) >= 10);
+    assert_eq!(
+        (call.ours.state(), call.ours.selected()),
+        (State::Connected, Some(path))
+    );
+}
+
+#[test]
+fn wrong_answers_are_no_consent_to_the_old_path() {
+    type Answering<'a> = &'a dyn Fn(&Call, &[u8], &str) -> Vec<u8>;
+    let t = |answer: Answering<'_>, from: u16, name: &'static str| {
+        let mut call = Call::connected();
+        let begin = call.now;
+        call.ours.restart(call.now);
+        let pwd = call.lite.local_credentials().pwd.clone();
+        let mut out = [0; MIN_OUT];
+        let mut asked = 0;
+        while call.ours.state() != State::Failed {
+            call.now += Duration::from_millis(100);
+            // Media is there all the time.
+            call.ours.note_activity(call.now, &call.path(0), Activity::Srtp);
+            call.ours.handle_timeout(call.now);
+            while let Some(transmit) = call.ours.poll_transmit(call.now, &mut out) {
+                asked += 1;
+                assert!(asked < 10, "it was consent");
+                let answer = answer(&call, &out[..transmit.len], &pwd);
+                let mut path = transmit.path;
+                path.remote.set_port(from);
+                call.ours.handle_datagram(call.now, &path, &answer);
+            }
+        }
+        assert!((5..=8).contains(&asked), "{asked}");
+        assert_eq!(call.now - begin, Duration::from_secs(30), "{name}");
+        assert_eq!(call.counters(), BTreeMap::from([(name, asked)]));
+    };
+    t(
+        &|call, check, _| call.answer(check, "not the password of the server", None),
+        3478,
+        "ice_wrong_integrity",
+    );
+    t(
+        &|call, check, pwd| call.answer(check, pwd, None),
+        3479,
+        "ice_asymmetric_responses",
+    );
+    t(
+        &|call, check, pwd| call.answer(check, pwd, Some(ErrorCode::BAD_REQUEST)),
+        3478,
+        "ice_refused_checks",
+    );
+    t(
+        &|call, check, pwd| call.answer(check, pwd, Some(ErrorCode::ROLE_CONFLICT)),
+        3478,
+        "ice_role_conflicts",
+    );
+    let broken = |call: &Call, check: &[u8], pwd: &str| {
+        let mut answer = call.answer(check, pwd, None);
+        *answer.last_mut().unwrap() ^= 1;
+        answer
+    };
+    t(&broken, 3478, "ice_bad_fingerprint");
 }
 
 #[test]
@@ -359,6 +563,31 @@ fn a_restart_that_is_answered_after_the_failure_still_counts() {
     call.run(Duration::from_secs(20));
     call.exchange_credentials();
     assert_eq!(call.ours.state(), State::Failed);
+}
+
+#[test]
+fn candidates_that_come_before_a_late_answer_are_paired_then() {
+    for late in [0, 20, 40] {
+        let mut call = Call::connected();
+        call.dead = SERVER.map(address).to_vec();
+        call.ours.restart(call.now);
+        for candidate in call.lite.local_candidates().to_vec() {
+            call.ours.add_remote_candidate(candidate);
+        }
+        call.run(Duration::from_secs(late));
+        assert_eq!(call.ours.state() == State::Failed, late > 0);
+        call.dead.clear();
+        call.lite.restart(call.now);
+        // The answer has no candidates of its own.
+        call.ours
+            .set_remote_credentials(call.now, call.lite.local_credentials().clone());
+        call.run(Duration::from_secs(1));
+        assert_eq!(
+            (call.ours.state(), call.ours.selected()),
+            (State::Connected, Some(call.path(0)))
+        );
+        assert!(call.counters().is_empty(), "{:?}", call.counters());
+    }
 }
 
 #[test]
@@ -543,41 +772,81 @@ fn no_check_is_sent_again_on_another_pair_than_the_nominated_one() {
     assert!(call.checks.len() >= 3);
 }
 
-#[test]
-fn the_nominated_pair_is_asked_for_consent_whoever_calls() {
+/// A call whose nominated pair was asked for consent and refused it, so that only its nomination protects it.
+fn refused() -> Call {
     let mut call = Call::connected();
-    let path = call.path(0);
     call.dead = SERVER.map(address).to_vec();
     call.run(Duration::from_secs(6));
     let id = call.checks.last().unwrap().2;
     let mut asked = [0; MIN_OUT];
     let builder = Builder::new(&mut asked, Class::Request, Method::BINDING, id).unwrap();
     let asked = builder.finish().to_vec();
-    let refusal = call.answer(
-        &asked,
-        &call.lite.local_credentials().pwd.clone(),
-        Some(ErrorCode::BAD_REQUEST),
-    );
-    call.ours.handle_datagram(call.now, &path, &refusal);
+    let pwd = call.lite.local_credentials().pwd.clone();
+    let refusal = call.answer(&asked, &pwd, Some(ErrorCode::BAD_REQUEST));
+    call.ours.handle_datagram(call.now, &call.path(0), &refusal);
     assert_eq!(call.counters(), BTreeMap::from([("ice_refused_checks", 1)]));
-    // Candidates and checks from more addresses than there is room for pairs.
-    for n in 1..=40 {
-        let elsewhere = Path::udp(address(OURS), SocketAddr::new(path.remote.ip(), 7000 + u16::from(n)));
-        let check = check_from_peer(&call.ours, false, n);
-        call.ours.handle_datagram(call.now, &elsewhere, &check);
-        let mut better = host(&format!("192.0.2.77:{n}"), 65535);
-        better.priority += 1 << 24;
-        call.ours.add_remote_candidate(better);
-    }
-    call.checks.clear();
     call.dead.clear();
-    call.run(Duration::from_secs(20));
+    call.checks.clear();
+    call
+}
+
+/// Asserts that consent is asked for on the nominated pair, and given.
+fn assert_goes_on(mut call: Call) {
+    let path = call.path(0);
+    call.run(Duration::from_secs(40));
     let asked = call.checks.iter().filter(|check| check.1 == path.remote);
-    assert!(asked.count() >= 3);
+    assert!(asked.count() >= 6);
     assert_eq!(
         (call.ours.state(), call.ours.selected()),
         (State::Connected, Some(path))
     );
+}
+
+/// Candidates of the peer's that are better than all that it has, more than there is room for pairs.
+fn better_candidates() -> impl Iterator<Item = Candidate> {
+    (1..=40).map(|n| {
+        let mut better = host(&format!("192.0.2.77:{n}"), 65535);
+        better.priority += 1 << 24;
+        better
+    })
+}
+
+#[test]
+fn the_nominated_pair_is_asked_for_consent_whoever_calls() {
+    let mut call = refused();
+    let server = call.path(0).remote.ip();
+    for n in 1..=40 {
+        let elsewhere = Path::udp(address(OURS), SocketAddr::new(server, 7000 + u16::from(n)));
+        let check = check_from_peer(&call.ours, false, n);
+        call.ours.handle_datagram(call.now, &elsewhere, &check);
+    }
+    // Once a pair is nominated a check makes no other one, so that none has to give way.
+    assert_eq!(call.counters(), BTreeMap::from([("ice_refused_checks", 1)]));
+    assert_goes_on(call);
+}
+
+#[test]
+fn the_nominated_pair_does_not_give_way_to_better_candidates() {
+    let mut call = refused();
+    better_candidates().for_each(|better| call.ours.add_remote_candidate(better));
+    assert_eq!(call.counters()["ice_pairs_evicted"], 10);
+    assert_goes_on(call);
+}
+
+#[test]
+fn a_pair_that_works_does_not_give_way_to_better_candidates() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let (path, check) = call.next_check();
+    let answer = call.answer(&check, &call.lite.local_credentials().pwd.clone(), None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    for better in better_candidates() {
+        call.dead.push(better.address);
+        call.ours.add_remote_candidate(better);
+    }
+    assert_eq!(call.counters(), BTreeMap::from([("ice_pairs_evicted", 10)]));
+    call.run(Duration::from_millis(200));
+    assert!(call.ours.pairs().any(|pair| pair.path == path && pair.nominated));
 }
 
 #[test]

@@ -29,8 +29,9 @@ impl Peer {
         };
         let clock_rate = first.codec.clock_rate();
         let rtx = wish.formats.iter().any(|format| format.rtx.is_some());
-        let full = index >= self.config.max_sections || self.senders.vacancies() < 1 + usize::from(rtx);
-        if full {
+        // What is never sent in needs no SSRC: an answer narrows the direction, and nothing widens it.
+        let ssrcs = if direction.sends() { 1 + usize::from(rtx) } else { 0 };
+        if index >= self.config.max_sections || self.senders.vacancies() < ssrcs {
             return Err(SectionError::Full);
         }
         if direction.sends() {
@@ -81,6 +82,7 @@ impl Peer {
         let fingerprint = sdp::Fingerprint::parse(&fingerprint).map_err(|_| SectionError::Unusable)?;
         if let Some(now) = self.restart_wanted.take() {
             self.ice.restart(now);
+            self.early_candidates.clear();
             self.restarting = true;
             self.update(now);
         }

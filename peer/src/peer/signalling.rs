@@ -67,7 +67,8 @@ impl Peer {
     }
 
     /// Takes a trickled candidate of the section with the given mid: the text of `RTCIceCandidate.candidate`, empty at
-    /// the end of candidates. What is of no use (another component, a host name) is left aside.
+    /// the end of candidates. What is of no use (another component, a host name) is left aside. One that comes before
+    /// the offer or answer with its credentials waits for it.
     ///
     /// # Errors
     /// When the text is no candidate.
@@ -83,20 +84,25 @@ impl Peer {
             return Ok(());
         }
         let candidate = sdp::Candidate::parse(candidate).map_err(|rule| FragmentError::new(None, rule.as_str()))?;
-        self.add_candidate(&candidate);
+        self.add_candidate(&candidate, None);
         Ok(())
     }
 
     /// Takes an SDP fragment (RFC 8840 §9) as a WHIP client sends it: candidates give `None`, new credentials are an
     /// ICE restart (RFC 9725 §4.3.3) and give the fragment to answer with.
     ///
+    /// In the offering role ICE is restarted by offers alone: a fragment with other credentials than the present ones is
+    /// discarded and counted (RFC 8840 §4.4), or waits while the answer with the present ones is due.
+    ///
     /// # Errors
     /// When the fragment is malformed, or before the first offer.
     pub fn handle_fragment(&mut self, now: Instant, fragment: &str) -> Result<Option<String>, FragmentError> {
         let fragment =
             SdpFragment::parse(fragment).map_err(|error| FragmentError::new(Some(error.line), error.rule.as_str()))?;
-        let present = self.ice.remote_credentials().filter(|_| self.state != State::Closed);
-        let present = present.ok_or_else(|| FragmentError::new(None, "there is no session to which they belong"))?;
+        let present = self.ice.remote_credentials();
+        if self.state == State::Closed || present.is_none() && self.offered.is_none() {
+            return Err(FragmentError::new(None, "there is no session to which they belong"));
+        }
         // On either level, though RFC 8840 §9 has them above the first m-line when they are common.
         let level = |own: Option<&str>, of: fn(&sdp::Media<'_>) -> Option<String>| {
             own.map(str::to_owned)
@@ -104,13 +110,14 @@ impl Peer {
         };
         let ufrag = level(fragment.ice_ufrag(), |media| media.ice_ufrag().map(str::to_owned));
         let pwd = level(fragment.ice_pwd(), |media| media.ice_pwd().map(str::to_owned));
-        let restart = match (ufrag, pwd) {
+        let changed = match (&ufrag, &pwd) {
             (Some(ufrag), Some(pwd)) => {
-                let credentials = ice::Credentials::new(&ufrag, &pwd);
+                let credentials = ice::Credentials::new(ufrag, pwd);
                 let credentials = credentials.map_err(|error| FragmentError::new(None, error.to_string()))?;
-                Some(credentials).filter(|credentials| present.is_restarted_by(credentials))
+                Some(credentials)
+                    .filter(|credentials| present.is_none_or(|present| present.is_restarted_by(credentials)))
             }
-            (Some(ufrag), None) if ufrag != present.ufrag => {
+            (Some(ufrag), None) if present.is_some_and(|present| *ufrag != present.ufrag) => {
                 return Err(FragmentError::new(
                     None,
                     "new credentials need a=ice-pwd too (RFC 8839 §5.4)",
@@ -118,15 +125,23 @@ impl Peer {
             }
             _ => None,
         };
-        if let Some(credentials) = &restart {
-            self.ice.restart(now);
-            self.ice.set_remote_credentials(now, credentials.clone());
+        let answers = self.config.ice.mode == ice::Mode::Lite;
+        match &changed {
+            Some(credentials) if answers => {
+                self.ice.restart(now);
+                self.ice.set_remote_credentials(now, credentials.clone());
+            }
+            Some(_) if !self.awaits_description() => {
+                self.counters.stale_candidates += 1;
+                return Ok(None);
+            }
+            _ => {}
         }
         for candidate in fragment.media().flat_map(|media| media.candidates()) {
-            self.add_candidate(&candidate);
+            self.add_candidate(&candidate, ufrag.as_deref());
         }
         self.update(now);
-        restart.map(|_| self.fragment()).transpose()
+        changed.filter(|_| answers).map(|_| self.fragment()).transpose()
     }
 
     /// Our credentials and candidates, for a peer that restarted ICE.
@@ -217,7 +232,10 @@ impl Peer {
         }
         self.ice.set_remote_credentials(now, credentials);
         for candidate in &transport.section.level.candidates {
-            self.add_candidate(candidate);
+            self.add_candidate(candidate, None);
+        }
+        for (session, candidate) in std::mem::take(&mut self.early_candidates) {
+            self.place_candidate(session.as_deref(), candidate);
         }
         if self.dtls.is_none() {
             let seed = Seed(random(&mut self.rng));
@@ -295,19 +313,44 @@ impl Peer {
             .map(|candidate| sdp::Candidate::host(&candidate.foundation, candidate.priority, candidate.address))
     }
 
-    fn add_candidate(&mut self, candidate: &sdp::Candidate<'_>) {
-        // A candidate that names its session is of use for that one only (RFC 8838 §11).
-        let session = self.ice.remote_credentials().map(|remote| remote.ufrag.as_str());
-        if candidate
-            .extension("ufrag")
-            .is_some_and(|ufrag| session.is_some_and(|session| session != ufrag))
-        {
+    /// Takes a candidate of the session that it names, else of `session`, that of what it came with.
+    fn add_candidate(&mut self, candidate: &sdp::Candidate<'_>, session: Option<&str>) {
+        let session = candidate.extension("ufrag").or(session);
+        let Some(candidate) = convert(candidate) else { return };
+        if !self.awaits_description() {
+            return self.place_candidate(session, candidate);
+        }
+        let fits = session.is_none_or(|session| session.len() <= MAX_UFRAG);
+        let early = (session.filter(|_| fits).map(str::to_owned), candidate);
+        if self.early_candidates.contains(&early) {
+            return;
+        }
+        if fits && self.early_candidates.len() < self.config.ice.max_remote_candidates {
+            self.early_candidates.push(early);
+        } else {
+            self.counters.early_candidates_overflow += 1;
+        }
+    }
+
+    fn place_candidate(&mut self, session: Option<&str>, candidate: ice::Candidate) {
+        // A candidate that names its session is of use for that one only (RFC 8838 §9).
+        let present = self.ice.remote_credentials().map(|remote| remote.ufrag.as_str());
+        if session.is_some() && session != present {
             self.counters.stale_candidates += 1;
-        } else if let Some(candidate) = convert(candidate) {
+        } else {
             self.ice.add_remote_candidate(candidate);
         }
     }
+
+    /// Whether the credentials of the peer's that count are still to come: with the first description, or with the
+    /// answer to an offer that restarts ICE.
+    fn awaits_description(&self) -> bool {
+        self.restarting || self.ice.remote_credentials().is_none()
+    }
 }
+
+/// Most characters of a ufrag (RFC 8839 §5.4); no session has a longer one.
+const MAX_UFRAG: usize = 256;
 
 /// A transport that was looked at and found good.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ wire::registry! {
         RTP_STREAM_ID = 12 => "RtpStreamId",
         /// RepairedRtpStreamId, RFC 8852 §4.2.
         REPAIRED_RTP_STREAM_ID = 13 => "RepairedRtpStreamId",
-        /// Media identification, RFC 8843 §15.
+        /// Media identification, RFC 9143 §15.1.
         MID = 15 => "MID",
     }
 }

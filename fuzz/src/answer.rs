@@ -1,0 +1,173 @@
+use std::time::{Duration, Instant};
+
+use peer::testing::{Pair, check_answer};
+use peer::{Config, Direction, Extension, Kind, Peer, State};
+use sdp::Session;
+use stun::Message;
+use wire::Seed;
+
+/// Answers to offers of ours, one after the other in one session, with a NUL between them: each is refused with a sentence,
+/// and then changes nothing, so that a genuine one is still taken; or it gives nothing that was not offered. From one round
+/// to the next sections are added and ICE is restarted.
+pub fn peer_answer(data: &[u8]) {
+    let mut call = Call::new();
+    for (round, answer) in data.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {
+        call.round(round, answer);
+        // Nobody answers the handshake.
+        if call.peer.state() == State::Closed {
+            break;
+        }
+    }
+}
+
+/// Later rounds are like those before.
+const MAX_ROUNDS: usize = 8;
+
+/// How long a round is.
+const TIME: Duration = Duration::from_secs(3);
+
+/// Timers that are waited for in a round, at most.
+const WAKES: usize = 40;
+
+struct Call {
+    peer: Peer,
+    /// What was wanted of each section.
+    wanted: Vec<(Kind, Direction)>,
+    /// A genuine other end, until an answer of the input's was taken in place of its.
+    server: Option<Peer>,
+    /// The last answer of that one.
+    genuine: Option<String>,
+    now: Instant,
+}
+
+/// The end that offers.
+fn calling() -> Config {
+    let mut config = Pair::config();
+    config.ice.mode = ice::Mode::Controlling;
+    config.extensions.push(Extension::TransportCc);
+    config
+}
+
+impl Call {
+    fn new() -> Self {
+        let now = Instant::now();
+        let mut peer = Peer::new(calling().into(), Seed::from_run(1), now);
+        peer.add_local_candidate("198.51.100.7:5000".parse().expect("an address"));
+        let mut server = Peer::new(Pair::config().into(), Seed::from_run(2), now);
+        server.add_local_candidate("192.0.2.1:3478".parse().expect("an address"));
+        let mut call = Self {
+            peer,
+            wanted: Vec::new(),
+            server: Some(server),
+            genuine: None,
+            now,
+        };
+        call.add(Kind::Audio, Direction::SendOnly);
+        call.add(Kind::Video, Direction::SendRecv);
+        call.add(Kind::Video, Direction::RecvOnly);
+        call
+    }
+
+    fn add(&mut self, kind: Kind, direction: Direction) {
+        assert_eq!(self.peer.add_section(kind, direction), Ok(self.wanted.len()));
+        self.wanted.push((kind, direction));
+    }
+
+    fn round(&mut self, round: usize, answer: &[u8]) {
+        match round % 3 {
+            0 => {}
+            1 => self.add(Kind::Audio, Direction::RecvOnly),
+            _ => {
+                self.peer.restart_ice(self.now).expect("it offers");
+                self.add(Kind::Video, Direction::SendOnly);
+            }
+        }
+        let offer = self.peer.offer().expect("there is something to offer");
+        let genuine = self.answered(&offer);
+        let answer = std::str::from_utf8(answer).unwrap_or_default();
+        let before = self.peer.sections().to_vec();
+        match self.peer.accept_answer(self.now, answer) {
+            Ok(()) => {
+                self.server = None;
+                self.assert_only_what_was_offered(&offer);
+            }
+            Err(error) => {
+                assert!(error.to_string().len() > 40, "a sentence: {error}");
+                assert_eq!(format!("{before:?}"), format!("{:?}", self.peer.sections()));
+                if let Some(genuine) = genuine {
+                    let taken = self.peer.accept_answer(self.now, &genuine);
+                    assert_eq!(taken, Ok(()), "the offer is still open");
+                    self.assert_only_what_was_offered(&offer);
+                }
+            }
+        }
+        self.pass();
+    }
+
+    /// What the genuine other end says to an offer.
+    fn answered(&mut self, offer: &str) -> Option<String> {
+        let answer = self.server.as_mut()?.accept_offer(self.now, offer);
+        let answer = answer.unwrap_or_else(|error| panic!("{error}\n{offer}"));
+        if let Err(rule) = check_answer(offer, &answer, self.genuine.as_deref()) {
+            panic!("{rule}\n{offer}\n{answer}");
+        }
+        self.genuine = Some(answer.clone());
+        Some(answer)
+    }
+
+    fn assert_only_what_was_offered(&self, offer: &str) {
+        let session = Session::parse(offer).expect("an offer of ours");
+        let offered: Vec<_> = session.media().collect();
+        let sections = self.peer.sections();
+        assert_eq!((sections.len(), offered.len()), (self.wanted.len(), self.wanted.len()));
+        for ((section, media), (kind, wanted)) in sections.iter().zip(&offered).zip(&self.wanted) {
+            let direction = section.direction();
+            assert_eq!(section.kind(), *kind);
+            assert!(!direction.sends() || wanted.sends());
+            assert!(!direction.receives() || wanted.receives());
+            assert!(section.rejected().is_none() || direction == Direction::Inactive);
+            for format in section.formats() {
+                let numbers = [Some(format.payload_type), format.rtx];
+                for number in numbers.into_iter().flatten() {
+                    assert!(media.line().payload_types().any(|offered| offered == number.0));
+                }
+            }
+            for (extension, id) in section.extensions().iter() {
+                assert!(offer.contains(&format!("a=extmap:{id} {}\r\n", extension.uri())));
+            }
+            assert_eq!(section.sender().is_some(), direction.sends(), "{section:?}");
+            if let Some(id) = section.sender() {
+                let ssrc = self.peer.sender(id).expect("a sender").ssrc();
+                assert!(offer.contains(&format!("a=ssrc:{} ", ssrc.0)));
+            }
+        }
+    }
+
+    /// Waits for the next timers, each of which passes; what is sent is well-formed.
+    fn pass(&mut self) {
+        self.drain();
+        let end = self.now + TIME;
+        for _ in 0..WAKES {
+            let Some(next) = self.peer.poll_timeout().filter(|next| *next <= end) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            self.peer.handle_timeout(self.now);
+            self.drain();
+            let still = self.peer.next_timer().filter(|(_, at)| *at <= self.now);
+            assert_eq!(still, None, "it stays in the past");
+        }
+        self.now = end;
+    }
+
+    fn drain(&mut self) {
+        let mut out = [0; Peer::MIN_OUT];
+        while let Some(transmit) = self.peer.poll_transmit(self.now, &mut out) {
+            assert!(
+                Message::parse(&out[..transmit.len]).is_ok(),
+                "nothing but checks is sent here"
+            );
+        }
+        while self.peer.poll_event().is_some() {}
+    }
+}
