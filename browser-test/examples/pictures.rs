@@ -14,7 +14,7 @@ use std::time::Duration;
 use browser_test::{Browser, Kind, Namespace, Options, Page, Viewport};
 use serde_json::{Value, json};
 
-use site::Site;
+use site::{Site, fake_server};
 
 /// A state of the page: its name, its address, who is there, what to do, and what to wait for.
 struct State {
@@ -214,7 +214,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         if only.as_ref().is_some_and(|only| only != state.name) {
             continue;
         }
-        let page = browser.open_with(&format!("{}{}", site.origin, state.path), &fake_server(&state.scenario))?;
+        let mut scenario = state.scenario.clone();
+        scenario["drawnCamera"] = json!(true);
+        let page = browser.open_with(&format!("{}{}", site.origin, state.path), &fake_server(&scenario))?;
         picture(&page, &state, &folder)?;
         page.close()?;
     }
@@ -248,13 +250,4 @@ fn picture(page: &Page, state: &State, folder: &std::path::Path) -> Result<(), B
         println!("{}: console {}: {}", state.name, line.level, line.text);
     }
     Ok(())
-}
-
-fn fake_server(scenario: &Value) -> String {
-    let mut scenario = scenario.clone();
-    scenario["drawnCamera"] = json!(true);
-    format!(
-        "(() => {{ const scenario = {scenario};\n{}\n}})();",
-        include_str!("../tests/page/fake_server.js")
-    )
 }

@@ -100,7 +100,9 @@ fn what_does_not_come_back_is_bad() {
             "{kind}: {words}"
         );
 
-        let none = |_: &str| Options {
+        drop(scene);
+
+        let none = Options {
             devices: Devices::None,
             ..Options::default()
         };

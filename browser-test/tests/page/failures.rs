@@ -1,6 +1,7 @@
 use browser_test::{Devices, Kind, Options};
 use serde_json::json;
 
+use crate::stage::Stage;
 use crate::{Scene, nobody, people};
 
 const BOTH: [Kind; 2] = [Kind::Chromium, Kind::Firefox];
@@ -242,7 +243,7 @@ fn without_devices_one_can_still_join_and_is_told_why() {
             (Devices::Denied, "may not use the camera"),
             (Devices::None, "The camera was not found"),
         ] {
-            let options = move |_: &str| Options {
+            let options = Options {
                 devices,
                 ..Options::default()
             };
@@ -267,23 +268,9 @@ fn without_devices_one_can_still_join_and_is_told_why() {
 
 #[test]
 fn an_insecure_page_says_that_it_is_one() {
-    use std::net::Ipv4Addr;
-
-    use browser_test::{Browser, Namespace};
-
-    use crate::fake_server;
-    use crate::site::Site;
-
-    let namespace = Namespace::with_address(Ipv4Addr::new(10, 66, 0, 2)).unwrap();
-    let site = Site::serve(&namespace, "10.66.0.2");
     for kind in BOTH {
-        let browser = Browser::launch(kind, &Options::within(&namespace)).unwrap();
-        let page = browser
-            .open_with(&format!("{}/r/kitchen", site.origin), &fake_server(&nobody()))
-            .unwrap();
+        let scene = Scene::open_at("10.66.0.2", Stage::kept(kind), "/r/kitchen", &nobody());
         let hint = "document.querySelector('#device-hint').textContent";
-        page.wait_for(&format!("{hint}.includes('only on secure pages')"), crate::SOON)
-            .unwrap();
-        browser.close().unwrap();
+        scene.wait(&format!("{hint}.includes('only on secure pages')"));
     }
 }

@@ -13,15 +13,16 @@ mod share;
 mod simulcast;
 mod site;
 mod speakers;
+mod stage;
 mod tiles;
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use browser_test::{Browser, Kind, Namespace, Options, Page};
+use browser_test::{Kind, Options, Page};
 use serde_json::{Value, json};
 
-use site::Site;
+use site::{Site, fake_server};
+use stage::Stage;
 
 /// Everything here happens within a second or two; a machine under load is slower.
 const SOON: Duration = Duration::from_secs(20);
@@ -29,35 +30,24 @@ const SOON: Duration = Duration::from_secs(20);
 /// A browser with the page in it, and the fake server in the page.
 struct Scene {
     page: Page,
-    _browser: Browser,
-    _namespace: Namespace,
+    _stage: Stage,
 }
 
 impl Scene {
+    /// In a browser that other tests have used, and will. The origin is new, and with it all that a browser keeps for a page.
     fn open(kind: Kind, path: &str, scenario: &Value) -> Self {
-        Self::open_with(kind, path, scenario, &|_| Options::default())
+        Self::open_at("127.0.0.1", Stage::kept(kind), path, scenario)
     }
 
-    fn open_with(kind: Kind, path: &str, scenario: &Value, options: &dyn Fn(&str) -> Options<'static>) -> Self {
-        let namespace = Namespace::with_address(Ipv4Addr::new(10, 66, 0, 2)).unwrap();
-        let site = Site::serve(&namespace, "127.0.0.1");
-        let options = options(&site.origin);
-        let browser = Browser::launch(
-            kind,
-            &Options {
-                namespace: Some(&namespace),
-                ..options
-            },
-        )
-        .unwrap();
-        let page = browser
-            .open_with(&format!("{}{path}", site.origin), &fake_server(scenario))
-            .unwrap();
-        Self {
-            page,
-            _browser: browser,
-            _namespace: namespace,
-        }
+    /// In a browser that is started for it.
+    fn open_with(kind: Kind, path: &str, scenario: &Value, options: &Options<'_>) -> Self {
+        Self::open_at("127.0.0.1", Stage::new(kind, options), path, scenario)
+    }
+
+    fn open_at(host: &str, stage: Stage, path: &str, scenario: &Value) -> Self {
+        let site = Site::serve(stage.network(), host);
+        let page = stage.open(&format!("{}{path}", site.origin), &fake_server(scenario));
+        Self { page, _stage: stage }
     }
 
     fn wait(&self, condition: &str) -> Value {
@@ -81,12 +71,11 @@ impl Scene {
     }
 }
 
-fn fake_server(scenario: &Value) -> String {
-    // Window-wide names of a preload script would meet the page's own.
-    format!(
-        "(() => {{ const scenario = {scenario};\n{}\n}})();",
-        include_str!("fake_server.js")
-    )
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // The browser is for the next test. If it is gone, that says so.
+        let _ = self.page.close();
+    }
 }
 
 fn nobody() -> Value {
