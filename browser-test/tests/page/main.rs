@@ -1,5 +1,7 @@
 //! The web page against a server that is played inside the page, so that every state can be had at will: what it sends, what it
 //! shows, and what it says when something fails. (The page against the real server is in `tests/browsers`.)
+//!
+//! No test sleeps: the page's time passes at a test's word (`clock.js`).
 
 mod access;
 mod client;
@@ -18,7 +20,7 @@ mod tiles;
 
 use std::time::Duration;
 
-use browser_test::{Kind, Options, Page};
+use browser_test::{Kind, Options, Page, Viewport};
 use serde_json::{Value, json};
 
 use site::{Site, fake_server};
@@ -58,6 +60,27 @@ impl Scene {
 
     fn get(&self, expression: &str) -> Value {
         self.page.evaluate(expression).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Shows it in such a window, and waits until the layout has followed: what is asked for in a frame that has the new size is
+    /// done in the next one.
+    fn show_in(&self, viewport: Viewport) {
+        self.page.set_viewport(viewport).unwrap();
+        let Viewport { width, height, .. } = viewport;
+        self.wait(&format!("innerWidth === {width} && innerHeight === {height}"));
+        self.get(
+            "(async () => { for (let frame = 0; frame < 3; frame++) await new Promise(done => requestAnimationFrame(done)); })()",
+        );
+    }
+
+    /// Lets time pass in the page, at once, with all that happens by then.
+    fn pass(&self, time: Duration) {
+        self.get(&format!("fake.clock.pass({})", time.as_millis()));
+    }
+
+    /// Waits until what was begun has come to its end: the fake server has answered, and the page has done what that asks for.
+    fn rest(&self) {
+        self.get("fake.clock.rest()");
     }
 
     /// Nothing on the console that a person would call an error.

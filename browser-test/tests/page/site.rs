@@ -30,7 +30,8 @@ impl Site {
 pub(crate) fn fake_server(scenario: &Value) -> String {
     // Window-wide names of a preload script would meet the page's own.
     format!(
-        "(() => {{ const scenario = {scenario};\n{}\n}})();",
+        "(() => {{ const scenario = {scenario};\n{}\n{}\n}})();",
+        include_str!("clock.js"),
         include_str!("fake_server.js")
     )
 }

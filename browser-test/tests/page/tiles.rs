@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use browser_test::{Kind, Viewport};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{Scene, people};
 
@@ -42,14 +44,6 @@ const LAYOUT: &str = "(() => {
     };
 })()";
 
-/// After the layout has followed the window.
-fn layout(scene: &Scene) -> Value {
-    scene.get(
-        "new Promise(done => setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(() => done(1))), 100))",
-    );
-    scene.get(LAYOUT)
-}
-
 #[test]
 fn the_tiles_fill_every_window() {
     for tiles in [1, 2, 5, 16, 49] {
@@ -59,8 +53,8 @@ fn the_tiles_fill_every_window() {
             ("phone", Viewport::PHONE),
             ("phone across", ACROSS),
         ] {
-            scene.page.set_viewport(viewport).unwrap();
-            let grid = layout(&scene);
+            scene.show_in(viewport);
+            let grid = scene.get(LAYOUT);
             let label = format!("{tiles} on a {name}: {grid}");
             assert_eq!(grid["wrong"], json!(0), "{label}");
             assert!(grid["covered"].as_f64().unwrap() > 0.7, "{label}");
@@ -68,7 +62,7 @@ fn the_tiles_fill_every_window() {
 
             scene.page.click("#view").unwrap();
             scene.wait("document.querySelector('#view').ariaPressed === 'true'");
-            let speaker = layout(&scene);
+            let speaker = scene.get(LAYOUT);
             let label = format!("{tiles} on a {name}, speaker view: {speaker}");
             assert_eq!(speaker["wrong"], json!(0), "{label}");
             assert!(speaker["covered"].as_f64().unwrap() > 0.55, "{label}");
@@ -138,13 +132,13 @@ fn a_frozen_picture_is_called_so() {
         scene.wait(&format!("{sign} === ''"));
         // A camera that is off is not frozen.
         scene.get("fake.freeze(true)");
+        scene.wait(&format!("{sign}.startsWith('Picture frozen')"));
         scene.get(
             "fake.send({ type: 'sources', participant: '1', sources: [
                 { source: '1-microphone', kind: 'microphone', muted: false }, { source: '1-camera', kind: 'camera', muted: true }] })",
         );
         scene.wait("!document.querySelector('#tiles .tile.pictured:not(#own)')");
-        let long = "new Promise(done => setTimeout(done, 3_500))";
-        scene.get(long);
+        scene.pass(Duration::from_secs(10));
         assert_eq!(scene.get(sign), json!(""), "{kind}");
         scene.assert_quiet();
     }
