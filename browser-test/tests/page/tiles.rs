@@ -144,6 +144,68 @@ fn a_frozen_picture_is_called_so() {
     }
 }
 
+/// Others see it on the tile; who sends it would not notice.
+#[test]
+fn ones_own_picture_that_stands_still_is_called_so() {
+    let mute = |what: &str, muted: bool| {
+        format!("void Object.defineProperty(hyaline.devices.{what}, 'muted', {{ value: {muted}, configurable: true }})")
+    };
+    for kind in BOTH {
+        let scene = crowd(kind, 2);
+        let sign = "document.querySelector('#own .sign').textContent";
+        scene.pass(Duration::from_secs(3));
+        assert_eq!(scene.get(sign), json!(""), "{kind}");
+        scene.get(&mute("camera", true));
+        scene.pass(Duration::from_secs(1));
+        assert_eq!(scene.get(sign), json!("Camera stopped: switch it off and on"), "{kind}");
+        scene.get(&mute("camera", false));
+        scene.pass(Duration::from_secs(1));
+        assert_eq!(scene.get(sign), json!(""), "{kind}");
+
+        scene.page.press("s").unwrap();
+        let sign = "document.querySelector('.own-screen .sign').textContent";
+        scene.wait(&format!("{sign} === ''"));
+        scene.get(&mute("screen", true));
+        scene.pass(Duration::from_secs(1));
+        assert_eq!(scene.get(sign), json!("Screen stopped: share it again"), "{kind}");
+        scene.assert_quiet();
+    }
+}
+
+/// (Firefox lets nobody play it: an event that a page sends to a track arrives nowhere.)
+#[test]
+fn a_camera_that_was_taken_away_is_missed_on_its_tile() {
+    let scene = crowd(Kind::Chromium, 2);
+    let sign = "document.querySelector('#own .sign').textContent";
+    // One that is switched off is not.
+    scene.pass(Duration::from_secs(1));
+    scene.page.press("v").unwrap();
+    scene.wait("!hyaline.devices.on.camera");
+    scene.pass(Duration::from_secs(3));
+    assert_eq!(scene.get(sign), json!(""));
+    scene.page.press("v").unwrap();
+    scene.wait("hyaline.devices.on.camera");
+    scene.pass(Duration::from_secs(1));
+    scene.get(
+        "void (globalThis.ask = navigator.mediaDevices.getUserMedia,
+               navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('None.', 'NotFoundError'); },
+               hyaline.devices.camera.dispatchEvent(new Event('ended')))",
+    );
+    scene.wait("!hyaline.devices.on.camera");
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(scene.get(sign), json!("Your camera was taken away"));
+    // It is back, and switched off by the person.
+    scene.get("void (navigator.mediaDevices.getUserMedia = ask)");
+    scene.page.press("v").unwrap();
+    scene.wait("hyaline.devices.on.camera");
+    scene.pass(Duration::from_secs(1));
+    scene.page.press("v").unwrap();
+    scene.wait("!hyaline.devices.on.camera");
+    scene.pass(Duration::from_secs(1));
+    assert_eq!(scene.get(sign), json!(""));
+    scene.assert_quiet();
+}
+
 /// The server has limits, and may be too busy to heed what is said.
 #[test]
 fn what_is_seen_is_said_until_it_is_heeded() {
