@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::Error;
+use crate::guard::Guard;
 
-/// A network of its own: with loopback and nothing else at first, deleted when dropped. Needs root and iproute2.
+/// A network of its own: with loopback and nothing else at first, deleted when dropped or when this process ends, however it
+/// does. Needs root and iproute2.
 ///
 /// A test that runs everything in one sees the same addresses on every machine, and nothing of it leaves the machine.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
+    _guard: Guard,
 }
 
 impl Namespace {
@@ -24,8 +27,9 @@ impl Namespace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("hyaline-{}-{number}", std::process::id());
+        let guard = Guard::new(r#"ip netns del "$1""#, &[name.as_ref()])?;
         ip(&["netns", "add", &name])?;
-        let namespace = Self { name };
+        let namespace = Self { name, _guard: guard };
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
     }

@@ -233,11 +233,11 @@ impl Page {
             .with(|dialect, connection| dialect.press(connection, &self.tab, key))
     }
 
-    /// Closes the tab, as the person does.
+    /// Closes the tab, as the person does. What is asked of it after that is refused.
     ///
     /// # Errors
-    /// [`Error::Gone`] if the browser has died.
-    pub fn close(self) -> Result<(), Error> {
+    /// [`Error::Gone`] if the browser has died, [`Error::Refused`] if it is closed already.
+    pub fn close(&self) -> Result<(), Error> {
         self.session
             .with(|dialect, connection| dialect.close_tab(connection, &self.tab))
     }

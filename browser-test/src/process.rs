@@ -18,6 +18,9 @@ const KEPT_LINES: usize = 30;
 /// A browser says where it listens after 0.3 s (Chromium) to 4 s (Firefox); a machine under load takes longer.
 const START: Duration = Duration::from_secs(60);
 
+/// Ends a browser's group (`$1`) and removes its profile (`$2`).
+const CLEAR_AWAY: &str = r#"kill -s KILL -- "-$1"; rm -rf -- "$2""#;
+
 /// A running browser with its profile's folder. Dropping it kills the browser with all its children and removes the folder, and
 /// so does the end of this process, however it ends.
 #[derive(Debug)]
@@ -76,7 +79,8 @@ impl Process {
             stderr,
             guard: None,
         };
-        process.guard = Some(Guard::new(process.id(), &process.profile)?);
+        let group = process.id().to_string();
+        process.guard = Some(Guard::new(CLEAR_AWAY, &[group.as_ref(), process.profile.as_os_str()])?);
         let address = process.await_address(&said)?;
         Ok((process, address))
     }

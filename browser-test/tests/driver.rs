@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -300,7 +301,8 @@ const AS_ONE_THAT_IS_KILLED: &str = "HYALINE_IS_KILLED";
 fn a_killed_test_leaves_no_process_behind() {
     if let Ok(kind) = std::env::var(AS_ONE_THAT_IS_KILLED) {
         let kind = *BOTH.iter().find(|each| each.to_string() == kind).unwrap();
-        let browser = Browser::launch(kind, &Options::default()).unwrap();
+        let namespace = network();
+        let browser = Browser::launch(kind, &Options::within(&namespace)).unwrap();
         println!("group {}", browser.id());
         loop {
             std::thread::park();
@@ -319,17 +321,25 @@ fn a_killed_test_leaves_no_process_behind() {
             group.parse().ok()
         });
         let profile = std::env::temp_dir().join(format!("hyaline-browser-{}-0", test.id()));
-        let there = profile.is_dir();
+        let network = Path::new("/run/netns").join(format!("hyaline-{}-0", test.id()));
+        let there = profile.is_dir() && network.exists();
         test.kill().unwrap();
         test.wait().unwrap();
         let group = group.unwrap_or_else(|| panic!("{kind} did not start"));
-        assert!(there, "{kind}: {} is its profile", profile.display());
+        assert!(
+            there,
+            "{kind}: {} and {} are its own",
+            profile.display(),
+            network.display()
+        );
         let begin = Instant::now();
-        while members(group) > 0 || profile.is_dir() {
+        while members(group) > 0 || profile.is_dir() || network.exists() {
             assert!(
                 begin.elapsed() < Duration::from_secs(10),
-                "{kind}: {} processes are left",
-                members(group)
+                "{kind}: {} processes are left, of {} and {}",
+                members(group),
+                profile.display(),
+                network.display()
             );
             std::thread::yield_now();
         }

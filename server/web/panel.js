@@ -49,10 +49,10 @@ const frames = each => (each?.width ? String(Math.round(each.framesPerSecond)) :
 const percent = share => `${(100 * share).toFixed(1)} %`;
 
 function fill(body, rows) {
-  body.replaceChildren(...rows.map(([name, ...values]) => {
-    const row = document.createElement('tr');
-    const head = Object.assign(document.createElement('th'), { scope: 'row', textContent: name });
-    row.append(head, ...values.map(value => Object.assign(document.createElement('td'), { textContent: value })));
-    return row;
-  }));
+  body.replaceChildren();
+  for (const [name, ...values] of rows) {
+    const row = body.insertRow();
+    row.append(Object.assign(document.createElement('th'), { scope: 'row', textContent: name }));
+    for (const value of values) row.insertCell().textContent = value;
+  }
 }

@@ -174,8 +174,7 @@ setInterval(measure, MEASURE_MS);
 
 async function join(name) {
   if (room && room.state !== 'left') return;
-  paintAvatar(find('#own'), name);
-  find('[data-own-name]').textContent = `${name} (you)`;
+  showOwnName(name);
   room = new Room(`/v1/rooms/${encodeURIComponent(roomName)}/ws`, { name, devices });
   room.addEventListener('participant', ({ detail }) => {
     tiles.add(detail);
@@ -219,9 +218,10 @@ async function join(name) {
   room.addEventListener('state', ({ detail }) => {
     showSignalling();
     if (detail === 'joined') tabs.inside = true;
-    if (detail === 'returning') withdraw('path'); // which says less
-    if (detail === 'returning') notice('returning', 'The server is being looked for; you will be back in the room as soon as it answers.', 0);
-    else withdraw('returning');
+    if (detail === 'returning') {
+      withdraw('path'); // which says less
+      notice('returning', 'The server is being looked for; you will be back in the room as soon as it answers.', 0);
+    } else withdraw('returning');
     count();
   });
   room.addEventListener('end', ({ detail }) => {
@@ -237,10 +237,12 @@ async function join(name) {
   showOwnHand();
   show('call');
   count();
-  await room.join().then(() => {
-    paintAvatar(find('#own'), room.name);
-    find('[data-own-name]').textContent = `${room.name} (you)`;
-  }, () => {}); // the end was shown
+  await room.join().then(() => showOwnName(room.name), () => {}); // the end was shown
+}
+
+function showOwnName(name) {
+  paintAvatar(find('#own'), name);
+  find('[data-own-name]').textContent = `${name} (you)`;
 }
 
 /** Without media there is more to say, and it is said elsewhere. */
@@ -261,7 +263,7 @@ function count() {
   const others = room.participants.size;
   // Who is not in does not know who is.
   find('#alone').hidden = others > 0 || room.state !== 'joined';
-  find('#count').textContent = others === 0 ? '' : others === 1 ? '2 people' : `${others + 1} people`;
+  find('#count').textContent = others > 0 ? `${others + 1} people` : '';
 }
 
 /** The button that was clicked is gone, and the focus with it. */

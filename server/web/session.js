@@ -104,7 +104,8 @@ export class Session {
 
   #lineLost() {
     if (!this.#joined) {
-      this.#unreachable();
+      // There was no connection to the server at all.
+      unreachable(this.#url).then(problem => this.#end(problem));
       return;
     }
     const now = performance.now();
@@ -383,12 +384,6 @@ export class Session {
     this.#findPath();
     const problem = await connectionProblem(this.#pc);
     if (!this.#ended && this.#pc.connectionState !== 'connected') this.#handlers.problem(problem);
-  }
-
-  /** There was no connection to the server at all. */
-  async #unreachable() {
-    const problem = await unreachable(this.#url);
-    this.#end(problem);
   }
 
   #end(problem, line) {

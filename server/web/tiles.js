@@ -13,6 +13,8 @@ const MANY = 49;
 const FEW = 16;
 /** Why a picture is not sent to us, by the `layer` message's word. */
 const PAUSED = { loss: 'Picture paused: your connection loses too much', hidden: 'Picture paused' };
+/** What is said on our own tiles of a picture that others see stand still. */
+const STOPPED = { camera: 'Camera stopped: switch it off and on', screen: 'Screen stopped: share it again' };
 /** A picture is never said to be longer than this, which the server would refuse. */
 const LONGEST = 16_384;
 const SMALL = matchMedia('(max-width: 760px), (max-height: 480px)');
@@ -164,6 +166,15 @@ export class Tiles extends EventTarget {
       const seen = figures && { ...figures, still: Math.min(figures.still, now - tile.since) };
       say(tile.element.querySelector('.sign'), paused ?? trouble(seen, tracks.get(sound?.id), moves));
     }
+    for (const tile of this.#mine()) {
+      const [track] = tile.video.srcObject?.getVideoTracks() ?? [];
+      if (track && track !== tile.track) {
+        Object.assign(tile, { track, gone: false });
+        track.addEventListener('ended', () => { tile.gone = true; });
+      }
+      // Browsers mute what gets no pictures: a camera that another program has taken, a window that is minimized.
+      say(tile.element.querySelector('.sign'), track?.muted ? STOPPED[tile.kind] : tile.gone && !track ? 'Your camera was taken away' : '');
+    }
   }
 
   /** Whose figures there are: [{ name, screen, picture, sound, layer }], with figures as in `measure`. */
@@ -207,9 +218,8 @@ export class Tiles extends EventTarget {
     const screen = tile.kind === 'screen';
     const lost = participant.connection === 'disconnected' || participant.connection === 'failed';
     const name = screen ? `${participant.name}’s screen` : participant.name;
-    if (screen) video.dataset.screen = participant.name;
-    else video.dataset.participant = participant.name;
-    video.setAttribute('aria-label', screen ? `Screen of ${participant.name}` : `Camera of ${participant.name}`);
+    video.dataset[screen ? 'screen' : 'participant'] = participant.name;
+    video.setAttribute('aria-label', `${screen ? 'Screen' : 'Camera'} of ${participant.name}`);
     say(element.querySelector('.name'), name);
     element.querySelector('.pin').setAttribute('aria-label', `Show ${name} large`);
     const sign = element.querySelector('.sign');
@@ -243,6 +253,10 @@ export class Tiles extends EventTarget {
       // AbortError: the stream changed meanwhile; the next change plays it.
       if (error.name === 'NotAllowedError') this.dispatchEvent(new Event('blocked'));
     }
+  }
+
+  #mine() {
+    return this.#ownScreen ? [this.#own, this.#ownScreen] : [this.#own];
   }
 
   #others() {
@@ -285,12 +299,12 @@ export class Tiles extends EventTarget {
       ? spotlight(elements.length, width, height, this.#large.kind === 'screen')
       : grid(elements.length, width, height);
     this.#own.element.classList.toggle('corner', inCorner);
-    place(this.#own.element, null);
+    place(this.#own.element);
     elements.forEach((element, index) => {
       place(element, boxes[index]);
       element.classList.toggle('large', element === this.#large?.element);
     });
-    for (const tile of [...others, this.#own, this.#ownScreen ?? this.#own]) {
+    for (const tile of [...others, ...this.#mine()]) {
       tile.element.querySelector('.pin').setAttribute('aria-pressed', String(tile === this.#pinned));
     }
     this.dispatchEvent(new Event('view'));
@@ -303,11 +317,9 @@ class Tile {
   }
 }
 
-function place({ style }, box) {
-  style.left = box ? `${box.x}px` : '';
-  style.top = box ? `${box.y}px` : '';
-  style.width = box ? `${box.width}px` : '';
-  style.height = box ? `${box.height}px` : '';
+function place({ style }, { x, y, width, height } = {}) {
+  const lengths = { left: x, top: y, width, height };
+  for (const side in lengths) style[side] = lengths[side] === undefined ? '' : `${lengths[side]}px`;
 }
 
 /** What is said already is not said again. */

@@ -68,13 +68,22 @@ const CHECK: &str = r"(() => {
     return wrong;
 })()";
 
-/// In both colours. Transitions of colours take a moment.
 fn check(scene: &Scene, part: &str) {
-    for viewport in [Viewport::DESKTOP, Viewport::DESKTOP.dark()] {
-        scene.page.set_viewport(viewport).unwrap();
-        scene.get("new Promise(done => setTimeout(done, 400))");
+    for viewport in COLOURS {
+        paint(scene, viewport);
         assert_eq!(scene.get(CHECK), json!([]), "{part}, {viewport:?}");
     }
+}
+
+const COLOURS: [Viewport; 2] = [Viewport::DESKTOP, Viewport::DESKTOP.dark()];
+
+/// Shows the page in these colours, after the transitions between them.
+fn paint(scene: &Scene, viewport: Viewport) {
+    scene.page.set_viewport(viewport).unwrap();
+    scene.wait(&format!(
+        "matchMedia('(prefers-color-scheme: dark)').matches === {} && document.getAnimations().length === 0",
+        viewport.dark
+    ));
 }
 
 #[test]
@@ -111,10 +120,8 @@ fn every_part_of_the_page_passes() {
     check(&scene, "end");
     for path in ["/", "/echo"] {
         let scene = Scene::open(Kind::Chromium, path, &people(&[]));
-        scene.get("new Promise(done => setTimeout(done, 300))");
-        for viewport in [Viewport::DESKTOP, Viewport::DESKTOP.dark()] {
-            scene.page.set_viewport(viewport).unwrap();
-            scene.get("new Promise(done => setTimeout(done, 400))");
+        for viewport in COLOURS {
+            paint(&scene, viewport);
             let wrong: Vec<Value> = serde_json::from_value(scene.get(CHECK)).unwrap();
             // There is nothing to be announced on the way.
             let wrong: Vec<_> = wrong

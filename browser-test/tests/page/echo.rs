@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use browser_test::{Devices, Kind, Options};
 use serde_json::json;
 
@@ -90,6 +92,7 @@ fn what_does_not_come_back_is_bad() {
     for kind in BOTH {
         let scene = Scene::open(kind, "/echo?start=1", &json!({ "mute": true }));
         scene.wait(&state("connection", "good"));
+        scene.pass(Duration::from_secs(12));
         scene.wait(&state("picture", "bad"));
         let words = scene.get("document.querySelector('[data-check=picture] .hint').textContent");
         assert!(
@@ -100,12 +103,15 @@ fn what_does_not_come_back_is_bad() {
             "{kind}: {words}"
         );
 
-        let none = |_: &str| Options {
+        drop(scene);
+
+        let none = Options {
             devices: Devices::None,
             ..Options::default()
         };
         let scene = Scene::open_with(kind, "/echo?start=1", &nobody(), &none);
         scene.wait(&state("connection", "good"));
+        scene.pass(Duration::from_secs(12));
         scene.wait(&state("picture", "bad"));
         assert_eq!(
             scene.get("document.querySelector('[data-check=picture] .hint').textContent"),

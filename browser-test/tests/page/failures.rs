@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use browser_test::{Devices, Kind, Options};
 use serde_json::json;
 
+use crate::stage::Stage;
 use crate::{Scene, nobody, people};
 
 const BOTH: [Kind; 2] = [Kind::Chromium, Kind::Firefox];
@@ -106,6 +109,8 @@ fn who_was_given_up_comes_back() {
             scene.get(&format!(
                 "fake.send({{ type: 'bye', reason: {reason:?}, message: 'Nothing was heard from you.' }})"
             ));
+            scene.wait("hyaline.room.state === 'returning'");
+            scene.pass(Duration::from_secs(5));
             scene.wait("fake.sent('join').length === 2 && hyaline.room.state === 'joined'");
             scene.wait(JOINED);
             scene.assert_quiet();
@@ -152,9 +157,11 @@ fn a_room_that_is_full_of_ones_own_ghost_is_waited_for() {
             scene.get(&format!(
                 "void (fake.refuse = {{ code: {code:?}, message: 'The room is full.' }}, fake.drop())"
             ));
+            scene.pass(Duration::from_secs(5));
             scene.wait("fake.sent('join').length >= 3 && hyaline.room.state === 'returning'");
             assert_eq!(scene.get("document.querySelector('#alone').hidden"), json!(true));
             scene.get("void (fake.refuse = null)");
+            scene.pass(Duration::from_secs(8));
             scene.wait(&format!("hyaline.room.state === 'joined' && {JOINED}"));
         }
     }
@@ -178,6 +185,8 @@ fn an_offer_that_fails_is_made_anew() {
         for (fate, offers) in [(busy.clone(), 2), (json!("silence"), 2), (json!("stale"), 1)] {
             let scenario = json!({ "people": [{ "name": "Bob" }], "offers": [fate] });
             let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &scenario);
+            scene.wait("fake.sent('offer').length === 1");
+            scene.pass(Duration::from_secs(12));
             scene.wait(JOINED);
             assert_eq!(scene.get("fake.sent('offer').length"), json!(offers), "{kind} {fate}");
             assert_eq!(scene.get("fake.sockets"), json!(1), "{kind} {fate}");
@@ -204,6 +213,7 @@ fn what_was_wanted_during_a_failed_offer_is_not_forgotten() {
         scene.get("fake.send({ type: 'need', audio: 5, video: 5 })");
         scene.get("fake.send({ type: 'need', audio: 9, video: 9 })");
         scene.wait("document.querySelector('[data-code=offer-refused]')?.textContent === 'Line 7.'");
+        scene.pass(Duration::from_secs(2));
         scene.wait("fake.slots.length === 24");
         assert_eq!(scene.get("fake.overlapping"), json!(0), "{kind}");
         scene.assert_quiet();
@@ -216,6 +226,8 @@ fn offers_that_are_always_refused_end_the_call() {
     for kind in BOTH {
         let scenario = json!({ "offers": [refusal, refusal, refusal] });
         let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &scenario);
+        scene.wait("fake.sent('offer').length > 0");
+        scene.pass(Duration::from_secs(4));
         scene.wait(ENDED);
         assert_eq!(
             scene.get(&format!("[{REASON}, fake.sent('offer').length, fake.sockets]")),
@@ -242,7 +254,7 @@ fn without_devices_one_can_still_join_and_is_told_why() {
             (Devices::Denied, "may not use the camera"),
             (Devices::None, "The camera was not found"),
         ] {
-            let options = move |_: &str| Options {
+            let options = Options {
                 devices,
                 ..Options::default()
             };
@@ -267,23 +279,9 @@ fn without_devices_one_can_still_join_and_is_told_why() {
 
 #[test]
 fn an_insecure_page_says_that_it_is_one() {
-    use std::net::Ipv4Addr;
-
-    use browser_test::{Browser, Namespace};
-
-    use crate::fake_server;
-    use crate::site::Site;
-
-    let namespace = Namespace::with_address(Ipv4Addr::new(10, 66, 0, 2)).unwrap();
-    let site = Site::serve(&namespace, "10.66.0.2");
     for kind in BOTH {
-        let browser = Browser::launch(kind, &Options::within(&namespace)).unwrap();
-        let page = browser
-            .open_with(&format!("{}/r/kitchen", site.origin), &fake_server(&nobody()))
-            .unwrap();
+        let scene = Scene::open_at("10.66.0.2", Stage::kept(kind), "/r/kitchen", &nobody());
         let hint = "document.querySelector('#device-hint').textContent";
-        page.wait_for(&format!("{hint}.includes('only on secure pages')"), crate::SOON)
-            .unwrap();
-        browser.close().unwrap();
+        scene.wait(&format!("{hint}.includes('only on secure pages')"));
     }
 }

@@ -1,8 +1,10 @@
 // Runs in the page before everything else and plays the server: a WebSocket that speaks the signalling protocol, and a
 // peer connection in the same page that answers offers, draws moving pictures and hums. What the page sent is in
 // `fake.received`. `scenario` is put before this text: { refuse, unreachable, noWebSocket, plain, offers, holdDevices,
-// holdEcho, mute, drawnCamera, screenSound, refuseScreen, simulcast, people: [{ name, microphone, camera }] }.
+// holdEcho, mute, drawnCamera, screenSound, refuseScreen, simulcast, people: [{ name, microphone, camera }] }. `clock` and
+// `real` are those of clock.js.
 const fake = globalThis.fake = {
+  clock,
   received: [],
   sockets: 0,
   socket: null,
@@ -121,7 +123,7 @@ globalThis.WebSocket = class FakeWebSocket {
   constructor(url) {
     this.url = url;
     fake.sockets++;
-    setTimeout(() => {
+    clock.later(() => {
       if (this.readyState !== 0) return;
       if (fake.silent) return void fake.swallowed++;
       if (fake.unreachable || fake.noWebSocket) return this.break();
@@ -133,7 +135,7 @@ globalThis.WebSocket = class FakeWebSocket {
   send(text) {
     const message = JSON.parse(text);
     fake.received.push(message);
-    this.#handle(message);
+    clock.follow(this.#handle(message));
   }
   close() {
     this.readyState = 3;
@@ -145,7 +147,7 @@ globalThis.WebSocket = class FakeWebSocket {
     this.onclose?.({});
   }
   deliver(message) {
-    setTimeout(() => { if (this.readyState === 1) this.onmessage?.({ data: JSON.stringify(message) }); }, 0);
+    clock.later(() => { if (this.readyState === 1) this.onmessage?.({ data: JSON.stringify(message) }); }, 0);
   }
   async #handle(message) {
     switch (message.type) {
@@ -239,7 +241,7 @@ function drawing(seed) {
     }
   };
   let frame = seed * 40;
-  setInterval(() => {
+  real.setInterval(() => {
     frame++;
     const sway = Math.sin(frame / 25) * 12;
     const light = context.createLinearGradient(0, 0, 640, 360);
@@ -258,9 +260,13 @@ function drawing(seed) {
 
 // What the person chose to share: a screen, with sound if `scenario.screenSound`. `fake.shared` are the streams.
 fake.shared = [];
+fake.refusedScreens = 0;
 if (navigator.mediaDevices) {
   navigator.mediaDevices.getDisplayMedia = async () => {
-    if (scenario.refuseScreen) throw new DOMException(scenario.refuseScreen, 'NotAllowedError');
+    if (scenario.refuseScreen) {
+      fake.refusedScreens++;
+      throw new DOMException(scenario.refuseScreen, 'NotAllowedError');
+    }
     const stream = new MediaStream([drawing(3), ...(scenario.screenSound ? [hum()] : [])]);
     fake.shared.push(stream);
     return stream;

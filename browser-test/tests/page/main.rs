@@ -1,5 +1,7 @@
 //! The web page against a server that is played inside the page, so that every state can be had at will: what it sends, what it
 //! shows, and what it says when something fails. (The page against the real server is in `tests/browsers`.)
+//!
+//! No test sleeps: the page's time passes at a test's word (`clock.js`).
 
 mod access;
 mod client;
@@ -13,15 +15,16 @@ mod share;
 mod simulcast;
 mod site;
 mod speakers;
+mod stage;
 mod tiles;
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use browser_test::{Browser, Kind, Namespace, Options, Page};
+use browser_test::{Kind, Options, Page, Viewport};
 use serde_json::{Value, json};
 
-use site::Site;
+use site::{Site, fake_server};
+use stage::Stage;
 
 /// Everything here happens within a second or two; a machine under load is slower.
 const SOON: Duration = Duration::from_secs(20);
@@ -29,35 +32,24 @@ const SOON: Duration = Duration::from_secs(20);
 /// A browser with the page in it, and the fake server in the page.
 struct Scene {
     page: Page,
-    _browser: Browser,
-    _namespace: Namespace,
+    _stage: Stage,
 }
 
 impl Scene {
+    /// In a browser that other tests have used, and will. The origin is new, and with it all that a browser keeps for a page.
     fn open(kind: Kind, path: &str, scenario: &Value) -> Self {
-        Self::open_with(kind, path, scenario, &|_| Options::default())
+        Self::open_at("127.0.0.1", Stage::kept(kind), path, scenario)
     }
 
-    fn open_with(kind: Kind, path: &str, scenario: &Value, options: &dyn Fn(&str) -> Options<'static>) -> Self {
-        let namespace = Namespace::with_address(Ipv4Addr::new(10, 66, 0, 2)).unwrap();
-        let site = Site::serve(&namespace, "127.0.0.1");
-        let options = options(&site.origin);
-        let browser = Browser::launch(
-            kind,
-            &Options {
-                namespace: Some(&namespace),
-                ..options
-            },
-        )
-        .unwrap();
-        let page = browser
-            .open_with(&format!("{}{path}", site.origin), &fake_server(scenario))
-            .unwrap();
-        Self {
-            page,
-            _browser: browser,
-            _namespace: namespace,
-        }
+    /// In a browser that is started for it.
+    fn open_with(kind: Kind, path: &str, scenario: &Value, options: &Options<'_>) -> Self {
+        Self::open_at("127.0.0.1", Stage::new(kind, options), path, scenario)
+    }
+
+    fn open_at(host: &str, stage: Stage, path: &str, scenario: &Value) -> Self {
+        let site = Site::serve(stage.network(), host);
+        let page = stage.open(&format!("{}{path}", site.origin), &fake_server(scenario));
+        Self { page, _stage: stage }
     }
 
     fn wait(&self, condition: &str) -> Value {
@@ -68,6 +60,27 @@ impl Scene {
 
     fn get(&self, expression: &str) -> Value {
         self.page.evaluate(expression).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Shows it in such a window, and waits until the layout has followed: what is asked for in a frame that has the new size is
+    /// done in the next one.
+    fn show_in(&self, viewport: Viewport) {
+        self.page.set_viewport(viewport).unwrap();
+        let Viewport { width, height, .. } = viewport;
+        self.wait(&format!("innerWidth === {width} && innerHeight === {height}"));
+        self.get(
+            "(async () => { for (let frame = 0; frame < 3; frame++) await new Promise(done => requestAnimationFrame(done)); })()",
+        );
+    }
+
+    /// Lets time pass in the page, at once, with all that happens by then.
+    fn pass(&self, time: Duration) {
+        self.get(&format!("fake.clock.pass({})", time.as_millis()));
+    }
+
+    /// Waits until what was begun has come to its end: the fake server has answered, and the page has done what that asks for.
+    fn rest(&self) {
+        self.get("fake.clock.rest()");
     }
 
     /// Nothing on the console that a person would call an error.
@@ -81,12 +94,11 @@ impl Scene {
     }
 }
 
-fn fake_server(scenario: &Value) -> String {
-    // Window-wide names of a preload script would meet the page's own.
-    format!(
-        "(() => {{ const scenario = {scenario};\n{}\n}})();",
-        include_str!("fake_server.js")
-    )
+impl Drop for Scene {
+    fn drop(&mut self) {
+        // The browser is for the next test. If it is gone, that says so.
+        let _ = self.page.close();
+    }
 }
 
 fn nobody() -> Value {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use browser_test::Kind;
 use serde_json::json;
 
@@ -64,6 +66,7 @@ fn a_dial_that_nobody_answers_is_given_up() {
     scene.get("void (fake.silent = true, fake.cut())");
     scene.wait("fake.swallowed === 1");
     scene.get("void (fake.silent = false)");
+    scene.pass(Duration::from_secs(5));
     scene.wait("fake.sessions === 2 && !hyaline.room.interrupted");
     assert_eq!(scene.get("[states, fake.sockets]"), json!([[], 3]));
     scene.assert_quiet();
@@ -95,7 +98,7 @@ fn an_offer_without_an_answer_is_made_again() {
         scene.get("fake.send({ type: 'need', audio: 5, video: 5 })");
         scene.wait("fake.sent('offer').length === 2 && fake.offers.length === 0");
         // What the silent server did with it has to be done.
-        scene.get("new Promise(done => setTimeout(done, 500))");
+        scene.rest();
         scene.get("void fake.cut()");
         scene.wait("fake.sent('offer').length === 3 && fake.slots.length === 16");
         let ids = scene.get("fake.sent('offer').map(({ id }) => id)");
@@ -150,7 +153,8 @@ fn a_decision_of_others_is_final_and_said_so() {
             scene.get("['title', 'reason'].map(part => document.querySelector(`#end-${part}`).textContent)"),
             json!([title, "Somebody decided it."])
         );
-        scene.get("new Promise(done => setTimeout(done, 1_000))");
+        // It does not come back by itself.
+        scene.pass(Duration::from_secs(60));
         assert_eq!(
             scene.get("[hyaline.room.state, fake.sockets]"),
             json!(["left", 1]),
@@ -165,6 +169,9 @@ fn a_link_that_loses_too_much_is_told() {
     let scene = with_bob(Kind::Chromium);
     let notice = "document.querySelector('[data-code=link]')?.textContent";
     let sign = "document.querySelector('#tiles .sign').textContent";
+    // Nothing more comes, for certain.
+    scene.get("fake.freeze(true)");
+    scene.wait(&format!("{sign}.startsWith('Picture frozen')"));
     scene.get("fake.send({ type: 'link', state: 'audio-only', loss: 0.2 })");
     scene.get("void (globalThis.mid = fake.slots.find(({ kind }) => kind === 'video').mid)");
     scene.get("fake.send({ type: 'layer', mid, rid: null, paused: 'loss' })");
@@ -173,9 +180,7 @@ fn a_link_that_loses_too_much_is_told() {
     ));
     scene.wait(&format!("{sign} === 'Picture paused: your connection loses too much'"));
     // The figures, which come each second, do not call it frozen.
-    scene.get("fake.freeze(true)");
-    scene.get("void (now => { performance.now = () => now() + 300_000; })(performance.now.bind(performance))");
-    scene.get("new Promise(done => setTimeout(done, 3_500))");
+    scene.pass(Duration::from_secs(300));
     assert_eq!(scene.get(sign), json!("Picture paused: your connection loses too much"));
     // Nor is what stands still after that taken for frozen since before.
     scene.get("fake.send({ type: 'layer', mid, rid: 'h', paused: null })");

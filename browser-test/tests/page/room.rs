@@ -371,7 +371,7 @@ fn what_happens_to_others_is_shown() {
 
 #[test]
 fn a_browser_that_blocks_sound_asks_for_a_tap() {
-    let blocked = |_: &str| Options {
+    let blocked = Options {
         autoplay_blocked: true,
         ..Options::default()
     };

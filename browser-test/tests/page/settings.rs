@@ -152,9 +152,13 @@ fn the_shortcuts_are_listed_and_can_be_switched_off() {
         scene.page.click("#keys-enabled").unwrap();
         scene.page.press("Escape").unwrap();
         scene.wait("!document.querySelector('#keys').open");
+        scene.get(
+            "void (globalThis.pressed = [], document.addEventListener('keydown', ({ key }) => pressed.push(key)))",
+        );
         scene.page.press("v").unwrap();
         scene.page.press("?").unwrap();
-        scene.get("new Promise(done => setTimeout(done, 300))");
+        // The page, which has listened for longer, knows by then.
+        scene.wait("pressed.join('') === 'v?'");
         assert_eq!(
             scene.get("[hyaline.devices.on.camera, document.querySelector('#keys').open, localStorage.getItem('hyaline-keys')]"),
             json!([true, false, "false"]),

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use browser_test::Kind;
 use serde_json::json;
 
@@ -104,7 +106,8 @@ fn who_does_not_share_is_told_only_what_helps() {
         let scene = Scene::open(Kind::Chromium, "/r/kitchen?name=Ada&join=1", &scenario);
         scene.wait(JOINED);
         scene.page.click("#share").unwrap();
-        scene.get("new Promise(done => setTimeout(done, 300))");
+        scene.wait("fake.refusedScreens === 1");
+        scene.pass(Duration::from_secs(1));
         assert_eq!(
             scene.get("[...document.querySelectorAll('.notice')].map(notice => notice.dataset.code)"),
             notices

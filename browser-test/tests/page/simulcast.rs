@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use browser_test::Kind;
 use serde_json::{Value, json};
 
@@ -62,8 +64,8 @@ fn the_camera_comes_in_three_sizes() {
         scene.wait(&format!("{ENCODINGS}.every(([, active]) => !active)"));
         // It stays so across an offer, and comes back.
         scene.get("fake.send({ type: 'need', audio: 5, video: 5 })");
-        scene.wait("fake.sent('offer').length === 2");
-        scene.get("new Promise(done => setTimeout(done, 500))");
+        scene.wait("fake.sent('offer').length === 2 && connections[0].signalingState === 'stable'");
+        scene.rest();
         assert_eq!(
             scene.get(&format!("{ENCODINGS}.some(([, active]) => active)")),
             json!(false),
@@ -132,7 +134,7 @@ fn a_browser_without_simulcast_sends_one_size() {
             }
             // About sections that there are not, too.
             scene.get("fake.send({ type: 'send', mid: 'nothing', active: false, rids: ['x'] })");
-            scene.get("new Promise(done => setTimeout(done, 300))");
+            scene.pass(Duration::from_secs(1));
             scene.assert_quiet();
         }
     }

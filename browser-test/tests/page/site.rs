@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use browser_test::Namespace;
 use hyaline_server::PAGE_POLICY;
+use serde_json::Value;
 
 /// Serves the page as the server does, under the same policy: `/`, `/r/ROOM`, `/echo` and `/assets/NAME`. Everything else is the
 /// fake server's, inside the page.
@@ -23,6 +24,16 @@ impl Site {
         });
         Self { origin }
     }
+}
+
+/// What plays the server inside the page, as a script that runs before the page's own; `scenario` is told in `fake_server.js`.
+pub(crate) fn fake_server(scenario: &Value) -> String {
+    // Window-wide names of a preload script would meet the page's own.
+    format!(
+        "(() => {{ const scenario = {scenario};\n{}\n{}\n}})();",
+        include_str!("clock.js"),
+        include_str!("fake_server.js")
+    )
 }
 
 fn answer(mut stream: TcpStream) {
