@@ -7,22 +7,26 @@
 
 mod answer;
 mod dtls;
+mod guest;
 mod ice;
 mod peer;
 mod rtcp;
 mod rtp;
 mod sdp;
+mod server;
 mod sfu;
 mod srtp;
 mod stun;
 
 pub use answer::peer_answer;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
+pub use guest::ivf;
 pub use ice::ice;
 pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
 pub use sdp::sdp;
+pub use server::client_message;
 pub use sfu::sfu_session;
 pub use srtp::srtp_open;
 pub use stun::stun;
@@ -45,11 +49,13 @@ pub struct Target {
 /// Every target, by name.
 #[rustfmt::skip]
 pub const TARGETS: &[Target] = &[
+    Target { name: "client_message", run: client_message, seeds: &["fuzz/seeds/client_message"] },
     Target { name: "dtls_client", run: dtls_client, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "dtls_handshake", run: dtls_handshake, seeds: &["fuzz/seeds/dtls_handshake"] },
     Target { name: "dtls_records", run: dtls_records, seeds: &["fixtures/dtls"] },
     Target { name: "dtls_server", run: dtls_server, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "ice", run: ice, seeds: &["fuzz/seeds/ice"] },
+    Target { name: "ivf", run: ivf, seeds: &["fuzz/seeds/ivf"] },
     Target { name: "peer_answer", run: peer_answer, seeds: &["fuzz/seeds/peer_answer"] },
     Target { name: "peer_offer", run: peer_offer, seeds: &["fixtures/sdp"] },
     Target { name: "peer_session", run: peer_session, seeds: &["fuzz/seeds/peer_session"] },

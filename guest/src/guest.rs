@@ -57,6 +57,8 @@ const REPORT: Duration = Duration::from_millis(20);
 const STEP: usize = 4;
 const MICROPHONE: &str = "0";
 const CAMERA: &str = "1";
+/// How long a goodbye may take to get out.
+const GOODBYE: Duration = Duration::from_secs(1);
 /// Faults that are remembered.
 const MAX_FAULTS: usize = 32;
 
@@ -228,6 +230,9 @@ impl Visit {
         let now = Instant::now();
         // As it was until now.
         self.tell(now);
+        // The goodbye is waited for, though not for ever.
+        let _ = self.socket.get_ref().set_nonblocking(false);
+        let _ = self.socket.get_ref().set_write_timeout(Some(GOODBYE));
         self.say(&ToServer::Leave {});
         self.peer.close(now);
         self.flush(now);
@@ -245,13 +250,16 @@ impl Visit {
         let text = serde_json::to_string(message).unwrap_or_default();
         match self.socket.send(Message::text(text)) {
             Ok(()) => {}
-            // It is kept and leaves with the next look at the socket.
+            // It is kept, and leaves when the socket is listened to.
             Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => self.fault(error),
         }
     }
 
     fn listen(&mut self) {
+        // What did not fit into the kernel's buffer waits in the WebSocket's; reading sends nothing of it.
+        // Why it fails is told by reading, after what came before the end.
+        let _ = self.socket.flush();
         loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => match serde_json::from_str(&text) {
@@ -298,6 +306,7 @@ impl Visit {
                 }
             }
             FromServer::Slots { slots } => self.inbox.assign(slots),
+            FromServer::Speakers { speaking } => self.report.speaking = speaking,
             FromServer::Answer { sdp } => {
                 self.open = false;
                 let now = Instant::now();
@@ -477,6 +486,8 @@ impl Visit {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -487,5 +498,38 @@ mod tests {
         let size = socket2::SockRef::from(&udp).recv_buffer_size().unwrap();
         // Linux adds as much for its own bookkeeping (socket(7)).
         assert_eq!(size, 2 * KERNEL_BUFFER.min(most));
+    }
+
+    #[test]
+    fn what_the_kernel_has_no_room_for_leaves_later() {
+        const MESSAGES: usize = 4;
+        const LENGTH: usize = 8 << 20;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (go, wait) = std::sync::mpsc::channel();
+        let server = std::thread::spawn(move || {
+            let mut socket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            wait.recv().unwrap();
+            // The first one says who comes.
+            (0..=MESSAGES).map(|_| socket.read().unwrap().len()).sum::<usize>()
+        });
+        let stream = TcpStream::connect(address).unwrap();
+        let (socket, _) = tungstenite::client("ws://127.0.0.1/", stream).unwrap();
+        socket.get_ref().set_nonblocking(true).unwrap();
+        let media = Arc::new(Media::built_in());
+        let mut visit = Visit::new(socket, bind(address).unwrap(), "Ada", media, Arc::default()).unwrap();
+        let name = "x".repeat(LENGTH);
+        for _ in 0..MESSAGES {
+            visit.say(&ToServer::Join { name: name.clone() });
+        }
+        // From here on it only listens.
+        go.send(()).unwrap();
+        let start = Instant::now();
+        while !server.is_finished() {
+            assert!(start.elapsed() < Duration::from_secs(20), "not all came");
+            visit.listen();
+            std::thread::yield_now();
+        }
+        assert!(server.join().unwrap() > MESSAGES * LENGTH);
     }
 }

@@ -5,6 +5,7 @@ use peer::{Codec, Kind, SenderId, Sink, StreamInfo};
 use rtp::Packet;
 
 use crate::messages;
+use crate::pictures::Head;
 use crate::report::SlotReport;
 use crate::slot::{Received, Slot};
 use crate::voices::Voices;
@@ -81,6 +82,8 @@ impl Sink for Inbox {
             marker: packet.marker(),
             repair: info.repair,
             key_frame: info.codec == Codec::Vp8 && rtp::codec::vp8::is_key_frame(packet.payload()),
+            clock_rate: info.clock_rate,
+            head: (info.codec == Codec::Vp8).then(|| Head::new(packet.timestamp(), packet.payload())),
         };
         if slot.take(now, received)
             && let Some(participant) = &slot.report.participant

@@ -44,8 +44,10 @@ pub fn read_ivf(bytes: &[u8]) -> Result<(Vec<Vec<u8>>, f64), IvfError> {
         field.map_or(0, |field| u32::from_le_bytes(*field))
     };
     let rate = f64::from(number(16)) / f64::from(number(20).max(1));
+    let begin = usize::from(u16::from_le_bytes([*low, *high]));
     let mut rest = bytes
-        .get(usize::from(u16::from_le_bytes([*low, *high]))..)
+        .get(begin..)
+        .filter(|_| begin >= header.len())
         .ok_or(IvfError::Header)?;
     let mut frames = Vec::new();
     while !rest.is_empty() {
@@ -87,6 +89,11 @@ mod tests {
         assert_eq!(read_ivf(&CAMERA[..31]), Err(IvfError::Header));
         assert_eq!(read_ivf(&CAMERA[..32]), Err(IvfError::Unplayable));
         assert_eq!(read_ivf(&CAMERA[..50]), Err(IvfError::Truncated));
+        for begin in [0, 31] {
+            let mut other = CAMERA.to_vec();
+            other[6] = begin;
+            assert_eq!(read_ivf(&other), Err(IvfError::Header));
+        }
         let mut other = CAMERA.to_vec();
         other[11] = b'9';
         assert_eq!(read_ivf(&other), Err(IvfError::Codec));

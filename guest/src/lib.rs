@@ -10,6 +10,8 @@ mod inbox;
 mod ivf;
 mod media;
 mod messages;
+mod pace;
+mod pictures;
 mod report;
 mod room;
 mod slot;

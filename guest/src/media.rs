@@ -10,11 +10,11 @@ use crate::ivf::{IvfError, read_ivf};
 pub struct Media {
     /// VP8 frames, the first one a key frame. It should have one each second or so: on a request for a key frame the guest jumps to
     /// the next one.
-    pub frames: Vec<Vec<u8>>,
+    pub(crate) frames: Vec<Vec<u8>>,
     /// How many of them are shown in a second.
-    pub frame_rate: f64,
+    pub(crate) frame_rate: f64,
     /// Opus packets of 20 ms.
-    pub sound: Vec<Vec<u8>>,
+    pub(crate) sound: Vec<Vec<u8>>,
 }
 
 /// Why there is nothing to play.

@@ -35,6 +35,9 @@ pub(crate) enum FromServer {
     Slots {
         slots: Vec<Slot>,
     },
+    Speakers {
+        speaking: Vec<String>,
+    },
     Error {
         code: String,
         message: String,
@@ -73,9 +76,11 @@ mod tests {
     fn what_is_not_known_is_left_aside() {
         let read = |text| serde_json::from_str::<FromServer>(text).unwrap();
         assert!(matches!(
-            read(r#"{"type":"speakers","dominant":null}"#),
+            read(r#"{"type":"telepathy","dominant":null}"#),
             FromServer::Unknown
         ));
+        let speakers = r#"{"type":"speakers","dominant":null,"speaking":["7"]}"#;
+        assert!(matches!(read(speakers), FromServer::Speakers { speaking } if speaking == ["7"]));
         let slots = r#"{"type":"slots","slots":[{"mid":"2","kind":"audio","participant":null,"name":null,"source":null,"muted":false}]}"#;
         assert!(matches!(read(slots), FromServer::Slots { slots } if slots[0].participant.is_none()));
     }

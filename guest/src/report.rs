@@ -16,6 +16,8 @@ pub struct Report {
     pub pictures: Vec<(String, Option<Duration>)>,
     /// Whose sound came in the last 200 ms.
     pub heard: Vec<String>,
+    /// Who speaks, as the server says, by participant.
+    pub speaking: Vec<String>,
     /// The most sections that had a voice for most of the same second.
     pub most_heard: usize,
     /// What went wrong, as sentences.
@@ -43,8 +45,15 @@ pub struct SlotReport {
     pub frames: u64,
     /// Numbers that are missing for good: neither came nor were repaired.
     pub missing: u64,
+    /// Numbers that did not come, for less than the 2 s in which they may be repaired: at the end it is not known
+    /// whether they would have come. They are neither received nor missing.
+    pub open: u64,
     /// Times at which the timestamp went back with the numbers going forward.
     pub backwards: u64,
+    /// Times at which the timestamp went forward by more than the time that passed and a second.
+    pub leaps: u64,
+    /// Pictures of VP8 whose picture id or TL0PICIDX does not follow that of the picture before (RFC 7741 §4.2).
+    pub strange_pictures: u64,
     /// Times at which somebody's picture did not begin with a key frame.
     pub without_key_frame: u64,
 }
@@ -57,6 +66,11 @@ impl Report {
             for (count, what) in [
                 (slot.missing, "packets are missing"),
                 (slot.backwards, "timestamps went back"),
+                (slot.leaps, "timestamps ran ahead of the time that passed"),
+                (
+                    slot.strange_pictures,
+                    "picture ids or TL0PICIDX did not follow those before",
+                ),
                 (slot.without_key_frame, "pictures did not begin with a key frame"),
             ] {
                 if count > 0 {
@@ -80,19 +94,22 @@ impl fmt::Display for Report {
         )?;
         writeln!(
             f,
-            "  section  kind   packets   frames  repaired  missing  back  no key  carries"
+            "  section  kind   packets   frames  repaired  missing  open  back  leaps  ids  no key  carries"
         )?;
         for slot in self.slots.iter().filter(|slot| slot.packets > 0 || slot.name.is_some()) {
             writeln!(
                 f,
-                "  {:>7}  {:<5}  {:>7}  {:>7}  {:>8}  {:>7}  {:>4}  {:>6}  {}",
+                "  {:>7}  {:<5}  {:>7}  {:>7}  {:>8}  {:>7}  {:>4}  {:>4}  {:>5}  {:>3}  {:>6}  {}",
                 slot.mid,
                 if slot.video { "video" } else { "audio" },
                 slot.packets,
                 slot.frames,
                 slot.repaired,
                 slot.missing,
+                slot.open,
                 slot.backwards,
+                slot.leaps,
+                slot.strange_pictures,
                 slot.without_key_frame,
                 slot.name.as_deref().unwrap_or("nobody")
             )?;
@@ -107,5 +124,45 @@ impl fmt::Display for Report {
             writeln!(f, "  ! {complaint}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_is_a_complaint_and_what_is_open_is_none() {
+        let faults: [fn(&mut SlotReport) -> &mut u64; 5] = [
+            |slot| &mut slot.missing,
+            |slot| &mut slot.backwards,
+            |slot| &mut slot.leaps,
+            |slot| &mut slot.strange_pictures,
+            |slot| &mut slot.without_key_frame,
+        ];
+        for fault in faults {
+            let mut slot = SlotReport::default();
+            *fault(&mut slot) = 7;
+            let report = Report {
+                slots: vec![slot],
+                ..Report::default()
+            };
+            let complaints = report.complaints();
+            assert!(
+                complaints.len() == 1 && complaints[0].contains(": 7 "),
+                "{complaints:?}"
+            );
+        }
+        let slot = SlotReport {
+            open: 7,
+            packets: 1,
+            ..SlotReport::default()
+        };
+        let report = Report {
+            slots: vec![slot],
+            ..Report::default()
+        };
+        assert_eq!(report.complaints(), Vec::<String>::new());
+        assert!(report.to_string().contains(" 7 "));
     }
 }

@@ -1,6 +1,8 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use crate::pace::Pace;
+use crate::pictures::{Head, Pictures};
 use crate::report::SlotReport;
 
 /// A section that receives, and what is wrong with what comes in it.
@@ -9,9 +11,10 @@ pub(crate) struct Slot {
     pub(crate) report: SlotReport,
     /// The highest sequence number, and the timestamp that came with it.
     newest: Option<(u64, u32)>,
-    /// Numbers below that did not come yet, and when that was noticed.
-    open: BTreeSet<u64>,
-    open_since: Option<Instant>,
+    /// Numbers below that did not come yet, and when each was noticed: never later than a higher one.
+    open: BTreeMap<u64, Instant>,
+    pace: Pace,
+    pictures: Pictures,
     /// The slot has changed hands: nothing of the new picture came yet.
     fresh: bool,
     key_frame: Option<KeyFrame>,
@@ -38,11 +41,15 @@ pub(crate) struct Received {
     pub(crate) repair: bool,
     /// A key frame begins in it.
     pub(crate) key_frame: bool,
+    /// Ticks of its timestamp in a second.
+    pub(crate) clock_rate: u32,
+    /// What a packet of VP8 says of its picture.
+    pub(crate) head: Option<Head>,
 }
 
 /// More numbers than these are no loss that could be repaired.
 const MAX_OPEN: usize = 4096;
-/// After this time nothing is repaired any more.
+/// So long after it was noticed each missing number may be repaired; then it is a loss.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Slot {
@@ -72,32 +79,25 @@ impl Slot {
         self.report.packets += 1;
         self.report.repaired += u64::from(packet.repair);
         self.last_packet = Some(now);
+        self.give_up(now);
         match self.newest {
             Some((newest, timestamp)) if packet.sequence > newest => {
-                for number in (newest + 1..packet.sequence).take(MAX_OPEN) {
-                    self.open.insert(number);
-                }
-                while self.open.len() > MAX_OPEN {
-                    self.open.pop_first();
-                    self.report.missing += 1;
-                }
-                if !self.open.is_empty() {
-                    self.open_since.get_or_insert(now);
-                }
+                self.miss(now, newest, packet.sequence);
                 // Serial numbers (RFC 3550 §5.1): half of the circle is behind.
                 if packet.timestamp.wrapping_sub(timestamp) > u32::MAX / 2 {
                     self.report.backwards += 1;
                 }
-                self.newest = Some((packet.sequence, packet.timestamp));
+                self.follow_pace(now, packet);
             }
             Some(_) => {
                 self.open.remove(&packet.sequence);
             }
-            None => self.newest = Some((packet.sequence, packet.timestamp)),
+            None => self.follow_pace(now, packet),
         }
-        if self.open.is_empty() {
-            self.open_since = None;
+        if let Some(head) = packet.head {
+            self.pictures.take(packet.sequence, head);
         }
+        self.settle(now);
         if self.report.video {
             self.report.frames += u64::from(packet.marker);
             self.follow_key_frame(now, packet)
@@ -105,6 +105,24 @@ impl Slot {
             self.report.frames += 1;
             false
         }
+    }
+
+    /// The numbers between two did not come yet.
+    fn miss(&mut self, now: Instant, newest: u64, sequence: u64) {
+        let gap = sequence - newest - 1;
+        let first = sequence - gap.min(MAX_OPEN as u64);
+        self.report.missing += first - newest - 1;
+        self.open.extend((first..sequence).map(|number| (number, now)));
+        while self.open.len() > MAX_OPEN {
+            self.open.pop_first();
+            self.report.missing += 1;
+        }
+    }
+
+    fn follow_pace(&mut self, now: Instant, packet: Received) {
+        self.newest = Some((packet.sequence, packet.timestamp));
+        let leaps = self.pace.runs_ahead(now, packet.timestamp, packet.clock_rate);
+        self.report.leaps += u64::from(leaps);
     }
 
     fn follow_key_frame(&mut self, now: Instant, packet: Received) -> bool {
@@ -140,12 +158,21 @@ impl Slot {
         complete
     }
 
-    /// Gives up what is missing for too long.
+    /// Looks at the numbers that are missing, and at the pictures in front of them.
     pub(crate) fn settle(&mut self, now: Instant) {
-        if self.open_since.is_some_and(|since| now >= since + PATIENCE) {
-            self.report.missing += self.open.len() as u64;
-            self.open.clear();
-            self.open_since = None;
+        self.give_up(now);
+        self.report.open = self.open.len() as u64;
+        let first = self.open.first_key_value();
+        self.report.strange_pictures += self.pictures.settle(first.map(|(number, _)| *number));
+    }
+
+    /// Gives up what is missing for too long.
+    fn give_up(&mut self, now: Instant) {
+        while let Some(number) = self.open.first_entry()
+            && now >= *number.get() + PATIENCE
+        {
+            number.remove();
+            self.report.missing += 1;
         }
     }
 }
@@ -161,6 +188,8 @@ mod tests {
             marker: false,
             repair: false,
             key_frame: false,
+            clock_rate: 90_000,
+            head: None,
         }
     }
 
@@ -185,11 +214,83 @@ mod tests {
             },
         );
         slot.settle(now + Duration::from_secs(1));
-        assert_eq!((slot.report.missing, slot.report.repaired), (0, 1));
+        assert_eq!((slot.report.missing, slot.report.open, slot.report.repaired), (0, 1, 1));
         slot.settle(now + Duration::from_secs(2));
-        assert_eq!(slot.report.missing, 1);
+        assert_eq!((slot.report.missing, slot.report.open), (1, 0));
         slot.settle(now + Duration::from_secs(9));
         assert_eq!(slot.report.missing, 1);
+    }
+
+    #[test]
+    fn each_missing_number_has_a_time_of_its_own() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut slot = slot();
+        slot.take(start, packet(1, 0));
+        // Four gaps one after the other: the later ones do not go with the first, nor does that wait for them.
+        for n in 1..5 {
+            slot.take(at(100 * n), packet(1 + 2 * n, 0));
+        }
+        slot.settle(at(2099));
+        assert_eq!((slot.report.missing, slot.report.open), (0, 4));
+        slot.settle(at(2100));
+        assert_eq!((slot.report.missing, slot.report.open), (1, 3));
+        // The second is filled in the last moment, the third a moment too late.
+        slot.take(at(2199), packet(4, 0));
+        slot.take(at(2300), packet(6, 0));
+        assert_eq!((slot.report.missing, slot.report.open), (2, 1));
+        // Who leaves now does not know of the last one.
+        slot.settle(at(2399));
+        assert_eq!((slot.report.missing, slot.report.open), (2, 1));
+        slot.settle(at(2400));
+        assert_eq!((slot.report.missing, slot.report.open), (3, 0));
+    }
+
+    #[test]
+    fn time_does_not_leap_ahead() {
+        let start = Instant::now();
+        let mut slot = slot();
+        for (n, ms) in [(1, 0), (2, 40), (3, 1200), (4, 1240)] {
+            slot.take(start + Duration::from_millis(40 * n), packet(n, ms * 90));
+        }
+        assert_eq!((slot.report.leaps, slot.report.backwards), (1, 0));
+        // The same in another clock.
+        let mut slot = Slot::default();
+        for (n, ms) in [(1, 0), (2, 20), (3, 1100), (4, 1120)] {
+            let sound = Received {
+                clock_rate: 48_000,
+                ..packet(n, ms * 48)
+            };
+            slot.take(start + Duration::from_millis(20 * n), sound);
+        }
+        assert_eq!(slot.report.leaps, 1);
+    }
+
+    #[test]
+    fn picture_ids_go_on_when_a_slot_changes_hands() {
+        let now = Instant::now();
+        let vp8 = |sequence, timestamp, picture: u8| Received {
+            head: Some(Head::new(timestamp, &[0x90, 0x80, picture, 0])),
+            ..packet(sequence, timestamp)
+        };
+        let mut slot = slot();
+        slot.assign(Some("a".into()), None);
+        for n in 1..5 {
+            slot.take(now, vp8(u64::from(n), u32::from(n), n));
+        }
+        slot.assign(Some("b".into()), None);
+        slot.take(now, vp8(5, 5, 5));
+        assert_eq!(slot.report.strange_pictures, 0);
+        // Those of another source as they are.
+        slot.assign(Some("c".into()), None);
+        slot.take(now, vp8(6, 6, 99));
+        assert_eq!(slot.report.strange_pictures, 1);
+        // Behind a gap nothing is said until that is filled, or given up.
+        slot.take(now, vp8(8, 8, 107));
+        slot.settle(now + Duration::from_secs(1));
+        assert_eq!(slot.report.strange_pictures, 1);
+        slot.settle(now + Duration::from_secs(2));
+        assert_eq!(slot.report.strange_pictures, 2);
     }
 
     #[test]
@@ -198,9 +299,10 @@ mod tests {
         let mut slot = slot();
         slot.take(now, packet(1, 0));
         slot.take(now, packet(1 << 40, 0));
-        assert_eq!(slot.open.len(), MAX_OPEN);
+        let missing = (1 << 40) - 2 - MAX_OPEN as u64;
+        assert_eq!((slot.open.len(), slot.report.missing), (MAX_OPEN, missing));
         slot.take(now, packet((1 << 40) + 100, 0));
-        assert_eq!((slot.open.len(), slot.report.missing), (MAX_OPEN, 99));
+        assert_eq!((slot.open.len(), slot.report.missing), (MAX_OPEN, missing + 99));
     }
 
     #[test]

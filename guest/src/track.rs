@@ -112,9 +112,9 @@ impl Track {
         let [high, low] = self.picture_id.to_be_bytes();
         let pieces = frame.chunks(MAX_PAYLOAD).count();
         for (nth, piece) in frame.chunks(MAX_PAYLOAD).enumerate() {
-            // X, and S in the first; I; a picture id of 15 bits.
+            // X, and S in the first; I, L and T; a picture id of 15 bits, TL0PICIDX, the lowest temporal layer.
             let start = if nth == 0 { 0x90 } else { 0x80 };
-            let payload = [&[start, 0x80, 0x80 | high, low], piece].concat();
+            let payload = [&[start, 0xe0, 0x80 | high, low, low, 0], piece].concat();
             self.send(timestamp, nth + 1 == pieces, None, payload, call);
         }
     }

@@ -55,12 +55,17 @@ fn a_room_of_twelve() {
     wait_for("a second of three voices is over", || {
         guests[5..].iter().all(|guest| guest.report().most_heard >= TOP_K)
     });
+    wait_for("it is told that they speak", || {
+        guests.iter().all(|guest| !guest.report().speaking.is_empty())
+    });
     for guest in &guests[..5] {
         guest.speak(false);
     }
     // Somebody else takes the floor: everybody hears him.
     let speaker = &guests[PEOPLE - 1];
-    std::thread::sleep(Duration::from_millis(500));
+    wait_for("the silence after them", || {
+        guests.iter().all(|guest| guest.report().speaking.is_empty())
+    });
     speaker.speak(true);
     let name = speaker.report().name;
     let took = wait_for("a new speaker is heard by all", || {

@@ -40,7 +40,7 @@ pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
 pub use options::{Options, OptionsError, VideoCodec};
 pub use protocol::{
     ClientMessage, ConnectionState, IceServer, LinkState, OfferId, Paused, PerMille, ServerMessage, Slot, Source,
-    Welcome,
+    Unreadable, Welcome,
 };
 pub use secret::Secret;
 pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};

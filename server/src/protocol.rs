@@ -10,6 +10,9 @@ const MAX_PICTURES: usize = 256;
 /// The longest side of a picture, in pixels: twice the widest screens.
 const MAX_SIDE: u16 = 16_384;
 
+/// The most characters of what is wrong with a message.
+const MAX_REASON: usize = 200;
+
 /// What a client may send over the WebSocket.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
@@ -314,10 +317,18 @@ pub struct IceServer {
 
 /// Why a WebSocket message could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unreadable {
+pub enum Unreadable {
+    /// It is not JSON.
     NotJson,
+    /// It is no JSON object whose `type` is one of those of [`ClientMessage`].
     UnknownType,
-    Invalid { kind: &'static str, reason: String },
+    /// A field is missing, or has another type or value than it may have.
+    Invalid {
+        /// The message's `type`.
+        kind: &'static str,
+        /// What is wrong: a clause for people.
+        reason: String,
+    },
 }
 
 /// The types of [`ClientMessage`].
@@ -335,14 +346,21 @@ pub(crate) const TYPES: [&str; 10] = [
 ];
 
 impl ClientMessage {
-    pub(crate) fn read(text: &str) -> Result<Self, Unreadable> {
+    /// Reads what a client sent, whatever that is. How long it may be the connection has looked at before.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; the client is told, and may go on.
+    pub fn read(text: &str) -> Result<Self, Unreadable> {
         let value: serde_json::Value = serde_json::from_str(text).map_err(|_| Unreadable::NotJson)?;
         let kind = value.get("type").and_then(serde_json::Value::as_str);
         let kind = TYPES
             .into_iter()
             .find(|known| Some(*known) == kind)
             .ok_or(Unreadable::UnknownType)?;
-        let invalid = |reason| Unreadable::Invalid { kind, reason };
+        let invalid = |mut reason: String| {
+            shorten(&mut reason);
+            Unreadable::Invalid { kind, reason }
+        };
         let message: Self = serde_json::from_value(value).map_err(|error| invalid(error.to_string()))?;
         message.fault().map_or(Ok(message), |fault| Err(invalid(fault)))
     }
@@ -369,7 +387,7 @@ impl ClientMessage {
     }
 
     /// Its `type`.
-    pub(crate) const fn kind(&self) -> &'static str {
+    pub const fn kind(&self) -> &'static str {
         match self {
             Self::Join { .. } => "join",
             Self::Resume { .. } => "resume",
@@ -382,6 +400,14 @@ impl ClientMessage {
             Self::Leave {} => "leave",
             Self::Ping {} => "ping",
         }
+    }
+}
+
+/// What the client sent stands in the reason, and may be as long as a message.
+fn shorten(reason: &mut String) {
+    if let Some((end, _)) = reason.char_indices().nth(MAX_REASON) {
+        reason.truncate(end);
+        reason.push('…');
     }
 }
 
@@ -516,6 +542,16 @@ mod tests {
         }
         // Nesting without end is no way to the end of the stack.
         assert_eq!(ClientMessage::read(&"[".repeat(100_000)), Err(Unreadable::NotJson));
+    }
+
+    #[test]
+    fn the_reason_is_for_people_to_read() {
+        let kind = "\u{202e}".repeat(10_000);
+        let text = format!(r#"{{"type":"sources","sources":[{{"mid":"2","kind":"{kind}"}}]}}"#);
+        let Err(Unreadable::Invalid { reason, .. }) = ClientMessage::read(&text) else {
+            panic!("it was read");
+        };
+        assert_eq!(reason.chars().count(), MAX_REASON + 1, "{reason}");
     }
 
     #[test]

@@ -741,3 +741,6 @@ fn refused(code: &'static str, re: &'static str, id: Option<OfferId>, refusal: R
         id,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,6 +124,36 @@ mod tests {
         assert_eq!(router.by_path(&other_local), Route::Unknown);
     }
 
+    /// Pairs that are one and the same to whoever folds an address into 64 bits or fewer, by whatever operation, and
+    /// compares
+    /// what comes of it.
+    #[test]
+    fn addresses_with_one_hash_are_two() {
+        let pairs = [
+            // One network, one interface identifier, and halves that change places.
+            ("[2001:db8:0:1::1]:5000", "[2001:db8:0:1::2]:5000"),
+            ("[2001:db8:0:1::1]:5000", "[2001:db8:0:2::1]:5000"),
+            ("[1:2:3:4:5:6:7:8]:5000", "[5:6:7:8:1:2:3:4]:5000"),
+            // Words that change places; sum and exclusive or are equal.
+            ("[1:2:3:4:5:6:7:8]:5000", "[1:2:3:4:5:6:8:7]:5000"),
+            ("[1:2:3:4:5:6:7:8]:5000", "[3:4:1:2:5:6:7:8]:5000"),
+            ("[2001:db8::1:0:1]:5000", "[2001:db8::]:5000"),
+            // What one has more in its address the other has in its port.
+            ("[2001:db8::1]:5000", "[2001:db8::]:5001"),
+            // IPv4 within IPv6, and another scope.
+            ("1.2.3.4:5000", "[::ffff:1.2.3.4]:5000"),
+            ("[fe80::1%1]:5000", "[fe80::1%2]:5000"),
+        ];
+        for (one, other) in pairs {
+            let mut router = Router::default();
+            router.set_path(path(one), 1);
+            assert_eq!(router.by_path(&path(other)), Route::Unknown, "{one} {other}");
+            router.set_path(path(other), 2);
+            assert_eq!(router.by_path(&path(one)), Route::Peer(1), "{one} {other}");
+            assert_eq!(router.by_path(&path(other)), Route::Peer(2), "{one} {other}");
+        }
+    }
+
     #[test]
     fn a_reused_path_goes_to_the_newest_and_a_leaver_takes_only_his_own() {
         let (mut router, now) = (Router::default(), Instant::now());

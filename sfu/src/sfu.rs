@@ -168,6 +168,13 @@ impl Sfu {
         self.rooms.iter().map(|(_, room)| room.speaking.len()).sum()
     }
 
+    /// How many participants, sources and rooms were looked at so far: for the test that this does not grow with the room.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    pub fn visits(&self) -> u64 {
+        self.participants.visits() + self.sources.visits() + self.rooms.visits()
+    }
+
     // Inputs.
 
     /// A datagram arrived.

@@ -3,6 +3,9 @@
 pub(crate) struct Slab<T> {
     places: Vec<(u32, Option<T>)>,
     free: Vec<u32>,
+    /// How often a place was looked at, for the test that holds the work per packet to what the packet is about.
+    #[cfg(debug_assertions)]
+    visits: std::cell::Cell<u64>,
 }
 
 impl<T> Default for Slab<T> {
@@ -10,6 +13,8 @@ impl<T> Default for Slab<T> {
         Self {
             places: Vec::new(),
             free: Vec::new(),
+            #[cfg(debug_assertions)]
+            visits: std::cell::Cell::new(0),
         }
     }
 }
@@ -39,12 +44,14 @@ impl<T> Slab<T> {
     /// What is at `index`.
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
+        self.visit();
         self.places.get(index as usize)?.1.as_ref()
     }
 
     /// What is at `index`, to be changed.
     #[inline]
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
+        self.visit();
         self.places.get_mut(index as usize)?.1.as_mut()
     }
 
@@ -53,7 +60,20 @@ impl<T> Slab<T> {
         self.places
             .iter()
             .enumerate()
+            .inspect(|_| self.visit())
             .filter_map(|(index, place)| Some((index as u32, place.1.as_ref()?)))
+    }
+
+    /// How often a place was looked at.
+    #[cfg(debug_assertions)]
+    pub(crate) const fn visits(&self) -> u64 {
+        self.visits.get()
+    }
+
+    #[inline]
+    fn visit(&self) {
+        #[cfg(debug_assertions)]
+        self.visits.set(self.visits.get() + 1);
     }
 
     /// How many are there.
@@ -81,7 +101,11 @@ mod tests {
             [(a, "c"), (b, "b")]
         );
         assert_eq!(slab.len(), 2);
+        #[cfg(debug_assertions)]
+        assert_eq!(slab.visits(), 2);
         *slab.get_mut(b).unwrap() = "d";
         assert_eq!(slab.get(b), Some(&"d"));
+        #[cfg(debug_assertions)]
+        assert_eq!(slab.visits(), 4);
     }
 }

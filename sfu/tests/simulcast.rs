@@ -402,6 +402,30 @@ fn another_size_brings_another_layer_within_two_seconds() {
 }
 
 #[test]
+fn who_comes_into_a_running_call_does_not_climb_from_layer_to_layer() {
+    let mut studio = Studio::new(18);
+    let first = studio.viewer("bob", Some((640, 360)));
+    studio.film(100);
+    assert_eq!(studio.wanted(), ["h"]);
+    // It may begin with the smallest, but goes from there to its own, as soon as that is turned on.
+    let begin = FRAME * studio.frames;
+    let viewer = studio.viewer("cid", Some((1280, 720)));
+    studio.film(100);
+    let seen = studio.received(viewer);
+    let layers: Vec<usize> = seen
+        .chunk_by(|a, b| a.layer == b.layer)
+        .map(|same| same[0].layer)
+        .collect();
+    assert!(layers.len() <= 2 && layers.last() == Some(&2), "{layers:?}");
+    let since = |seen: Option<&Seen>| seen.map(|seen| u64::from(seen.time) - begin.as_millis() as u64);
+    let large = since(seen.iter().find(|seen| seen.layer == 2));
+    assert!(large.is_some_and(|large| large <= 600), "{large:?} ms");
+    assert!(since(seen.first()).is_some_and(|first| first <= 600));
+    assert_eq!(studio.layer(first), Some(1));
+    assert_eq!(studio.house.counters(), NO_COUNTERS.into());
+}
+
+#[test]
 fn a_sender_report_follows_each_switch() {
     let mut studio = Studio::new(3);
     let viewer = studio.viewer("bob", Some((300, 170)));

@@ -200,6 +200,19 @@ mod tests {
         const { is_erased::<Sha1>() };
     }
 
+    /// A key schedule costs more than the key stream of a packet. It has to be made with the key, once: what is kept
+    /// has room for the schedule, the salt and the hash states, and not for the keys from which they could be made again.
+    #[test]
+    fn keys_are_not_kept() {
+        let kept = size_of::<Aes128Enc>() + size_of::<u128>() + size_of::<Hmac<Sha1>>();
+        assert_eq!(
+            size_of::<CounterMode>(),
+            kept.next_multiple_of(align_of::<CounterMode>())
+        );
+        // Eleven round keys (FIPS 197 §5.2), and not one.
+        assert!(size_of::<Aes128Enc>() >= 11 * 16);
+    }
+
     /// RFC 3711 §3.4: without the E bit a packet is authenticated and in clear.
     #[test]
     fn rtcp_in_clear_is_verified_and_left_alone() {
