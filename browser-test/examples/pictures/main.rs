@@ -1,19 +1,26 @@
 //! Writes pictures of every state of the web page, light and dark, on a laptop and on a phone (upright and across), to a
 //! folder: for looking at the page after a change, and for the README. The other people are played inside the page.
 //!
-//! `cargo run -p hyaline-browser-test --example pictures -- FOLDER`
+//! It fails if a notice or an end of the call that the page's script knows was in no picture.
+//!
+//! `cargo run -p hyaline-browser-test --example pictures -- FOLDER [STATE]`
 
-#[path = "../tests/page/site.rs"]
+mod codes;
+mod notices;
+#[path = "../../tests/page/site.rs"]
 mod site;
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use browser_test::{Browser, Kind, Namespace, Options, Page, Viewport};
 use serde_json::{Value, json};
 
+use notices::notices;
 use site::{Site, fake_server};
 
 /// A state of the page: its name, its address, who is there, what to do, and what to wait for.
@@ -21,20 +28,27 @@ struct State {
     name: &'static str,
     path: &'static str,
     scenario: Value,
-    script: &'static str,
+    script: Cow<'static, str>,
     ready: &'static str,
 }
 
+/// One's own microphone is off, and the hand raised.
+const SILENT: &str =
+    "['#call [data-device=microphone]', '#hand'].forEach(button => document.querySelector(button).click())";
+/// One's own camera gives no pictures any more.
+const STOPPED: &str =
+    "(Object.defineProperty(hyaline.devices.camera, 'muted', { value: true }), fake.clock.pass(2_000))";
+const ENDED: &str = "!document.querySelector('#end').hidden";
 const PLAYING: &str = "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 0";
 
 fn states() -> Vec<State> {
     let people =
         |names: &[&str]| json!({ "people": names.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>() });
-    let state = |name, path, scenario, script, ready| State {
+    let state = |name, path, scenario, script: &'static str, ready| State {
         name,
         path,
         scenario,
-        script,
+        script: script.into(),
         ready,
     };
     vec![
@@ -77,7 +91,7 @@ fn states() -> Vec<State> {
             "frozen",
             "/r/calm-harbour?name=Ada&join=1",
             people(&["Grace Hopper", "Emmy Noether"]),
-            "fake.freeze(true).then(() => new Promise(done => setTimeout(done, 5_000)))",
+            "fake.freeze(true).then(() => fake.clock.pass(5_000))",
             PLAYING,
         ),
         state(
@@ -105,14 +119,40 @@ fn states() -> Vec<State> {
             "sharing",
             "(document.querySelector('#share').click(), new Promise(done => setTimeout(done, 1_000)))",
         ),
+        crowd(
+            "screen-of-eight",
+            8,
+            "(fake.send({ type: 'need', audio: 8, video: 8 }), fake.clock.rest().then(() => fake.present('Emmy Noether')), \
+              new Promise(done => { \
+                const look = () => (document.querySelector('.tile.screen.pictured') ? done() : setTimeout(look, 100)); \
+                look(); }))",
+        ),
         in_call(
             "hands",
             "(fake.send({ type: 'hand', participant: '1', raised: true }), document.querySelector('#hand').click())",
         ),
+        in_call("silent", SILENT),
+        state(
+            "silent-of-two",
+            "/r/calm-harbour?name=Ada&join=1",
+            people(&["Grace Hopper"]),
+            SILENT,
+            PLAYING,
+        ),
+        in_call("stopped", STOPPED),
+        state(
+            "stopped-of-two",
+            "/r/calm-harbour?name=Ada&join=1",
+            people(&["Grace Hopper"]),
+            STOPPED,
+            PLAYING,
+        ),
         in_call("interrupted", "(fake.noWebSocket = true, fake.cut())"),
         in_call(
             "server-lost",
-            "(fake.unreachable = true, fake.drop(), new Promise(done => setTimeout(done, 8_000)))",
+            "(fake.unreachable = true, fake.drop(), new Promise(done => { \
+                const look = () => (hyaline.room.state === 'returning' ? done() : setTimeout(look, 100)); \
+                look(); }))",
         ),
         in_call(
             "audio-only",
@@ -147,12 +187,24 @@ fn states() -> Vec<State> {
               fake.send({ type: 'error', code: 'x', message: 'The connection is interrupted. Waiting for it to come back…' }))",
             PLAYING,
         ),
+        in_call("left", "document.querySelector('#leave-call').click()"),
+        in_call(
+            "full-by-now",
+            "fake.send({ type: 'bye', reason: 'full', message: 'The room is full: 4 people are in it. Try again when somebody has left.' })",
+        ),
         state(
-            "end",
+            "full",
             "/r/calm-harbour?name=Ada&join=1",
             json!({ "refuse": { "code": "full", "message": "The room is full: 4 people are in it. Try again when somebody has left." } }),
             "0",
-            "!document.querySelector('#end').hidden",
+            ENDED,
+        ),
+        state(
+            "end",
+            "/r/calm-harbour?name=Ada&join=1",
+            json!({ "noWebSocket": true, "plain": { "status": 426, "code": "websocket-only", "host": "proxied.example" } }),
+            "0",
+            ENDED,
         ),
         state(
             "echo",
@@ -165,12 +217,12 @@ fn states() -> Vec<State> {
 }
 
 /// Something that happens among three.
-fn in_call(name: &'static str, script: &'static str) -> State {
+fn in_call(name: &'static str, script: impl Into<Cow<'static, str>>) -> State {
     State {
         name,
         path: "/r/calm-harbour?name=Ada&join=1",
         scenario: json!({ "people": [{ "name": "Grace Hopper" }, { "name": "Emmy Noether" }] }),
-        script,
+        script: script.into(),
         ready: "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 1",
     }
 }
@@ -198,7 +250,7 @@ fn crowd(name: &'static str, tiles: usize, script: &'static str) -> State {
         name,
         path: "/r/calm-harbour?name=Ada&join=1",
         scenario: json!({ "people": people.collect::<Vec<_>>() }),
-        script,
+        script: script.into(),
         ready: "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 3",
     }
 }
@@ -210,23 +262,37 @@ fn main() -> Result<(), Box<dyn Error>> {
     let namespace = Namespace::with_address(Ipv4Addr::new(10, 66, 0, 2))?;
     let site = Site::serve(&namespace, "127.0.0.1");
     let browser = Browser::launch(Kind::Chromium, &Options::within(&namespace))?;
-    for state in states() {
+    let mut seen = BTreeSet::new();
+    for state in states().into_iter().chain(notices()) {
         if only.as_ref().is_some_and(|only| only != state.name) {
             continue;
         }
         let mut scenario = state.scenario.clone();
         scenario["drawnCamera"] = json!(true);
         let page = browser.open_with(&format!("{}{}", site.origin, state.path), &fake_server(&scenario))?;
-        picture(&page, &state, &folder)?;
+        seen.extend(picture(&page, &state, &folder)?);
         page.close()?;
     }
     browser.close()?;
+    let missing: Vec<_> = codes::known()?
+        .into_iter()
+        .filter(|code| !codes::is_seen(code, &seen))
+        .collect();
+    if only.is_none() && !missing.is_empty() {
+        return Err(format!(
+            "no picture shows {}: add a state in which it is said",
+            missing.join(", ")
+        )
+        .into());
+    }
     Ok(())
 }
 
-fn picture(page: &Page, state: &State, folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
+/// Takes the pictures of a state, and says what was told in one of them.
+fn picture(page: &Page, state: &State, folder: &Path) -> Result<BTreeSet<String>, Box<dyn Error>> {
+    let mut seen = BTreeSet::new();
     page.wait_for(state.ready, Duration::from_secs(20))?;
-    page.evaluate(state.script)?;
+    page.evaluate(&state.script)?;
     let across = Viewport {
         width: 844,
         height: 390,
@@ -243,11 +309,12 @@ fn picture(page: &Page, state: &State, folder: &std::path::Path) -> Result<(), B
             page.evaluate("new Promise(done => setTimeout(done, 400))")?;
             let file = folder.join(format!("{}-{device}-{colours}.png", state.name));
             page.screenshot(&file)?;
+            seen.extend(codes::shown(page)?);
             println!("{}", file.display());
         }
     }
     for line in page.take_console()? {
         println!("{}: console {}: {}", state.name, line.level, line.text);
     }
-    Ok(())
+    Ok(seen)
 }
