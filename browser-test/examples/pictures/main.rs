@@ -123,7 +123,9 @@ fn states() -> Vec<State> {
             "screen-of-eight",
             8,
             "(fake.send({ type: 'need', audio: 8, video: 8 }), fake.clock.rest().then(() => fake.present('Emmy Noether')), \
-              new Promise(done => setTimeout(done, 3_000)))",
+              new Promise(done => { \
+                const look = () => (document.querySelector('.tile.screen.pictured') ? done() : setTimeout(look, 100)); \
+                look(); }))",
         ),
         in_call(
             "hands",
