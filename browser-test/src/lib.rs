@@ -25,6 +25,6 @@ mod relay;
 pub use browser::Browser;
 pub use error::Error;
 pub use namespace::Namespace;
-pub use options::{Devices, Kind, Options};
+pub use options::{Devices, Kind, Options, SMALL_CAMERA};
 pub use page::{ConsoleMessage, Page, Viewport};
 pub use relay::Relay;

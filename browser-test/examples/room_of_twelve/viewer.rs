@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use browser_test::{Browser, Error, Kind, Namespace, Options, Page};
+use browser_test::{Browser, Error, Kind, Namespace, Options, Page, SMALL_CAMERA};
 use serde_json::Value;
 
 /// A page in the room, in a browser of its own.
@@ -30,14 +30,6 @@ pub(crate) struct Change {
     /// How many streams of sound that would be, one after another not counted twice: packets of sound by fifty a second.
     pub(crate) voices: f64,
 }
-
-/// Two cores do not encode four pictures of 720p: the camera gives a quarter of that, half as often, still in several layers.
-const SMALL_CAMERA: &str = "void (() => {
-    const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
-    navigator.mediaDevices.getUserMedia = wanted => real(wanted.video
-        ? { ...wanted, video: { width: 640, height: 360, frameRate: 15 } }
-        : wanted);
-})()";
 
 /// All that came, as [mid, kind, packets, frames].
 const RECEIVED: &str = "(async () => {
@@ -158,7 +150,7 @@ impl Visitors {
         pictures: usize,
         patience: Duration,
     ) -> Result<Vec<Duration>, Error> {
-        let preload = format!("{SMALL_CAMERA};\n{STOPWATCH}");
+        let preload = format!("{SMALL_CAMERA}\n{STOPWATCH}");
         let page = self.browser.open_with(&format!("{url}?name={name}&join=1"), &preload)?;
         let all = format!("Object.keys(firstPictures).length >= {pictures}");
         // Who has not seen all is known by the number of times.

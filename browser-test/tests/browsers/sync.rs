@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use browser_test::Kind;
+use browser_test::{Kind, SMALL_CAMERA};
 use guest::{Guest as Headless, Media, Room};
 use serde_json::{Value, json};
 
@@ -43,9 +43,16 @@ const TRACKS: &str = "globalThis.tracks = name => {
     return participant?.stream.getTracks().map(track => track.id) ?? [];
 };";
 
+/// A look may fall upon a picture that is late on its own, on a machine that draws three browsers: out of three looks in a row the
+/// middle one counts.
 fn assert_together(distances: &[f64], what: &str) {
     println!("{what}: {distances:.0?}");
-    let worst = distances.iter().map(|distance| distance.abs()).fold(0.0, f64::max);
+    let lasting = distances.windows(3).map(|three| {
+        let mut three = three.to_vec();
+        three.sort_by(f64::total_cmp);
+        three.get(1).map_or(f64::INFINITY, |middle| middle.abs())
+    });
+    let worst = lasting.reduce(f64::max).unwrap_or(f64::INFINITY);
     assert!(worst < APART, "{what}: {worst} ms apart: {distances:?}");
 }
 
@@ -65,10 +72,14 @@ fn sound_and_picture_belong_together_before_and_after_a_section_changes_hands() 
                 arena.network.run(join).unwrap().unwrap()
             };
             let others: Vec<Headless> = (1..=3).map(join).collect();
-            let cleo = Guest::join(arena.launch(viewer), &arena.url(""), "Cleo", TRACKS);
-            let _ada = arena.join(publisher, "Ada");
+            let join = |kind, name| {
+                let preload = format!("{SMALL_CAMERA}\n{TRACKS}");
+                Guest::join(arena.launch(kind), &arena.url(""), name, &preload)
+            };
+            let cleo = join(viewer, "Cleo");
+            let _ada = join(publisher, "Ada");
             cleo.wait_to_see_and_hear("Ada");
-            let bob = arena.join(other(publisher), "Bob");
+            let bob = join(other(publisher), "Bob");
             // Who is on the air is seen before others: he no more, once three others have begun to speak.
             bob.page.press("m").unwrap();
             for other in &others {
