@@ -242,11 +242,15 @@ impl Agent {
             .remote
             .as_ref()
             .is_some_and(|known| known.is_restarted_by(&credentials));
-        if let Some(checklist) = &mut self.checklist {
-            checklist.set_remote(&credentials, &self.generations.newest().credentials.ufrag);
+        let again = self.state == State::Failed && changed && self.checklist.is_some();
+        // One that has failed checks nothing any more for the same credentials (RFC 7675 §5.1).
+        if self.state != State::Failed || again {
+            let ours = &self.generations.newest().credentials.ufrag;
+            if let Some(checklist) = &mut self.checklist {
+                checklist.set_remote(&credentials, ours);
+            }
         }
         self.remote = Some(credentials);
-        let again = self.state == State::Failed && changed && self.checklist.is_some();
         if again {
             // Those that came after the restart: the checks that were to be made of them went with the failure.
             self.pair_all();

@@ -401,7 +401,6 @@ fn the_old_path_is_asked_for_consent_until_a_restart_has_found_another() {
             (State::Connected, Some(call.path(0)))
         );
         assert_eq!(call.lite.state(), State::Connected);
-        assert!(call.ours.rtt().is_some());
     }
     // It is answered, but no pair works under the new credentials.
     let wrong = Credentials::new("else", &"p".repeat(24)).unwrap();
@@ -432,6 +431,47 @@ fn the_old_path_is_asked_for_consent_until_a_restart_has_found_another() {
         (State::Connected, 1)
     );
     assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn what_was_asked_before_a_restart_may_be_answered_after_it() {
+    let mut call = Call::connected();
+    let (path, pwd) = (call.path(0), call.lite.local_credentials().pwd.clone());
+    call.now = call.ours.poll_timeout().unwrap();
+    call.ours.handle_timeout(call.now);
+    let (_, check) = call.next_check();
+    call.ours.restart(call.now);
+    call.dead = SERVER.map(address).to_vec();
+    call.now += Duration::from_millis(20);
+    let answered = call.now;
+    call.ours
+        .handle_datagram(call.now, &path, &call.answer(&check, &pwd, None));
+    assert_eq!(call.ours.rtt(), Some(Duration::from_millis(20)));
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+    // That was consent, for as long as any; media, which is there all the time, is none.
+    for _ in 0..299 {
+        call.run(Duration::from_millis(100));
+        call.ours.note_activity(call.now, &path, Activity::Srtp);
+    }
+    assert_eq!(call.ours.selected(), Some(path));
+    call.run(Duration::from_millis(100));
+    assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
+    assert_eq!(call.now - answered, Duration::from_secs(30));
+}
+
+#[test]
+fn who_has_failed_checks_nothing_for_the_same_credentials() {
+    let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
+    call.run(Duration::from_secs(40));
+    assert_eq!(call.ours.state(), State::Failed);
+    call.checks.clear();
+    // A renegotiation without a restart, and one more address.
+    call.ours
+        .set_remote_credentials(call.now, call.lite.local_credentials().clone());
+    call.ours.add_remote_candidate(host("192.0.2.99:3478", 65535));
+    call.run(Duration::from_secs(40));
+    assert_eq!((call.ours.state(), call.checks.len()), (State::Failed, 0));
 }
 
 #[test]
