@@ -512,7 +512,7 @@ fn an_answer_gives_nothing_that_was_not_offered() {
 }
 
 #[test]
-fn an_extension_goes_the_way_that_the_answer_allows() {
+fn an_extension_that_may_go_neither_way_is_not_used() {
     let line = format!("a=extmap:1 {}\r\n", Extension::Mid.uri());
     for (ours, theirs, used) in [
         (MIC, "", true),

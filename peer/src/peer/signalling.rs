@@ -68,7 +68,7 @@ impl Peer {
 
     /// Takes a trickled candidate of the section with the given mid: the text of `RTCIceCandidate.candidate`, empty at
     /// the end of candidates. What is of no use (another component, a host name) is left aside. One that comes before
-    /// the offer or answer with its credentials waits for it.
+    /// the first description, or before the answer to an offer that restarts ICE, waits for it.
     ///
     /// # Errors
     /// When the text is no candidate.
@@ -320,12 +320,15 @@ impl Peer {
         if !self.awaits_description() {
             return self.place_candidate(session, candidate);
         }
-        let fits = session.is_none_or(|session| session.len() <= MAX_UFRAG);
-        let early = (session.filter(|_| fits).map(str::to_owned), candidate);
+        if session.is_some_and(|session| session.len() > MAX_UFRAG) {
+            self.counters.stale_candidates += 1;
+            return;
+        }
+        let early = (session.map(str::to_owned), candidate);
         if self.early_candidates.contains(&early) {
             return;
         }
-        if fits && self.early_candidates.len() < self.config.ice.max_remote_candidates {
+        if self.early_candidates.len() < self.config.ice.max_remote_candidates {
             self.early_candidates.push(early);
         } else {
             self.counters.early_candidates_overflow += 1;
