@@ -503,7 +503,7 @@ mod tests {
     #[test]
     fn what_the_kernel_has_no_room_for_leaves_later() {
         const MESSAGES: usize = 4;
-        const LENGTH: usize = 8 << 20;
+        const LENGTH: usize = 4 << 20;
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (go, wait) = std::sync::mpsc::channel();

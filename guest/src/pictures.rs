@@ -45,10 +45,10 @@ impl Head {
         let most = if same { 0 } else { lost.saturating_add(1) };
         let ids = before.picture.zip(self.picture);
         let picture = ids.is_none_or(|(before, own)| {
-            // After another source the number may have another width.
-            let range = match own {
-                PictureId::Short(_) => 0x7f,
-                PictureId::Long(_) => 0x7fff,
+            // From one source to another the width may change: of one of 7 bits no more is seen.
+            let range = match (before, own) {
+                (PictureId::Long(_), PictureId::Long(_)) => 0x7fff,
+                _ => 0x7f,
             };
             let step = own.value().wrapping_sub(before.value()) & range;
             (u64::from(!same)..=most).contains(&u64::from(step))
@@ -186,6 +186,8 @@ mod tests {
         assert_eq!(faults(&[(1, short(1, 127)), (2, short(2, 1))]), 1);
         // From one source to another the width may change, the number goes on.
         assert_eq!(faults(&[(1, head(1, 0x1ff, 1)), (2, short(2, 0))]), 0);
+        assert_eq!(faults(&[(1, short(1, 5)), (2, head(2, 0x86, 2))]), 0);
+        assert_eq!(faults(&[(1, short(1, 5)), (2, head(2, 0x87, 2))]), 1);
         // A source without numbers says nothing.
         let none = Head {
             picture: None,
