@@ -125,8 +125,7 @@ mod tests {
     }
 
     /// Pairs that are one and the same to whoever folds an address into 64 bits or fewer, by whatever operation, and
-    /// compares
-    /// what comes of it.
+    /// compares what comes of it.
     #[test]
     fn addresses_with_one_hash_are_two() {
         let pairs = [

@@ -5,7 +5,7 @@ pub(crate) struct Slab<T> {
     free: Vec<u32>,
     /// How often a place was looked at, for the test that holds the work per packet to what the packet is about.
     #[cfg(debug_assertions)]
-    visits: std::cell::Cell<u64>,
+    visits: std::sync::atomic::AtomicU64,
 }
 
 impl<T> Default for Slab<T> {
@@ -14,7 +14,7 @@ impl<T> Default for Slab<T> {
             places: Vec::new(),
             free: Vec::new(),
             #[cfg(debug_assertions)]
-            visits: std::cell::Cell::new(0),
+            visits: std::sync::atomic::AtomicU64::new(0),
         }
     }
 }
@@ -66,14 +66,14 @@ impl<T> Slab<T> {
 
     /// How often a place was looked at.
     #[cfg(debug_assertions)]
-    pub(crate) const fn visits(&self) -> u64 {
-        self.visits.get()
+    pub(crate) fn visits(&self) -> u64 {
+        self.visits.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     #[inline]
     fn visit(&self) {
         #[cfg(debug_assertions)]
-        self.visits.set(self.visits.get() + 1);
+        self.visits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// How many are there.
