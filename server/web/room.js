@@ -175,6 +175,7 @@ setInterval(measure, MEASURE_MS);
 async function join(name) {
   if (room && room.state !== 'left') return;
   showOwnName(name);
+  tiles.begin();
   room = new Room(`/v1/rooms/${encodeURIComponent(roomName)}/ws`, { name, devices });
   room.addEventListener('participant', ({ detail }) => {
     tiles.add(detail);

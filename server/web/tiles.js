@@ -66,6 +66,9 @@ export class Tiles extends EventTarget {
     for (const tile of this.#others()) setSink(tile.audio, id);
   }
 
+  /** A call begins: what became of the camera in the one before is no news. */
+  begin() { this.#own.gone = false; }
+
   /** Shows our own screen (a track), or no longer (null). */
   share(track) {
     const had = this.#ownScreen?.video.srcObject.getVideoTracks()[0] ?? null;
@@ -170,7 +173,7 @@ export class Tiles extends EventTarget {
       const [track] = tile.video.srcObject?.getVideoTracks() ?? [];
       if (track && track !== tile.track) {
         Object.assign(tile, { track, gone: false });
-        track.addEventListener('ended', () => { tile.gone = true; });
+        track.addEventListener('ended', () => { tile.gone = tile.track === track; });
       }
       // Browsers mute what gets no pictures: a camera that another program has taken, a window that is minimized.
       say(tile.element.querySelector('.sign'), track?.muted ? STOPPED[tile.kind] : tile.gone && !track ? 'Your camera was taken away' : '');
