@@ -185,7 +185,7 @@ fn an_offer_that_fails_is_made_anew() {
         for (fate, offers) in [(busy.clone(), 2), (json!("silence"), 2), (json!("stale"), 1)] {
             let scenario = json!({ "people": [{ "name": "Bob" }], "offers": [fate] });
             let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &scenario);
-            scene.wait("fake.sent('offer').length === 1");
+            scene.wait("fake.sent('offer').length > 0");
             scene.pass(Duration::from_secs(12));
             scene.wait(JOINED);
             assert_eq!(scene.get("fake.sent('offer').length"), json!(offers), "{kind} {fate}");
