@@ -1,5 +1,5 @@
-//! Twelve in one room: three Chromium pages, one Firefox and eight headless guests who speak in turns; then twenty more, half of
-//! them pages, who come and go. Prints what everybody received, and what the server's worker needed for a packet that somebody received; fails when
+//! Twelve in one room: three Chromium pages, one Firefox and eight headless guests who speak in turns; then twenty more who come
+//! and go. Prints what everybody received, and what the server's worker needed for a packet that somebody received; fails when
 //!
 //! - somebody does not play everybody in view, which all are: fewer than there are tiles;
 //! - somebody receives the sound of more than three;
@@ -25,7 +25,7 @@ use guest::{Guest, Media, Report, Room};
 use hyaline_server::Server;
 
 use crate::processor::{Spent, load};
-use crate::viewer::{Viewer, Visitors};
+use crate::viewer::Viewer;
 
 const BROWSERS: [(Kind, &str); 4] = [
     (Kind::Chromium, "Ada"),
@@ -81,7 +81,6 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 /// The twelve.
 struct Party<'a> {
     network: &'a Namespace,
-    url: &'a str,
     room: Room,
     media: Arc<Media>,
     viewers: Vec<Viewer>,
@@ -95,10 +94,9 @@ struct Party<'a> {
 
 impl<'a> Party<'a> {
     /// Brings all together, until everybody plays everybody.
-    fn gather(network: &'a Namespace, url: &'a str) -> Result<Self, Box<dyn Error>> {
+    fn gather(network: &'a Namespace, url: &str) -> Result<Self, Box<dyn Error>> {
         let mut party = Self {
             network,
-            url,
             room: url.parse()?,
             media: Arc::new(Media::built_in()),
             viewers: Vec::new(),
@@ -269,63 +267,36 @@ impl<'a> Party<'a> {
         Ok(packets + slots.map(|slot| slot.packets).sum::<u64>())
     }
 
-    /// Twenty more, one after the other: a guest and a page in turns.
+    /// Twenty more, one after the other.
     fn welcome_more(&mut self) -> Result<(), Box<dyn Error>> {
-        let visitors = Visitors::new(self.network)?;
-        let (mut by_guests, mut by_pages) = (Vec::new(), Vec::new());
-        for number in 1..=JOINS / 2 {
-            by_guests.extend(self.welcome_guest(&format!("Late guest {number}"))?);
-            by_pages.extend(self.welcome_page(&visitors, &format!("Late page {number}"))?);
+        let mut times = Vec::new();
+        for number in 1..=JOINS {
+            let guest = self.join(&format!("Late {number}"))?;
+            let start = Instant::now();
+            while !sees_all(&guest.report()) && start.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            let report = guest.leave();
+            if !sees_all(&report) {
+                println!("{report}");
+                self.complaints.push(format!("{} does not see all", report.name));
+            }
+            times.extend(report.pictures.iter().map(|(_, time)| time.unwrap_or(Duration::MAX)));
+            self.complaints.extend(report.complaints());
         }
-        self.judge_joins("guests", by_guests.clone());
-        self.judge_joins("pages", by_pages.clone());
-        self.judge_joins("all", [by_guests, by_pages].concat());
-        Ok(())
-    }
-
-    /// From `join` to the first whole picture of each other.
-    fn welcome_guest(&mut self, name: &str) -> Result<Vec<Duration>, Box<dyn Error>> {
-        let guest = self.join(name)?;
-        let start = Instant::now();
-        while !sees_all(&guest.report()) && start.elapsed() < PATIENCE {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let report = guest.leave();
-        if !sees_all(&report) {
-            println!("{report}");
-            self.complaints.push(format!("{name} does not see all"));
-        }
-        self.complaints.extend(report.complaints());
-        let times = report.pictures.iter();
-        Ok(times.map(|(_, time)| time.unwrap_or(Duration::MAX)).collect())
-    }
-
-    /// From `join` to the first decoded frame of each other.
-    fn welcome_page(&mut self, visitors: &Visitors, name: &str) -> Result<Vec<Duration>, Box<dyn Error>> {
-        let everybody = OTHERS + 1;
-        let mut times = visitors.visit(&name.replace(' ', "%20"), self.url, everybody, PATIENCE)?;
-        if times.len() < everybody {
-            self.complaints
-                .push(format!("{name} sees {} of {everybody}", times.len()));
-            times.resize(everybody, Duration::MAX);
-        }
-        Ok(times)
-    }
-
-    fn judge_joins(&mut self, whose: &str, mut times: Vec<Duration>) {
         times.sort_unstable();
         let most = percentile(&times, 95);
         println!(
-            "from join to first pictures, {whose}: {:.0?} (median), {most:.0?} (95 %), {:.0?} at most, of {}, load {}",
+            "from join to first pictures: {:.0?} (median), {most:.0?} (95 %), {:.0?} at most, of {}, load {}",
             percentile(&times, 50),
             percentile(&times, 100),
             times.len(),
             load()
         );
         if most >= SEEN {
-            self.complaints
-                .push(format!("95 % of first pictures take {whose} {most:?}"));
+            self.complaints.push(format!("95 % of first pictures take {most:?}"));
         }
+        Ok(())
     }
 
     /// Sends all home: what there is to complain about.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use browser_test::{Browser, Error, Kind, Namespace, Options, Page, SMALL_CAMERA};
+use browser_test::{Browser, Error, Kind, Namespace, Options, Page, SMALL_CAMERA, Viewport};
 use serde_json::Value;
 
 /// A page in the room, in a browser of its own.
@@ -38,24 +38,12 @@ const RECEIVED: &str = "(async () => {
         .map(({ mid, kind, packetsReceived = 0, framesDecoded = 0 }) => [mid ?? '', kind, packetsReceived, framesDecoded]);
 })()";
 
-/// Notes when `join` was sent, and after how many milliseconds each section's first picture was decoded, by the section's mid.
-const STOPWATCH: &str = "void (() => {
-    const send = WebSocket.prototype.send;
-    let joined = null;
-    globalThis.firstPictures = {};
-    WebSocket.prototype.send = function (text) {
-        if (JSON.parse(text).type === 'join') joined ??= performance.now();
-        return send.call(this, text);
-    };
-    const look = async () => {
-        const now = performance.now();
-        for (const { type, kind, mid, framesDecoded } of (await globalThis.hyaline?.room?.getStats())?.values() ?? []) {
-            if (type === 'inbound-rtp' && kind === 'video' && framesDecoded > 0) firstPictures[mid] ??= now - joined;
-        }
-        setTimeout(look, 20);
-    };
-    void look();
-})()";
+/// A small window, which takes less of the processor to draw: there is no graphics card.
+const WINDOW: Viewport = Viewport {
+    width: 640,
+    height: 480,
+    ..Viewport::DESKTOP
+};
 
 /// A page on a busy machine takes its time to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -64,6 +52,7 @@ impl Viewer {
     pub(crate) fn join(kind: Kind, name: &'static str, url: &str, network: &Namespace) -> Result<Self, Error> {
         let browser = Browser::launch(kind, &Options::within(network))?;
         let page = browser.open_with(&format!("{url}?name={name}&join=1"), SMALL_CAMERA)?;
+        page.set_viewport(WINDOW)?;
         page.wait_for("document.body.dataset.path === 'connected'", PATIENCE)?;
         Ok(Self {
             name,
@@ -126,39 +115,5 @@ impl Viewer {
             }
         }
         Ok(figures)
-    }
-}
-
-/// A browser from which one after the other comes and goes.
-pub(crate) struct Visitors {
-    browser: Browser,
-}
-
-impl Visitors {
-    pub(crate) fn new(network: &Namespace) -> Result<Self, Error> {
-        Ok(Self {
-            browser: Browser::launch(Kind::Chromium, &Options::within(network))?,
-        })
-    }
-
-    /// Joins and leaves when so many pictures have come, or when it takes too long; how long each took from `join` to its first
-    /// decoded frame.
-    pub(crate) fn visit(
-        &self,
-        name: &str,
-        url: &str,
-        pictures: usize,
-        patience: Duration,
-    ) -> Result<Vec<Duration>, Error> {
-        let preload = format!("{SMALL_CAMERA}\n{STOPWATCH}");
-        let page = self.browser.open_with(&format!("{url}?name={name}&join=1"), &preload)?;
-        let all = format!("Object.keys(firstPictures).length >= {pictures}");
-        // Who has not seen all is known by the number of times.
-        let _ = page.wait_for(&all, patience);
-        let times = page.evaluate_within("Object.values(firstPictures)", PATIENCE)?;
-        page.evaluate_within("void hyaline.room.leave()", PATIENCE)?;
-        page.close()?;
-        let times = times.as_array().into_iter().flatten().filter_map(Value::as_f64);
-        Ok(times.map(|time| Duration::from_secs_f64(time / 1000.0)).collect())
     }
 }

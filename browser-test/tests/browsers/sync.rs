@@ -43,6 +43,16 @@ const TRACKS: &str = "globalThis.tracks = name => {
     return participant?.stream.getTracks().map(track => track.id) ?? [];
 };";
 
+/// Who only publishes has the processor for that: shows nobody, and is sent no pictures.
+const BLIND: &str = "void (() => {
+    const people = [...hyaline.room.participants.keys()];
+    hyaline.room.show({
+        tiles: 1,
+        pictures: people.map(participant => ({ participant, source: 'camera', width: 0, height: 0 })),
+    });
+    hyaline.room.show = () => {};
+})()";
+
 /// A look may fall upon a picture that is late on its own, on a machine that draws three browsers: out of three looks in a row the
 /// middle one counts.
 fn assert_together(distances: &[f64], what: &str) {
@@ -77,13 +87,17 @@ fn sound_and_picture_belong_together_before_and_after_a_section_changes_hands() 
                 Guest::join(arena.launch(kind), &arena.url(""), name, &preload)
             };
             let cleo = join(viewer, "Cleo");
-            let _ada = join(publisher, "Ada");
+            cleo.page.press("v").unwrap();
+            let ada = join(publisher, "Ada");
             cleo.wait_to_see_and_hear("Ada");
             let bob = join(other(publisher), "Bob");
             // Who is on the air is seen before others: he no more, once three others have begun to speak.
             bob.page.press("m").unwrap();
             for other in &others {
                 other.speak(true);
+            }
+            for publisher in [&ada, &bob] {
+                publisher.get(BLIND);
             }
             cleo.get("void (globalThis.show = hyaline.room.show.bind(hyaline.room), hyaline.room.show = () => {})");
             cleo.get(
