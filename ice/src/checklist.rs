@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 use crate::candidate::Candidate;
-use crate::credentials::{Credentials, MAX_LEN, UFRAG_LEN};
+use crate::credentials::{Credentials, UFRAG_LEN};
 use crate::timer::after;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -170,8 +170,13 @@ const PEER_REFLEXIVE: u32 = 110;
 /// The longest check, in bytes: header, USERNAME (their ufrag, a colon, ours), ICE-CONTROLLING, USE-CANDIDATE,
 /// PRIORITY, MESSAGE-INTEGRITY, FINGERPRINT.
 #[allow(clippy::arithmetic_side_effects, reason = "the compiler would tell of an overflow")]
-pub(crate) const MAX_CHECK: usize =
-    20 + attribute(MAX_LEN + 1 + UFRAG_LEN) + attribute(8) + attribute(0) + attribute(4) + attribute(20) + attribute(4);
+pub(crate) const MAX_CHECK: usize = 20
+    + attribute(Credentials::MAX_LEN + 1 + UFRAG_LEN)
+    + attribute(8)
+    + attribute(0)
+    + attribute(4)
+    + attribute(20)
+    + attribute(4);
 
 /// The bytes of an attribute: type, length, and the value padded to words (RFC 8489 §14).
 const fn attribute(value: usize) -> usize {

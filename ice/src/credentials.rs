@@ -15,9 +15,6 @@ pub(crate) const UFRAG_LEN: usize = 8;
 /// 144 bits; RFC 8839 §5.4 wants at least 128.
 const PWD_LEN: usize = 24;
 
-/// Most characters of a ufrag or a password (RFC 8839 §5.4).
-pub(crate) const MAX_LEN: usize = 256;
-
 /// Username fragment and password of one side (RFC 8839 §5.4). The password is erased when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
@@ -51,15 +48,18 @@ impl fmt::Display for CredentialsError {
 impl std::error::Error for CredentialsError {}
 
 impl Credentials {
+    /// Most characters of a ufrag or a password (RFC 8839 §5.4).
+    pub const MAX_LEN: usize = 256;
+
     /// Checks and takes credentials that came from elsewhere.
     ///
     /// # Errors
     /// The rule of RFC 8839 §5.4 that they break.
     pub fn new(ufrag: &str, pwd: &str) -> Result<Self, CredentialsError> {
-        if !(4..=MAX_LEN).contains(&ufrag.len()) {
+        if !(4..=Self::MAX_LEN).contains(&ufrag.len()) {
             return Err(CredentialsError::UfragLength);
         }
-        if !(22..=MAX_LEN).contains(&pwd.len()) {
+        if !(22..=Self::MAX_LEN).contains(&pwd.len()) {
             return Err(CredentialsError::PwdLength);
         }
         if !ufrag.bytes().chain(pwd.bytes()).all(|byte| ICE_CHARS.contains(&byte)) {

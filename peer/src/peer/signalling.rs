@@ -320,7 +320,7 @@ impl Peer {
         if !self.awaits_description() {
             return self.place_candidate(session, candidate);
         }
-        if session.is_some_and(|session| session.len() > MAX_UFRAG) {
+        if session.is_some_and(|session| session.len() > ice::Credentials::MAX_LEN) {
             self.counters.stale_candidates += 1;
             return;
         }
@@ -351,9 +351,6 @@ impl Peer {
         self.restarting || self.ice.remote_credentials().is_none()
     }
 }
-
-/// Most characters of a ufrag (RFC 8839 §5.4); no session has a longer one.
-const MAX_UFRAG: usize = 256;
 
 /// A transport that was looked at and found good.
 #[derive(Debug)]

@@ -1,0 +1,265 @@
+//! Consent (RFC 7675 §5.1): on the nominated pair, and on the old path while ICE is restarted.
+
+use super::*;
+
+#[test]
+fn consent_is_asked_for_every_five_seconds() {
+    let mut call = Call::connected();
+    call.run(Duration::from_secs(120));
+    let times: Vec<Instant> = call.checks.iter().skip(1).map(|check| check.0).collect();
+    let gaps: Vec<Duration> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert!((20..=30).contains(&gaps.len()), "{gaps:?}");
+    assert!(
+        gaps.iter().all(|gap| (4000..=6000).contains(&gap.as_millis())),
+        "{gaps:?}"
+    );
+    let ids: std::collections::BTreeSet<_> = call.checks.iter().map(|check| check.2.0).collect();
+    assert_eq!(ids.len(), call.checks.len(), "each is asked anew");
+    assert_eq!(
+        (call.ours.state(), call.lite.state()),
+        (State::Connected, State::Connected)
+    );
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn media_does_not_stand_for_consent() {
+    let mut call = Call::connected();
+    call.run(Duration::from_secs(10));
+    let answered = call.checks.last().unwrap().0;
+    call.dead = SERVER.map(address).to_vec();
+    while call.now < answered + Duration::from_secs(29) {
+        call.run(Duration::from_millis(500));
+        let path = call.path(0);
+        call.ours.note_activity(call.now, &path, Activity::Srtp);
+        assert_eq!(call.ours.state(), State::Connected);
+    }
+    call.run(Duration::from_millis(2000));
+    assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
+}
+
+#[test]
+fn media_does_not_stand_for_consent_after_a_restart_or_before_the_nomination() {
+    let outlasts = |mut call: Call, path: Path| {
+        let begin = call.now;
+        while call.now < begin + Duration::from_secs(29) {
+            call.run(Duration::from_millis(500));
+            call.ours.note_activity(call.now, &path, Activity::Srtp);
+            assert_eq!(
+                (call.ours.state(), call.ours.selected()),
+                (State::Connected, Some(path))
+            );
+        }
+        call.run(Duration::from_millis(1500));
+        assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
+    };
+    // A restart that nobody answers, as little as a check.
+    let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
+    call.ours.restart(call.now);
+    let path = call.path(0);
+    outlasts(call, path);
+    // One that is answered, on which no check is.
+    let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
+    call.ours.restart(call.now);
+    call.lite.restart(call.now);
+    call.exchange_credentials();
+    outlasts(call, path);
+    // A path that works and whose nomination is never answered.
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let (path, check) = call.next_check();
+    let answer = call.answer(&check, &call.lite.local_credentials().pwd.clone(), None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    call.dead = SERVER.map(address).to_vec();
+    outlasts(call, path);
+}
+
+/// Asserts that all checks since the last call went to the peer's best address, under this name, each once and at the
+/// pace of RFC 7675 §5.1, and gives their number.
+fn assert_consent(call: &mut Call, username: &str) -> usize {
+    let checks = std::mem::take(&mut call.checks);
+    let usernames = std::mem::take(&mut call.usernames);
+    assert!(checks.iter().all(|check| check.1 == address(SERVER[0]) && !check.3));
+    assert!(usernames.iter().all(|name| name == username), "{usernames:?}");
+    let gaps = checks.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_millis());
+    assert!(
+        gaps.clone().all(|gap| (4000..=6000).contains(&gap)),
+        "{:?}",
+        gaps.collect::<Vec<_>>()
+    );
+    let ids: std::collections::BTreeSet<_> = checks.iter().map(|check| check.2.0).collect();
+    assert_eq!(ids.len(), checks.len(), "each is asked anew");
+    checks.len()
+}
+
+#[test]
+fn the_old_path_is_asked_for_consent_until_a_restart_has_found_another() {
+    let mut call = Call::connected();
+    call.run(Duration::from_secs(7));
+    let name = |call: &Call| {
+        let (theirs, ours) = (call.lite.local_credentials(), call.ours.local_credentials());
+        format!("{}:{}", theirs.ufrag, ours.ufrag)
+    };
+    let old = name(&call);
+    let mut last = call.checks.last().unwrap().0;
+    call.checks.clear();
+    call.usernames.clear();
+    // Nobody answers the restart, nor the next one.
+    for _ in 0..2 {
+        call.ours.restart(call.now);
+        call.run(Duration::from_secs(60));
+        assert!(call.checks[0].0 - last <= Duration::from_secs(6), "the pace goes on");
+        last = call.checks.last().unwrap().0;
+        assert!(assert_consent(&mut call, &old) >= 10);
+        assert_eq!(
+            (call.ours.state(), call.ours.selected()),
+            (State::Connected, Some(call.path(0)))
+        );
+        assert_eq!(call.lite.state(), State::Connected);
+    }
+    // It is answered, but no pair works under the new credentials.
+    let wrong = Credentials::new("else", &"p".repeat(24)).unwrap();
+    call.ours.set_remote_credentials(call.now, wrong);
+    for candidate in call.lite.local_candidates().to_vec() {
+        call.ours.add_remote_candidate(candidate);
+    }
+    call.run(Duration::from_secs(60));
+    assert!(call.usernames.iter().filter(|name| **name == old).count() >= 10);
+    assert!(call.usernames.iter().any(|name| name.starts_with("else:")));
+    assert_eq!(
+        (call.ours.state(), call.ours.selected()),
+        (State::Connected, Some(call.path(0)))
+    );
+    // The next one finds a pair, and the old one is left alone from then on.
+    call.ours.restart(call.now);
+    call.lite.restart(call.now);
+    call.exchange_credentials();
+    call.run(Duration::from_millis(1));
+    assert!(call.ours.pairs().any(|pair| pair.nominated && pair.selected));
+    call.checks.clear();
+    call.usernames.clear();
+    call.run(Duration::from_secs(60));
+    let new = name(&call);
+    assert!(assert_consent(&mut call, &new) >= 10);
+    assert_eq!(
+        (call.ours.state(), call.ours.local_ufrags().count()),
+        (State::Connected, 1)
+    );
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+}
+
+#[test]
+fn what_was_asked_before_a_restart_may_be_answered_after_it() {
+    let mut call = Call::connected();
+    let (path, pwd) = (call.path(0), call.lite.local_credentials().pwd.clone());
+    call.now = call.ours.poll_timeout().unwrap();
+    call.ours.handle_timeout(call.now);
+    let (_, check) = call.next_check();
+    call.ours.restart(call.now);
+    call.dead = SERVER.map(address).to_vec();
+    call.now += Duration::from_millis(20);
+    let answered = call.now;
+    call.ours
+        .handle_datagram(call.now, &path, &call.answer(&check, &pwd, None));
+    assert_eq!(call.ours.rtt(), Some(Duration::from_millis(20)));
+    assert!(call.counters().is_empty(), "{:?}", call.counters());
+    // That was consent, for as long as any; media, which is there all the time, is none.
+    for _ in 0..299 {
+        call.run(Duration::from_millis(100));
+        call.ours.note_activity(call.now, &path, Activity::Srtp);
+    }
+    assert_eq!(call.ours.selected(), Some(path));
+    call.run(Duration::from_millis(100));
+    assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
+    assert_eq!(call.now - answered, Duration::from_secs(30));
+}
+
+#[test]
+fn who_has_failed_checks_nothing_for_the_same_credentials() {
+    let mut call = Call::connected();
+    call.dead = SERVER.map(address).to_vec();
+    call.run(Duration::from_secs(40));
+    assert_eq!(call.ours.state(), State::Failed);
+    call.checks.clear();
+    // A renegotiation without a restart, and one more address.
+    call.ours
+        .set_remote_credentials(call.now, call.lite.local_credentials().clone());
+    call.ours.add_remote_candidate(host("192.0.2.99:3478", 65535));
+    call.run(Duration::from_secs(40));
+    assert_eq!((call.ours.state(), call.checks.len()), (State::Failed, 0));
+}
+
+#[test]
+fn a_path_in_use_that_was_not_nominated_is_asked_for_consent_after_a_restart() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let (path, check) = call.next_check();
+    let username = Message::parse(&check).unwrap().username().unwrap().unwrap().to_owned();
+    let answer = call.answer(&check, &call.lite.local_credentials().pwd.clone(), None);
+    call.ours.handle_datagram(call.now, &path, &answer);
+    call.ours.restart(call.now);
+    call.run(Duration::from_secs(60));
+    assert!(assert_consent(&mut call, &username) >= 10);
+    assert_eq!(
+        (call.ours.state(), call.ours.selected()),
+        (State::Connected, Some(path))
+    );
+}
+
+#[test]
+fn wrong_answers_are_no_consent_to_the_old_path() {
+    type Answering<'a> = &'a dyn Fn(&Call, &[u8], &str) -> Vec<u8>;
+    let t = |answer: Answering<'_>, from: u16, name: &'static str| {
+        let mut call = Call::connected();
+        let begin = call.now;
+        call.ours.restart(call.now);
+        let pwd = call.lite.local_credentials().pwd.clone();
+        let mut out = [0; MIN_OUT];
+        let mut asked = 0;
+        while call.ours.state() != State::Failed {
+            call.now += Duration::from_millis(100);
+            // Media is there all the time.
+            call.ours.note_activity(call.now, &call.path(0), Activity::Srtp);
+            call.ours.handle_timeout(call.now);
+            while let Some(transmit) = call.ours.poll_transmit(call.now, &mut out) {
+                asked += 1;
+                assert!(asked < 10, "it was consent");
+                let answer = answer(&call, &out[..transmit.len], &pwd);
+                let mut path = transmit.path;
+                path.remote.set_port(from);
+                call.ours.handle_datagram(call.now, &path, &answer);
+            }
+        }
+        assert!((5..=8).contains(&asked), "{asked}");
+        assert_eq!(call.now - begin, Duration::from_secs(30), "{name}");
+        assert_eq!(call.counters(), BTreeMap::from([(name, asked)]));
+    };
+    t(
+        &|call, check, _| call.answer(check, "not the password of the server", None),
+        3478,
+        "ice_wrong_integrity",
+    );
+    t(
+        &|call, check, pwd| call.answer(check, pwd, None),
+        3479,
+        "ice_asymmetric_responses",
+    );
+    t(
+        &|call, check, pwd| call.answer(check, pwd, Some(ErrorCode::BAD_REQUEST)),
+        3478,
+        "ice_refused_checks",
+    );
+    t(
+        &|call, check, pwd| call.answer(check, pwd, Some(ErrorCode::ROLE_CONFLICT)),
+        3478,
+        "ice_role_conflicts",
+    );
+    let broken = |call: &Call, check: &[u8], pwd: &str| {
+        let mut answer = call.answer(check, pwd, None);
+        *answer.last_mut().unwrap() ^= 1;
+        answer
+    };
+    t(&broken, 3478, "ice_bad_fingerprint");
+}
