@@ -97,7 +97,7 @@ impl Slot {
         if let Some(head) = packet.head {
             self.pictures.take(packet.sequence, head);
         }
-        self.settle(now);
+        self.look();
         if self.report.video {
             self.report.frames += u64::from(packet.marker);
             self.follow_key_frame(now, packet)
@@ -158,9 +158,14 @@ impl Slot {
         complete
     }
 
-    /// Looks at the numbers that are missing, and at the pictures in front of them.
+    /// Time has passed without a packet.
     pub(crate) fn settle(&mut self, now: Instant) {
         self.give_up(now);
+        self.look();
+    }
+
+    /// Looks at the numbers that are missing, and at the pictures in front of them.
+    fn look(&mut self) {
         self.report.open = self.open.len() as u64;
         let first = self.open.first_key_value();
         self.report.strange_pictures += self.pictures.settle(first.map(|(number, _)| *number));
