@@ -173,7 +173,7 @@ export class Tiles extends EventTarget {
       const [track] = tile.video.srcObject?.getVideoTracks() ?? [];
       if (track && track !== tile.track) {
         Object.assign(tile, { track, gone: false });
-        track.addEventListener('ended', () => { tile.gone = tile.track === track; });
+        track.addEventListener('ended', () => { tile.gone ||= tile.track === track; });
       }
       // Browsers mute what gets no pictures: a camera that another program has taken, a window that is minimized.
       say(tile.element.querySelector('.sign'), track?.muted ? STOPPED[tile.kind] : tile.gone && !track ? 'Your camera was taken away' : '');
