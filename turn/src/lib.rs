@@ -1,0 +1,10 @@
+//! TURN (RFC 8656) and its TCP relay (RFC 6062) without I/O.
+//!
+//! - [`ChannelData`]: what relayed data travels in once a channel is bound.
+//! - [`next_frame`]: finds the messages in a stream, for TURN over TCP and TLS.
+
+mod channel_data;
+mod stream;
+
+pub use channel_data::{ChannelData, ChannelNumber};
+pub use stream::{FrameError, MAX_FRAME, next_frame};
