@@ -1,14 +1,17 @@
 //! Twelve in one room: three Chromium pages, one Firefox and eight headless guests who speak in turns; then twenty more who come
-//! and go. Prints what everybody received, and what the server's worker needed for a packet that somebody received; fails when
+//! and go. At last the pages make room for four more guests, and twenty pages come and go, of one browser at a time: two cores do not
+//! carry five. Prints what everybody received, and what the server's worker needed for a packet that somebody received; fails when
 //!
 //! - somebody does not play everybody in view, which all are: fewer than there are tiles;
 //! - somebody receives the sound of more than three;
 //! - a new speaker is not heard by all within 300 ms;
-//! - those who come wait longer for first pictures than 2 s, at the 95th percentile;
+//! - those who come wait longer for first pictures than 2 s, at the 95th percentile: guests for what can be decoded, pages for what
+//!   they show;
 //! - a guest has another complaint: lost packets, time that goes back, pictures that begin without a key frame.
 //!
 //! `cargo run --release -p hyaline-browser-test --example room_of_twelve -- [SECONDS]`, by default ten minutes.
 
+mod late;
 mod processor;
 mod viewer;
 
@@ -24,6 +27,7 @@ use browser_test::{Kind, Namespace};
 use guest::{Guest, Media, Report, Room};
 use hyaline_server::Server;
 
+use crate::late::Late;
 use crate::processor::{Spent, load};
 use crate::viewer::Viewer;
 
@@ -70,6 +74,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     party.note(talk);
     let more = party.welcome_more();
     party.note(more);
+    let pages = party.welcome_pages(&url);
+    party.note(pages);
     let complaints = party.disperse();
     server.shutdown();
     for complaint in &complaints {
@@ -284,19 +290,45 @@ impl<'a> Party<'a> {
             times.extend(report.pictures.iter().map(|(_, time)| time.unwrap_or(Duration::MAX)));
             self.complaints.extend(report.complaints());
         }
+        self.judge_first_pictures("guests", times);
+        Ok(())
+    }
+
+    /// Twenty pages, one after the other, when the pages that were there have made room for as many guests.
+    fn welcome_pages(&mut self, url: &str) -> Result<(), Box<dyn Error>> {
+        for viewer in self.viewers.drain(..) {
+            viewer.leave()?;
+        }
+        for number in GUESTS + 1..=OTHERS + 1 {
+            let guest = self.join(&format!("Guest {number}"))?;
+            self.guests.push(guest);
+        }
+        std::thread::sleep(TURN);
+        for kind in [Kind::Chromium, Kind::Firefox] {
+            let late = Late::new(kind, self.network)?;
+            let mut times = Vec::new();
+            for _ in 0..JOINS / 2 {
+                times.extend(late.come(url, self.guests.len(), PATIENCE)?);
+            }
+            self.judge_first_pictures(&format!("pages of {}", late.kind()), times);
+        }
+        Ok(())
+    }
+
+    fn judge_first_pictures(&mut self, whose: &str, mut times: Vec<Duration>) {
         times.sort_unstable();
         let most = percentile(&times, 95);
         println!(
-            "from join to first pictures: {:.0?} (median), {most:.0?} (95 %), {:.0?} at most, of {}, load {}",
+            "from join to first pictures of {whose}: {:.0?} (median), {most:.0?} (95 %), {:.0?} at most, of {}, load {}",
             percentile(&times, 50),
             percentile(&times, 100),
             times.len(),
             load()
         );
         if most >= SEEN {
-            self.complaints.push(format!("95 % of first pictures take {most:?}"));
+            self.complaints
+                .push(format!("95 % of the first pictures of {whose} take {most:?}"));
         }
-        Ok(())
     }
 
     /// Sends all home: what there is to complain about.

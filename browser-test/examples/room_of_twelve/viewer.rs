@@ -71,6 +71,12 @@ impl Viewer {
         self.page.press("m")
     }
 
+    /// Goes home, so that the others see it at once.
+    pub(crate) fn leave(self) -> Result<(), Error> {
+        self.page.evaluate("hyaline.room.leave()")?;
+        self.browser.close()
+    }
+
     /// How many others it has shown at all.
     pub(crate) fn shown(&self) -> Result<usize, Error> {
         Ok(self.figures()?.frames.values().filter(|frames| **frames > 0).count())
