@@ -5,6 +5,8 @@
 
 mod channel_data;
 mod stream;
+mod uri;
 
 pub use channel_data::{ChannelData, ChannelNumber};
 pub use stream::{FrameError, MAX_FRAME, next_frame};
+pub use uri::{Host, Scheme, ServerUri, UriError, UriTransport};
