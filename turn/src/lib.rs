@@ -4,9 +4,11 @@
 //! - [`next_frame`]: finds the messages in a stream, for TURN over TCP and TLS.
 
 mod channel_data;
+pub mod client;
 mod stream;
 mod uri;
 
 pub use channel_data::{ChannelData, ChannelNumber};
+pub use client::Client;
 pub use stream::{FrameError, MAX_FRAME, next_frame};
 pub use uri::{Host, Scheme, ServerUri, UriError, UriTransport};
