@@ -44,7 +44,7 @@ pub use event::{Allocation, CloseReason, ConnectionId, Event, Reconnect, Reconne
 pub use timer::Timer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use data::Route;
 use login::Login;

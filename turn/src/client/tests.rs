@@ -3,7 +3,7 @@ mod connections;
 mod data;
 mod lossy;
 mod permissions;
-mod server;
+pub(crate) mod server;
 mod trust;
 
 use super::*;

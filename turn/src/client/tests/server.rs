@@ -7,71 +7,71 @@ use stun::{
 
 use crate::{ChannelData, ChannelNumber};
 
-pub(super) const REALM: &str = "example.org";
-pub(super) const USER: &str = "user";
-pub(super) const PASSWORD: &str = "pass";
-pub(super) const MAPPED: &str = "203.0.113.7:4000";
-pub(super) const RELAYED_IPV4: &str = "192.0.2.15:50000";
-pub(super) const RELAYED_IPV6: &str = "[2001:db8::15]:50000";
+pub(crate) const REALM: &str = "example.org";
+pub(crate) const USER: &str = "user";
+pub(crate) const PASSWORD: &str = "pass";
+pub(crate) const MAPPED: &str = "203.0.113.7:4000";
+pub(crate) const RELAYED_IPV4: &str = "192.0.2.15:50000";
+pub(crate) const RELAYED_IPV6: &str = "[2001:db8::15]:50000";
 
-pub(super) fn address(text: &str) -> SocketAddr {
+pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
 /// What a request said, as far as tests ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
-    pub(super) method: Method,
-    pub(super) id: TransactionId,
-    pub(super) signed: bool,
-    pub(super) lifetime: Option<u32>,
-    pub(super) peers: Vec<SocketAddr>,
-    pub(super) channel: Option<u16>,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Seen {
+    pub(crate) method: Method,
+    pub(crate) id: TransactionId,
+    pub(crate) signed: bool,
+    pub(crate) lifetime: Option<u32>,
+    pub(crate) peers: Vec<SocketAddr>,
+    pub(crate) channel: Option<u16>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Data that the server was given to relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Relayed {
-    pub(super) peer: SocketAddr,
-    pub(super) data: Vec<u8>,
-    pub(super) in_channel: bool,
+pub(crate) struct Relayed {
+    pub(crate) peer: SocketAddr,
+    pub(crate) data: Vec<u8>,
+    pub(crate) in_channel: bool,
 }
 
 /// A server that does as RFC 8656 says unless it is told otherwise.
 #[derive(Debug)]
-pub(super) struct Server {
-    pub(super) auth: bool,
+pub(crate) struct Server {
+    pub(crate) auth: bool,
     /// Offered in PASSWORD-ALGORITHMS; none are offered when empty.
-    pub(super) algorithms: Vec<PasswordAlgorithm>,
-    pub(super) anonymity: bool,
-    pub(super) nonce: u32,
-    pub(super) lifetime: u32,
-    pub(super) ipv4: bool,
-    pub(super) ipv6: bool,
+    pub(crate) algorithms: Vec<PasswordAlgorithm>,
+    pub(crate) anonymity: bool,
+    pub(crate) nonce: u32,
+    pub(crate) lifetime: u32,
+    pub(crate) ipv4: bool,
+    pub(crate) ipv6: bool,
     /// What dual allocations get instead of one of IPv6.
-    pub(super) no_ipv6: Option<ErrorCode>,
-    pub(super) forbidden: HashSet<IpAddr>,
-    pub(super) permissions: HashSet<IpAddr>,
-    pub(super) channels: HashMap<u16, SocketAddr>,
-    pub(super) connection: u32,
+    pub(crate) no_ipv6: Option<ErrorCode>,
+    pub(crate) forbidden: HashSet<IpAddr>,
+    pub(crate) permissions: HashSet<IpAddr>,
+    pub(crate) channels: HashMap<u16, SocketAddr>,
+    pub(crate) connection: u32,
     /// Errors to be given for the next requests of a method.
-    pub(super) errors: VecDeque<(Method, ErrorCode)>,
+    pub(crate) errors: VecDeque<(Method, ErrorCode)>,
     /// ALTERNATE-SERVER and ALTERNATE-DOMAIN for errors 300.
-    pub(super) alternates: Vec<SocketAddr>,
-    pub(super) domain: Option<&'static str>,
+    pub(crate) alternates: Vec<SocketAddr>,
+    pub(crate) domain: Option<&'static str>,
     /// Leaves integrity out of answers.
-    pub(super) no_integrity: bool,
+    pub(crate) no_integrity: bool,
     /// Uses a wrong key.
-    pub(super) wrong_key: bool,
+    pub(crate) wrong_key: bool,
     /// Leaves PASSWORD-ALGORITHMS out of challenges that announce it.
-    pub(super) strip_algorithms: bool,
+    pub(crate) strip_algorithms: bool,
     /// Leaves out of challenges all that RFC 8489 has brought.
-    pub(super) plain: bool,
+    pub(crate) plain: bool,
     /// Protects answers with SHA-1 whatever was offered.
-    pub(super) sha1_only: bool,
-    pub(super) seen: Vec<Seen>,
-    pub(super) relayed: Vec<Relayed>,
+    pub(crate) sha1_only: bool,
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) relayed: Vec<Relayed>,
 }
 
 impl Default for Server {
@@ -105,7 +105,7 @@ impl Default for Server {
 
 impl Server {
     /// Takes one message; the answer, if there is one.
-    pub(super) fn handle(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn handle(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
         if ChannelData::is(bytes) {
             let message = ChannelData::parse(bytes).unwrap();
             if let Some(&peer) = self.channels.get(&message.channel.get()) {
@@ -228,7 +228,7 @@ impl Server {
         }
     }
 
-    pub(super) fn nonce(&self) -> String {
+    pub(crate) fn nonce(&self) -> String {
         let features = SecurityFeatures {
             password_algorithms: !self.algorithms.is_empty(),
             username_anonymity: self.anonymity,
@@ -289,7 +289,7 @@ impl Server {
         })
     }
 
-    pub(super) fn error(&self, message: &Message<'_>, code: ErrorCode) -> Vec<u8> {
+    pub(crate) fn error(&self, message: &Message<'_>, code: ErrorCode) -> Vec<u8> {
         build(message, Class::ErrorResponse, |b| {
             b.error_code(code).unwrap();
             for &alternate in &self.alternates {
@@ -323,11 +323,11 @@ impl Server {
     }
 
     /// The requests of a method so far.
-    pub(super) fn count(&self, method: Method) -> usize {
+    pub(crate) fn count(&self, method: Method) -> usize {
         self.seen.iter().filter(|seen| seen.method == method).count()
     }
 
-    pub(super) fn last(&self) -> &Seen {
+    pub(crate) fn last(&self) -> &Seen {
         self.seen.last().unwrap()
     }
 }
@@ -340,7 +340,7 @@ fn build(message: &Message<'_>, class: Class, fill: impl FnOnce(&mut Builder<'_>
 }
 
 /// An indication of the server's.
-pub(super) fn indication(method: Method, values: &[Value<'_>]) -> Vec<u8> {
+pub(crate) fn indication(method: Method, values: &[Value<'_>]) -> Vec<u8> {
     let mut out = [0; 1500];
     let mut b = Builder::new(&mut out, Class::Indication, method, TransactionId([9; 12])).unwrap();
     for value in values {
