@@ -155,7 +155,7 @@ impl Session {
             (_, true) => Some(ErrorCode::STALE_NONCE),
             _ => None,
         };
-        let code = challenge.or(error.map(|(code, _)| code));
+        let code = challenge.or_else(|| error.map(|(code, _)| code));
         let class = if code.is_some() {
             Class::ErrorResponse
         } else {
