@@ -9,6 +9,7 @@ mod answer;
 mod dtls;
 mod guest;
 mod ice;
+mod mdns;
 mod peer;
 mod rtcp;
 mod rtp;
@@ -23,6 +24,7 @@ pub use answer::peer_answer;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
 pub use guest::ivf;
 pub use ice::ice;
+pub use mdns::mdns;
 pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
@@ -58,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dtls_server", run: dtls_server, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "ice", run: ice, seeds: &["fuzz/seeds/ice"] },
     Target { name: "ivf", run: ivf, seeds: &["fuzz/seeds/ivf"] },
+    Target { name: "mdns", run: mdns, seeds: &["fuzz/seeds/mdns"] },
     Target { name: "peer_answer", run: peer_answer, seeds: &["fuzz/seeds/peer_answer"] },
     Target { name: "peer_offer", run: peer_offer, seeds: &["fixtures/sdp"] },
     Target { name: "peer_session", run: peer_session, seeds: &["fuzz/seeds/peer_session"] },
