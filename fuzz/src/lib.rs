@@ -9,6 +9,7 @@ mod answer;
 mod dtls;
 mod guest;
 mod ice;
+mod mdns;
 mod peer;
 mod rtcp;
 mod rtp;
@@ -17,11 +18,13 @@ mod server;
 mod sfu;
 mod srtp;
 mod stun;
+mod turn;
 
 pub use answer::peer_answer;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
 pub use guest::ivf;
 pub use ice::ice;
+pub use mdns::mdns;
 pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
@@ -30,6 +33,7 @@ pub use server::client_message;
 pub use sfu::sfu_session;
 pub use srtp::srtp_open;
 pub use stun::stun;
+pub use turn::turn_client;
 
 #[doc(hidden)]
 #[cfg(fuzzing)]
@@ -56,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dtls_server", run: dtls_server, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "ice", run: ice, seeds: &["fuzz/seeds/ice"] },
     Target { name: "ivf", run: ivf, seeds: &["fuzz/seeds/ivf"] },
+    Target { name: "mdns", run: mdns, seeds: &["fuzz/seeds/mdns"] },
     Target { name: "peer_answer", run: peer_answer, seeds: &["fuzz/seeds/peer_answer"] },
     Target { name: "peer_offer", run: peer_offer, seeds: &["fixtures/sdp"] },
     Target { name: "peer_session", run: peer_session, seeds: &["fuzz/seeds/peer_session"] },
@@ -66,6 +71,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sfu_session", run: sfu_session, seeds: &["fuzz/seeds/sfu_session"] },
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
     Target { name: "stun", run: stun, seeds: &["fixtures/stun"] },
+    Target { name: "turn_client", run: turn_client, seeds: &["fuzz/seeds/turn_client"] },
 ];
 
 /// The program of a target.

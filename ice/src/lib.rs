@@ -28,6 +28,7 @@ mod consent;
 mod counters;
 mod credentials;
 mod event;
+pub mod mdns;
 mod pair;
 mod response;
 mod timer;

@@ -1,0 +1,141 @@
+#![deny(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+use super::TooMany;
+use super::message::Answer;
+use super::name::LocalName;
+use crate::timer::after;
+use rand::Rng;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// RFC 6762 §10: 120 s for records that have a host's name.
+pub(super) const TTL: u32 = 120;
+/// RFC 6762 §6.7: at most 10 s for queriers that hear no goodbye.
+pub(super) const LEGACY_TTL: u32 = 10;
+/// RFC 6762 §8.3: two announcements, a second apart.
+const ANNOUNCEMENTS: u8 = 2;
+const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(1);
+/// RFC 6762 §6: a record is multicast once in a second.
+const MULTICAST_INTERVAL: Duration = Duration::from_secs(1);
+/// RFC 6762 §5.4: a quarter of the TTL. What was not multicast for so long is, though unicast was asked for.
+const RECENTLY: Duration = Duration::from_secs(30);
+
+/// A name of ours.
+#[derive(Debug)]
+struct Registered {
+    name: LocalName,
+    address: IpAddr,
+    announcements_left: u8,
+    announce_at: Instant,
+    /// When it was last multicast over IPv4 and over IPv6.
+    multicast: [Option<Instant>; 2],
+}
+
+/// Our names.
+#[derive(Debug)]
+pub(super) struct Responder {
+    names: Vec<Registered>,
+    limit: usize,
+}
+
+impl Responder {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self {
+            names: Vec::new(),
+            limit,
+        }
+    }
+
+    pub(super) fn address(&self, name: &LocalName) -> Option<IpAddr> {
+        self.names
+            .iter()
+            .find(|known| known.name == *name)
+            .map(|known| known.address)
+    }
+
+    /// The name of an address, new or known.
+    pub(super) fn register(&mut self, now: Instant, address: IpAddr, rng: &mut impl Rng) -> Result<LocalName, TooMany> {
+        if let Some(known) = self.names.iter().find(|known| known.address == address) {
+            return Ok(known.name);
+        }
+        if self.names.len() >= self.limit {
+            return Err(TooMany);
+        }
+        let name = LocalName::random(rng);
+        self.names.push(Registered {
+            name,
+            address,
+            announcements_left: ANNOUNCEMENTS,
+            announce_at: now,
+            multicast: [None; 2],
+        });
+        Ok(name)
+    }
+
+    /// Forgets a name; the goodbye for it.
+    pub(super) fn unregister(&mut self, name: &LocalName) -> Option<Answer> {
+        let at = self.names.iter().position(|known| known.name == *name)?;
+        let known = self.names.swap_remove(at);
+        Some(Answer {
+            ttl: 0,
+            ..known.answer()
+        })
+    }
+
+    /// The next announcement that is due.
+    pub(super) fn announce(&mut self, now: Instant) -> Option<Answer> {
+        let due = |known: &&mut Registered| known.announcements_left > 0 && known.announce_at <= now;
+        let known = self.names.iter_mut().find(due)?;
+        known.announcements_left = known.announcements_left.saturating_sub(1);
+        known.announce_at = after(now, ANNOUNCEMENT_INTERVAL);
+        known.multicast = [Some(now); 2];
+        Some(known.answer())
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        let waiting = self.names.iter().filter(|known| known.announcements_left > 0);
+        waiting.map(|known| known.announce_at).min()
+    }
+
+    /// Whether a name was multicast recently, so that unicast will do.
+    pub(super) fn was_multicast(&self, now: Instant, name: &LocalName, ipv4: bool) -> bool {
+        let known = self.names.iter().find(|known| known.name == *name);
+        known
+            .and_then(|known| known.last(ipv4))
+            .is_some_and(|last| now < after(last, RECENTLY))
+    }
+
+    /// Whether a name may be multicast now; it then counts as such.
+    pub(super) fn may_multicast(&mut self, now: Instant, name: &LocalName, ipv4: bool) -> bool {
+        let Some(known) = self.names.iter_mut().find(|known| known.name == *name) else {
+            return false;
+        };
+        if known
+            .last(ipv4)
+            .is_some_and(|last| now < after(last, MULTICAST_INTERVAL))
+        {
+            return false;
+        }
+        let [v4, v6] = &mut known.multicast;
+        *(if ipv4 { v4 } else { v6 }) = Some(now);
+        true
+    }
+}
+
+impl Registered {
+    const fn answer(&self) -> Answer {
+        Answer {
+            name: self.name,
+            address: self.address,
+            ttl: TTL,
+            negative: false,
+            legacy: None,
+        }
+    }
+
+    const fn last(&self, ipv4: bool) -> Option<Instant> {
+        let [v4, v6] = self.multicast;
+        if ipv4 { v4 } else { v6 }
+    }
+}

@@ -1,0 +1,417 @@
+use super::*;
+use stun::Message;
+
+fn other_port(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip(), peer.port() + 1000)
+}
+
+#[test]
+fn the_first_data_goes_right_behind_its_permission() {
+    let mut pair = Pair::allocated(config());
+    assert_eq!(pair.send(peer(1), b"one"), Ok(None));
+    assert_eq!(pair.send(peer(1), b"two"), Ok(None));
+    assert_eq!(pair.send(peer(2), b"three"), Ok(None));
+    // One request for both, then the data, without waiting for the answer.
+    let messages = pair.poll_all();
+    let methods: Vec<_> = messages.iter().map(|message| method_of(message).unwrap()).collect();
+    assert_eq!(
+        methods,
+        [Method::CREATE_PERMISSION, Method::SEND, Method::SEND, Method::SEND]
+    );
+    for message in &messages {
+        pair.server.handle(message);
+    }
+    let relayed: Vec<_> = pair
+        .server
+        .relayed
+        .iter()
+        .map(|relayed| (relayed.peer, &relayed.data[..]))
+        .collect();
+    assert_eq!(
+        relayed,
+        [(peer(1), &b"one"[..]), (peer(1), b"two"), (peer(2), b"three")]
+    );
+    // What comes next does not wait.
+    assert!(pair.send(peer(1), b"four").unwrap().is_some());
+    assert!(pair.client.knows(&peer(1)) && !pair.client.is_bound(&peer(1)));
+    pair.assert_clean();
+}
+
+#[test]
+fn data_does_not_overtake_its_request() {
+    let mut pair = Pair::allocated(Config {
+        max_transactions: 2,
+        ..config()
+    });
+    for n in 1..=9 {
+        assert_eq!(pair.send(peer(n), &[n]), Ok(None));
+    }
+    // Eight in one request, and no place for another.
+    let methods = |messages: Vec<Vec<u8>>| messages.iter().map(|m| method_of(m).unwrap()).collect::<Vec<_>>();
+    let request = pair.poll().unwrap();
+    assert_eq!(pair.send(peer(9), b"again"), Ok(None));
+    assert_eq!(methods(pair.poll_all()), [Method::SEND; 8]);
+    let answer = pair.server.handle(&request).unwrap();
+    pair.give(&answer);
+    assert_eq!(
+        methods(pair.poll_all()),
+        [Method::CREATE_PERMISSION, Method::SEND, Method::SEND]
+    );
+    pair.assert_clean();
+}
+
+#[test]
+fn data_waits_for_a_request_that_was_not_sent_yet() {
+    let mut pair = Pair::allocated(config());
+    for n in 1..=9 {
+        pair.client.permit(pair.now, peer(n)).unwrap();
+    }
+    // Two requests, of which one has left.
+    assert_eq!(method_of(&pair.poll().unwrap()), Some(Method::CREATE_PERMISSION));
+    assert_eq!(pair.send(peer(9), b"x"), Ok(None));
+    let methods: Vec<_> = pair
+        .poll_all()
+        .iter()
+        .map(|message| method_of(message).unwrap())
+        .collect();
+    assert_eq!(methods, [Method::CREATE_PERMISSION, Method::SEND]);
+    assert!(pair.send(peer(9), b"x").unwrap().is_some());
+}
+
+#[test]
+fn a_permission_is_asked_for_until_it_is_answered() {
+    let mut pair = Pair::allocated(config());
+    pair.client.permit(pair.now, peer(1)).unwrap();
+    let sent = pair.pass_unanswered(secs(100));
+    assert!(sent.len() > 14, "{}", sent.len());
+    assert!(
+        sent.iter()
+            .all(|(_, message)| method_of(message) == Some(Method::CREATE_PERMISSION))
+    );
+    assert_ne!(sent[0].1, sent[7].1);
+    assert!(pair.client.counters().turn_timeouts >= 1);
+    pair.pass(secs(20));
+    assert_eq!(pair.events, [Event::Permitted(peer(1).ip())]);
+}
+
+#[test]
+fn permissions_are_refreshed_as_long_as_the_peer_is_wanted() {
+    let mut pair = Pair::allocated(config());
+    pair.client.permit(pair.now, peer(1)).unwrap();
+    pair.client.permit(pair.now, peer(2)).unwrap();
+    pair.run();
+    assert_eq!(pair.server.seen.len(), 1);
+    assert_eq!(pair.server.seen[0].peers.len(), 2);
+    pair.pass(secs(219));
+    assert_eq!(pair.server.count(Method::CREATE_PERMISSION), 1);
+    pair.pass(secs(22));
+    let refreshed: usize = pair.server.seen[1..].iter().map(|seen| seen.peers.len()).sum();
+    assert_eq!(refreshed, 2);
+    pair.client.forget(pair.now, &peer(2));
+    pair.server.seen.clear();
+    pair.pass(secs(241));
+    let refreshed: Vec<_> = pair
+        .server
+        .seen
+        .iter()
+        .filter(|seen| seen.method == Method::CREATE_PERMISSION)
+        .collect();
+    assert_eq!(refreshed.len(), 1);
+    assert_eq!(refreshed[0].peers[0].ip(), peer(1).ip());
+    // Told once.
+    pair.collect();
+    let told = pair
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::Permitted(_)))
+        .count();
+    assert_eq!(told, 2);
+    pair.assert_clean();
+}
+
+#[test]
+fn ports_of_one_address_share_a_permission() {
+    let mut pair = Pair::allocated(config());
+    pair.deliver(peer(1), b"x");
+    assert!(pair.send(other_port(peer(1)), b"y").unwrap().is_some());
+    assert_eq!(pair.server.seen.len(), 1);
+    // It stays until both are forgotten.
+    pair.client.forget(pair.now, &peer(1));
+    pair.pass(secs(250));
+    assert_eq!(pair.server.count(Method::CREATE_PERMISSION), 2);
+    pair.client.forget(pair.now, &other_port(peer(1)));
+    pair.pass(secs(500));
+    assert_eq!(pair.server.count(Method::CREATE_PERMISSION), 2);
+    pair.assert_clean();
+}
+
+#[test]
+fn a_permission_that_has_ended_is_not_believed_in() {
+    let mut pair = Pair::allocated(config());
+    pair.deliver(peer(1), b"x");
+    pair.pass_unanswered(secs(240));
+    let request = pair.pass_unanswered(secs(59)).pop().unwrap().1;
+    assert!(pair.send(peer(1), b"y").unwrap().is_some());
+    // At 300 s it has ended. A request is under way, so that data goes on behind it.
+    pair.pass_unanswered(secs(2));
+    assert!(pair.send(peer(1), b"y").unwrap().is_some());
+    assert_eq!(method_of(&request), Some(Method::CREATE_PERMISSION));
+    pair.run();
+    pair.pass(secs(40));
+    assert_eq!(
+        pair.events
+            .iter()
+            .filter(|event| matches!(event, Event::Permitted(_)))
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn a_late_timer_does_not_send_into_the_void() {
+    let mut pair = Pair::allocated(config());
+    pair.deliver(peer(1), b"x");
+    pair.now += secs(300);
+    assert_eq!(pair.send(peer(1), b"y"), Ok(None));
+    pair.server.permissions.clear();
+    pair.run();
+    assert_eq!(pair.server.relayed.len(), 2);
+}
+
+#[test]
+fn one_forbidden_peer_does_not_concern_the_others() {
+    let mut pair = Pair::allocated(config());
+    pair.server.forbidden.insert(peer(2).ip());
+    for n in 1..=3 {
+        pair.client.permit(pair.now, peer(n)).unwrap();
+    }
+    pair.run();
+    let refused = Event::PeerRefused {
+        peer: peer(2),
+        error: ErrorCode::FORBIDDEN,
+    };
+    let permitted = |n| Event::Permitted(peer(n).ip());
+    assert_eq!(pair.events, [permitted(1), refused.clone(), permitted(3)]);
+    // All at once, and then each alone.
+    assert_eq!(
+        pair.server.seen.iter().map(|seen| seen.peers.len()).collect::<Vec<_>>(),
+        [3, 1, 1, 1]
+    );
+    assert_eq!(pair.send(peer(2), b"x"), Err(SendError::Refused(ErrorCode::FORBIDDEN)));
+    assert!(pair.send(peer(1), b"x").unwrap().is_some());
+    pair.pass(secs(3000));
+    assert_eq!(pair.events.iter().filter(|event| **event == refused).count(), 1);
+    // Whoever knows better asks again.
+    pair.server.forbidden.clear();
+    pair.client.permit(pair.now, peer(2)).unwrap();
+    pair.run();
+    assert!(pair.send(peer(2), b"x").unwrap().is_some());
+}
+
+#[test]
+fn data_for_a_refused_peer_is_dropped_and_counted() {
+    let mut pair = Pair::allocated(Config {
+        max_transactions: 2,
+        ..config()
+    });
+    pair.server.forbidden.insert(peer(1).ip());
+    assert_eq!(pair.send(peer(1), b"x"), Ok(None));
+    let request = pair.poll().unwrap();
+    let answer = pair.server.handle(&request).unwrap();
+    pair.give(&answer);
+    assert_eq!(pair.poll(), None);
+    assert_eq!(pair.client.counters().turn_waiting_data_dropped, 1);
+}
+
+#[test]
+fn a_peer_for_which_there_is_no_room_is_asked_for_again_a_minute_later() {
+    let mut pair = Pair::allocated(config());
+    pair.server
+        .errors
+        .push_back((Method::CREATE_PERMISSION, ErrorCode::INSUFFICIENT_CAPACITY));
+    pair.client.permit(pair.now, peer(1)).unwrap();
+    pair.run();
+    pair.pass(secs(59));
+    assert_eq!(pair.server.seen.len(), 1);
+    pair.pass(secs(1));
+    assert_eq!(pair.server.seen.len(), 2);
+    assert_eq!(pair.events.last(), Some(&Event::Permitted(peer(1).ip())));
+}
+
+#[test]
+fn data_takes_the_channel_once_it_is_bound() {
+    let mut pair = Pair::allocated(config());
+    pair.client.bind(pair.now, peer(1)).unwrap();
+    let request = pair.poll().unwrap();
+    assert_eq!(method_of(&request), Some(Method::CHANNEL_BIND));
+    // The request brings the permission too, so that data may follow at once, in an indication.
+    let before = pair.send(peer(1), b"x").unwrap().unwrap();
+    assert_eq!(method_of(&before), Some(Method::SEND));
+    let answer = pair.server.handle(&request).unwrap();
+    pair.give(&answer);
+    let after = pair.send(peer(1), b"hello").unwrap().unwrap();
+    assert_eq!(after, [0x40, 0, 0, 5, b'h', b'e', b'l', b'l', b'o']);
+    pair.collect();
+    assert_eq!(
+        pair.events,
+        [Event::Permitted(peer(1).ip()), Event::ChannelBound(peer(1))]
+    );
+    assert_eq!(pair.poll(), None);
+    // Another peer has another number.
+    pair.client.bind(pair.now, peer(2)).unwrap();
+    pair.run();
+    assert_eq!(pair.send(peer(2), b"").unwrap().unwrap(), [0x40, 1, 0, 0]);
+    pair.assert_clean();
+}
+
+#[test]
+fn a_channel_keeps_itself_and_its_permission() {
+    let mut pair = Pair::bound(config(), peer(1));
+    pair.server.seen.clear();
+    pair.pass(secs(3000));
+    let binds: Vec<_> = pair
+        .server
+        .seen
+        .iter()
+        .filter(|seen| seen.method == Method::CHANNEL_BIND)
+        .collect();
+    assert!((12..=14).contains(&binds.len()), "{}", binds.len());
+    assert!(binds.iter().all(|seen| seen.channel == Some(0x4000)));
+    assert_eq!(pair.server.count(Method::CREATE_PERMISSION), 0);
+    let told = pair
+        .events
+        .iter()
+        .filter(|event| matches!(event, Event::ChannelBound(_)))
+        .count();
+    assert_eq!((told, pair.client.is_bound(&peer(1))), (1, true));
+    pair.assert_clean();
+}
+
+#[test]
+fn a_channel_that_cannot_be_refreshed_ends() {
+    let mut pair = Pair::bound(config(), peer(1));
+    pair.server.lifetime = 6000;
+    // The allocation goes on, only binding is not answered.
+    let end = pair.now + secs(601);
+    while pair.now < end {
+        pair.pass_with(secs(1), |pair| {
+            while let Some(message) = pair.poll() {
+                if method_of(&message) == Some(Method::REFRESH) {
+                    let answer = pair.server.handle(&message).unwrap();
+                    pair.give(&answer);
+                }
+            }
+        });
+    }
+    assert!(!pair.client.is_bound(&peer(1)));
+    pair.pass(secs(60));
+    assert!(pair.client.is_bound(&peer(1)));
+}
+
+#[test]
+fn without_a_channel_data_goes_in_indications() {
+    let mut pair = Pair::allocated(config());
+    pair.server
+        .errors
+        .push_back((Method::CHANNEL_BIND, ErrorCode::INSUFFICIENT_CAPACITY));
+    pair.client.bind(pair.now, peer(1)).unwrap();
+    pair.run();
+    let refused = Event::ChannelRefused {
+        peer: peer(1),
+        error: ErrorCode::INSUFFICIENT_CAPACITY,
+    };
+    // The permission that the channel was to bring is asked for alone.
+    assert_eq!(pair.events, [refused, Event::Permitted(peer(1).ip())]);
+    pair.deliver(peer(1), b"x");
+    assert!(!pair.server.relayed[0].in_channel);
+    // Asked again, it has the same number.
+    pair.client.bind(pair.now, peer(1)).unwrap();
+    pair.run();
+    assert_eq!(pair.server.last().channel, Some(0x4000));
+    assert!(pair.client.is_bound(&peer(1)));
+}
+
+#[test]
+fn numbers_are_not_used_again_until_the_server_has_forgotten_them() {
+    let mut pair = Pair::bound(
+        Config {
+            max_channels: 1,
+            ..config()
+        },
+        peer(1),
+    );
+    assert_eq!(pair.client.bind(pair.now, peer(2)), Err(SendError::NoChannel));
+    assert_eq!(pair.client.counters().turn_channels_exhausted, 1);
+    pair.client.forget(pair.now, &peer(1));
+    assert!(!pair.client.is_bound(&peer(1)));
+    // 10 minutes of the channel and 5 of quarantine.
+    pair.pass(secs(899));
+    assert_eq!(pair.client.bind(pair.now, peer(2)), Err(SendError::NoChannel));
+    pair.pass(secs(62));
+    pair.server.channels.clear();
+    pair.client.bind(pair.now, peer(2)).unwrap();
+    pair.run();
+    assert!(pair.client.is_bound(&peer(2)));
+}
+
+#[test]
+fn a_peer_that_comes_back_has_the_same_number() {
+    let mut pair = Pair::bound(config(), peer(1));
+    pair.client.forget(pair.now, &peer(1));
+    pair.client.bind(pair.now, peer(2)).unwrap();
+    pair.client.bind(pair.now, peer(1)).unwrap();
+    pair.run();
+    // The server asserts that no peer has two.
+    assert_eq!(pair.server.channels[&0x4000], peer(1));
+    assert_eq!(pair.server.channels[&0x4001], peer(2));
+    assert!(pair.client.is_bound(&peer(1)));
+    pair.pass(secs(1000));
+    assert!(pair.client.is_bound(&peer(1)));
+    pair.assert_clean();
+}
+
+#[test]
+fn an_answer_for_a_forgotten_peer_changes_nothing() {
+    let mut pair = Pair::allocated(config());
+    pair.client.bind(pair.now, peer(1)).unwrap();
+    pair.client.permit(pair.now, peer(2)).unwrap();
+    let requests = pair.poll_all();
+    pair.client.forget(pair.now, &peer(1));
+    pair.client.forget(pair.now, &peer(2));
+    for request in requests {
+        let answer = pair.server.handle(&request).unwrap();
+        pair.give(&answer);
+    }
+    pair.collect();
+    assert_eq!(pair.events, []);
+    assert_eq!(
+        (pair.client.peers().count(), pair.client.is_bound(&peer(1))),
+        (0, false)
+    );
+}
+
+#[test]
+fn peers_have_a_budget() {
+    let mut pair = Pair::allocated(Config {
+        max_peers: 2,
+        ..config()
+    });
+    pair.client.permit(pair.now, peer(1)).unwrap();
+    pair.client.bind(pair.now, peer(2)).unwrap();
+    assert_eq!(pair.client.permit(pair.now, peer(3)), Err(SendError::TooManyPeers));
+    assert_eq!(pair.client.bind(pair.now, peer(3)), Err(SendError::TooManyPeers));
+    assert_eq!(pair.send(peer(3), b"x"), Err(SendError::TooManyPeers));
+    pair.client.forget(pair.now, &peer(1));
+    assert_eq!(pair.send(peer(3), b"x"), Ok(None));
+    assert_eq!(pair.client.peers().collect::<Vec<_>>(), [peer(2), peer(3)]);
+}
+
+#[test]
+fn a_stale_nonce_does_not_cost_a_permission() {
+    let mut pair = Pair::allocated(config());
+    pair.server.nonce += 1;
+    pair.deliver(peer(1), b"x");
+    assert_eq!(pair.events, [Event::Permitted(peer(1).ip())]);
+    let request = pair.server.last().bytes.clone();
+    assert_eq!(Message::parse(&request).unwrap().nonce(), Ok(Some("nonce2")));
+}
