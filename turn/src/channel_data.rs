@@ -89,7 +89,7 @@ impl<'a> ChannelData<'a> {
     }
 
     /// The header of a message with so many bytes of data; `None` when they are more than 65535.
-    pub fn header(channel: ChannelNumber, len: usize) -> Option<[u8; Self::HEADER_LEN]> {
+    pub fn header(channel: ChannelNumber, len: usize) -> Option<[u8; 4]> {
         let [n0, n1] = channel.0.to_be_bytes();
         let [l0, l1] = u16::try_from(len).ok()?.to_be_bytes();
         Some([n0, n1, l0, l1])
