@@ -187,7 +187,7 @@ impl Server {
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &[u8], sink: &mut impl ServerSink) {
         match data.first() {
             Some(0..=3) => self.handle_message(now, path, ecn, data, sink),
-            Some(64..=79) => self.forward_channel_data(now, path, ecn, data, sink),
+            Some(64..=127) => self.forward_channel_data(now, path, ecn, data, sink),
             _ => self.counters.turn_malformed += 1,
         }
     }

@@ -18,7 +18,7 @@ fn channels_follow_their_rules() {
         &[number(0x4000)][..],
         &[a],
         &[number(0x3fff), a],
-        &[number(0x5000), a],
+        &[number(0x7fff), a],
         &[],
     ] {
         assert_eq!(house.refused(&mut client, Method::CHANNEL_BIND, wrong), 400);
@@ -41,8 +41,10 @@ fn channels_follow_their_rules() {
     house.granted(
         &mut client,
         Method::CHANNEL_BIND,
-        &[number(0x4fff), peer("203.0.113.5:2")],
+        &[number(0x7ffe), peer("203.0.113.5:2")],
     );
+    // As clients of RFC 5766 choose it.
+    assert_eq!(house.client_sends(client.path, &channel_data(0x7ffe, b"x")).len(), 1);
     assert_eq!(
         house.refused(
             &mut client,
@@ -110,7 +112,12 @@ fn what_has_ended_is_gone_even_before_the_timer_was_served() {
     house.now += std::time::Duration::from_secs(300);
     assert_eq!(house.client_sends(client.path, &channel_data(0x4000, b"x")).len(), 0);
     assert_eq!(house.peer_sends(relayed, "203.0.113.5:7", b"x").len(), 0);
-    house.now += std::time::Duration::from_secs(300);
+    house.now += std::time::Duration::from_secs(299);
+    house.permit(&mut client, "203.0.113.5:7");
+    assert_eq!(house.client_sends(client.path, &channel_data(0x4000, b"x")).len(), 1);
+    house.now += std::time::Duration::from_secs(1);
+    assert_eq!(house.client_sends(client.path, &channel_data(0x4000, b"x")).len(), 0);
+    assert_eq!(house.count("turn_unbound_channels"), 1);
     house.bind(&mut client, 0x4000, "203.0.113.6:7");
 }
 
@@ -139,6 +146,9 @@ fn permissions_are_all_or_none() {
     house.granted(&mut client, Method::CREATE_PERMISSION, &[a, b, a]);
     assert_eq!(house.refused(&mut client, Method::CREATE_PERMISSION, &[c, d]), 508);
     assert_eq!(permissions(&house), 2);
+    // One address named twice is one.
+    house.granted(&mut client, Method::CREATE_PERMISSION, &[c, c]);
+    assert_eq!(permissions(&house), 3);
     house.granted(&mut client, Method::CREATE_PERMISSION, &[a, b, c]);
     assert_eq!(
         house.refused(&mut client, Method::CHANNEL_BIND, &[number(0x4000), d]),
