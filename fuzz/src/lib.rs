@@ -17,6 +17,7 @@ mod server;
 mod sfu;
 mod srtp;
 mod stun;
+mod turn;
 
 pub use answer::peer_answer;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
@@ -30,6 +31,7 @@ pub use server::client_message;
 pub use sfu::sfu_session;
 pub use srtp::srtp_open;
 pub use stun::stun;
+pub use turn::turn_server;
 
 #[doc(hidden)]
 #[cfg(fuzzing)]
@@ -66,6 +68,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sfu_session", run: sfu_session, seeds: &["fuzz/seeds/sfu_session"] },
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
     Target { name: "stun", run: stun, seeds: &["fixtures/stun"] },
+    Target { name: "turn_server", run: turn_server, seeds: &["fuzz/seeds/turn_server"] },
 ];
 
 /// The program of a target.
