@@ -11,6 +11,9 @@ pub(super) const OFFERED: [PasswordParameters<'static>; 2] = [
     PasswordParameters::plain(PasswordAlgorithm::MD5),
 ];
 
+/// ADDITIONAL-ADDRESS-FAMILY as coturn's clients still send it: under the number of a draft, which nobody has been given since.
+const ADDITIONAL_ADDRESS_FAMILY_OF_DRAFT: AttributeType = AttributeType(0x8032);
+
 /// Unknown attributes that are told; a request with more is told of these.
 const MAX_UNKNOWN: usize = 8;
 
@@ -126,6 +129,9 @@ impl<'a> Attributes<'a> {
                 Ok(id) => first(&mut self.connection, u32::from_be_bytes(id)),
                 Err(_) => self.broken = true,
             },
+            Value::Other(ADDITIONAL_ADDRESS_FAMILY_OF_DRAFT, &[family, _, _, _]) => {
+                first(&mut self.additional_family, AddressFamily(family));
+            }
             Value::Other(kind, _) if kind.is_comprehension_required() => self.unknown.push(kind),
             _ => {}
         }

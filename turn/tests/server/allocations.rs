@@ -281,7 +281,9 @@ fn two_families_in_one_allocation() {
     assert_eq!(house.server.remembered(), 0);
 
     client.path = udp(2);
-    house.granted(&mut client, Method::ALLOCATE, &[UDP, BOTH]);
+    // As coturn's clients ask for it.
+    let draft = Value::Other(stun::AttributeType(0x8032), &[2, 0, 0, 0]);
+    house.granted(&mut client, Method::ALLOCATE, &[UDP, draft]);
     house.bind(&mut client, 0x4001, "[2001:db8:5::1]:1");
     house.bind(&mut client, 0x4002, "203.0.113.5:1");
     house.granted(&mut client, Method::REFRESH, &[FAMILY_4, Value::Lifetime(0)]);
