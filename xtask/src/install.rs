@@ -9,6 +9,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("firefox-esr", "firefox-esr"),
     // The foreign DTLS peer.
     ("openssl", "openssl"),
+    // The foreign TURN clients.
+    ("turnutils_uclient", "coturn"),
     // Network namespaces, and packet loss in them.
     ("ip", "iproute2"),
     ("nft", "nftables"),

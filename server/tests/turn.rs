@@ -1,0 +1,284 @@
+//! The TURN server against coturn's clients, over the loopback interface.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::num::NonZeroUsize;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use hyaline_server::{Options, Server, Tls, TurnOptions};
+
+/// coturn's echo, ended with the test.
+struct Echo {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Echo {
+    fn start() -> Self {
+        // A port that is free now; it is taken when an echo comes back.
+        let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = probe.local_addr().unwrap().port();
+        drop(probe);
+        let child = Command::new("turnutils_peer")
+            .args(["-L", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("turnutils_peer runs: `cargo xtask test` installs coturn");
+        let echo = Self { child, port };
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let start = Instant::now();
+        let mut out = [0; 16];
+        loop {
+            drop(socket.send_to(b"ready?", ("127.0.0.1", port)));
+            if socket.recv(&mut out).is_ok() {
+                return echo;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "the echo does not answer");
+        }
+    }
+}
+
+struct House {
+    server: Server,
+    echo: Echo,
+}
+
+fn start(change: impl FnOnce(&mut TurnOptions)) -> Server {
+    let mut turn = TurnOptions {
+        host: Some("turn.example.org".into()),
+        port: 0,
+        tls_port: 0,
+        users: vec![("u".into(), "p".into())],
+        allow_private: true,
+        ..TurnOptions::default()
+    };
+    change(&mut turn);
+    let options = Options {
+        http: "127.0.0.1:0".parse().unwrap(),
+        workers: NonZeroUsize::MIN,
+        announce: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+        tls: Some(Tls::SelfSigned),
+        turn,
+        ..Options::default()
+    };
+    Server::start(&options).unwrap()
+}
+
+impl House {
+    fn new(change: impl FnOnce(&mut TurnOptions)) -> Self {
+        Self {
+            server: start(change),
+            echo: Echo::start(),
+        }
+    }
+
+    fn port(&self) -> String {
+        self.server.turn_addrs()[0].port().to_string()
+    }
+
+    fn client(&self, credentials: &[&str], flags: &str) -> Output {
+        let port = if flags.contains("-S") {
+            self.server.turn_tls_addrs()[0].port().to_string()
+        } else {
+            self.port()
+        };
+        let mut client = Command::new("timeout");
+        client
+            .args(["60", "turnutils_uclient"])
+            .args(credentials)
+            .args(["-p", &port]);
+        client.args(flags.split_whitespace()).arg("127.0.0.1");
+        client
+            .output()
+            .expect("turnutils_uclient runs: `cargo xtask test` installs coturn")
+    }
+
+    /// Runs a client to its end and demands that nothing is lost.
+    fn passes(&self, credentials: &[&str], flags: &str) {
+        let output = self.client(credentials, flags);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let number = |name: &str| {
+            let rest = text.rsplit(name).next().filter(|rest| rest.len() < text.len());
+            let digits = rest.map(|rest| rest.trim_start_matches([' ', '=']));
+            digits.and_then(|digits| digits.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok())
+        };
+        let (sent, received) = (number("tot_send_msgs="), number("tot_recv_msgs="));
+        let lost = text.contains("Total lost packets 0 ");
+        assert!(
+            output.status.success() && lost && sent.is_some_and(|sent| sent > 0) && sent == received,
+            "turnutils_uclient {flags}: {:?}, sent {sent:?}, received {received:?}\n{text}",
+            output.status
+        );
+    }
+}
+
+const KNOWN: &[&str] = &["-u", "u", "-w", "p"];
+
+#[test]
+fn a_binding_is_answered_over_udp() {
+    let server = start(|_| ());
+    let output = Command::new("timeout")
+        .args([
+            "10",
+            "turnutils_stunclient",
+            "-p",
+            &server.turn_addrs()[0].port().to_string(),
+            "127.0.0.1",
+        ])
+        .output()
+        .expect("turnutils_stunclient runs: `cargo xtask test` installs coturn");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("UDP reflexive addr: 127.0.0.1:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn clients_of_coturn_over_udp() {
+    let house = House::new(|_| ());
+    let echo = format!("-e 127.0.0.1 -r {} -n 20 -m 2", house.echo.port);
+    for flags in ["", "-s", "-G", "-g", "-X", "-Z", "-c"] {
+        house.passes(KNOWN, &format!("{flags} {echo}"));
+    }
+    for flags in ["-y", "-y -s", "-y -c -x"] {
+        house.passes(KNOWN, &format!("{flags} -n 20 -m 2"));
+    }
+}
+
+#[test]
+fn clients_of_coturn_over_tcp_and_tls() {
+    let house = House::new(|_| ());
+    let echo = format!("-e 127.0.0.1 -r {} -n 20 -m 2", house.echo.port);
+    for flags in ["-t", "-t -s", "-t -S", "-t -S -s"] {
+        house.passes(KNOWN, &format!("{flags} {echo}"));
+    }
+}
+
+#[test]
+fn clients_of_coturn_relay_tcp() {
+    let house = House::new(|_| ());
+    for flags in ["-T", "-T -S"] {
+        house.passes(KNOWN, &format!("{flags} -n 20 -m 2"));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_refused() {
+    let house = House::new(|_| ());
+    let echo = format!("-e 127.0.0.1 -r {} -n 5 -m 1", house.echo.port);
+    let output = house.client(&["-u", "u", "-w", "BAD"], &echo);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !output.status.success() && text.contains("Cannot complete Allocation"),
+        "{text}"
+    );
+    let output = house.client(KNOWN, &format!("-N {echo}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !output.status.success() && text.contains("channel bind: error 400"),
+        "{text}"
+    );
+}
+
+#[test]
+fn credentials_with_a_time_are_accepted() {
+    let house = House::new(|turn| {
+        turn.users.clear();
+        turn.secrets = vec!["another".into(), "the secret".into()];
+    });
+    let echo = format!("-e 127.0.0.1 -r {} -n 20 -m 2", house.echo.port);
+    house.passes(&["-u", "ann", "-W", "the secret"], &echo);
+}
+
+#[test]
+fn loopback_is_no_peer_unless_allowed() {
+    let house = House::new(|turn| turn.allow_private = false);
+    let echo = format!("-e 127.0.0.1 -r {} -n 5 -m 1", house.echo.port);
+    let output = house.client(KNOWN, &echo);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("error 403"), "{text}");
+}
+
+fn binding() -> Vec<u8> {
+    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    request.extend([7; 12]);
+    request
+}
+
+fn tcp(server: &Server) -> TcpStream {
+    let address: SocketAddr = ([127, 0, 0, 1], server.turn_addrs()[0].port()).into();
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+#[test]
+fn messages_are_found_in_a_stream_however_it_is_cut() {
+    let server = start(|_| ());
+    let mut stream = tcp(&server);
+    let three = binding().repeat(3);
+    for part in three.chunks(7) {
+        stream.write_all(part).unwrap();
+    }
+    let mut answers = [0; 96];
+    stream.read_exact(&mut answers).unwrap();
+    assert!(
+        answers
+            .chunks(32)
+            .all(|answer| answer[..2] == [1, 1] && answer[8..20] == [7; 12])
+    );
+}
+
+#[test]
+fn a_stream_that_is_no_turn_is_closed() {
+    let server = start(|_| ());
+    let mut stream = tcp(&server);
+    stream.write_all(b"\x16\x03\x01\x00\x05hello").unwrap();
+    // The end, or a reset since not everything was read.
+    assert!(stream.read(&mut [0; 16]).map_or(true, |len| len == 0));
+}
+
+#[test]
+fn a_client_that_reads_nothing_holds_nobody() {
+    let server = start(|_| ());
+    let mut slow = tcp(&server);
+    slow.set_nonblocking(true).unwrap();
+    // Answers to a hundred thousand requests wait for it, until the server keeps no more of them.
+    let many = binding().repeat(100);
+    let mut written = 0;
+    let start = Instant::now();
+    while written < 4 << 20 && start.elapsed() < Duration::from_secs(20) {
+        match slow.write(&many[written % many.len()..]) {
+            Ok(len) => written += len,
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+    assert!(written >= 4 << 20, "the server reads on: {written}");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+        .send_to(&binding(), ("127.0.0.1", server.turn_addrs()[0].port()))
+        .unwrap();
+    let mut out = [0; 64];
+    assert_eq!(socket.recv(&mut out).unwrap(), 32);
+    let mut other = tcp(&server);
+    other.write_all(&binding()).unwrap();
+    other.read_exact(&mut out[..32]).unwrap();
+}
+
+#[test]
+fn without_a_user_there_is_none() {
+    let server = start(|turn| turn.users.clear());
+    assert!(server.turn_addrs().is_empty() && server.turn_tls_addrs().is_empty());
+}
