@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use hyaline_server::{Options, Server, Tls, TurnOptions};
+use stun::{AttributeType, Builder, Class, Key, Message, Method, TransactionId, Value};
 
 /// coturn's echo, ended with the test.
 struct Echo {
@@ -275,6 +276,122 @@ fn a_client_that_reads_nothing_holds_nobody() {
     let mut other = tcp(&server);
     other.write_all(&binding()).unwrap();
     other.read_exact(&mut out[..32]).unwrap();
+}
+
+/// Somebody who speaks TURN over a connection.
+struct Client {
+    stream: TcpStream,
+    nonce: String,
+    key: Key,
+    transactions: u8,
+}
+
+impl Client {
+    fn new(server: &Server) -> Self {
+        Self {
+            stream: tcp(server),
+            nonce: String::new(),
+            key: Key::long_term_md5("u", "turn.example.org", "p"),
+            transactions: 0,
+        }
+    }
+
+    fn receive(&mut self) -> Vec<u8> {
+        let mut message = vec![0; 20];
+        self.stream.read_exact(&mut message).unwrap();
+        let len = usize::from(u16::from_be_bytes([message[2], message[3]]));
+        message.resize(20 + len, 0);
+        self.stream.read_exact(&mut message[20..]).unwrap();
+        message
+    }
+
+    /// Sends a request, the second time with what the first answer says.
+    fn ask(&mut self, method: Method, values: &[Value<'_>]) -> Vec<u8> {
+        let mut out = [0; 512];
+        self.transactions += 1;
+        let id = TransactionId([self.transactions; 12]);
+        let mut b = Builder::new(&mut out, Class::Request, method, id).unwrap();
+        values.iter().for_each(|value| b.push(value).unwrap());
+        if !self.nonce.is_empty() {
+            b.push(&Value::Username("u")).unwrap();
+            b.push(&Value::Realm("turn.example.org")).unwrap();
+            b.push(&Value::Nonce(&self.nonce)).unwrap();
+            b.integrity(&self.key).unwrap();
+        }
+        self.stream.write_all(b.finish()).unwrap();
+        let answer = self.receive();
+        let message = Message::parse(&answer).unwrap();
+        if self.nonce.is_empty() {
+            self.nonce = message.nonce().unwrap().unwrap().to_owned();
+            return self.ask(method, values);
+        }
+        assert_eq!((message.class(), message.method()), (Class::SuccessResponse, method));
+        answer
+    }
+}
+
+/// Writes numbers, and reads on the other side when that is full.
+fn flows(mut from: TcpStream, mut to: TcpStream) {
+    const LEN: usize = 32 << 20;
+    let byte = |at: usize| (at >> 8) as u8 ^ at as u8;
+    let (full, read) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        from.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        let mut at = 0;
+        while at < LEN {
+            let chunk: Vec<u8> = (at..LEN.min(at + 65_536)).map(byte).collect();
+            match from.write(&chunk) {
+                Ok(len) => at += len,
+                // Nothing is taken any more: neither is anything kept without end.
+                Err(_) => drop(full.send(at)),
+            }
+        }
+        from
+    });
+    let held = read
+        .recv_timeout(Duration::from_secs(60))
+        .expect("the server does not take everything");
+    assert!(held < LEN);
+    let mut at = 0;
+    let mut out = vec![0; 65_536];
+    while at < LEN {
+        let len = to.read(&mut out).unwrap();
+        assert!(len > 0, "it ends at {at}");
+        assert!(out[..len].iter().enumerate().all(|(n, got)| *got == byte(at + n)));
+        at += len;
+    }
+    drop(writer.join().unwrap());
+    // What ends on one side ends on the other (RFC 6062 §5.5).
+    assert_eq!(to.read(&mut out).unwrap(), 0);
+}
+
+#[test]
+fn spliced_connections_slow_each_other_and_lose_nothing() {
+    let server = start(|_| ());
+    for to_client in [true, false] {
+        let mut control = Client::new(&server);
+        let answer = control.ask(Method::ALLOCATE, &[Value::RequestedTransport(6)]);
+        let relayed = Message::parse(&answer).unwrap().xor_relayed_address().unwrap().unwrap();
+        let peer_address = Value::XorPeerAddress("127.0.0.1:9".parse().unwrap());
+        control.ask(Method::CREATE_PERMISSION, &[peer_address]);
+        let peer = TcpStream::connect(relayed).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let attempt = control.receive();
+        let attempt = Message::parse(&attempt).unwrap();
+        assert_eq!(attempt.method(), Method::CONNECTION_ATTEMPT);
+        let id = attempt.attribute(AttributeType::CONNECTION_ID).unwrap();
+        let mut data = Client::new(&server);
+        data.nonce.clone_from(&control.nonce);
+        data.ask(
+            Method::CONNECTION_BIND,
+            &[Value::Other(AttributeType::CONNECTION_ID, id.value())],
+        );
+        if to_client {
+            flows(peer, data.stream);
+        } else {
+            flows(data.stream, peer);
+        }
+    }
 }
 
 #[test]

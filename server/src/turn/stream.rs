@@ -48,8 +48,6 @@ pub(super) struct Stream {
     pub(super) paused: bool,
     /// It is among those that have something to send.
     pub(super) dirty: bool,
-    /// Data that was dropped.
-    pub(super) dropped: u64,
 }
 
 /// What reading came to.
@@ -79,7 +77,6 @@ impl Stream {
             stalled: None,
             paused: false,
             dirty: false,
-            dropped: 0,
         })
     }
 
@@ -88,15 +85,15 @@ impl Stream {
         self.output.len() - self.sent + usize::from(self.tls.as_ref().is_some_and(|tls| tls.wants_write()))
     }
 
-    /// Puts a message into the queue. One that the reader is too slow for is dropped whole.
-    pub(super) fn push(&mut self, packet: &Outgoing<'_>) {
+    /// Puts a message into the queue; false, and nothing put, when the reader is too slow for it.
+    pub(super) fn push(&mut self, packet: &Outgoing<'_>) -> bool {
         if self.waiting() + packet.len() > MAX_OUTPUT {
-            self.dropped += 1;
-            return;
+            return false;
         }
         self.output.extend_from_slice(packet.head);
         self.output.extend_from_slice(packet.data);
         self.output.resize(self.output.len() + packet.padding, 0);
+        true
     }
 
     /// Puts bytes of the connection that this is spliced to into the queue.
@@ -223,5 +220,52 @@ fn flush_tls(tls: &mut ServerConnection, io: &mut TcpStream, output: &[u8], sent
             return Ok(());
         }
         *sent += tls.writer().write(chunk)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Ecn;
+
+    #[test]
+    fn a_slow_reader_is_waited_for_with_bounded_room() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut reader = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (io, _) = listener.accept().unwrap();
+        io.set_nonblocking(true).unwrap();
+        let now = Instant::now();
+        let mut stream = Stream::new(TcpStream::from_std(io), None, Role::Ending, now).unwrap();
+        let data = [7; 1000];
+        let packet = Outgoing {
+            head: b"head",
+            data: &data,
+            padding: 2,
+            ecn: Ecn::NotEct,
+            dont_fragment: false,
+        };
+        let mut put = 0;
+        // The kernel takes some megabytes, then the queue fills, then all is dropped.
+        while stream.push(&packet) {
+            put += 1;
+            stream.flush(now).unwrap();
+            assert!(stream.waiting() <= MAX_OUTPUT && stream.output.capacity() < 4 * MAX_OUTPUT);
+        }
+        assert!(stream.waiting() > MAX_OUTPUT - 1006 && !stream.is_stalled(now + STALLED));
+        let later = now + STALLED + Duration::from_secs(1);
+        stream.flush(later).unwrap();
+        assert!(stream.is_stalled(later));
+        // Whole messages come, and no part of others.
+        let mut out = vec![0; 1006 * put];
+        let mut got = 0;
+        while got < out.len() {
+            got += reader.read(&mut out[got..]).unwrap();
+            stream.flush(later).unwrap();
+        }
+        assert!(
+            out.chunks(1006)
+                .all(|message| message[..5] == *b"head\x07" && message[1003..] == [7, 0, 0])
+        );
+        assert!(stream.waiting() == 0 && !stream.is_stalled(later + STALLED));
     }
 }

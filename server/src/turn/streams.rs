@@ -156,7 +156,8 @@ impl Streams {
             && let Some(stream) = self.get_mut(index)
             && matches!(stream.role, Role::Client(_))
         {
-            stream.push(packet);
+            let dropped = !stream.push(packet);
+            self.counters.turn_stream_dropped += u64::from(dropped);
             self.mark(index);
         }
     }
@@ -194,7 +195,6 @@ impl Streams {
             return;
         };
         self.forget(&stream.role);
-        self.counters.turn_stream_dropped += stream.dropped;
         drop(registry.deregister(&mut stream.io));
         self.free.push(index);
     }
