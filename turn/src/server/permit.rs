@@ -66,7 +66,7 @@ impl Server {
 
     /// Whether a transport address may be a peer.
     pub(super) fn permits(&self, peer: SocketAddr, local: IpAddr) -> bool {
-        self.config.peers.permits(peer) && !self.config.is_own_port(peer, local)
+        self.config.peers.permits(peer) && !self.config.is_own_service(peer, local)
     }
 
     pub(super) fn check_family(&self, index: u32, peer: IpAddr) -> Result<(), ErrorCode> {

@@ -224,6 +224,31 @@ fn own_media_ports_are_peers_and_nothing_beside_them() {
 }
 
 #[test]
+fn other_services_of_the_machine_are_no_peers() {
+    let may = |house: &mut House, to: &str| {
+        let (mut client, _) = house.allocated(udp(1));
+        house.permit(&mut client, to);
+        let sent = house.client_sends(udp(1), &send_indication(to, b"x", &[])).len();
+        house.server.handle_disconnected(&udp(1));
+        house.drive();
+        sent == 1
+    };
+    // Relay ports of its own are, so that two clients can meet.
+    for (to, expected) in [
+        ("192.0.2.1:6379", false),
+        ("192.0.2.1:49151", false),
+        ("192.0.2.1:49152", true),
+        ("192.0.2.1:4000", true),
+        ("192.0.2.2:6379", true),
+    ] {
+        let mut house = House::with(|config| config.peers.own = vec![address("192.0.2.1:4000")]);
+        assert_eq!(may(&mut house, to), expected, "{to}");
+    }
+    let mut house = House::with(|config| config.peers.allow_private = true);
+    assert!(may(&mut house, "192.0.2.1:6379") && !may(&mut house, "192.0.2.1:3478"));
+}
+
+#[test]
 fn each_way_has_its_rate() {
     let mut house = House::with(|config| {
         config.limits.bytes_per_second = 10_000;
