@@ -61,7 +61,7 @@ pub struct WorkerSetup {
 pub enum Stopped {
     /// Somebody wants it to: SIGINT (Ctrl-C) or SIGTERM.
     Signal,
-    /// A worker thread has ended, which is a fault of the program.
+    /// A worker thread, or that of the TURN server, has ended, which is a fault of the program.
     Worker,
 }
 
@@ -146,8 +146,8 @@ impl Server {
             media.push(setup.addresses.clone());
             setups.push((setup, sockets));
         }
-        let turn = start_turn(options, &addresses, &media, tls.clone())?;
         let (ended, worker_ended) = watch::channel(0);
+        let turn = start_turn(options, &addresses, &media, tls.clone(), &ended)?;
         let (handles, threads) = start_workers(setups, &make_engine, &ended).map_err(StartError::System)?;
 
         let (closing, closed) = watch::channel(false);
@@ -321,6 +321,7 @@ fn start_turn(
     addresses: &[IpAddr],
     media: &[Vec<SocketAddr>],
     tls: Option<Arc<rustls::ServerConfig>>,
+    ended: &watch::Sender<usize>,
 ) -> Result<Option<TurnHandle>, StartError> {
     let turn = &options.turn;
     if !turn.is_wanted() {
@@ -331,7 +332,9 @@ fn start_turn(
     let bound = turn::bind(udp, tls_port).map_err(|(port, error)| StartError::Turn(port, error))?;
     let mut config = turn.config(addresses, &bound.ports(), &media.concat());
     config.limits.allocations = descriptors::relays(config.limits.allocations);
-    match TurnHandle::start(bound, config, tls, system_seed()?) {
+    let ended = ended.clone();
+    let stopped = move || ended.send_modify(|count| *count += 1);
+    match TurnHandle::start(bound, config, tls, system_seed()?, stopped) {
         Ok(handle) => Ok(Some(handle)),
         Err(TurnError::Config(error)) => Err(StartError::TurnConfig(error.to_string())),
         Err(TurnError::System(error)) => Err(StartError::System(error)),

@@ -19,6 +19,8 @@ use rustls::ServerConfig;
 use turn::ServerConfigError;
 use wire::Seed;
 
+use crate::worker::OnDrop;
+
 pub use options::TurnOptions;
 pub(crate) use sockets::{Bound, bind};
 
@@ -49,12 +51,13 @@ pub(crate) struct TurnHandle {
 }
 
 impl TurnHandle {
-    /// Starts the thread on what was bound for it.
+    /// Starts the thread on what was bound for it. `stopped` is called when it ends, for whatever reason.
     pub(crate) fn start(
         bound: Bound,
         config: turn::ServerConfig,
         tls: Option<Arc<ServerConfig>>,
         seed: Seed,
+        stopped: impl FnOnce() + Send + 'static,
     ) -> Result<Self, TurnError> {
         let now = Instant::now();
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -77,12 +80,13 @@ impl TurnHandle {
             Arc::new(tls)
         });
         let named = std::thread::Builder::new().name("turn".to_owned());
-        let spawned = named.spawn(
-            move || match thread::Thread::new(poll, bound, engine, tls, closing, counts) {
+        let spawned = named.spawn(move || {
+            let _stopped = OnDrop(Some(stopped));
+            match thread::Thread::new(poll, bound, engine, tls, closing, counts) {
                 Ok(mut thread) => thread.run(),
                 Err(error) => tracing::error!(%error, "the TURN server cannot wait for its sockets"),
-            },
-        );
+            }
+        });
         handle.thread = Some(spawned.map_err(TurnError::System)?);
         Ok(handle)
     }
