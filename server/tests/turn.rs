@@ -55,6 +55,30 @@ struct House {
 }
 
 fn start(change: impl FnOnce(&mut TurnOptions)) -> Server {
+    start_with(Some(Tls::SelfSigned), change)
+}
+
+/// What `/metrics` says of a counter of the TURN server, once that is not nothing: it is told every second.
+fn metric(server: &Server, name: &str) -> u64 {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(20) {
+        let mut stream = TcpStream::connect(server.http_addr()).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("hyaline_{name}_total ")));
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        if let Some(value) = value.filter(|value| *value > 0) {
+            return value;
+        }
+    }
+    0
+}
+
+fn start_with(tls: Option<Tls>, change: impl FnOnce(&mut TurnOptions)) -> Server {
     let mut turn = TurnOptions {
         host: Some("turn.example.org".into()),
         port: 0,
@@ -68,7 +92,7 @@ fn start(change: impl FnOnce(&mut TurnOptions)) -> Server {
         http: "127.0.0.1:0".parse().unwrap(),
         workers: NonZeroUsize::MIN,
         announce: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
-        tls: Some(Tls::SelfSigned),
+        tls,
         turn,
         ..Options::default()
     };
@@ -244,7 +268,7 @@ fn messages_are_found_in_a_stream_however_it_is_cut() {
 
 #[test]
 fn a_stream_that_is_no_turn_is_closed() {
-    let server = start(|_| ());
+    let server = start_with(None, |_| ());
     let mut stream = tcp(&server);
     stream.write_all(b"\x16\x03\x01\x00\x05hello").unwrap();
     match stream.read(&mut [0; 16]) {
@@ -252,11 +276,12 @@ fn a_stream_that_is_no_turn_is_closed() {
         // Not everything was read.
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
     }
+    assert_eq!(metric(&server, "turn_streams_closed"), 1);
 }
 
 #[test]
 fn a_client_that_reads_nothing_holds_nobody() {
-    let server = start(|_| ());
+    let server = start_with(None, |_| ());
     let mut slow = tcp(&server);
     slow.set_nonblocking(true).unwrap();
     // Answers to a hundred thousand requests wait for it, until the server keeps no more of them.
@@ -280,6 +305,7 @@ fn a_client_that_reads_nothing_holds_nobody() {
     let mut other = tcp(&server);
     other.write_all(&binding()).unwrap();
     other.read_exact(&mut out[..32]).unwrap();
+    assert!(metric(&server, "turn_stream_dropped") > 0);
 }
 
 /// Somebody who speaks TURN over a connection.

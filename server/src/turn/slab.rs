@@ -197,6 +197,23 @@ mod tests {
     }
 
     #[test]
+    fn each_leaves_from_its_own_socket() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let to = receiver.local_addr().unwrap();
+        let mut sockets = [(); 2].map(|()| Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+        let from = sockets.each_ref().map(Socket::local_addr);
+        let any = "0.0.0.0:0".parse().unwrap();
+        let mut slab = SendSlab::new();
+        for n in [0, 1, 0] {
+            slab.push(n, any, to, &packet(b"same"));
+        }
+        slab.flush(&mut sockets);
+        let came = [(); 3].map(|()| receiver.recv_from(&mut [0; 64]).unwrap().1);
+        assert_eq!(came, [from[0], from[0], from[1]]);
+    }
+
+    #[test]
     fn what_does_not_fit_is_dropped_and_counted() {
         let address = "127.0.0.1:9".parse().unwrap();
         let mut slab = SendSlab::new();
