@@ -19,6 +19,7 @@ mod sfu;
 mod srtp;
 mod stun;
 mod turn;
+mod turn_server;
 
 pub use answer::peer_answer;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
@@ -34,6 +35,7 @@ pub use sfu::sfu_session;
 pub use srtp::srtp_open;
 pub use stun::stun;
 pub use turn::turn_client;
+pub use turn_server::turn_server;
 
 #[doc(hidden)]
 #[cfg(fuzzing)]
@@ -72,6 +74,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
     Target { name: "stun", run: stun, seeds: &["fixtures/stun"] },
     Target { name: "turn_client", run: turn_client, seeds: &["fuzz/seeds/turn_client"] },
+    Target { name: "turn_server", run: turn_server, seeds: &["fuzz/seeds/turn_server"] },
 ];
 
 /// The program of a target.

@@ -45,6 +45,8 @@ pub(crate) struct App {
     pub(crate) foreign_origin_told: Once,
     /// The reports that were made last, and when that began.
     pub(crate) reports: tokio::sync::Mutex<Option<(Instant, Arc<[Report]>)>>,
+    /// What the TURN server counted, if there is one.
+    pub(crate) turn: Option<Arc<Mutex<crate::turn::Counts>>>,
     rates: Mutex<PerAddress>,
 }
 
@@ -87,6 +89,7 @@ impl App {
             admin_token: options.admin_token.clone(),
             foreign_origin_told: Once::new(),
             reports: tokio::sync::Mutex::new(None),
+            turn: None,
             rates: Mutex::new(PerAddress::new(REQUESTS, Instant::now())),
         }
     }

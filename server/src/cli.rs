@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::descriptors;
-use crate::{Options, Secret, Server, Stopped, Tls, VideoCodec};
+use crate::{Options, Secret, Server, Stopped, Tls, TurnOptions, VideoCodec};
 
 const ABOUT: &str = "Video rooms in one program: the web page, signalling, and the media server.";
 
@@ -111,10 +111,86 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
+    #[command(flatten)]
+    turn: TurnArgs,
+
     /// What is logged on the standard error: error, warn, info, debug, trace, or per module as in
     /// hyaline_server=debug,info. [default: $RUST_LOG, else info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+}
+
+// No documentation here: clap would take it for what the whole command is about.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "TURN server (there is one with --turn-user or --turn-secret)")]
+struct TurnArgs {
+    /// A user of the TURN server; may be given several times.
+    #[arg(long, value_name = "NAME:PASSWORD", value_parser = turn_user)]
+    turn_user: Vec<(String, Secret)>,
+
+    /// What passwords for usernames with a time in them are made with (see docs/turn.md): two at most, the old one and the
+    /// new one. In the environment it is safer: a command line can be read by all users of a machine.
+    #[arg(
+        long,
+        value_name = "SECRET",
+        env = "HYALINE_TURN_SECRET",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    turn_secret: Vec<Secret>,
+
+    /// The name that the certificate is for, for turns: addresses, and the realm when there is no --turn-realm.
+    #[arg(long, value_name = "NAME")]
+    turn_host: Option<String>,
+
+    /// Where clients of TURN and STUN come, over UDP and TCP. 0 picks a free port.
+    #[arg(long, value_name = "PORT", default_value_t = TurnOptions::default().port)]
+    turn_port: u16,
+
+    /// Where they come over TLS, which there is with the certificate of the page. 0 picks a free port.
+    #[arg(long, value_name = "PORT", default_value_t = TurnOptions::default().tls_port)]
+    turn_tls_port: u16,
+
+    /// The realm that usernames belong to: at most 32 bytes. [default: --turn-host, else hyaline]
+    #[arg(long, value_name = "REALM")]
+    turn_realm: Option<String>,
+
+    /// The ports that are relayed from, of UDP and TCP: let them through the firewall.
+    #[arg(long, value_name = "FIRST-LAST", value_parser = port_range, default_value = "49152-65535")]
+    turn_relay_ports: std::ops::RangeInclusive<u16>,
+
+    /// Lets private and loopback addresses be peers. Users of the TURN server then reach what only this machine and its
+    /// network should.
+    #[arg(long)]
+    turn_allow_private: bool,
+}
+
+impl From<TurnArgs> for TurnOptions {
+    fn from(args: TurnArgs) -> Self {
+        Self {
+            host: args.turn_host,
+            port: args.turn_port,
+            tls_port: args.turn_tls_port,
+            users: args.turn_user,
+            secrets: args.turn_secret,
+            realm: args.turn_realm,
+            relay_ports: args.turn_relay_ports,
+            allow_private: args.turn_allow_private,
+        }
+    }
+}
+
+fn turn_user(text: &str) -> Result<(String, Secret), String> {
+    match text.split_once(':') {
+        Some((name, password)) if !name.is_empty() && !password.is_empty() => Ok((name.to_owned(), password.into())),
+        _ => Err("give it as NAME:PASSWORD".to_owned()),
+    }
+}
+
+fn port_range(text: &str) -> Result<std::ops::RangeInclusive<u16>, String> {
+    let range = text.split_once('-');
+    let range = range.and_then(|(first, last)| Some(first.trim().parse().ok()?..=last.trim().parse().ok()?));
+    range.ok_or_else(|| "give it as FIRST-LAST, as in 50000-50999".to_owned())
 }
 
 impl From<ServeArgs> for Options {
@@ -140,6 +216,7 @@ impl From<ServeArgs> for Options {
             allowed_origins: args.allow_origin,
             room_capacity: args.room_capacity,
             admin_token: args.admin_token,
+            turn: args.turn.into(),
         }
     }
 }
@@ -323,8 +400,37 @@ mod tests {
     }
 
     #[test]
+    fn turn_is_for_whom_it_is_given() {
+        let turn = |args: &[&str]| options(args).unwrap().turn;
+        assert!(!turn(&[]).is_wanted() && !turn(&["--turn-port", "1"]).is_wanted());
+        let told = turn(&[
+            "--turn-user",
+            "ann:a:b",
+            "--turn-user",
+            "bob:c",
+            "--turn-secret",
+            "old,new",
+            "--turn-relay-ports",
+            "50000-50999",
+            "--turn-host",
+            "turn.example.org",
+            "--turn-allow-private",
+        ]);
+        assert!(told.is_wanted() && told.allow_private);
+        assert_eq!(told.users, [("ann".into(), "a:b".into()), ("bob".into(), "c".into())]);
+        assert_eq!(told.secrets, ["old".into(), "new".into()]);
+        assert_eq!(
+            (told.relay_ports, told.port, told.tls_port),
+            (50_000..=50_999, 3478, 5349)
+        );
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         for bad in [
+            ["--turn-user", "ann"],
+            ["--turn-user", ":secret"],
+            ["--turn-relay-ports", "50000"],
             ["--http", "8080"],
             ["--udp-port", "70000"],
             ["--workers", "0"],

@@ -24,6 +24,17 @@ pub(crate) fn connections(wanted: usize) -> usize {
     within(getrlimit(Resource::Nofile).current, wanted)
 }
 
+/// How many relay sockets the limit leaves room for, at most `wanted`: half of it is for everything else.
+pub(crate) fn relays(wanted: usize) -> usize {
+    half(getrlimit(Resource::Nofile).current, wanted)
+}
+
+fn half(limit: Option<u64>, wanted: usize) -> usize {
+    limit.map_or(wanted, |limit| {
+        usize::try_from(limit / 2).unwrap_or(usize::MAX).min(wanted)
+    })
+}
+
 fn within(limit: Option<u64>, wanted: usize) -> usize {
     // `None` is no limit.
     let room = limit.map_or(usize::MAX, |limit| {
@@ -42,6 +53,13 @@ fn within(limit: Option<u64>, wanted: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn relays_take_half() {
+        assert_eq!(half(Some(1024), 10_000), 512);
+        assert_eq!(half(Some(1_048_576), 10_000), 10_000);
+        assert_eq!(half(None, 10_000), 10_000);
+    }
 
     #[test]
     fn connections_leave_room_for_other_files() {

@@ -26,6 +26,7 @@ mod roll;
 mod secret;
 mod server;
 mod tls;
+mod turn;
 mod worker;
 
 pub use addresses::{NoAddress, local_addresses};
@@ -45,3 +46,4 @@ pub use protocol::{
 pub use secret::Secret;
 pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};
 pub use tls::{Tls, TlsError};
+pub use turn::TurnOptions;

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use crate::{Secret, Tls};
+use crate::{Secret, Tls, TurnOptions};
 
 /// The most participants that a room may be allowed. Everybody is told of everybody, so that costs grow with the square.
 const MAX_ROOM_CAPACITY: usize = 1000;
@@ -41,6 +41,8 @@ pub struct Options {
     pub room_capacity: usize,
     /// What a request has to show that asks who is there, or sends somebody away; without one nobody may.
     pub admin_token: Option<Secret>,
+    /// The TURN server, which there is when somebody may use it.
+    pub turn: TurnOptions,
 }
 
 impl Default for Options {
@@ -61,6 +63,7 @@ impl Default for Options {
             allowed_origins: Vec::new(),
             room_capacity: 100,
             admin_token: None,
+            turn: TurnOptions::default(),
         }
     }
 }

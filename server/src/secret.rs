@@ -21,6 +21,11 @@ impl Secret {
         self.0.as_bytes().ct_eq(text.as_bytes()).into()
     }
 
+    /// The text, for who has to compute with it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+
     /// How many bytes it has.
     pub(crate) fn length(&self) -> usize {
         self.0.len()

@@ -17,8 +17,9 @@ use crate::addresses::{NoAddress, local_addresses};
 use crate::app::App;
 use crate::engine::{Engine, SfuEngine, configuration};
 use crate::listener;
+use crate::turn::{self, TurnError, TurnHandle};
 use crate::worker::{self, WorkerHandle};
-use crate::{Options, OptionsError, TlsError, http};
+use crate::{Options, OptionsError, TlsError, descriptors, http};
 
 /// Threads for signalling. What takes time is done by the workers.
 const SIGNALLING_THREADS: usize = 2;
@@ -38,6 +39,7 @@ pub struct Server {
     threads: Vec<JoinHandle<()>>,
     /// Told by every worker that ends.
     worker_ended: watch::Receiver<usize>,
+    turn: Option<TurnHandle>,
     /// Ends with the HTTP server.
     served: std_mpsc::Receiver<()>,
     runtime: Option<Runtime>,
@@ -59,7 +61,7 @@ pub struct WorkerSetup {
 pub enum Stopped {
     /// Somebody wants it to: SIGINT (Ctrl-C) or SIGTERM.
     Signal,
-    /// A worker thread has ended, which is a fault of the program.
+    /// A worker thread, or that of the TURN server, has ended, which is a fault of the program.
     Worker,
 }
 
@@ -145,10 +147,13 @@ impl Server {
             setups.push((setup, sockets));
         }
         let (ended, worker_ended) = watch::channel(0);
+        let turn = start_turn(options, &addresses, &media, tls.clone(), &ended)?;
         let (handles, threads) = start_workers(setups, &make_engine, &ended).map_err(StartError::System)?;
 
         let (closing, closed) = watch::channel(false);
-        let app = Arc::new(App::new(handles, closed, options));
+        let mut app = App::new(handles, closed, options);
+        app.turn = turn.as_ref().map(TurnHandle::counts);
+        let app = Arc::new(app);
         let (done, served) = std_mpsc::channel();
         let router = http::router(app.clone());
         runtime.spawn(listener::serve(listener, tls, app.clone(), router, done));
@@ -161,6 +166,7 @@ impl Server {
             closing,
             threads,
             worker_ended,
+            turn,
             served,
             runtime: Some(runtime),
         })
@@ -185,6 +191,16 @@ impl Server {
     /// The addresses at which each worker is announced.
     pub fn media_addrs(&self) -> &[Vec<SocketAddr>] {
         &self.media
+    }
+
+    /// Where the TURN server is over UDP and TCP; empty without one.
+    pub fn turn_addrs(&self) -> &[SocketAddr] {
+        self.turn.as_ref().map_or(&[], TurnHandle::udp_addrs)
+    }
+
+    /// Where the TURN server is over TLS; empty without one, or without a certificate.
+    pub fn turn_tls_addrs(&self) -> &[SocketAddr] {
+        self.turn.as_ref().map_or(&[], TurnHandle::tls_addrs)
     }
 
     /// What signalling has refused so far.
@@ -228,6 +244,9 @@ impl Server {
         for thread in self.threads.drain(..) {
             // A worker that has panicked has said so.
             drop(thread.join());
+        }
+        if let Some(turn) = &mut self.turn {
+            turn.stop();
         }
         let deadline = Instant::now() + GOODBYE;
         let (stop, stopped) = std_mpsc::channel();
@@ -296,6 +315,32 @@ where
     Ok((handles, threads))
 }
 
+/// The TURN server, if somebody may use it.
+fn start_turn(
+    options: &Options,
+    addresses: &[IpAddr],
+    media: &[Vec<SocketAddr>],
+    tls: Option<Arc<rustls::ServerConfig>>,
+    ended: &watch::Sender<usize>,
+) -> Result<Option<TurnHandle>, StartError> {
+    let turn = &options.turn;
+    if !turn.is_wanted() {
+        return Ok(None);
+    }
+    let udp = bind_free_port(turn.port).map_err(|error| StartError::Turn(turn.port, error))?;
+    let tls_port = tls.is_some().then_some(turn.tls_port);
+    let bound = turn::bind(udp, tls_port).map_err(|(port, error)| StartError::Turn(port, error))?;
+    let mut config = turn.config(addresses, &bound.ports(), &media.concat());
+    config.limits.allocations = descriptors::relays(config.limits.allocations);
+    let ended = ended.clone();
+    let stopped = move || ended.send_modify(|count| *count += 1);
+    match TurnHandle::start(bound, config, tls, system_seed()?, stopped) {
+        Ok(handle) => Ok(Some(handle)),
+        Err(TurnError::Config(error)) => Err(StartError::TurnConfig(error.to_string())),
+        Err(TurnError::System(error)) => Err(StartError::System(error)),
+    }
+}
+
 fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
     let listener = std::net::TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
@@ -311,16 +356,23 @@ fn bind_media(base: u16, worker: usize) -> Result<Vec<Socket>, StartError> {
         let port = base.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX));
         return bind_port(port).map_err(|error| StartError::Media(port, error));
     }
+    bind_free_port(0).map_err(|error| StartError::Media(0, error))
+}
+
+/// As [`bind_port`], which for 0 is tried until a port is free for both families.
+fn bind_free_port(port: u16) -> io::Result<Vec<Socket>> {
+    if port != 0 {
+        return bind_port(port);
+    }
     let mut last = ErrorKind::AddrInUse.into();
     for _ in 0..PORT_TRIES {
         match bind_port(0) {
-            Ok(sockets) => return Ok(sockets),
             // The port that was free for IPv4 is taken for IPv6.
             Err(error) if error.kind() == ErrorKind::AddrInUse => last = error,
-            Err(error) => return Err(StartError::Media(0, error)),
+            bound => return bound,
         }
     }
-    Err(StartError::Media(0, last))
+    Err(last)
 }
 
 fn bind_port(port: u16) -> io::Result<Vec<Socket>> {
@@ -376,6 +428,10 @@ pub enum StartError {
     Http(SocketAddr, io::Error),
     /// A worker's UDP port cannot be bound.
     Media(u16, io::Error),
+    /// A port of the TURN server cannot be bound.
+    Turn(u16, io::Error),
+    /// The TURN server cannot be what it is to be.
+    TurnConfig(String),
     /// The system does not give what every program needs.
     System(io::Error),
 }
@@ -427,6 +483,16 @@ impl fmt::Display for StartError {
                     "UDP port {port} cannot be used ({error}): choose another --udp-port."
                 ),
             },
+            Self::Turn(port, error) => write!(
+                f,
+                "Port {port} cannot be used for TURN ({error}): choose another --turn-port or --turn-tls-port (0 picks free \
+                 ones)."
+            ),
+            Self::TurnConfig(reason) => write!(
+                f,
+                "The TURN server cannot be started: {reason} (see --turn-user, --turn-secret, --turn-realm and \
+                 --turn-relay-ports)."
+            ),
             Self::System(error) => write!(f, "The system does not give what the server needs: {error}."),
         }
     }

@@ -292,7 +292,7 @@ pub(crate) fn start<E: Engine>(
     Ok((handle, thread))
 }
 
-struct OnDrop<F: FnOnce()>(Option<F>);
+pub(crate) struct OnDrop<F: FnOnce()>(pub(crate) Option<F>);
 
 impl<F: FnOnce()> Drop for OnDrop<F> {
     fn drop(&mut self) {

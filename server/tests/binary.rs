@@ -10,6 +10,7 @@ fn hyaline(args: &[&str]) -> Command {
         .args(args)
         .env_remove("RUST_LOG")
         .env_remove("HYALINE_ADMIN_TOKEN")
+        .env_remove("HYALINE_TURN_SECRET")
         .stdin(Stdio::null());
     command
 }
@@ -92,6 +93,7 @@ fn what_stands_in_the_way_is_told_in_a_sentence() {
     let udp = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
     let port = udp.local_addr().unwrap().port().to_string();
     let in_use = format!("Another program uses UDP port {port}: stop it, or choose another --udp-port");
+    let turn_in_use = format!("Port {port} cannot be used for TURN");
     for (args, hint) in [
         (&["--http", &address][..], "--http"),
         (&["--http", "0.0.0.0:0"], "--open"),
@@ -115,6 +117,23 @@ fn what_stands_in_the_way_is_told_in_a_sentence() {
             "--tls-cert",
         ),
         (&["--http", "127.0.0.1:0", "--log", "a=b=c"], "--log"),
+        (
+            &["--http", "127.0.0.1:0", "--turn-user", "u:p", "--turn-port", &port],
+            &turn_in_use,
+        ),
+        (
+            &[
+                "--http",
+                "127.0.0.1:0",
+                "--turn-user",
+                "u:p",
+                "--turn-port",
+                "0",
+                "--turn-realm",
+                "a realm that has more than thirty-two bytes",
+            ],
+            "choose a realm of 1 to 32 bytes",
+        ),
         (&["--http", "127.0.0.1:0", "--room-capacity", "0"], "--room-capacity"),
         (&["--http", "127.0.0.1:0", "--admin-token", "secret"], "--admin-token"),
     ] {
@@ -143,12 +162,13 @@ fn the_admin_token_is_kept() {
         "{text}"
     );
     let output = hyaline(&["--help"])
-        .env("HYALINE_ADMIN_TOKEN", "secret")
+        .env("HYALINE_ADMIN_TOKEN", "hidden-token")
+        .env("HYALINE_TURN_SECRET", "hidden-key")
         .output()
         .unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(
-        help.contains("HYALINE_ADMIN_TOKEN") && !help.contains("secret"),
+        help.contains("HYALINE_ADMIN_TOKEN") && help.contains("HYALINE_TURN_SECRET") && !help.contains("hidden"),
         "{help}"
     );
 }

@@ -17,19 +17,21 @@
 use std::fmt;
 use wire::{Error, Reader};
 
-/// The number of a channel: 0x4000 to 0x4FFF (RFC 8656 §12).
+/// The number of a channel: 0x4000 to 0x4FFF (RFC 8656 §12), and up to 0x7FFE as clients of RFC 5766 §11.2 choose it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelNumber(u16);
 
 impl ChannelNumber {
     /// The lowest.
     pub const MIN: Self = Self(0x4000);
-    /// The highest: RFC 8656 §12 keeps 0x5000 and above for other protocols on the port (RFC 7983 §7).
+    /// The highest that RFC 8656 §12 has: 0x5000 and above are kept for other protocols on the port (RFC 7983 §7).
     pub const MAX: Self = Self(0x4fff);
+    /// The highest that RFC 5766 §11.2 had.
+    pub const MAX_RFC_5766: Self = Self(0x7ffe);
 
     /// `None` when the number is none of a channel.
     pub const fn new(number: u16) -> Option<Self> {
-        if number >= Self::MIN.0 && number <= Self::MAX.0 {
+        if number >= Self::MIN.0 && number <= Self::MAX_RFC_5766.0 {
             Some(Self(number))
         } else {
             None
@@ -67,9 +69,9 @@ impl<'a> ChannelData<'a> {
     /// Bytes before the data.
     pub const HEADER_LEN: usize = 4;
 
-    /// Whether a datagram is one by its first byte, 64 to 79 (RFC 7983 §7). [`parse`](Self::parse) says the rest.
+    /// Whether a datagram is one by its first byte, 64 to 79 (RFC 7983 §7), to 127 with RFC 5766. [`parse`](Self::parse) says the rest.
     pub fn is(datagram: &[u8]) -> bool {
-        datagram.first().is_some_and(|first| (64..=79).contains(first))
+        datagram.first().is_some_and(|first| (64..=127).contains(first))
     }
 
     /// Reads one from a whole datagram, or from a frame that [`next_frame`](crate::next_frame) found. What comes after the
@@ -81,7 +83,7 @@ impl<'a> ChannelData<'a> {
         let mut r = Reader::new(datagram);
         let channel = ChannelNumber::new(r.u16()?).ok_or(Error::Rule {
             offset: 0,
-            rule: "a channel number is 0x4000 to 0x4fff",
+            rule: "a channel number is 0x4000 to 0x7ffe",
         })?;
         let len = r.u16()?;
         let data = r.take(usize::from(len))?;
@@ -119,11 +121,13 @@ mod tests {
     #[test]
     fn other_numbers_and_short_data_are_refused() {
         assert!(ChannelData::parse(&[0x3f, 0xff, 0, 0]).is_err());
-        assert!(ChannelData::parse(&[0x50, 0x00, 0, 0]).is_err());
+        assert!(ChannelData::parse(&[0x7f, 0xff, 0, 0]).is_err());
         assert!(ChannelData::parse(&[0x40, 0x00, 0, 1]).is_err());
         assert!(ChannelData::parse(&[0x40, 0x00, 0]).is_err());
         assert!(ChannelData::parse(&[0x4f, 0xff, 0, 0]).unwrap().data.is_empty());
-        assert!(ChannelData::is(&[0x4f]) && !ChannelData::is(&[0x50]) && !ChannelData::is(&[]));
+        assert!(
+            ChannelData::is(&[0x4f]) && ChannelData::is(&[0x7f]) && !ChannelData::is(&[0x80]) && !ChannelData::is(&[])
+        );
     }
 
     #[test]
@@ -134,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(number in 0x4000_u16..0x5000, data in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn what_is_written_reads_back(number in 0x4000_u16..0x7fff, data in prop::collection::vec(any::<u8>(), 0..200)) {
             let channel = ChannelNumber::new(number).unwrap();
             let mut bytes = ChannelData::header(channel, data.len()).unwrap().to_vec();
             bytes.extend(&data);

@@ -1,5 +1,6 @@
 //! TURN (RFC 8656) and its TCP relay (RFC 6062) without I/O.
 //!
+//! - [`Server`]: a TURN and STUN server; [`ServerConfig`] says for whom and how much, [`PeerPolicy`] with whom.
 //! - [`ChannelData`]: what relayed data travels in once a channel is bound.
 //! - [`Client`]: an allocation on a server. [`Relays`]: several of them under an ICE agent.
 //! - [`ServerUri`]: where a server is.
@@ -8,11 +9,16 @@
 mod channel_data;
 pub mod client;
 mod relays;
+mod server;
 mod stream;
 mod uri;
 
 pub use channel_data::{ChannelData, ChannelNumber};
 pub use client::Client;
-pub use relays::{FromRelay, RelayId, Relays};
+pub use relays::{ClientId, FromRelay, Relays};
+pub use server::{
+    AllocationStats, ConnectionId, IcmpError, Outgoing, PeerPolicy, RelayAddress, RelayId, Server, ServerAction,
+    ServerConfig, ServerConfigError, ServerCounters, ServerLimits, ServerSink, ServerTraffic, Usage, timed_password,
+};
 pub use stream::{FrameError, MAX_FRAME, next_frame};
 pub use uri::{Host, Scheme, ServerUri, UriError, UriTransport};

@@ -26,7 +26,7 @@ use wire::{Path, Transmit};
 
 /// One of the clients in [`Relays`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RelayId(u64);
+pub struct ClientId(u64);
 
 /// What came through a relay, lent from the caller's buffer.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub struct Relays {
 
 #[derive(Debug)]
 struct Slot {
-    id: RelayId,
+    id: ClientId,
     client: Client,
     /// Under what it stands in the tables.
     path: Path,
@@ -74,24 +74,24 @@ impl Slot {
 impl Relays {
     /// Whether datagrams on this path come from a server and are to be given to
     /// [`handle_datagram`](Self::handle_datagram).
-    pub fn relay_on(&self, path: &Path) -> Option<RelayId> {
+    pub fn relay_on(&self, path: &Path) -> Option<ClientId> {
         Some(self.slots.get(*self.by_path.get(path)?)?.id)
     }
 
     /// The client that an address was allocated for. Of two servers that claim the same address the first has it.
     ///
     /// A server may claim any address: whoever has sockets of its own looks for them first.
-    pub fn relay_of(&self, relayed: &SocketAddr) -> Option<RelayId> {
+    pub fn relay_of(&self, relayed: &SocketAddr) -> Option<ClientId> {
         Some(self.slots.get(*self.by_relayed.get(relayed)?)?.id)
     }
 
     /// A client.
-    pub fn client(&self, id: RelayId) -> Option<&Client> {
+    pub fn client(&self, id: ClientId) -> Option<&Client> {
         Some(&self.slots.get(self.place(id)?)?.client)
     }
 
     /// All clients.
-    pub fn iter(&self) -> impl Iterator<Item = (RelayId, &Client)> {
+    pub fn iter(&self) -> impl Iterator<Item = (ClientId, &Client)> {
         self.slots.iter().map(|slot| (slot.id, &slot.client))
     }
 
@@ -129,7 +129,7 @@ impl Relays {
     pub fn handle_stream(
         &mut self,
         now: Instant,
-        id: RelayId,
+        id: ClientId,
         stream: &mut [u8],
         mut sink: impl FnMut(FromRelay<'_>),
     ) -> Result<usize, FrameError> {
@@ -166,8 +166,8 @@ impl Relays {
 /// Commands.
 impl Relays {
     /// Adds a client.
-    pub fn insert(&mut self, client: Client) -> RelayId {
-        let id = RelayId(self.next_id);
+    pub fn insert(&mut self, client: Client) -> ClientId {
+        let id = ClientId(self.next_id);
         self.next_id = self.next_id.saturating_add(1);
         let place = self.slots.len();
         let path = client.path();
@@ -183,7 +183,7 @@ impl Relays {
     }
 
     /// Takes a client out: mostly one that has closed.
-    pub fn remove(&mut self, id: RelayId) -> Option<Client> {
+    pub fn remove(&mut self, id: ClientId) -> Option<Client> {
         let place = self.place(id)?;
         let slot = self.slots.remove(place);
         // Places behind it have moved.
@@ -200,7 +200,7 @@ impl Relays {
     }
 
     /// Gives a client commands: to close, or that it is connected again.
-    pub fn command<T>(&mut self, id: RelayId, command: impl FnOnce(&mut Client) -> T) -> Option<T> {
+    pub fn command<T>(&mut self, id: ClientId, command: impl FnOnce(&mut Client) -> T) -> Option<T> {
         let place = self.place(id)?;
         let outcome = command(&mut self.slots.get_mut(place)?.client);
         self.index(place);
@@ -273,7 +273,7 @@ impl Relays {
 /// Outputs.
 impl Relays {
     /// Writes the next message to a server. The path tells the socket, or the connection.
-    pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<(RelayId, Transmit)> {
+    pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<(ClientId, Transmit)> {
         self.slots
             .iter_mut()
             .find_map(|slot| Some((slot.id, slot.client.poll_transmit(now, out)?)))
@@ -285,7 +285,7 @@ impl Relays {
     }
 
     /// What happened since.
-    pub fn poll_event(&mut self) -> Option<(RelayId, Event)> {
+    pub fn poll_event(&mut self) -> Option<(ClientId, Event)> {
         self.slots
             .iter_mut()
             .find_map(|slot| Some((slot.id, slot.client.poll_event()?)))
@@ -293,7 +293,7 @@ impl Relays {
 }
 
 impl Relays {
-    fn place(&self, id: RelayId) -> Option<usize> {
+    fn place(&self, id: ClientId) -> Option<usize> {
         self.slots.binary_search_by_key(&id, |slot| slot.id).ok()
     }
 

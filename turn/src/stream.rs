@@ -44,7 +44,7 @@ pub fn next_frame(stream: &[u8]) -> Result<Option<usize>, FrameError> {
     let Some(&first) = stream.first() else { return Ok(None) };
     let header = match first {
         0..=3 => stun::HEADER_LEN,
-        64..=79 => ChannelData::HEADER_LEN,
+        64..=127 => ChannelData::HEADER_LEN,
         _ => return Err(FrameError { first }),
     };
     let [_, _, l0, l1, ..] = *stream else { return Ok(None) };
@@ -74,7 +74,7 @@ mod tests {
     fn a_beginning_is_waited_for_and_nonsense_is_not() {
         assert_eq!(next_frame(&[]), Ok(None));
         assert_eq!(next_frame(&[0x40, 0, 0]), Ok(None));
-        assert_eq!(next_frame(&[0x50]), Err(FrameError { first: 0x50 }));
-        assert_eq!(next_frame(b"SSH-2.0"), Err(FrameError { first: b'S' }));
+        assert_eq!(next_frame(&[0x80]), Err(FrameError { first: 0x80 }));
+        assert_eq!(next_frame(b"\x16\x03\x01"), Err(FrameError { first: 0x16 }));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use stun::{Builder, Class, Message, Method, TransactionId, Value};
 use turn::client::{Client, Config, Families, MIN_OUT};
-use turn::{RelayId, Relays};
+use turn::{ClientId, Relays};
 use wire::{Path, Seed, Transmit};
 
 #[global_allocator]
@@ -56,7 +56,7 @@ fn run(relays: &mut Relays, now: Instant) {
     }
 }
 
-fn connected(now: Instant) -> (Relays, RelayId) {
+fn connected(now: Instant) -> (Relays, ClientId) {
     let mut relays = Relays::default();
     let config = Config {
         families: Families::Both,

@@ -87,6 +87,14 @@ impl SendBatch {
         self.messages.len() == self.messages.capacity()
     }
 
+    /// Forgets what has not left, for who rather loses datagrams than waits. Says how many messages that were.
+    pub fn clear(&mut self) -> usize {
+        let unsent = self.len();
+        self.messages.clear();
+        self.next = 0;
+        unsent
+    }
+
     /// Adds what an engine wrote into the slab at `offset`. A run of more than [`MAX_SEGMENTS`] becomes several
     /// messages.
     ///

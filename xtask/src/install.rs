@@ -9,8 +9,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("firefox-esr", "firefox-esr"),
     // The foreign DTLS peer.
     ("openssl", "openssl"),
-    // The foreign TURN server.
+    // The foreign TURN server, and the foreign TURN clients.
     ("turnserver", "coturn"),
+    ("turnutils_uclient", "coturn"),
     // Network namespaces, and packet loss in them.
     ("ip", "iproute2"),
     ("nft", "nftables"),

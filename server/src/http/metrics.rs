@@ -15,6 +15,7 @@ use tokio::time::sleep_until;
 
 use crate::app::App;
 use crate::http::problem::Problem;
+use crate::turn::told;
 use crate::worker::{Command, Report};
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -112,6 +113,18 @@ fn registry(app: &App, reports: &[Report]) -> Registry {
     );
     for (name, family) in counters {
         registry.register(name, name.replace('_', " "), family);
+    }
+    for (name, value) in app.turn.as_deref().map(told).unwrap_or_default() {
+        // How many there are may fall.
+        if name == "turn_live_allocations" {
+            let gauge = Gauge::<i64>::default();
+            gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
+            registry.register(name, name.replace('_', " "), gauge);
+            continue;
+        }
+        let counter = Counter::<u64>::default();
+        counter.inc_by(value);
+        registry.register(name, name.replace('_', " "), counter);
     }
     for (name, value) in app.counters.get().iter() {
         let counter = Counter::<u64>::default();

@@ -12,7 +12,7 @@ const PEER: &str = "203.0.113.1:9000";
 /// A client on each of two servers: of IPv4 over UDP, and of IPv6 over a stream.
 struct Two {
     relays: Relays,
-    ids: [RelayId; 2],
+    ids: [ClientId; 2],
     servers: [Server; 2],
     now: Instant,
 }
@@ -209,7 +209,7 @@ fn a_server_cannot_take_over_the_address_of_another() {
 }
 
 impl Two {
-    fn run_udp(&mut self, id: RelayId) {
+    fn run_udp(&mut self, id: ClientId) {
         let (mut out, mut server) = ([0; MIN_OUT], Server::default());
         while let Some((from, transmit)) = self.relays.poll_transmit(self.now, &mut out) {
             assert_eq!(from, id);

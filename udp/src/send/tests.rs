@@ -318,6 +318,28 @@ fn an_empty_datagram_is_counted_and_not_handed_out() {
     );
 }
 
+#[test]
+fn a_batch_that_is_given_up_sends_nothing_of_it_later() {
+    let mut sender = bind("127.0.0.1:0");
+    let mut receiver = bind("127.0.0.1:0");
+    let slab = numbered(4000, 500);
+    let mut batch = SendBatch::new(4);
+    for i in 0..3 {
+        let run = transmit(&sender, receiver.local_addr(), 1000, Some(500));
+        batch.push(&run, i * 1000).unwrap();
+    }
+    let blocked = batch.send_by(&mut sender, &slab, |_, _, _, _| Err(ErrorKind::WouldBlock.into()));
+    assert_eq!((blocked, batch.clear(), batch.len()), (Sent::Blocked, 3, 0));
+    let last = transmit(&sender, receiver.local_addr(), 1000, Some(500));
+    batch.push(&last, 3000).unwrap();
+    assert_eq!(batch.send(&mut sender, &slab), Sent::All);
+    let got: Vec<u8> = receive(&mut receiver, 2)
+        .into_iter()
+        .flat_map(|(.., data)| data)
+        .collect();
+    assert_eq!(got, slab[3000..]);
+}
+
 /// Loopback gives the send buffer back within the call, so the full buffer is played: room for three messages at a
 /// time.
 #[test]

@@ -1,0 +1,271 @@
+use std::io::{self, ErrorKind, Read, Write};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use rustls::{ServerConfig, ServerConnection};
+use turn::{ConnectionId, MAX_FRAME, Outgoing};
+use wire::Path;
+
+/// Bytes that may wait for a reader: then data is dropped, or what it is spliced to is not read.
+pub(super) const MAX_OUTPUT: usize = 256 << 10;
+/// Bytes that are given to TLS at once.
+const TLS_CHUNK: usize = 16 << 10;
+/// Bytes that are read at once.
+const READ_CHUNK: usize = 64 << 10;
+/// How long a reader may take nothing of what waits for it.
+const STALLED: Duration = Duration::from_secs(30);
+
+/// Whose end of a connection it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// A client's, which carries TURN messages.
+    Client(Path),
+    /// A client's, spliced to a peer's.
+    Spliced(Path, usize),
+    /// A peer's that is being opened.
+    Opening(ConnectionId),
+    /// A peer's, spliced to a client's or not yet.
+    Peer(ConnectionId, Option<usize>),
+    /// Only what waits is still to be sent.
+    Ending,
+}
+
+/// A TCP connection with or without TLS, whose buffers are bounded.
+pub(super) struct Stream {
+    pub(super) io: TcpStream,
+    tls: Option<Box<ServerConnection>>,
+    pub(super) role: Role,
+    /// What came and is not a whole message yet.
+    pub(super) input: Vec<u8>,
+    output: Vec<u8>,
+    /// How much of `output` was taken.
+    sent: usize,
+    pub(super) opened: Instant,
+    /// Since when the reader has taken nothing although something waits.
+    stalled: Option<Instant>,
+    /// It was not read because the other end was full.
+    pub(super) paused: bool,
+    /// It is among those that have something to send.
+    pub(super) dirty: bool,
+}
+
+/// What reading came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Got {
+    /// More may come at once.
+    More,
+    /// Nothing for now.
+    Blocked,
+    /// The other side has ended, or is no good.
+    End,
+}
+
+impl Stream {
+    pub(super) fn new(io: TcpStream, tls: Option<Arc<ServerConfig>>, role: Role, now: Instant) -> io::Result<Self> {
+        let tls = tls.map(ServerConnection::new).transpose().map_err(io::Error::other)?;
+        // Media that waits for more is late.
+        drop(io.set_nodelay(true));
+        Ok(Self {
+            io,
+            tls: tls.map(Box::new),
+            role,
+            input: Vec::new(),
+            output: Vec::new(),
+            sent: 0,
+            opened: now,
+            stalled: None,
+            paused: false,
+            dirty: false,
+        })
+    }
+
+    /// Bytes that wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.output.len() - self.sent + usize::from(self.tls.as_ref().is_some_and(|tls| tls.wants_write()))
+    }
+
+    /// Puts a message into the queue; false, and nothing put, when the reader is too slow for it.
+    pub(super) fn push(&mut self, packet: &Outgoing<'_>) -> bool {
+        if self.waiting() + packet.len() > MAX_OUTPUT {
+            return false;
+        }
+        self.output.extend_from_slice(packet.head);
+        self.output.extend_from_slice(packet.data);
+        self.output.resize(self.output.len() + packet.padding, 0);
+        true
+    }
+
+    /// Puts bytes of the connection that this is spliced to into the queue.
+    pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
+        self.output.extend_from_slice(bytes);
+    }
+
+    /// Reads once and appends to `input`.
+    pub(super) fn read(&mut self, scratch: &mut [u8]) -> Got {
+        if self.input.len() > MAX_FRAME {
+            // One message at most is kept, and each was cut off as soon as it was whole.
+            return Got::End;
+        }
+        let scratch = scratch.get_mut(..READ_CHUNK).unwrap_or_default();
+        let got = match &mut self.tls {
+            None => self.io.read(scratch),
+            Some(tls) => read_tls(tls, &mut self.io, scratch),
+        };
+        match got {
+            Ok(0) => Got::End,
+            Ok(len) => {
+                self.input.extend_from_slice(scratch.get(..len).unwrap_or_default());
+                Got::More
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Got::Blocked,
+            Err(error) if error.kind() == ErrorKind::Interrupted => Got::More,
+            Err(_) => Got::End,
+        }
+    }
+
+    /// Sends what the system takes.
+    ///
+    /// # Errors
+    /// The connection is of no use any more.
+    pub(super) fn flush(&mut self, now: Instant) -> io::Result<()> {
+        let before = self.waiting();
+        let done = match &mut self.tls {
+            None => flush_plain(&mut self.io, &self.output, &mut self.sent),
+            Some(tls) => flush_tls(tls, &mut self.io, &self.output, &mut self.sent),
+        };
+        if self.sent == self.output.len() {
+            self.output.clear();
+            self.sent = 0;
+        } else if self.sent > MAX_OUTPUT / 2 {
+            self.output.drain(..self.sent);
+            self.sent = 0;
+        }
+        let waiting = self.waiting();
+        if waiting == 0 || waiting < before {
+            self.stalled = None;
+        }
+        if waiting > 0 && self.stalled.is_none() {
+            self.stalled = Some(now);
+        }
+        match done {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Whether the reader has taken nothing for too long.
+    pub(super) fn is_stalled(&self, now: Instant) -> bool {
+        self.stalled
+            .is_some_and(|since| now.saturating_duration_since(since) > STALLED)
+    }
+
+    /// Says that nothing more will come.
+    pub(super) fn end(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+        }
+    }
+}
+
+/// Reads from TLS; what the system has is taken in when there is nothing left inside.
+fn read_tls(tls: &mut ServerConnection, io: &mut TcpStream, out: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tls.reader().read(out) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            got => return got,
+        }
+        if tls.read_tls(io)? == 0 {
+            return Ok(0);
+        }
+        tls.process_new_packets().map_err(io::Error::other)?;
+        // Handshakes want to be answered.
+        while tls.wants_write() {
+            match tls.write_tls(io) {
+                Ok(0) => return Ok(0),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+fn flush_plain(io: &mut TcpStream, output: &[u8], sent: &mut usize) -> io::Result<()> {
+    while let Some(rest) = output.get(*sent..).filter(|rest| !rest.is_empty()) {
+        match io.write(rest) {
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(len) => *sent += len,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// TLS is given more only when it has nothing left, so that it holds little.
+fn flush_tls(tls: &mut ServerConnection, io: &mut TcpStream, output: &[u8], sent: &mut usize) -> io::Result<()> {
+    loop {
+        while tls.wants_write() {
+            match tls.write_tls(io) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let rest = output.get(*sent..).unwrap_or_default();
+        let chunk = rest.get(..TLS_CHUNK).unwrap_or(rest);
+        if chunk.is_empty() || tls.is_handshaking() {
+            return Ok(());
+        }
+        *sent += tls.writer().write(chunk)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wire::Ecn;
+
+    #[test]
+    fn a_slow_reader_is_waited_for_with_bounded_room() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut reader = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (io, _) = listener.accept().unwrap();
+        io.set_nonblocking(true).unwrap();
+        let now = Instant::now();
+        let mut stream = Stream::new(TcpStream::from_std(io), None, Role::Ending, now).unwrap();
+        let data = [7; 1000];
+        let packet = Outgoing {
+            head: b"head",
+            data: &data,
+            padding: 2,
+            ecn: Ecn::NotEct,
+            dont_fragment: false,
+        };
+        let mut put = 0;
+        // The kernel takes some megabytes, then the queue fills, then all is dropped.
+        while stream.push(&packet) {
+            put += 1;
+            stream.flush(now).unwrap();
+            assert!(stream.waiting() <= MAX_OUTPUT && stream.output.capacity() < 4 * MAX_OUTPUT);
+        }
+        assert!(stream.waiting() > MAX_OUTPUT - 1006 && !stream.is_stalled(now + STALLED));
+        let later = now + STALLED + Duration::from_secs(1);
+        stream.flush(later).unwrap();
+        assert!(stream.is_stalled(later));
+        // Whole messages come, and no part of others.
+        let mut out = vec![0; 1006 * put];
+        let mut got = 0;
+        while got < out.len() {
+            got += reader.read(&mut out[got..]).unwrap();
+            stream.flush(later).unwrap();
+        }
+        assert!(
+            out.chunks(1006)
+                .all(|message| message[..5] == *b"head\x07" && message[1003..] == [7, 0, 0])
+        );
+        assert!(stream.waiting() == 0 && !stream.is_stalled(later + STALLED));
+    }
+}

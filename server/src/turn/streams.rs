@@ -1,0 +1,232 @@
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use rustls::ServerConfig;
+use turn::{ConnectionId, Outgoing, RelayId, ServerSink};
+use wire::{Path, Protocol};
+
+use super::DriverCounters;
+use super::slab::SendSlab;
+use super::stream::{MAX_OUTPUT, Role, Stream};
+use super::thread::{STREAMS, from_client_socket, from_relay};
+
+/// Connections in all, and from one address.
+const MAX_STREAMS: usize = 4096;
+const MAX_STREAMS_PER_ADDRESS: usize = 256;
+/// How long a connection may belong to nobody, and how long one that ends may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Where everything goes that is sent: datagrams into the slab, messages on streams into their queues.
+pub(super) struct Out {
+    pub(super) slab: SendSlab,
+    /// The UDP sockets that clients come to.
+    pub(super) listening: Vec<SocketAddr>,
+    pub(super) streams: Streams,
+}
+
+impl ServerSink for Out {
+    fn to_client(&mut self, path: &Path, packet: Outgoing<'_>) {
+        if path.protocol == Protocol::Tcp {
+            self.streams.send(path, &packet);
+            return;
+        }
+        let socket = self
+            .listening
+            .iter()
+            .position(|address| address.is_ipv4() == path.local.is_ipv4());
+        if let Some(socket) = socket {
+            self.slab
+                .push(from_client_socket(socket), path.local, path.remote, &packet);
+        }
+    }
+
+    fn to_peer(&mut self, relay: RelayId, peer: SocketAddr, packet: Outgoing<'_>) {
+        // The socket is bound to its address, or to all: then the system chooses.
+        let any: IpAddr = if peer.is_ipv4() {
+            [0, 0, 0, 0].into()
+        } else {
+            [0; 16].into()
+        };
+        self.slab.push(from_relay(relay), (any, 0).into(), peer, &packet);
+    }
+}
+
+/// Every TCP connection.
+#[derive(Default)]
+pub(super) struct Streams {
+    streams: Vec<Option<Stream>>,
+    free: Vec<usize>,
+    by_path: HashMap<Path, usize>,
+    by_connection: HashMap<ConnectionId, usize>,
+    per_address: HashMap<IpAddr, usize>,
+    /// Those that have something to send.
+    dirty: Vec<usize>,
+    pub(super) counters: DriverCounters,
+}
+
+impl Streams {
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Stream> {
+        self.streams.get_mut(index)?.as_mut()
+    }
+
+    pub(super) fn by_path(&self, path: &Path) -> Option<usize> {
+        self.by_path.get(path).copied()
+    }
+
+    pub(super) fn by_connection(&self, connection: ConnectionId) -> Option<usize> {
+        self.by_connection.get(&connection).copied()
+    }
+
+    pub(super) fn indices(&self) -> impl Iterator<Item = usize> + use<> {
+        0..self.streams.len()
+    }
+
+    /// A client's connection; `None` when there are too many.
+    pub(super) fn add_client(
+        &mut self,
+        registry: &Registry,
+        io: TcpStream,
+        tls: Option<Arc<ServerConfig>>,
+        now: Instant,
+    ) -> Option<usize> {
+        let (local, remote) = (io.local_addr().ok()?, io.peer_addr().ok()?);
+        let count = self.per_address.get(&remote.ip()).copied().unwrap_or_default();
+        if count >= MAX_STREAMS_PER_ADDRESS {
+            return None;
+        }
+        let path = Path {
+            local,
+            remote,
+            protocol: Protocol::Tcp,
+        };
+        let index = self.add(registry, io, tls, Role::Client(path), now)?;
+        self.by_path.insert(path, index);
+        *self.per_address.entry(remote.ip()).or_default() += 1;
+        Some(index)
+    }
+
+    /// A peer's connection.
+    pub(super) fn add_peer(
+        &mut self,
+        registry: &Registry,
+        io: TcpStream,
+        role: Role,
+        connection: ConnectionId,
+        now: Instant,
+    ) -> Option<usize> {
+        let index = self.add(registry, io, None, role, now)?;
+        self.by_connection.insert(connection, index);
+        Some(index)
+    }
+
+    fn add(
+        &mut self,
+        registry: &Registry,
+        io: TcpStream,
+        tls: Option<Arc<ServerConfig>>,
+        role: Role,
+        now: Instant,
+    ) -> Option<usize> {
+        if self.streams.len() - self.free.len() >= MAX_STREAMS {
+            return None;
+        }
+        let mut stream = Stream::new(io, tls, role, now).ok()?;
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.streams.push(None);
+            self.streams.len() - 1
+        });
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if registry
+            .register(&mut stream.io, Token(STREAMS | index), interest)
+            .is_err()
+        {
+            self.free.push(index);
+            return None;
+        }
+        *self.streams.get_mut(index)? = Some(stream);
+        Some(index)
+    }
+
+    fn send(&mut self, path: &Path, packet: &Outgoing<'_>) {
+        if let Some(index) = self.by_path(path)
+            && let Some(stream) = self.get_mut(index)
+            && matches!(stream.role, Role::Client(_))
+        {
+            let dropped = !stream.push(packet);
+            self.counters.turn_stream_dropped += u64::from(dropped);
+            self.mark(index);
+        }
+    }
+
+    /// Hands bytes on to the other end of a splice. False when that is full now.
+    pub(super) fn splice(&mut self, to: usize, bytes: &[u8]) -> bool {
+        let Some(stream) = self.get_mut(to) else { return true };
+        stream.push_bytes(bytes);
+        let room = stream.waiting() < MAX_OUTPUT;
+        self.mark(to);
+        room
+    }
+
+    /// Lets a connection be flushed soon.
+    pub(super) fn mark(&mut self, index: usize) {
+        if let Some(stream) = self.get_mut(index)
+            && !std::mem::replace(&mut stream.dirty, true)
+        {
+            self.dirty.push(index);
+        }
+    }
+
+    /// The next connection that is to be flushed.
+    pub(super) fn next_dirty(&mut self) -> Option<usize> {
+        let index = self.dirty.pop()?;
+        if let Some(stream) = self.get_mut(index) {
+            stream.dirty = false;
+        }
+        Some(index)
+    }
+
+    /// Takes a connection away at once.
+    pub(super) fn remove(&mut self, registry: &Registry, index: usize) {
+        let Some(mut stream) = self.streams.get_mut(index).and_then(Option::take) else {
+            return;
+        };
+        self.forget(&stream.role);
+        drop(registry.deregister(&mut stream.io));
+        self.free.push(index);
+    }
+
+    /// Takes a connection away when what waits is sent.
+    pub(super) fn end(&mut self, registry: &Registry, index: usize, now: Instant) {
+        let Some(stream) = self.get_mut(index) else { return };
+        stream.end();
+        let role = std::mem::replace(&mut stream.role, Role::Ending);
+        stream.opened = now;
+        let done = stream.flush(now).is_err() || stream.waiting() == 0;
+        self.forget(&role);
+        if done {
+            self.remove(registry, index);
+        }
+    }
+
+    fn forget(&mut self, role: &Role) {
+        match role {
+            Role::Client(path) | Role::Spliced(path, _) => {
+                self.by_path.remove(path);
+                if let Some(count) = self.per_address.get_mut(&path.remote.ip()) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.per_address.remove(&path.remote.ip());
+                    }
+                }
+            }
+            Role::Opening(connection) | Role::Peer(connection, _) => {
+                self.by_connection.remove(connection);
+            }
+            Role::Ending => {}
+        }
+    }
+}

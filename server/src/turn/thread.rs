@@ -1,0 +1,634 @@
+use std::collections::{HashSet, VecDeque};
+use std::io::{self, ErrorKind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::net::TcpListener;
+use mio::{Events, Interest, Poll, Token};
+use rustls::ServerConfig;
+use turn::{RelayId, Server, ServerAction, next_frame};
+use udp::{RecvBatch, Socket};
+use wire::{Ecn, Path};
+
+use super::slab::{SendSlab, Sockets};
+use super::sockets::{Bound, connect, listen};
+use super::stream::{Got, MAX_OUTPUT, Role};
+use super::streams::{Out, PATIENCE, Streams};
+use super::{Counts, DriverCounters};
+
+pub(super) const WAKER: Token = Token(usize::MAX);
+/// What a token is of, above the number.
+const KIND: usize = 0xf << 28;
+const CLIENT_SOCKETS: usize = 0;
+const LISTENERS: usize = 1 << 28;
+const RELAYS: usize = 2 << 28;
+pub(super) const STREAMS: usize = 3 << 28;
+
+/// Batches that one socket may bring before the others have their turn.
+const BATCHES_PER_TURN: usize = 4;
+/// Connections that are accepted before others have their turn.
+const ACCEPTS_PER_TURN: usize = 16;
+/// Reads of one connection before others have their turn.
+const READS_PER_TURN: usize = 4;
+/// What the kernel is asked to hold for a relay socket, in each direction: half a second of 4 Mbit/s.
+const RELAY_BUFFER: usize = 256 << 10;
+/// How often idle connections are looked for and counters are told.
+const TICK: Duration = Duration::from_secs(1);
+/// The longest time without a look at the system's clock.
+const CLOCK: Duration = Duration::from_secs(60);
+
+pub(super) const fn from_client_socket(index: usize) -> usize {
+    CLIENT_SOCKETS | index
+}
+
+pub(super) const fn from_relay(relay: RelayId) -> usize {
+    RELAYS | relay.index()
+}
+
+/// A relay socket, or the listener of a TCP allocation.
+struct Relay {
+    id: RelayId,
+    socket: RelaySocket,
+}
+
+enum RelaySocket {
+    Udp(Socket),
+    Tcp(TcpListener),
+}
+
+/// The loop: receives, lets the engine work, does what it wants, sends.
+pub(super) struct Thread {
+    poll: Poll,
+    engine: Server,
+    sockets: Vec<Socket>,
+    listeners: Vec<(TcpListener, bool)>,
+    relays: Vec<Option<Relay>>,
+    out: Out,
+    tls: Option<Arc<ServerConfig>>,
+    closing: Arc<AtomicBool>,
+    counts: Arc<Mutex<Counts>>,
+    /// What may have more to read, each once.
+    ready: VecDeque<Token>,
+    queued: HashSet<Token>,
+    received: RecvBatch,
+    scratch: Vec<u8>,
+    next_tick: Instant,
+    clock_read: Instant,
+}
+
+impl Thread {
+    pub(super) fn new(
+        poll: Poll,
+        bound: Bound,
+        engine: Server,
+        tls: Option<Arc<ServerConfig>>,
+        closing: Arc<AtomicBool>,
+        counts: Arc<Mutex<Counts>>,
+    ) -> io::Result<Self> {
+        let Bound {
+            udp: mut sockets,
+            tcp: mut listeners,
+        } = bound;
+        for (index, socket) in sockets.iter_mut().enumerate() {
+            poll.registry()
+                .register(socket, Token(CLIENT_SOCKETS | index), Interest::READABLE)?;
+        }
+        for (index, (listener, _)) in listeners.iter_mut().enumerate() {
+            poll.registry()
+                .register(listener, Token(LISTENERS | index), Interest::READABLE)?;
+        }
+        let now = Instant::now();
+        Ok(Self {
+            poll,
+            engine,
+            out: Out {
+                slab: SendSlab::new(),
+                listening: sockets.iter().map(Socket::local_addr).collect(),
+                streams: Streams::default(),
+            },
+            sockets,
+            listeners,
+            relays: Vec::new(),
+            tls,
+            closing,
+            counts,
+            ready: VecDeque::new(),
+            queued: HashSet::new(),
+            received: RecvBatch::new(),
+            scratch: vec![0; 64 << 10],
+            next_tick: now + TICK,
+            clock_read: now,
+        })
+    }
+
+    pub(super) fn run(&mut self) {
+        let mut events = Events::with_capacity(1024);
+        while !self.closing.load(Ordering::Acquire) {
+            let now = Instant::now();
+            let wait = if self.ready.is_empty() {
+                self.next_deadline().saturating_duration_since(now)
+            } else {
+                Duration::ZERO
+            };
+            match self.poll.poll(&mut events, Some(wait)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    tracing::error!(%error, "the TURN server cannot wait for its sockets");
+                    return;
+                }
+            }
+            let now = Instant::now();
+            for event in &events {
+                self.heard(
+                    now,
+                    event.token(),
+                    event.is_readable() || event.is_read_closed(),
+                    event.is_writable(),
+                );
+            }
+            self.turn(now);
+        }
+    }
+
+    fn next_deadline(&self) -> Instant {
+        let engine = self.engine.poll_timeout();
+        engine.map_or(self.next_tick, |engine| engine.min(self.next_tick))
+    }
+
+    fn heard(&mut self, now: Instant, token: Token, readable: bool, writable: bool) {
+        if token == WAKER {
+            return;
+        }
+        if token.0 & KIND == STREAMS && writable {
+            self.writable(now, token.0 & !KIND);
+        }
+        if readable {
+            self.queue(token);
+        }
+    }
+
+    fn turn(&mut self, now: Instant) {
+        for _ in 0..self.ready.len() {
+            let Some(token) = self.ready.pop_front() else { break };
+            self.queued.remove(&token);
+            let index = token.0 & !KIND;
+            let more = match token.0 & KIND {
+                CLIENT_SOCKETS => self.receive_from_clients(now, index),
+                LISTENERS => self.accept(now, index),
+                RELAYS => self.receive_from_peers(now, index),
+                _ => self.read(now, index),
+            };
+            if more {
+                self.queue(token);
+            }
+            if self.out.slab.is_nearly_full() {
+                self.flush(now);
+            }
+        }
+        if self.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
+            self.engine.handle_timeout(now, &mut self.out);
+            self.act(now);
+        }
+        if now >= self.next_tick {
+            self.tick(now);
+        }
+        self.flush(now);
+    }
+
+    fn receive_from_clients(&mut self, now: Instant, index: usize) -> bool {
+        for _ in 0..BATCHES_PER_TURN {
+            let Some(socket) = self.sockets.get_mut(index) else {
+                return false;
+            };
+            if !socket.receive(&mut self.received) {
+                return false;
+            }
+            for datagram in self.received.datagrams() {
+                self.engine
+                    .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data, &mut self.out);
+            }
+            self.act(now);
+            if self.out.slab.is_nearly_full() {
+                self.flush(now);
+            }
+        }
+        true
+    }
+
+    fn receive_from_peers(&mut self, now: Instant, index: usize) -> bool {
+        for _ in 0..BATCHES_PER_TURN {
+            let Some(relay) = self.relays.get_mut(index).and_then(Option::as_mut) else {
+                return false;
+            };
+            let id = relay.id;
+            match &mut relay.socket {
+                RelaySocket::Tcp(_) => return self.accept_from_peers(now, index),
+                RelaySocket::Udp(socket) => {
+                    if !socket.receive(&mut self.received) {
+                        return false;
+                    }
+                }
+            }
+            for datagram in self.received.datagrams() {
+                let (peer, ecn) = (datagram.path.remote, datagram.ecn);
+                self.engine
+                    .handle_relayed(now, id, peer, ecn, datagram.data, &mut self.out);
+            }
+            if self.out.slab.is_nearly_full() {
+                self.flush(now);
+            }
+        }
+        true
+    }
+
+    fn accept(&mut self, now: Instant, index: usize) -> bool {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some((listener, secure)) = self.listeners.get(index) else {
+                return false;
+            };
+            match listener.accept() {
+                Ok((io, _)) => {
+                    let tls = self.tls.clone().filter(|_| *secure);
+                    let added = self.out.streams.add_client(self.poll.registry(), io, tls, now);
+                    self.out.streams.counters.turn_streams_closed += u64::from(added.is_none());
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                // Gone again, or no descriptor left: there is no hurry, the next event or tick looks again.
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn accept_from_peers(&mut self, now: Instant, index: usize) -> bool {
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some(Relay {
+                id,
+                socket: RelaySocket::Tcp(listener),
+            }) = self.relays.get(index).and_then(Option::as_ref)
+            else {
+                return false;
+            };
+            let Ok((io, peer)) = listener.accept() else {
+                return false;
+            };
+            if let Some(connection) = self.engine.handle_accepted(now, *id, peer, &mut self.out) {
+                let role = Role::Peer(connection, None);
+                let added = self
+                    .out
+                    .streams
+                    .add_peer(self.poll.registry(), io, role, connection, now);
+                if added.is_none() {
+                    self.engine.handle_peer_closed(connection, &mut self.out);
+                    self.act(now);
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads a connection. True when there may be more.
+    fn read(&mut self, now: Instant, index: usize) -> bool {
+        for _ in 0..READS_PER_TURN {
+            let Some(stream) = self.out.streams.get_mut(index) else {
+                return false;
+            };
+            match stream.role {
+                // Is read once somebody wants it, or only whether it is open is of interest.
+                Role::Opening(_) | Role::Peer(_, None) => return false,
+                Role::Ending => {
+                    let got = stream.read(&mut self.scratch);
+                    stream.input.clear();
+                    if got == Got::End {
+                        self.out.streams.remove(self.poll.registry(), index);
+                    }
+                    return got == Got::More;
+                }
+                Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused => return false,
+                _ => {}
+            }
+            let got = stream.read(&mut self.scratch);
+            // A handshake may have made something to send.
+            self.out.streams.mark(index);
+            match got {
+                Got::Blocked => return false,
+                Got::End => {
+                    self.ended(now, index);
+                    return false;
+                }
+                Got::More => self.work(now, index),
+            }
+        }
+        true
+    }
+
+    /// Works on what was read.
+    fn work(&mut self, now: Instant, index: usize) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        match stream.role {
+            Role::Client(path) => self.work_on_frames(now, index, &path),
+            Role::Spliced(_, other) | Role::Peer(_, Some(other)) => {
+                let input = std::mem::take(&mut stream.input);
+                let room = self.out.streams.splice(other, &input);
+                if let Some(stream) = self.out.streams.get_mut(index) {
+                    stream.paused = !room;
+                    stream.input = input;
+                    stream.input.clear();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn work_on_frames(&mut self, now: Instant, index: usize, path: &Path) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        let mut input = std::mem::take(&mut stream.input);
+        let mut at = 0;
+        let mut broken = false;
+        loop {
+            let rest = input.get(at..).unwrap_or_default();
+            let len = match next_frame(rest) {
+                Ok(Some(len)) => len,
+                Ok(None) => break,
+                Err(_) => {
+                    broken = true;
+                    break;
+                }
+            };
+            let Some(frame) = rest.get(..len) else { break };
+            self.engine
+                .handle_datagram(now, path, Ecn::NotEct, frame, &mut self.out);
+            at += len;
+            self.act(now);
+            let role = self.out.streams.get_mut(index).map(|stream| stream.role);
+            if role != Some(Role::Client(*path)) {
+                // It is spliced from here on, or gone.
+                break;
+            }
+        }
+        input.drain(..at);
+        if let Some(stream) = self.out.streams.get_mut(index) {
+            stream.input = input;
+            if !matches!(stream.role, Role::Client(_)) && !stream.input.is_empty() {
+                self.work(now, index);
+            }
+        }
+        if broken {
+            self.out.streams.counters.turn_streams_closed += 1;
+            self.ended(now, index);
+        }
+    }
+
+    /// A connection can be written to again, or for the first time.
+    fn writable(&mut self, now: Instant, index: usize) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        if let Role::Opening(connection) = stream.role {
+            let failed = stream.io.take_error().map_or(true, |error| error.is_some());
+            match stream.io.peer_addr() {
+                Err(error) if !failed && error.kind() == ErrorKind::NotConnected => return,
+                Ok(_) if !failed => stream.role = Role::Peer(connection, None),
+                _ => {}
+            }
+            let open = matches!(stream.role, Role::Peer(..));
+            self.engine.handle_connected(now, connection, open, &mut self.out);
+            self.act(now);
+            return;
+        }
+        self.flush_stream(now, index);
+    }
+
+    fn flush_stream(&mut self, now: Instant, index: usize) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        if stream.flush(now).is_err() {
+            self.ended(now, index);
+            return;
+        }
+        let (waiting, role) = (stream.waiting(), stream.role);
+        match role {
+            Role::Ending if waiting == 0 => self.out.streams.remove(self.poll.registry(), index),
+            Role::Spliced(_, other) | Role::Peer(_, Some(other)) if waiting < MAX_OUTPUT / 2 => self.resume(other),
+            _ => {}
+        }
+    }
+
+    /// Lets a connection be read again whose other end was full.
+    fn resume(&mut self, index: usize) {
+        if let Some(stream) = self.out.streams.get_mut(index)
+            && stream.paused
+        {
+            stream.paused = false;
+            self.queue(Token(STREAMS | index));
+        }
+    }
+
+    fn queue(&mut self, token: Token) {
+        if self.queued.insert(token) {
+            self.ready.push_back(token);
+        }
+    }
+
+    /// A connection has ended or is of no use.
+    fn ended(&mut self, now: Instant, index: usize) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        match stream.role {
+            Role::Client(path) | Role::Spliced(path, _) => {
+                self.engine.handle_disconnected(&path);
+                self.act(now);
+            }
+            Role::Opening(connection) | Role::Peer(connection, _) => {
+                self.engine.handle_peer_closed(connection, &mut self.out);
+                self.act(now);
+            }
+            Role::Ending => {}
+        }
+        self.out.streams.remove(self.poll.registry(), index);
+    }
+
+    /// Does what the engine wants.
+    fn act(&mut self, now: Instant) {
+        while let Some(action) = self.engine.poll_action() {
+            match action {
+                ServerAction::Bind { relay, address } => {
+                    let socket = Socket::bind_with_buffers(address, RELAY_BUFFER).map(RelaySocket::Udp);
+                    self.bound(now, relay, socket);
+                }
+                ServerAction::Listen { relay, address } => {
+                    let listener =
+                        listen(address, true).map(|listener| RelaySocket::Tcp(TcpListener::from_std(listener)));
+                    self.bound(now, relay, listener);
+                }
+                ServerAction::Close { relay } => {
+                    // What was still to leave leaves before.
+                    self.flush_slab();
+                    if let Some(place) = self.relays.get_mut(relay.index())
+                        && place.as_ref().is_some_and(|known| known.id == relay)
+                    {
+                        *place = None;
+                    }
+                }
+                ServerAction::Connect { connection, from, to } => {
+                    let opened = connect(from, to).ok().and_then(|io| {
+                        let role = Role::Opening(connection);
+                        self.out
+                            .streams
+                            .add_peer(self.poll.registry(), io, role, connection, now)
+                    });
+                    if opened.is_none() {
+                        self.engine.handle_connected(now, connection, false, &mut self.out);
+                    }
+                }
+                ServerAction::Splice { connection, client } => self.splice(connection, &client),
+                ServerAction::Disconnect { connection } => self.disconnect(now, connection),
+            }
+        }
+    }
+
+    fn bound(&mut self, now: Instant, relay: RelayId, socket: io::Result<RelaySocket>) {
+        let token = Token(from_relay(relay));
+        let registered = socket.and_then(|mut socket| {
+            match &mut socket {
+                RelaySocket::Udp(socket) => self.poll.registry().register(socket, token, Interest::READABLE)?,
+                RelaySocket::Tcp(listener) => self.poll.registry().register(listener, token, Interest::READABLE)?,
+            }
+            Ok(socket)
+        });
+        let bound = match registered {
+            Ok(socket) => {
+                if self.relays.len() <= relay.index() {
+                    self.relays.resize_with(relay.index() + 1, || None);
+                }
+                if let Some(place) = self.relays.get_mut(relay.index()) {
+                    *place = Some(Relay { id: relay, socket });
+                }
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "a relay port cannot be bound");
+                false
+            }
+        };
+        self.engine.handle_bound(now, relay, bound, &mut self.out);
+    }
+
+    fn splice(&mut self, connection: turn::ConnectionId, client: &Path) {
+        let streams = &mut self.out.streams;
+        let (Some(client_index), Some(peer_index)) = (streams.by_path(client), streams.by_connection(connection))
+        else {
+            return;
+        };
+        if let Some(stream) = streams.get_mut(client_index) {
+            stream.role = Role::Spliced(*client, peer_index);
+        }
+        if let Some(stream) = streams.get_mut(peer_index) {
+            stream.role = Role::Peer(connection, Some(client_index));
+        }
+        // What came meanwhile was left in the kernel (RFC 6062 §5.4).
+        self.queue(Token(STREAMS | peer_index));
+    }
+
+    fn disconnect(&mut self, now: Instant, connection: turn::ConnectionId) {
+        let Some(index) = self.out.streams.by_connection(connection) else {
+            return;
+        };
+        let other = self.out.streams.get_mut(index).and_then(|stream| match stream.role {
+            Role::Peer(_, other) => other,
+            _ => None,
+        });
+        for index in [Some(index), other].into_iter().flatten() {
+            self.out.streams.end(self.poll.registry(), index, now);
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.next_tick = now + TICK;
+        if now.saturating_duration_since(self.clock_read) > CLOCK {
+            self.clock_read = now;
+            let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.engine.set_unix_time(now, unix);
+        }
+        for index in self.out.streams.indices() {
+            let Some(stream) = self.out.streams.get_mut(index) else {
+                continue;
+            };
+            let old = now.saturating_duration_since(stream.opened) > PATIENCE;
+            let over = match stream.role {
+                Role::Client(path) => old && !self.engine.is_in_use(&path),
+                Role::Ending => old,
+                _ => false,
+            };
+            if over || stream.is_stalled(now) {
+                self.out.streams.counters.turn_streams_closed += 1;
+                self.ended(now, index);
+            }
+        }
+        // An accept that failed for want of descriptors is tried again.
+        for index in 0..self.listeners.len() {
+            self.queue(Token(LISTENERS | index));
+        }
+        self.tell(now);
+    }
+
+    /// Lets others read the counters.
+    fn tell(&self, now: Instant) {
+        let driver = DriverCounters {
+            turn_send_dropped: self.out.slab.dropped,
+            ..self.out.streams.counters
+        };
+        let mut counts: Counts = self
+            .engine
+            .counters()
+            .iter()
+            .chain(self.engine.traffic().iter())
+            .collect();
+        counts.extend(driver.iter());
+        counts.push(("turn_live_allocations", self.engine.allocations(now).count() as u64));
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    fn flush(&mut self, now: Instant) {
+        self.flush_slab();
+        while let Some(index) = self.out.streams.next_dirty() {
+            self.flush_stream(now, index);
+        }
+    }
+
+    fn flush_slab(&mut self) {
+        if self.out.slab.is_empty() {
+            return;
+        }
+        self.out.slab.flush(&mut Ports {
+            sockets: &mut self.sockets,
+            relays: &mut self.relays,
+        });
+    }
+}
+
+struct Ports<'a> {
+    sockets: &'a mut [Socket],
+    relays: &'a mut [Option<Relay>],
+}
+
+impl Sockets for Ports<'_> {
+    fn socket(&mut self, number: usize) -> Option<&mut Socket> {
+        let index = number & !KIND;
+        if number & KIND == CLIENT_SOCKETS {
+            return self.sockets.get_mut(index);
+        }
+        match &mut self.relays.get_mut(index)?.as_mut()?.socket {
+            RelaySocket::Udp(socket) => Some(socket),
+            RelaySocket::Tcp(_) => None,
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! The TURN server against coturn's clients, over the loopback interface.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::num::NonZeroUsize;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use hyaline_server::{Options, Server, Tls, TurnOptions};
+use stun::{AttributeType, Builder, Class, Key, Message, Method, TransactionId, Value};
+
+/// coturn's echo, ended with the test.
+struct Echo {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Echo {
+    fn start() -> Self {
+        // A port that is free now; it is taken when an echo comes back.
+        let probe = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = probe.local_addr().unwrap().port();
+        drop(probe);
+        let child = Command::new("turnutils_peer")
+            .args(["-L", "127.0.0.1", "-p", &port.to_string()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("turnutils_peer runs: `cargo xtask test` installs coturn");
+        let echo = Self { child, port };
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let start = Instant::now();
+        let mut out = [0; 16];
+        loop {
+            drop(socket.send_to(b"ready?", ("127.0.0.1", port)));
+            if socket.recv(&mut out).is_ok() {
+                return echo;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "the echo does not answer");
+        }
+    }
+}
+
+struct House {
+    server: Server,
+    echo: Echo,
+}
+
+fn start(change: impl FnOnce(&mut TurnOptions)) -> Server {
+    start_with(Some(Tls::SelfSigned), change)
+}
+
+/// What `/metrics` says of a counter of the TURN server, once that is not nothing: it is told every second.
+fn metric(server: &Server, name: &str) -> u64 {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(20) {
+        let mut stream = TcpStream::connect(server.http_addr()).unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("hyaline_{name}_total ")));
+        let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
+        if let Some(value) = value.filter(|value| *value > 0) {
+            return value;
+        }
+    }
+    0
+}
+
+fn start_with(tls: Option<Tls>, change: impl FnOnce(&mut TurnOptions)) -> Server {
+    let mut turn = TurnOptions {
+        host: Some("turn.example.org".into()),
+        port: 0,
+        tls_port: 0,
+        users: vec![("u".into(), "p".into())],
+        allow_private: true,
+        ..TurnOptions::default()
+    };
+    change(&mut turn);
+    let options = Options {
+        http: "127.0.0.1:0".parse().unwrap(),
+        workers: NonZeroUsize::MIN,
+        announce: vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()],
+        tls,
+        turn,
+        ..Options::default()
+    };
+    Server::start(&options).unwrap()
+}
+
+impl House {
+    fn new(change: impl FnOnce(&mut TurnOptions)) -> Self {
+        Self {
+            server: start(change),
+            echo: Echo::start(),
+        }
+    }
+
+    fn port(&self) -> String {
+        self.server.turn_addrs()[0].port().to_string()
+    }
+
+    fn client(&self, credentials: &[&str], flags: &str) -> Output {
+        let port = if flags.contains("-S") {
+            self.server.turn_tls_addrs()[0].port().to_string()
+        } else {
+            self.port()
+        };
+        let mut client = Command::new("timeout");
+        client
+            .args(["60", "turnutils_uclient"])
+            .args(credentials)
+            .args(["-p", &port]);
+        client.args(flags.split_whitespace()).arg("127.0.0.1");
+        client
+            .output()
+            .expect("turnutils_uclient runs: `cargo xtask test` installs coturn")
+    }
+
+    /// Runs a client to its end and demands that nothing is lost.
+    fn passes(&self, credentials: &[&str], flags: &str) {
+        let output = self.client(credentials, flags);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let number = |name: &str| {
+            let rest = text.rsplit(name).next().filter(|rest| rest.len() < text.len());
+            let digits = rest.map(|rest| rest.trim_start_matches([' ', '=']));
+            digits.and_then(|digits| digits.split(|c: char| !c.is_ascii_digit()).next()?.parse::<u64>().ok())
+        };
+        let (sent, received) = (number("tot_send_msgs="), number("tot_recv_msgs="));
+        let lost = text.contains("Total lost packets 0 ");
+        assert!(
+            output.status.success() && lost && sent.is_some_and(|sent| sent > 0) && sent == received,
+            "turnutils_uclient {flags}: {:?}, sent {sent:?}, received {received:?}\n{text}",
+            output.status
+        );
+    }
+}
+
+const KNOWN: &[&str] = &["-u", "u", "-w", "p"];
+
+#[test]
+fn a_binding_is_answered_over_udp() {
+    let server = start(|_| ());
+    let output = Command::new("timeout")
+        .args([
+            "10",
+            "turnutils_stunclient",
+            "-p",
+            &server.turn_addrs()[0].port().to_string(),
+            "127.0.0.1",
+        ])
+        .output()
+        .expect("turnutils_stunclient runs: `cargo xtask test` installs coturn");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("UDP reflexive addr: 127.0.0.1:"),
+        "{text}"
+    );
+}
+
+#[test]
+fn clients_of_coturn_over_udp() {
+    let house = House::new(|_| ());
+    let echo = format!("-e 127.0.0.1 -r {} -n 20 -m 2", house.echo.port);
+    for flags in ["", "-s", "-G", "-g", "-X", "-Z", "-c"] {
+        house.passes(KNOWN, &format!("{flags} {echo}"));
+    }
+    for flags in ["-y", "-y -s", "-y -c -x"] {
+        house.passes(KNOWN, &format!("{flags} -n 20 -m 2"));
+    }
+}
+
+#[test]
+fn clients_of_coturn_over_tcp_and_tls() {
+    let house = House::new(|_| ());
+    let echo = format!("-e 127.0.0.1 -r {} -n 20 -m 2", house.echo.port);
+    for flags in ["-t", "-t -s", "-t -S", "-t -S -s"] {
+        house.passes(KNOWN, &format!("{flags} {echo}"));
+    }
+}
+
+#[test]
+fn clients_of_coturn_relay_tcp() {
+    let house = House::new(|_| ());
+    for flags in ["-T", "-T -S"] {
+        house.passes(KNOWN, &format!("{flags} -n 20 -m 2"));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_refused() {
+    let house = House::new(|_| ());
+    let echo = format!("-e 127.0.0.1 -r {} -n 5 -m 1", house.echo.port);
+    let output = house.client(&["-u", "u", "-w", "BAD"], &echo);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !output.status.success() && text.contains("Cannot complete Allocation"),
+        "{text}"
+    );
+    let output = house.client(KNOWN, &format!("-N {echo}"));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        !output.status.success() && text.contains("channel bind: error 400"),
+        "{text}"
+    );
+}
+
+#[test]
+fn credentials_with_a_time_are_accepted() {
+    let house = House::new(|turn| {
+        turn.users.clear();
+        turn.secrets = vec!["another".into(), "the secret".into()];
+    });
+    let echo = format!("-e 127.0.0.1 -r {} -n 20 -m 2", house.echo.port);
+    house.passes(&["-u", "ann", "-W", "the secret"], &echo);
+}
+
+#[test]
+fn loopback_is_no_peer_unless_allowed() {
+    let house = House::new(|turn| turn.allow_private = false);
+    let echo = format!("-e 127.0.0.1 -r {} -n 5 -m 1", house.echo.port);
+    let output = house.client(KNOWN, &echo);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("error 403"), "{text}");
+}
+
+fn binding() -> Vec<u8> {
+    let mut request = vec![0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42];
+    request.extend([7; 12]);
+    request
+}
+
+fn tcp(server: &Server) -> TcpStream {
+    let address: SocketAddr = ([127, 0, 0, 1], server.turn_addrs()[0].port()).into();
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream
+}
+
+#[test]
+fn messages_are_found_in_a_stream_however_it_is_cut() {
+    let server = start(|_| ());
+    let mut stream = tcp(&server);
+    // A message and a part of the next one, whose rest comes only when the first one is answered; then bytes.
+    let four = binding().repeat(4);
+    let (first, rest) = four.split_at(33);
+    stream.write_all(first).unwrap();
+    let mut answers = [0; 32 * 4];
+    stream.read_exact(&mut answers[..32]).unwrap();
+    for part in rest.chunks(7) {
+        stream.write_all(part).unwrap();
+    }
+    stream.read_exact(&mut answers[32..]).unwrap();
+    let whole = |answer: &[u8]| answer[..2] == [1, 1] && answer[8..20] == [7; 12];
+    assert!(answers.chunks(32).all(whole));
+}
+
+#[test]
+fn a_stream_that_is_no_turn_is_closed() {
+    let server = start_with(None, |_| ());
+    let mut stream = tcp(&server);
+    stream.write_all(b"\x16\x03\x01\x00\x05hello").unwrap();
+    match stream.read(&mut [0; 16]) {
+        Ok(len) => assert_eq!(len, 0),
+        // Not everything was read.
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
+    assert_eq!(metric(&server, "turn_streams_closed"), 1);
+}
+
+#[test]
+fn a_client_that_reads_nothing_holds_nobody() {
+    let server = start_with(None, |_| ());
+    let mut slow = tcp(&server);
+    slow.set_nonblocking(true).unwrap();
+    // Answers to a hundred thousand requests wait for it, until the server keeps no more of them.
+    let many = binding().repeat(100);
+    let mut written = 0;
+    let start = Instant::now();
+    while written < 4 << 20 && start.elapsed() < Duration::from_secs(20) {
+        match slow.write(&many[written % many.len()..]) {
+            Ok(len) => written += len,
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+    assert!(written >= 4 << 20, "the server reads on: {written}");
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    socket
+        .send_to(&binding(), ("127.0.0.1", server.turn_addrs()[0].port()))
+        .unwrap();
+    let mut out = [0; 64];
+    assert_eq!(socket.recv(&mut out).unwrap(), 32);
+    let mut other = tcp(&server);
+    other.write_all(&binding()).unwrap();
+    other.read_exact(&mut out[..32]).unwrap();
+    assert!(metric(&server, "turn_stream_dropped") > 0);
+}
+
+/// Somebody who speaks TURN over a connection.
+struct Client {
+    stream: TcpStream,
+    nonce: String,
+    key: Key,
+    transactions: u8,
+}
+
+impl Client {
+    fn new(server: &Server) -> Self {
+        Self {
+            stream: tcp(server),
+            nonce: String::new(),
+            key: Key::long_term_md5("u", "turn.example.org", "p"),
+            transactions: 0,
+        }
+    }
+
+    fn receive(&mut self) -> Vec<u8> {
+        let mut message = vec![0; 20];
+        self.stream.read_exact(&mut message).unwrap();
+        let len = usize::from(u16::from_be_bytes([message[2], message[3]]));
+        message.resize(20 + len, 0);
+        self.stream.read_exact(&mut message[20..]).unwrap();
+        message
+    }
+
+    /// Sends a request, the second time with what the first answer says.
+    fn ask(&mut self, method: Method, values: &[Value<'_>]) -> Vec<u8> {
+        let mut out = [0; 512];
+        self.transactions += 1;
+        let id = TransactionId([self.transactions; 12]);
+        let mut b = Builder::new(&mut out, Class::Request, method, id).unwrap();
+        values.iter().for_each(|value| b.push(value).unwrap());
+        if !self.nonce.is_empty() {
+            b.push(&Value::Username("u")).unwrap();
+            b.push(&Value::Realm("turn.example.org")).unwrap();
+            b.push(&Value::Nonce(&self.nonce)).unwrap();
+            b.integrity(&self.key).unwrap();
+        }
+        self.stream.write_all(b.finish()).unwrap();
+        let answer = self.receive();
+        let message = Message::parse(&answer).unwrap();
+        if self.nonce.is_empty() {
+            self.nonce = message.nonce().unwrap().unwrap().to_owned();
+            return self.ask(method, values);
+        }
+        assert_eq!((message.class(), message.method()), (Class::SuccessResponse, method));
+        answer
+    }
+}
+
+/// Writes numbers, and reads on the other side when that is full.
+fn flows(mut from: TcpStream, mut to: TcpStream) {
+    const LEN: usize = 32 << 20;
+    let byte = |at: usize| (at >> 8) as u8 ^ at as u8;
+    let (full, read) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        from.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        let mut at = 0;
+        while at < LEN {
+            let chunk: Vec<u8> = (at..LEN.min(at + 65_536)).map(byte).collect();
+            match from.write(&chunk) {
+                Ok(len) => at += len,
+                // Nothing is taken any more: neither is anything kept without end.
+                Err(_) => drop(full.send(at)),
+            }
+        }
+        from
+    });
+    let held = read
+        .recv_timeout(Duration::from_secs(60))
+        .expect("the server does not take everything");
+    assert!(held < LEN);
+    let mut at = 0;
+    let mut out = vec![0; 65_536];
+    while at < LEN {
+        let len = to.read(&mut out).unwrap();
+        assert!(len > 0, "it ends at {at}");
+        assert!(out[..len].iter().enumerate().all(|(n, got)| *got == byte(at + n)));
+        at += len;
+    }
+    drop(writer.join().unwrap());
+    // What ends on one side ends on the other (RFC 6062 §5.5).
+    assert_eq!(to.read(&mut out).unwrap(), 0);
+}
+
+#[test]
+fn spliced_connections_slow_each_other_and_lose_nothing() {
+    let server = start(|_| ());
+    for to_client in [true, false] {
+        let mut control = Client::new(&server);
+        let answer = control.ask(Method::ALLOCATE, &[Value::RequestedTransport(6)]);
+        let relayed = Message::parse(&answer).unwrap().xor_relayed_address().unwrap().unwrap();
+        let peer_address = Value::XorPeerAddress("127.0.0.1:9".parse().unwrap());
+        control.ask(Method::CREATE_PERMISSION, &[peer_address]);
+        let peer = TcpStream::connect(relayed).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let attempt = control.receive();
+        let attempt = Message::parse(&attempt).unwrap();
+        assert_eq!(attempt.method(), Method::CONNECTION_ATTEMPT);
+        let id = attempt.attribute(AttributeType::CONNECTION_ID).unwrap();
+        let mut data = Client::new(&server);
+        data.nonce.clone_from(&control.nonce);
+        data.ask(
+            Method::CONNECTION_BIND,
+            &[Value::Other(AttributeType::CONNECTION_ID, id.value())],
+        );
+        if to_client {
+            flows(peer, data.stream);
+        } else {
+            flows(data.stream, peer);
+        }
+    }
+}
+
+#[test]
+fn without_a_user_there_is_none() {
+    let server = start(|turn| turn.users.clear());
+    assert!(server.turn_addrs().is_empty() && server.turn_tls_addrs().is_empty());
+}

@@ -1,0 +1,228 @@
+use super::base64;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use stun::{Key, PasswordAlgorithm, userhash};
+use zeroize::Zeroizing;
+
+/// Who has shown a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Account {
+    /// The username, whole.
+    pub(super) name: Arc<str>,
+    /// Whose quota counts: of a username with a time, what follows the time.
+    pub(super) quota: Arc<str>,
+}
+
+/// Users with passwords, and secrets that make passwords for usernames with a time in them.
+pub(super) struct Credentials {
+    realm: Box<str>,
+    users: HashMap<Arc<str>, User>,
+    by_hash: HashMap<[u8; 32], Arc<str>>,
+    secrets: Vec<Hmac<Sha1>>,
+}
+
+struct User {
+    md5: Key,
+    sha256: Key,
+}
+
+/// The keys that a username may have: one for a user, one for each secret otherwise.
+pub(super) type Keys = [Option<Key>; 2];
+
+impl Credentials {
+    pub(super) fn new(realm: &str, users: &[(String, String)], secrets: &[String]) -> Self {
+        let mut credentials = Self {
+            realm: realm.into(),
+            users: HashMap::new(),
+            by_hash: HashMap::new(),
+            // HMAC takes keys of any length (RFC 2104 §2), so this never fails.
+            secrets: secrets
+                .iter()
+                .map(|secret| Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length"))
+                .collect(),
+        };
+        for (name, password) in users {
+            let name: Arc<str> = name.as_str().into();
+            let user = User {
+                md5: Key::long_term_md5(&name, realm, password),
+                sha256: Key::long_term_sha256(&name, realm, password),
+            };
+            credentials.by_hash.insert(userhash(&name, realm), name.clone());
+            credentials.users.insert(name, user);
+        }
+        credentials
+    }
+
+    /// Whose USERHASH it is (RFC 8489 §14.4). Usernames with a time in them are not known before they are used.
+    pub(super) fn name_of(&self, hash: &[u8; 32]) -> Option<Arc<str>> {
+        self.by_hash.get(hash).cloned()
+    }
+
+    /// What a username is checked with; nothing when there is no such user, or when its time is over.
+    pub(super) fn keys(&self, name: &str, algorithm: PasswordAlgorithm, unix: Duration) -> Keys {
+        if let Some(user) = self.users.get(name) {
+            let key = if algorithm == PasswordAlgorithm::SHA256 {
+                &user.sha256
+            } else {
+                &user.md5
+            };
+            return [Some(key.clone()), None];
+        }
+        if expiry(name).is_none_or(|expiry| u64::from(expiry) <= unix.as_secs()) {
+            return [None, None];
+        }
+        let mut secrets = self.secrets.iter();
+        [(); 2].map(|()| secrets.next().map(|secret| self.key_of(secret, name, algorithm)))
+    }
+
+    pub(super) fn account(&self, name: &str) -> Account {
+        let known = self.users.get_key_value(name).map(|(name, _)| name.clone());
+        let name = known.unwrap_or_else(|| name.into());
+        let id = (!self.users.contains_key(&name))
+            .then(|| name.split_once(':'))
+            .flatten();
+        let quota = id.map_or_else(|| name.clone(), |(_, id)| id.into());
+        Account { name, quota }
+    }
+
+    fn key_of(&self, secret: &Hmac<Sha1>, name: &str, algorithm: PasswordAlgorithm) -> Key {
+        let password = password(secret.clone(), name);
+        if algorithm == PasswordAlgorithm::SHA256 {
+            Key::long_term_sha256(name, &self.realm, &password)
+        } else {
+            Key::long_term_md5(name, &self.realm, &password)
+        }
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Credentials")
+            .field("realm", &self.realm)
+            .field("users", &self.users.len())
+            .field("secrets", &self.secrets.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The password that a secret gives to a username with a time in it: what whoever hands out credentials computes, and the
+/// server computes again (draft-uberti-behave-turn-rest-00 §2.2).
+///
+/// ```
+/// // 1767225600 is the first second of 2026 in UTC.
+/// let password = turn::timed_password("secret of the server", "1767225600:alice");
+/// assert_eq!(password.len(), 28);
+/// ```
+pub fn timed_password(secret: &str, username: &str) -> String {
+    // HMAC takes keys of any length (RFC 2104 §2), so this never fails.
+    let secret = Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
+    password(secret, username).to_string()
+}
+
+fn password(mut secret: Hmac<Sha1>, name: &str) -> Zeroizing<String> {
+    secret.update(name.as_bytes());
+    let mut text = Zeroizing::new(String::with_capacity(28));
+    text.extend(base64::encode(&secret.finalize().into_bytes()).map(char::from));
+    // 20 bytes are 27 characters.
+    text.push('=');
+    text
+}
+
+/// When a username of the form `expiry[:id]` ends, in seconds of Unix time.
+fn expiry(name: &str) -> Option<u32> {
+    let digits = name.split_once(':').map_or(name, |(digits, _)| digits);
+    digits
+        .bytes()
+        .all(|digit| digit.is_ascii_digit())
+        .then(|| digits.parse().ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stun::{Builder, Class, Message, Method, TransactionId};
+
+    fn same(left: &Key, right: &Key) -> bool {
+        let mut out = [0; 64];
+        let mut b = Builder::new(&mut out, Class::Request, Method::BINDING, TransactionId([1; 12])).unwrap();
+        b.integrity(left).unwrap();
+        Message::parse(b.finish()).unwrap().verify_integrity(right).is_ok()
+    }
+
+    #[test]
+    fn the_password_is_base64_of_hmac_sha1() {
+        // RFC 2202 §3, test case 2: the HMAC is effcdf6ae5eb2fa2d27416d5f184df9c259a7c79.
+        assert_eq!(
+            timed_password("Jefe", "what do ya want for nothing?"),
+            "7/zfauXrL6LSdBbV8YTfnCWafHk="
+        );
+    }
+
+    #[test]
+    fn users_and_secrets_give_keys() {
+        let credentials = Credentials::new(
+            "realm",
+            &[("user".into(), "pass".into())],
+            &["old".into(), "new".into()],
+        );
+        let unix = Duration::from_secs(1000);
+        let [Some(md5), None] = credentials.keys("user", PasswordAlgorithm::MD5, unix) else {
+            panic!()
+        };
+        assert!(same(&md5, &Key::long_term_md5("user", "realm", "pass")));
+        let [Some(sha256), None] = credentials.keys("user", PasswordAlgorithm::SHA256, unix) else {
+            panic!()
+        };
+        assert!(same(&sha256, &Key::long_term_sha256("user", "realm", "pass")));
+        let [Some(first), Some(second)] = credentials.keys("1001:ann", PasswordAlgorithm::MD5, unix) else {
+            panic!()
+        };
+        let expected = |secret| Key::long_term_md5("1001:ann", "realm", &timed_password(secret, "1001:ann"));
+        assert!(same(&first, &expected("old")) && same(&second, &expected("new")));
+        let none = [
+            "nobody",
+            "1000:ann",
+            "999",
+            "",
+            ":ann",
+            "1001x:ann",
+            "+1001:ann",
+            "99999999999:ann",
+        ];
+        for name in none {
+            assert!(
+                matches!(credentials.keys(name, PasswordAlgorithm::MD5, unix), [None, None]),
+                "{name}"
+            );
+        }
+        assert!(matches!(
+            credentials.keys("1001", PasswordAlgorithm::MD5, unix),
+            [Some(_), Some(_)]
+        ));
+    }
+
+    #[test]
+    fn quotas_are_those_of_the_id() {
+        let credentials = Credentials::new("realm", &[("a:b".into(), "pass".into())], &["secret".into()]);
+        let quota = |name: &str| credentials.account(name).quota.to_string();
+        assert_eq!(
+            (quota("1001:ann"), quota("1001"), quota("a:b")),
+            ("ann".into(), "1001".into(), "a:b".into())
+        );
+        assert_eq!(credentials.name_of(&userhash("a:b", "realm")).as_deref(), Some("a:b"));
+        assert_eq!(credentials.name_of(&userhash("a:b", "other")), None);
+    }
+
+    #[test]
+    fn debug_does_not_tell_the_secrets() {
+        let credentials = Credentials::new("realm", &[("user".into(), "pass".into())], &["secret".into()]);
+        assert_eq!(
+            format!("{credentials:?}"),
+            "Credentials { realm: \"realm\", users: 1, secrets: 1, .. }"
+        );
+    }
+}

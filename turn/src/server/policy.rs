@@ -1,0 +1,225 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Which peers may be relayed to and from (RFC 8656 §10.2, §12.2).
+///
+/// Without permission of any of these, only addresses that are reached from everywhere in the Internet are. Never relayed to
+/// are unspecified, multicast, broadcast and reserved addresses, IPv4-mapped ones, and the TURN server's own ports, which
+/// would make loops (RFC 8656 §21.1.7). Of the machine's own addresses only relay ports and [`own`](Self::own) are peers, unless
+/// private addresses are allowed. Addresses that carry an IPv4 address (NAT64, 6to4, Teredo) are judged by that one too.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeerPolicy {
+    /// 127.0.0.0/8 and ::1.
+    pub allow_loopback: bool,
+    /// RFC 1918, the shared addresses of carriers (RFC 6598), and unique local addresses (RFC 4193).
+    pub allow_private: bool,
+    /// 169.254.0.0/16 and fe80::/10. Clouds give away their machines' keys there.
+    pub allow_link_local: bool,
+    /// Always allowed, such as the media ports of the same server.
+    pub own: Vec<SocketAddr>,
+}
+
+/// What kind of address it is, as far as relaying is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Global,
+    Private,
+    LinkLocal,
+    Loopback,
+    Never,
+}
+
+impl PeerPolicy {
+    /// Whether anything at an address may be a peer, whatever its port.
+    pub fn permits_ip(&self, ip: IpAddr) -> bool {
+        self.permits_scope(ip) || self.own.iter().any(|own| own.ip() == ip)
+    }
+
+    /// Whether a transport address may be a peer. The TURN server's own ports are not known here.
+    pub fn permits(&self, peer: SocketAddr) -> bool {
+        self.own.contains(&peer) || (peer.port() != 0 && self.permits_scope(peer.ip()))
+    }
+
+    fn permits_scope(&self, ip: IpAddr) -> bool {
+        let allowed = |scope| match scope {
+            Scope::Global => true,
+            Scope::Private => self.allow_private,
+            Scope::LinkLocal => self.allow_link_local,
+            Scope::Loopback => self.allow_loopback,
+            Scope::Never => false,
+        };
+        match ip {
+            IpAddr::V4(ip) => allowed(scope_v4(ip)),
+            IpAddr::V6(ip) => {
+                allowed(scope_v6(ip)) && carried(ip).into_iter().flatten().all(|ip| allowed(scope_v4(ip)))
+            }
+        }
+    }
+}
+
+fn scope_v4(ip: Ipv4Addr) -> Scope {
+    match ip.octets() {
+        [0, ..] | [224..=255, ..] => Scope::Never,
+        [127, ..] => Scope::Loopback,
+        [169, 254, ..] => Scope::LinkLocal,
+        // RFC 6598, RFC 6890 (protocol assignments), RFC 2544 (benchmarks of own networks).
+        [10, ..] | [172, 16..=31, ..] | [192, 168, ..] | [100, 64..=127, ..] | [192, 0, 0, _] | [198, 18..=19, ..] => {
+            Scope::Private
+        }
+        _ => Scope::Global,
+    }
+}
+
+fn scope_v6(ip: Ipv6Addr) -> Scope {
+    if ip == Ipv6Addr::LOCALHOST {
+        return Scope::Loopback;
+    }
+    match ip.segments() {
+        // Unspecified, IPv4-compatible and IPv4-mapped; the discard prefix (RFC 6666); multicast.
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x0100, 0, 0, 0, ..] | [0xff00..=0xffff, ..] => Scope::Never,
+        [0xfe80..=0xfebf, ..] => Scope::LinkLocal,
+        // Unique local, site local (RFC 3879), a network's own NAT64 (RFC 8215), IPv4-translated (RFC 7915).
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => Scope::Private,
+        _ => Scope::Global,
+    }
+}
+
+/// The IPv4 addresses that an IPv6 address leads to.
+const fn carried(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+    match ip.octets() {
+        // NAT64 (RFC 6052 §2.1).
+        [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
+        | [0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, a, b, c, d] => [Some(Ipv4Addr::new(a, b, c, d)), None],
+        // 6to4 (RFC 3056 §2).
+        [0x20, 0x02, a, b, c, d, ..] => [Some(Ipv4Addr::new(a, b, c, d)), None],
+        // Teredo: the server, and the client with its bits inverted (RFC 4380 §4).
+        [0x20, 0x01, 0, 0, a, b, c, d, _, _, _, _, e, f, g, h] => {
+            [Some(Ipv4Addr::new(a, b, c, d)), Some(Ipv4Addr::new(!e, !f, !g, !h))]
+        }
+        _ => [None, None],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permits(policy: &PeerPolicy, ip: &str) -> bool {
+        policy.permits(SocketAddr::new(ip.parse().unwrap(), 5000))
+    }
+
+    #[test]
+    fn only_addresses_of_the_internet_are_permitted() {
+        let policy = PeerPolicy::default();
+        let global = [
+            "198.51.100.1",
+            "8.8.8.8",
+            "172.15.0.1",
+            "172.32.0.1",
+            "100.63.0.1",
+            "100.128.0.1",
+            "11.0.0.1",
+            "192.0.1.1",
+            "2001:db8::1",
+            "2606:4700::1111",
+            "64:ff9b::8.8.8.8",
+            "2002:808:808::1",
+            "2001:0:808:808::f7f7:f7f7",
+        ];
+        for ip in global {
+            assert!(permits(&policy, ip), "{ip}");
+        }
+        let forbidden = [
+            "0.0.0.0",
+            "0.1.2.3",
+            "10.0.0.1",
+            "100.64.0.1",
+            "100.127.255.255",
+            "127.0.0.1",
+            "127.9.9.9",
+            "169.254.169.254",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.0.0.8",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "239.255.255.255",
+            "240.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::2",
+            "::8.8.8.8",
+            "::ffff:8.8.8.8",
+            "::ffff:127.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b:1::8.8.8.8",
+            "100::1",
+            "fc00::1",
+            "fdff::1",
+            "fe80::1",
+            "febf::1",
+            "fec0::1",
+            "ff02::1",
+            "2002:a00:1::1",
+            "2002:7f00:1::1",
+            "2002:c0a8:101::1",
+            // Teredo: a private server, and a client at 10.0.0.1.
+            "2001:0:a00:1::f7f7:f7f7",
+            "2001:0:808:808::f5ff:fffe",
+        ];
+        for ip in forbidden {
+            assert!(!permits(&policy, ip), "{ip}");
+            assert!(!policy.permits_ip(ip.parse().unwrap()), "{ip}");
+        }
+        assert!(!policy.permits("198.51.100.1:0".parse().unwrap()), "port 0 is none");
+    }
+
+    #[test]
+    fn each_exception_opens_what_it_names() {
+        let all = [
+            "127.0.0.1",
+            "::1",
+            "10.0.0.1",
+            "100.64.0.1",
+            "fd00::1",
+            "64:ff9b::10.0.0.1",
+            "169.254.1.1",
+            "fe80::1",
+        ];
+        let open = |policy: &PeerPolicy| all.map(|ip| permits(policy, ip));
+        let mut policy = PeerPolicy {
+            allow_loopback: true,
+            ..PeerPolicy::default()
+        };
+        assert_eq!(open(&policy), [true, true, false, false, false, false, false, false]);
+        policy.allow_private = true;
+        assert_eq!(open(&policy), [true, true, true, true, true, true, false, false]);
+        policy.allow_link_local = true;
+        assert_eq!(open(&policy), [true; 8]);
+        for never in [
+            "0.0.0.0",
+            "255.255.255.255",
+            "224.0.0.1",
+            "ff02::1",
+            "::",
+            "::ffff:127.0.0.1",
+            "240.0.0.1",
+        ] {
+            assert!(!permits(&policy, never), "{never}");
+        }
+    }
+
+    #[test]
+    fn own_addresses_are_open_on_their_ports_only() {
+        let policy = PeerPolicy {
+            own: vec!["10.0.0.5:4000".parse().unwrap()],
+            ..PeerPolicy::default()
+        };
+        assert!(policy.permits("10.0.0.5:4000".parse().unwrap()));
+        assert!(!policy.permits("10.0.0.5:4001".parse().unwrap()));
+        assert!(policy.permits_ip("10.0.0.5".parse().unwrap()) && !policy.permits_ip("10.0.0.6".parse().unwrap()));
+    }
+}
