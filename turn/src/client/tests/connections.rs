@@ -164,7 +164,7 @@ fn a_data_connection_may_fail() {
     );
 
     let (pair, mut connection) = opening();
-    connection.handle_stream(pair.now, b"SSH");
+    connection.handle_stream(pair.now, b"\x16\x03\x01");
     assert_eq!(connection.state(), ConnectionState::Failed(CloseReason::BadFraming));
     let (pair, mut connection) = opening();
     connection.handle_stream(pair.now, &[0x40, 0, 0, 0]);

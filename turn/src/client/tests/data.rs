@@ -333,9 +333,9 @@ fn a_stream_that_is_not_turn_ends_it() {
         transport: Transport::Stream,
         ..config()
     });
-    let mut bytes = b"SSH-2.0-OpenSSH".to_vec();
+    let mut bytes = b"\x16\x03\x01\x00\x05hello".to_vec();
     let result = pair.client.handle_stream(pair.now, &mut bytes, |_| panic!());
-    assert_eq!(result, Err(FrameError { first: b'S' }));
+    assert_eq!(result, Err(FrameError { first: 0x16 }));
     pair.assert_closed(CloseReason::BadFraming);
 }
 
