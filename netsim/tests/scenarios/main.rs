@@ -1,0 +1,6 @@
+//! The network, measured from its ends.
+
+mod basics;
+mod nat;
+mod probe;
+mod tcp;
