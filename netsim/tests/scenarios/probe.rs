@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use netsim::{Endpoint, EndpointId, Event, HostId, IcmpError, Sim, Sockets, TcpEvent};
+use netsim::{Endpoint, EndpointId, Event, HostId, IcmpError, Sim, TcpEvent};
 use wire::{Ecn, Path, Protocol, Transmit};
 
 /// A datagram that came.
@@ -24,8 +24,6 @@ pub(crate) struct Tcp {
     pub(crate) what: String,
 }
 
-type Todo = Box<dyn FnOnce(&mut Sockets<'_>)>;
-
 #[derive(Default)]
 pub(crate) struct Probe {
     start: Option<Instant>,
@@ -36,7 +34,6 @@ pub(crate) struct Probe {
     /// What came over TCP, of all connections.
     pub(crate) stream: Vec<u8>,
     pub(crate) echo: bool,
-    todo: Vec<Todo>,
 }
 
 impl Probe {
@@ -69,10 +66,6 @@ impl Probe {
 
     pub(crate) fn send_ect(&mut self, local: SocketAddr, remote: SocketAddr, bytes: &[u8], ecn: Ecn) {
         self.outgoing.push_back((Path::udp(local, remote), bytes.to_vec(), ecn));
-    }
-
-    pub(crate) fn then(&mut self, todo: impl FnOnce(&mut Sockets<'_>) + 'static) {
-        self.todo.push(Box::new(todo));
     }
 
     /// Names of what happened to TCP.
@@ -132,12 +125,6 @@ impl Endpoint for Probe {
                 });
             }
             Event::AddressAdded(_) | Event::AddressRemoved(_) => {}
-        }
-    }
-
-    fn poll_sockets(&mut self, _: Instant, sockets: &mut Sockets<'_>) {
-        for todo in std::mem::take(&mut self.todo) {
-            todo(sockets);
         }
     }
 }
