@@ -1,0 +1,285 @@
+//! What links do, by numbers.
+
+use netsim::{
+    Bitrate, Direction, DropReason, EndpointId, IcmpError, Limit, Link, Loss, Marking, Queue, Reorder, Sim, Verdict,
+    Way,
+};
+use proptest::prelude::*;
+use wire::Ecn;
+
+use crate::probe::{Got, Probe, addr, ms, secs};
+
+const A: &str = "10.0.0.1:1000";
+const B: &str = "10.0.0.2:2000";
+
+fn two(run: u64, direction: Direction) -> (Sim, EndpointId<Probe>, EndpointId<Probe>, netsim::LinkId) {
+    let mut sim = Sim::new(run);
+    let (a, b) = (sim.add_host("a"), sim.add_host("b"));
+    let link = sim.attach(a, b, &[addr(A).ip()], Link::symmetric(direction));
+    sim.add_address(b, link, addr(B).ip());
+    let left = Probe::bound(&mut sim, a, addr(A));
+    let right = Probe::bound(&mut sim, b, addr(B));
+    (sim, left, right, link)
+}
+
+/// Sends numbered datagrams, one per millisecond; those that came.
+fn numbered(run: u64, direction: Direction, count: u32) -> (Vec<u32>, Sim) {
+    let (mut sim, left, right, _) = two(run, direction);
+    for number in 0..count {
+        sim.get_mut(left).send(addr(A), addr(B), &number.to_be_bytes());
+        sim.run_for(ms(1)).unwrap();
+    }
+    assert!(sim.run_until_idle(secs(100)).unwrap());
+    let number = |got: &Got| u32::from_be_bytes(got.bytes[..4].try_into().unwrap());
+    (sim.get(right).got.iter().map(number).collect(), sim)
+}
+
+/// Whether `hits` of `n` fits a probability: within five standard deviations, which chance exceeds once in two million.
+fn fits(hits: usize, n: u32, p: f64) -> bool {
+    let n = f64::from(n);
+    (hits as f64 - n * p).abs() < 5.0 * (n * p * (1.0 - p)).sqrt()
+}
+
+#[test]
+fn random_loss_has_its_rate() {
+    let direction = Direction {
+        loss: Loss::Random(0.4),
+        ..Direction::default()
+    };
+    let (came, sim) = numbered(1, direction, 10_000);
+    assert!(fits(10_000 - came.len(), 10_000, 0.4), "{}", came.len());
+    assert_eq!(sim.counters().dropped_for(DropReason::Loss), 10_000 - came.len() as u64);
+}
+
+#[test]
+fn bursts_have_their_length_and_their_rate() {
+    let direction = Direction {
+        loss: Loss::bursts(0.1, 4.0),
+        ..Direction::default()
+    };
+    let n = 40_000;
+    let (came, _) = numbered(2, direction, n);
+    let lost = n as usize - came.len();
+    let bursts = came.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    // A geometric length with mean 4 has the deviation sqrt(1 - 1/4) * 4 = 3.46; the mean of about 1000 bursts, a thousandth
+    // of the variance. The last burst may be cut.
+    let mean = lost as f64 / bursts as f64;
+    assert!(
+        (mean - 4.0).abs() < 5.0 * 3.46 / (bursts as f64).sqrt(),
+        "{mean} {bursts}"
+    );
+    // Cycles of 4 bad and 36 good packets: n/40 of them, whose lengths deviate by no more than their mean.
+    assert!((bursts as f64 - 1000.0).abs() < 5.0 * 1000_f64.sqrt(), "{bursts}");
+}
+
+#[test]
+fn duplicates_and_reorders_as_often_as_told() {
+    let direction = Direction {
+        duplicate: 0.2,
+        ..Direction::default()
+    };
+    let (came, sim) = numbered(3, direction, 5000);
+    assert!(fits(came.len() - 5000, 5000, 0.2), "{}", came.len());
+    assert_eq!(sim.counters().duplicated, came.len() as u64 - 5000);
+
+    let reorder = Reorder {
+        probability: 0.1,
+        min: ms(2) + ms(1) / 2,
+        max: ms(2) + ms(1) / 2,
+    };
+    let direction = Direction {
+        reorder: Some(reorder),
+        ..Direction::default()
+    };
+    let (came, _) = numbered(4, direction, 5000);
+    assert_eq!(came.len(), 5000);
+    // Held back 2.5 ms, a packet comes after the second behind it, unless that was held back, too.
+    let late = (0..5000).filter(|&number| {
+        let place = came.iter().position(|&other| other == number).unwrap();
+        came[..place].iter().any(|&other| other > number)
+    });
+    assert!(fits(late.count(), 5000, 0.1 * (1.0 - 0.1 * 0.1)));
+}
+
+#[test]
+fn the_rate_the_burst_and_the_queue() {
+    let rate = Bitrate::from_mbps(1);
+    // 1222 bytes and 28 of headers: 10 ms each.
+    let send = |direction: Direction, count: usize| {
+        let (mut sim, left, right, _) = two(1, direction);
+        for _ in 0..count {
+            sim.get_mut(left).send(addr(A), addr(B), &[0; 1222]);
+        }
+        assert!(sim.run_until_idle(secs(10)).unwrap());
+        let at: Vec<_> = sim.get(right).got.iter().map(|got| got.at).collect();
+        (at, sim.counters().dropped_for(DropReason::QueueFull))
+    };
+    let direction = Direction {
+        rate: Some(rate),
+        ..Direction::with_delay(ms(5))
+    };
+    assert_eq!(send(direction.clone(), 3), (vec![ms(15), ms(25), ms(35)], 0));
+    let burst = Direction {
+        burst_bytes: 2500,
+        ..direction.clone()
+    };
+    assert_eq!(send(burst, 4), (vec![ms(5), ms(5), ms(15), ms(25)], 0));
+    // One is being sent, and as many wait as fit.
+    for limit in [Limit::Packets(3), Limit::Bytes(3 * 1250), Limit::Time(ms(30))] {
+        let queue = Queue {
+            limit,
+            marking: Marking::None,
+        };
+        let (at, full) = send(
+            Direction {
+                queue,
+                ..direction.clone()
+            },
+            10,
+        );
+        assert_eq!((at.len(), full), (4, 6), "{limit:?}");
+    }
+}
+
+#[test]
+fn marks_those_who_waited_and_understand() {
+    let direction = |marking| Direction {
+        rate: Some(Bitrate::from_mbps(1)),
+        queue: Queue {
+            limit: Limit::default(),
+            marking,
+        },
+        ..Direction::default()
+    };
+    let marked = |marking, ecn| {
+        let (mut sim, left, right, _) = two(1, direction(marking));
+        for _ in 0..10 {
+            sim.get_mut(left).send_ect(addr(A), addr(B), &[0; 1222], ecn);
+        }
+        assert!(sim.run_until_idle(secs(10)).unwrap());
+        assert_eq!(sim.get(right).got.len(), 10);
+        sim.get(right).got.iter().filter(|got| got.ecn == Ecn::Ce).count()
+    };
+    // The n-th leaves after n times 10 ms.
+    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect0), 5);
+    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect1), 5);
+    assert_eq!(marked(Marking::Step(ms(55)), Ecn::NotEct), 0);
+    assert_eq!(marked(Marking::L4s(ms(25)), Ecn::Ect1), 8);
+    assert_eq!(marked(Marking::L4s(ms(25)), Ecn::Ect0), 0);
+    let ramp = Marking::Ramp {
+        min: ms(5),
+        max: ms(25),
+        max_probability: 0.0,
+    };
+    assert_eq!(marked(ramp, Ecn::Ect0), 8);
+}
+
+#[test]
+fn what_does_not_fit_is_told_or_split() {
+    let narrow = Direction {
+        mtu: 576,
+        ..Direction::default()
+    };
+    let (mut sim, left, right, _) = two(1, narrow);
+    sim.get_mut(left).send(addr(A), addr(B), &[1; 549]);
+    sim.get_mut(left).send(addr(A), addr(B), &[1; 548]);
+    sim.run_for(ms(1)).unwrap();
+    let path = wire::Path::udp(addr(A), addr(B));
+    assert_eq!(sim.get(left).errors, [(path, IcmpError::TooBig { mtu: 576 })]);
+    assert_eq!(sim.get(right).got.len(), 1);
+    sim.sockets(left).set_fragmentation(addr(A), true);
+    sim.get_mut(left).send(addr(A), addr(B), &[1; 3000]);
+    sim.run_for(ms(1)).unwrap();
+    assert_eq!(sim.get(right).got[1].bytes.len(), 3000);
+}
+
+#[test]
+fn one_lost_fragment_loses_all() {
+    let direction = Direction {
+        mtu: 576,
+        loss: Loss::Random(0.1),
+        ..Direction::default()
+    };
+    let (mut sim, left, right, _) = two(1, direction);
+    sim.sockets(left).set_fragmentation(addr(A), true);
+    for _ in 0..2000 {
+        // 2208 with the UDP header: four fragments of 552.
+        sim.get_mut(left).send(addr(A), addr(B), &[0; 2200]);
+    }
+    assert!(sim.run_until_idle(secs(1)).unwrap());
+    assert!(
+        fits(sim.get(right).got.len(), 2000, 0.9_f64.powi(4)),
+        "{}",
+        sim.get(right).got.len()
+    );
+}
+
+#[test]
+fn a_link_goes_down_and_a_hook_decides() {
+    let (mut sim, left, right, link) = two(1, Direction::default());
+    sim.set_link_up(link, false);
+    sim.get_mut(left).send(addr(A), addr(B), b"1");
+    sim.run_for(ms(1)).unwrap();
+    assert_eq!(sim.counters().dropped_for(DropReason::LinkDown), 1);
+    sim.set_link_up(link, true);
+    sim.set_hook(link, Way::Forward, |_, packet| match packet.payload {
+        b"2" => Verdict::Drop,
+        b"3" => Verdict::Duplicate,
+        _ => Verdict::Pass,
+    });
+    for bytes in [b"2", b"3", b"4"] {
+        sim.get_mut(left).send(addr(A), addr(B), bytes);
+    }
+    sim.run_for(ms(1)).unwrap();
+    let got: Vec<_> = sim.get(right).got.iter().map(|got| got.bytes[0]).collect();
+    assert_eq!(got, b"334");
+    assert_eq!(sim.counters().dropped_for(DropReason::Hook), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn no_packet_is_lost_sight_of(
+        run: u64,
+        loss in 0.0..0.5,
+        jitter in 0u64..20,
+        kbps in proptest::option::of(100u64..2000),
+        duplicate in prop_oneof![Just(0.0), 0.0..0.3],
+        hold in proptest::option::of(0.0..0.3),
+        stop in 0u64..300,
+    ) {
+        let direction = Direction {
+            rate: kbps.map(Bitrate::from_kbps),
+            queue: Queue::bytes(500),
+            jitter: ms(jitter),
+            loss: Loss::Random(loss),
+            duplicate,
+            reorder: hold.map(|probability| Reorder { probability, min: ms(1), max: ms(30) }),
+            ..Direction::with_delay(ms(10))
+        };
+        let (mut sim, left, right, _) = two(run, direction);
+        for number in 0..200u32 {
+            sim.get_mut(left).send(addr(A), addr(B), &number.to_be_bytes());
+            sim.run_for(ms(u64::from(number % 3))).unwrap();
+        }
+        sim.run_for(ms(stop)).unwrap();
+        let counters = sim.counters();
+        prop_assert_eq!(
+            counters.sent + counters.duplicated,
+            counters.delivered + counters.dropped() + counters.in_flight
+        );
+        prop_assert!(sim.run_until_idle(secs(10)).unwrap());
+        prop_assert_eq!(sim.counters().in_flight, 0);
+        let came: Vec<_> = sim.get(right).got.iter().map(|got| got.bytes.clone()).collect();
+        if hold.is_none() {
+            prop_assert!(came.is_sorted());
+        }
+        if duplicate == 0.0 {
+            let mut once = came.clone();
+            once.sort();
+            once.dedup();
+            prop_assert_eq!(once.len(), came.len());
+        }
+    }
+}

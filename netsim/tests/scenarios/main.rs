@@ -1,0 +1,7 @@
+//! The network, measured from its ends.
+
+mod basics;
+mod link;
+mod nat;
+mod probe;
+mod tcp;
