@@ -111,13 +111,13 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
 
-    #[command(flatten)]
-    turn: TurnArgs,
-
     /// What is logged on the standard error: error, warn, info, debug, trace, or per module as in
     /// hyaline_server=debug,info. [default: $RUST_LOG, else info]
     #[arg(long, value_name = "FILTER")]
     log: Option<String>,
+
+    #[command(flatten)]
+    turn: TurnArgs,
 }
 
 // No documentation here: clap would take it for what the whole command is about.
