@@ -3,5 +3,6 @@
 mod basics;
 mod link;
 mod nat;
+mod pcapng;
 mod probe;
 mod tcp;
