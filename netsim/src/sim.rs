@@ -219,7 +219,7 @@ impl Sim {
         };
         port.addresses.push(address);
         self.addresses_changed(host, |now, engine| {
-            engine.handle_event(now, Event::AddressAdded(address))
+            engine.handle_event(now, Event::AddressAdded(address));
         });
     }
 

@@ -5,4 +5,5 @@ mod link;
 mod nat;
 mod pcapng;
 mod probe;
+mod spin;
 mod tcp;
