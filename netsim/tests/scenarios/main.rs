@@ -7,3 +7,4 @@ mod pcapng;
 mod probe;
 mod spin;
 mod tcp;
+mod topology;
