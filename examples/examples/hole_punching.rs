@@ -1,6 +1,8 @@
-//! Two hosts behind NATs punch a hole, in a simulated network: `hole_punching [LEFT] [RIGHT]`, such as `eim/apdf apdm/apdf`.
+//! Two hosts behind NATs punch a hole, in a simulated network: `hole_punching [LEFT] [RIGHT]`, such as `eim/apdf
+//! apdm/apdf`.
 //!
-//! Each asks a server in the open for its external address, learns that of the other (as signalling would tell it), and sends
+//! Each asks a server in the open for its external address, learns that of the other (as signalling would tell it), and
+//! sends
 //! there. Whether they meet depends on the kinds of NAT alone.
 
 use std::net::SocketAddr;

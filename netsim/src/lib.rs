@@ -1,7 +1,8 @@
 //! A seeded network in virtual time: links, NATs, and a harness for engines without I/O.
 //!
 //! - [`Sim`]: the topology, the endpoints that run on its hosts, and the clock. A run is reproduced by its number.
-//! - [`Endpoint`]: what runs on a host, in the shape of every engine of Hyaline; [`Sockets`] and [`Event`]: the rest of its world.
+//! - [`Endpoint`]: what runs on a host, in the shape of every engine of Hyaline; [`Sockets`] and [`Event`]: the rest of
+//!   its world.
 //! - [`Link`], [`Direction`]: rate, queue, delay, jitter, loss, duplication, reordering, ECN marks, MTU.
 //! - [`Nat`], [`Firewall`]: RFC 4787, RFC 5382 and RFC 6092, with their misbehaviour.
 //! - [`Observer`], [`TraceEvent`], [`TraceHash`], [`PcapNg`]: what happened to each packet at each hop.
