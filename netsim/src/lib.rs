@@ -1,10 +1,11 @@
 //! A seeded network in virtual time: links, NATs, and a harness for engines without I/O.
 //!
 //! - [`Sim`]: the topology, the endpoints that run on its hosts, and the clock. A run is reproduced by its number.
-//! - [`Endpoint`]: what runs on a host, in the shape of every engine of Hyaline; [`Sockets`] and [`Event`]: the rest of its world.
+//! - [`Endpoint`]: what runs on a host, in the shape of every engine of Hyaline; [`Sockets`] and [`Event`]: the rest of
+//!   its world.
 //! - [`Link`], [`Direction`]: rate, queue, delay, jitter, loss, duplication, reordering, ECN marks, MTU.
 //! - [`Nat`], [`Firewall`]: RFC 4787, RFC 5382 and RFC 6092, with their misbehaviour.
-//! - [`Observer`], [`TraceEvent`], [`TraceHash`]: what happened to each packet at each hop.
+//! - [`Observer`], [`TraceEvent`], [`TraceHash`], [`PcapNg`]: what happened to each packet at each hop.
 //! - [`shapes`]: two peers behind NATs and a server in the open.
 
 mod bitrate;
@@ -17,6 +18,7 @@ mod nat;
 mod network;
 mod node;
 mod packet;
+mod pcapng;
 mod route;
 pub mod shapes;
 mod sim;
@@ -35,6 +37,7 @@ pub use link::{Direction, Limit, Link, Loss, Marking, Queue, Reorder, Verdict};
 pub use nat::{Dependence, Hairpin, Nat, Pooling, PortAssignment, Refresh, UnsolicitedSyn};
 pub use node::{FirewallId, HostId, LinkId, NatId, RouterId, Side};
 pub use packet::{Icmp, IcmpError, PacketView, TcpFlags, TcpHeader, Transport};
+pub use pcapng::PcapNg;
 pub use sim::{EndpointId, MAX_TRANSMIT, ObserverId, Sim, Way};
 pub use sockets::{SocketCounters, SocketError, Sockets};
 pub use stuck::{Spin, Stuck};

@@ -36,7 +36,8 @@ impl Link {
 /// What one direction of a link does to packets. The default is perfect: no limit, no delay, an MTU of 1500 bytes.
 ///
 /// In this order: what does not fit the MTU is dropped or split, the queue takes the packet or does not, it waits for
-/// its turn at `rate` and may be marked when it leaves, is then lost or doubled, and arrives after `delay` and `jitter`.
+/// its turn at `rate` and may be marked when it leaves, is then lost or doubled, and arrives after `delay` and
+/// `jitter`.
 #[derive(Debug, Clone)]
 pub struct Direction {
     /// How fast packets leave, whole IP packets counted; `None` is no limit, and then there is no queue either.
@@ -138,7 +139,8 @@ pub enum Marking {
     Step(Duration),
     /// Each ECT(1) packet that has waited longer than this, no ECT(0): the immediate marking of L4S (RFC 9331 §5.2).
     L4s(Duration),
-    /// ECT(0) and ECT(1) with a probability that grows from 0 at `min` to `max_probability` at `max` and is 1 above, by the
+    /// ECT(0) and ECT(1) with a probability that grows from 0 at `min` to `max_probability` at `max` and is 1 above, by
+    /// the
     /// packet's own waiting time (as RED does it by the mean).
     Ramp {
         /// Nothing is marked below.
@@ -158,8 +160,10 @@ pub enum Loss {
     None,
     /// Each with this probability, 0 to 1, whatever happened to the others.
     Random(f64),
-    /// The model of Gilbert and Elliott: a good and a bad state, changed with the given probabilities before each packet.
-    /// Bad times last `1 / leave_bad` packets on average; `enter_bad / (enter_bad + leave_bad)` of the packets fall into them.
+    /// The model of Gilbert and Elliott: a good and a bad state, changed with the given probabilities before each
+    /// packet.
+    /// Bad times last `1 / leave_bad` packets on average; `enter_bad / (enter_bad + leave_bad)` of the packets fall
+    /// into them.
     GilbertElliott {
         /// Probability to go from good to bad.
         enter_bad: f64,

@@ -16,7 +16,8 @@ pub enum Dependence {
 /// A NAT in the terms of RFC 4787 (UDP) and RFC 5382 (TCP), for IPv4. IPv6 passes it untranslated, through
 /// [`firewall6`](Self::firewall6).
 ///
-/// The default is what the RFCs recommend for the sake of applications: mapping and filtering are endpoint-independent, the port is
+/// The default is what the RFCs recommend for the sake of applications: mapping and filtering are endpoint-independent,
+/// the port is
 /// preserved where it can be, it hairpins with the external source address.
 #[derive(Debug, Clone)]
 pub struct Nat {
@@ -34,7 +35,8 @@ pub struct Nat {
     pub pooling: Pooling,
     /// Which direction keeps mappings of UDP alive.
     pub refresh: Refresh,
-    /// After how long without such a packet a mapping of UDP is gone. RFC 4787 §4.3 wants at least 2 minutes; many NATs have 30 s.
+    /// After how long without such a packet a mapping of UDP is gone. RFC 4787 §4.3 wants at least 2 minutes; many NATs
+    /// have 30 s.
     pub udp_timeout: Duration,
     /// After how long without any segment an open TCP connection is forgotten. RFC 5382 §5 wants at least 2 h 4 min.
     pub tcp_established_timeout: Duration,
@@ -63,7 +65,8 @@ impl Default for Nat {
 }
 
 impl Nat {
-    /// A NAT with that mapping and filtering, and otherwise as the RFCs recommend; but with random ports where a mapping depends on the
+    /// A NAT with that mapping and filtering, and otherwise as the RFCs recommend; but with random ports where a
+    /// mapping depends on the
     /// destination, so that ports cannot be guessed.
     pub fn new(mapping: Dependence, filtering: Dependence) -> Self {
         Self {
@@ -96,7 +99,8 @@ impl Nat {
 pub enum PortAssignment {
     /// The internal one, or another one of the same range (below 1024, or not) when that is taken.
     Preserve,
-    /// The internal one, even when it is taken: "port overloading", which the RFC forbids and which tells internal hosts apart
+    /// The internal one, even when it is taken: "port overloading", which the RFC forbids and which tells internal
+    /// hosts apart
     /// only by whom they sent to.
     Overload,
     /// One after the other.

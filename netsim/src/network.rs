@@ -105,7 +105,8 @@ impl Network {
         }
     }
 
-    /// 32 bytes that no other part of the run has. Each part of the network draws from a stream of its own, so that what one of them
+    /// 32 bytes that no other part of the run has. Each part of the network draws from a stream of its own, so that
+    /// what one of them
     /// draws does not change what the others do.
     pub(crate) fn next_seed(&mut self) -> wire::Seed {
         self.streams += 1;

@@ -240,7 +240,8 @@ impl Packet {
     }
 }
 
-/// All packets under way. A slot keeps its buffer when its packet is gone, so that nothing is allocated in the long run.
+/// All packets under way. A slot keeps its buffer when its packet is gone, so that nothing is allocated in the long
+/// run.
 #[derive(Debug, Default)]
 pub(crate) struct Packets {
     slots: Vec<Packet>,

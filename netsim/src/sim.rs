@@ -127,7 +127,8 @@ impl Sim {
         }
     }
 
-    /// A seed for an engine, another one at each call. It follows from the number of the run and the calls before, so make the calls in
+    /// A seed for an engine, another one at each call. It follows from the number of the run and the calls before, so
+    /// make the calls in
     /// a fixed order.
     pub fn next_seed(&mut self) -> Seed {
         let mut seed = self.net.next_seed();
@@ -150,7 +151,8 @@ impl Sim {
         RouterId(self.net.add_node(name, Kind::Router))
     }
 
-    /// A NAT with these external addresses (IPv4). Addresses behind it are unknown in front of it and may be used elsewhere, too.
+    /// A NAT with these external addresses (IPv4). Addresses behind it are unknown in front of it and may be used
+    /// elsewhere, too.
     ///
     /// # Panics
     /// When there is no external address, or one is IPv6: that passes untranslated.
@@ -193,7 +195,8 @@ impl Sim {
         LinkId(number)
     }
 
-    /// Connects a host and gives it addresses there: [`link`](Self::link) and [`add_address`](Self::add_address) in one.
+    /// Connects a host and gives it addresses there: [`link`](Self::link) and [`add_address`](Self::add_address) in
+    /// one.
     pub fn attach(&mut self, host: HostId, to: impl Into<Side>, addresses: &[IpAddr], link: Link) -> LinkId {
         let link = self.link(host, to, link);
         for &address in addresses {
@@ -219,7 +222,7 @@ impl Sim {
         };
         port.addresses.push(address);
         self.addresses_changed(host, |now, engine| {
-            engine.handle_event(now, Event::AddressAdded(address))
+            engine.handle_event(now, Event::AddressAdded(address));
         });
     }
 
@@ -258,7 +261,8 @@ impl Sim {
         }
     }
 
-    /// Asks `hook` about each packet that comes to a link in that direction, with the time since the start. Replaces the hook before.
+    /// Asks `hook` about each packet that comes to a link in that direction, with the time since the start. Replaces
+    /// the hook before.
     pub fn set_hook(
         &mut self,
         link: LinkId,
@@ -441,7 +445,8 @@ impl Sim {
         self.run_until(time, |_| false).map(|_| ())
     }
 
-    /// Runs until `done` says so, which is asked after everything that happens, and says whether it did: at most for `limit`.
+    /// Runs until `done` says so, which is asked after everything that happens, and says whether it did: at most for
+    /// `limit`.
     ///
     /// # Errors
     /// When an endpoint spins.
@@ -460,7 +465,8 @@ impl Sim {
         Ok(true)
     }
 
-    /// Runs until nothing is left to do: no packet is under way and no timer armed. Says whether it came to that within `limit`.
+    /// Runs until nothing is left to do: no packet is under way and no timer armed. Says whether it came to that within
+    /// `limit`.
     ///
     /// # Errors
     /// When an endpoint spins.

@@ -83,7 +83,8 @@ impl Sockets<'_> {
         Ok(local)
     }
 
-    /// Lets datagrams from that socket be fragmented, by the host and (IPv4) by routers, or forbids it. When bound, it is
+    /// Lets datagrams from that socket be fragmented, by the host and (IPv4) by routers, or forbids it. When bound, it
+    /// is
     /// forbidden: datagrams leave with DF, and those that do not fit end in an [`Event::Error`](crate::Event::Error).
     pub fn set_fragmentation(&mut self, local: SocketAddr, allowed: bool) {
         if let Some(socket) = self.host().and_then(|host| host.udp.get_mut(&local)) {
@@ -125,11 +126,13 @@ impl Sockets<'_> {
         }
     }
 
-    /// Begins to connect, from `local` (port 0 chooses one) to `remote`. The port may be one that is listened on or connected elsewhere, as simultaneous
+    /// Begins to connect, from `local` (port 0 chooses one) to `remote`. The port may be one that is listened on or
+    /// connected elsewhere, as simultaneous
     /// open and ICE (RFC 6544 §4.1) need it. The path names the connection from then on.
     ///
     /// # Errors
-    /// When the host has no such address, the families differ, an address is a wildcard, or there is such a connection already.
+    /// When the host has no such address, the families differ, an address is a wildcard, or there is such a connection
+    /// already.
     pub fn connect_tcp(&mut self, local: SocketAddr, remote: SocketAddr) -> Result<Path, SocketError> {
         if local.is_ipv4() != remote.is_ipv4() {
             return Err(SocketError::Family);
@@ -158,7 +161,8 @@ impl Sockets<'_> {
     }
 
     /// Appends what fits of `bytes` to a stream, and says how much that is. When it is not all,
-    /// [`TcpEvent::Writable`](crate::TcpEvent::Writable) comes once there is room. What is written before the connection is open waits for that.
+    /// [`TcpEvent::Writable`](crate::TcpEvent::Writable) comes once there is room. What is written before the
+    /// connection is open waits for that.
     pub fn write(&mut self, path: &Path, bytes: &[u8]) -> usize {
         match self.mine(path) {
             Some(index) => self
@@ -182,7 +186,8 @@ impl Sockets<'_> {
         connection.is_some_and(Connection::is_open)
     }
 
-    /// Stops or goes on to take what comes on a connection. While stopped, up to 1 MiB is held, and then the peer has to wait.
+    /// Stops or goes on to take what comes on a connection. While stopped, up to 1 MiB is held, and then the peer has
+    /// to wait.
     pub fn set_reading(&mut self, path: &Path, reading: bool) {
         if let Some(index) = self.mine(path) {
             self.net

@@ -3,5 +3,8 @@
 mod basics;
 mod link;
 mod nat;
+mod pcapng;
 mod probe;
+mod spin;
 mod tcp;
+mod topology;

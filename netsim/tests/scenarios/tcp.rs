@@ -149,3 +149,29 @@ fn who_does_not_read_makes_the_peer_wait() {
             .unwrap()
     );
 }
+
+#[test]
+fn a_write_that_was_cut_is_told_of_room() {
+    let (mut sim, left, right) = two(Direction::with_delay(ms(20)));
+    sim.sockets(right).listen_tcp(addr(B)).unwrap();
+    sim.sockets(left).set_send_buffer(1000);
+    let path = sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    assert_eq!(sim.sockets(left).write(&path, &[1; 1001]), 1000);
+    assert!(sim.run_until_idle(secs(10)).unwrap());
+    assert_eq!(sim.get(left).tcp_names(), ["Connected", "Writable"]);
+}
+
+#[test]
+fn both_ends_open_at_once_and_one_resets() {
+    let (mut sim, left, right) = two(Direction::with_delay(ms(20)));
+    let there = sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.sockets(right).connect_tcp(addr(B), addr(A)).unwrap();
+    sim.sockets(left).write(&there, b"data");
+    sim.run_for(secs(1)).unwrap();
+    assert_eq!(sim.get(left).tcp_names(), ["Connected"]);
+    assert_eq!(sim.get(right).tcp_names(), ["Connected"]);
+    assert_eq!(sim.get(right).stream, b"data");
+    sim.sockets(left).reset(&there);
+    sim.run_for(secs(1)).unwrap();
+    assert_eq!(sim.get(right).tcp_names(), ["Connected", "Reset"]);
+}
