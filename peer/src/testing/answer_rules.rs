@@ -333,7 +333,8 @@ fn streams(offer: &Session, answer: &Session, before: Option<&Session>) -> Resul
         }
         let old = before
             .and_then(|before| before.media_at(media.index()))
-            .filter(|old| old.mid() == media.mid());
+            // A section that has become one of another kind (RFC 3264 §8.3.3) has another sender.
+            .filter(|old| old.mid() == media.mid() && old.kind() == media.kind());
         if let Some(old) = old.filter(|old| old.port() != 0 && old.direction().sends()) {
             let old: BTreeSet<u32> = old.ssrcs().map(|ssrc| ssrc.ssrc).collect();
             // That of retransmissions may come and go with their format.
