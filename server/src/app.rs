@@ -12,6 +12,7 @@ use crate::http::sessions::Sessions;
 use crate::placement::{Placement, Seat};
 use crate::protocol::ServerMessage;
 use crate::rate::{PerAddress, Rate};
+use crate::turn::Invitation;
 use crate::worker::{AnswerTo, Command, Outbox, Report, Unavailable, WorkerHandle};
 use crate::{DisplayName, Options, RoomName, Secret};
 
@@ -47,6 +48,8 @@ pub(crate) struct App {
     pub(crate) reports: tokio::sync::Mutex<Option<(Instant, Arc<[Report]>)>>,
     /// What the TURN server counted, if there is one.
     pub(crate) turn: Option<Arc<Mutex<crate::turn::Counts>>>,
+    /// What pages are told of it.
+    pub(crate) invitation: Option<Invitation>,
     rates: Mutex<PerAddress>,
 }
 
@@ -90,6 +93,7 @@ impl App {
             foreign_origin_told: Once::new(),
             reports: tokio::sync::Mutex::new(None),
             turn: None,
+            invitation: None,
             rates: Mutex::new(PerAddress::new(REQUESTS, Instant::now())),
         }
     }

@@ -313,6 +313,12 @@ impl Serialize for PerMille {
 pub struct IceServer {
     /// Where it is.
     pub urls: Vec<String>,
+    /// Who may use it; a STUN server is for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// The password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
 }
 
 /// Why a WebSocket message could not be read.

@@ -17,9 +17,9 @@ use crate::addresses::{NoAddress, local_addresses};
 use crate::app::App;
 use crate::engine::{Engine, SfuEngine, configuration};
 use crate::listener;
-use crate::turn::{self, TurnError, TurnHandle};
+use crate::turn::{self, Invitation, TurnError, TurnHandle};
 use crate::worker::{self, WorkerHandle};
-use crate::{Options, OptionsError, TlsError, descriptors, http};
+use crate::{Options, OptionsError, Secret, TlsError, descriptors, http};
 
 /// Threads for signalling. What takes time is done by the workers.
 const SIGNALLING_THREADS: usize = 2;
@@ -152,7 +152,9 @@ impl Server {
 
         let (closing, closed) = watch::channel(false);
         let mut app = App::new(handles, closed, options);
+        let (turn, invitation) = turn.unzip();
         app.turn = turn.as_ref().map(TurnHandle::counts);
+        app.invitation = invitation;
         let app = Arc::new(app);
         let (done, served) = std_mpsc::channel();
         let router = http::router(app.clone());
@@ -315,14 +317,14 @@ where
     Ok((handles, threads))
 }
 
-/// The TURN server, if somebody may use it.
+/// The TURN server, if somebody may use it, and what pages are told of it.
 fn start_turn(
     options: &Options,
     addresses: &[IpAddr],
     media: &[Vec<SocketAddr>],
     tls: Option<Arc<rustls::ServerConfig>>,
     ended: &watch::Sender<usize>,
-) -> Result<Option<TurnHandle>, StartError> {
+) -> Result<Option<(TurnHandle, Invitation)>, StartError> {
     let turn = &options.turn;
     if !turn.is_wanted() {
         return Ok(None);
@@ -332,10 +334,20 @@ fn start_turn(
     let bound = turn::bind(udp, tls_port).map_err(|(port, error)| StartError::Turn(port, error))?;
     let mut config = turn.config(addresses, &bound.ports(), &media.concat());
     config.limits.allocations = descriptors::relays(config.limits.allocations);
+    // Pages have credentials with a time in any case; of two secrets the last is the new one.
+    let secret = turn.secrets.last().cloned().unwrap_or_else(Secret::random);
+    if turn.secrets.is_empty() {
+        config.secrets.push(secret.expose().to_owned());
+    }
     let ended = ended.clone();
     let stopped = move || ended.send_modify(|count| *count += 1);
     match TurnHandle::start(bound, config, tls, system_seed()?, stopped) {
-        Ok(handle) => Ok(Some(handle)),
+        Ok(handle) => {
+            let port = |listeners: &[SocketAddr]| listeners.first().map(SocketAddr::port);
+            let (plain, tls) = (port(handle.udp_addrs()), port(handle.tls_addrs()));
+            let invitation = Invitation::new(turn, secret, addresses, plain, tls);
+            Ok(Some((handle, invitation)))
+        }
         Err(TurnError::Config(error)) => Err(StartError::TurnConfig(error.to_string())),
         Err(TurnError::System(error)) => Err(StartError::System(error)),
     }

@@ -1,5 +1,6 @@
 //! The TURN server: a thread of its own that drives `turn::Server` with sockets.
 
+mod invitation;
 mod options;
 mod slab;
 mod sockets;
@@ -21,6 +22,7 @@ use wire::Seed;
 
 use crate::worker::OnDrop;
 
+pub(crate) use invitation::Invitation;
 pub use options::TurnOptions;
 pub(crate) use sockets::{Bound, bind};
 

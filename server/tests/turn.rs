@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use hyaline_server::{Options, Server, Tls, TurnOptions};
+use serde_json::Value as Json;
 use stun::{AttributeType, Builder, Class, Key, Message, Method, TransactionId, Value};
 
 /// coturn's echo, ended with the test.
@@ -428,4 +429,50 @@ fn spliced_connections_slow_each_other_and_lose_nothing() {
 fn without_a_user_there_is_none() {
     let server = start(|turn| turn.users.clear());
     assert!(server.turn_addrs().is_empty() && server.turn_tls_addrs().is_empty());
+}
+
+/// What the server tells who joins a room, as `RTCConfiguration.iceServers` has it.
+fn told_to_pages(server: &Server) -> Json {
+    let url = format!("ws://{}/v1/rooms/tea/ws", server.http_addr());
+    let (mut socket, _) = tungstenite::client(url, TcpStream::connect(server.http_addr()).unwrap()).unwrap();
+    socket
+        .send(tungstenite::Message::text(r#"{"type":"join","name":"Ada"}"#))
+        .unwrap();
+    let joined: Json = serde_json::from_str(socket.read().unwrap().to_text().unwrap()).unwrap();
+    assert_eq!(joined["type"], "joined");
+    joined["iceServers"].clone()
+}
+
+#[test]
+fn pages_are_told_of_the_server_with_credentials_that_work() {
+    // With users alone, and with two secrets, of which the second is the new one.
+    for secrets in [vec![], vec!["an old secret".into(), "a new secret".into()]] {
+        let house = House {
+            server: start_with(None, |turn| turn.secrets = secrets.clone()),
+            echo: Echo::start(),
+        };
+        let servers = told_to_pages(&house.server);
+        let [server] = servers.as_array().unwrap().as_slice() else {
+            panic!("{servers}")
+        };
+        let port = house.port();
+        let expected = [
+            format!("turn:127.0.0.1:{port}?transport=udp"),
+            format!("turn:127.0.0.1:{port}?transport=tcp"),
+            format!("turn:[::1]:{port}?transport=udp"),
+            format!("turn:[::1]:{port}?transport=tcp"),
+        ];
+        assert_eq!(server["urls"], serde_json::json!(expected));
+        let text = |name: &str| server[name].as_str().unwrap().to_owned();
+        let credentials = ["-u", &text("username"), "-w", &text("credential")];
+        let echo = format!("-e 127.0.0.1 -r {} -n 5 -c", house.echo.port);
+        house.passes(&credentials, &echo);
+        house.passes(&credentials, &format!("{echo} -t"));
+    }
+}
+
+#[test]
+fn pages_are_told_of_nothing_without_a_turn_server() {
+    let server = start_with(None, |turn| turn.users.clear());
+    assert_eq!(told_to_pages(&server), serde_json::json!([]));
 }

@@ -10,6 +10,7 @@ mod leaving;
 mod loss;
 mod paths;
 mod pictures;
+mod relay;
 mod returning;
 mod room;
 mod sync;

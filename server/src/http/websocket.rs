@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -432,6 +432,9 @@ impl Connection {
                 return self.error(problem.code(), problem.detail().to_owned(), Some(re)).await;
             }
         };
+        let invitation = self.app.invitation.as_ref();
+        let ice_server = invitation.map(|all| all.ice_server(SystemTime::now(), &member.participant.0));
+        let ice_servers = ice_server.into_iter().collect();
         let welcome = Welcome {
             participant: member.participant,
             // Members have one.
@@ -439,7 +442,7 @@ impl Connection {
             name: member.name.as_str().into(),
             room: self.room.to_string(),
             participants: std::mem::take(&mut member.others),
-            ice_servers: Vec::new(),
+            ice_servers,
         };
         self.member = Some(member);
         self.send(&message(welcome)).await
