@@ -98,6 +98,10 @@ const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// Reports further apart than this mean that none are wanted.
 const MAX_REPORT_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
+/// Reports are twice as dense for so long after the first of a sender. Browsers look once a second for a new one, and bring
+/// sound and picture together only when they have found two of each.
+const INTRODUCTION: Duration = Duration::from_secs(5);
+
 impl Peer {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes.
     pub const MIN_OUT: usize = 1500;
@@ -410,8 +414,15 @@ impl Peer {
             .config
             .report_interval
             .clamp(MIN_REPORT_INTERVAL, MAX_REPORT_INTERVAL);
+        let introduces = |at: Instant| now.saturating_duration_since(at) < INTRODUCTION;
+        let interval = match self.senders.introduced() {
+            Some(at) if introduces(at) => interval / 2,
+            _ => interval,
+        };
         let spread = interval.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
-        self.timers.set(Timer::Report, Some(now + interval / 2 + spread));
+        let at = now + interval / 2 + spread;
+        let sooner = self.timers.get(Timer::Report).map_or(at, |armed| armed.min(at));
+        self.timers.set(Timer::Report, Some(sooner));
     }
 }
 

@@ -88,6 +88,8 @@ pub(crate) struct Senders {
     active: Vec<SenderId>,
     /// Those for which a report is to be sent.
     due: Vec<SenderId>,
+    /// When the first report of a sender was made last.
+    introduced: Option<Instant>,
     /// The shortest round trip of live senders; asked for with each retransmission, so that it is not searched then.
     rtt: Option<Duration>,
 }
@@ -113,6 +115,8 @@ struct State {
     highest: u64,
     active: bool,
     due: bool,
+    /// Whether a report was made.
+    introduced: bool,
     reported: bool,
     /// What the last report said.
     last_report: Option<Reported>,
@@ -138,6 +142,7 @@ impl Senders {
             of_number: Vec::new(),
             active: Vec::new(),
             due: Vec::new(),
+            introduced: None,
             rtt: None,
         }
     }
@@ -204,6 +209,7 @@ impl Senders {
             highest: 0,
             active: false,
             due: false,
+            introduced: false,
             reported: false,
             last_report: None,
             fir: None,
@@ -378,18 +384,28 @@ impl Senders {
         !self.due.is_empty()
     }
 
+    /// When the first report of a sender was made last.
+    pub(crate) const fn introduced(&self) -> Option<Instant> {
+        self.introduced
+    }
+
     /// The next sender for which a report is due, and what the report says beside the wallclock time.
     pub(crate) fn take_due(&mut self, now: Instant) -> Option<DueReport> {
         while let Some(id) = self.due.pop() {
             let Some(state) = self.live_mut(id) else { continue };
             state.due = false;
-            return Some(DueReport {
+            let first = !std::mem::replace(&mut state.introduced, true);
+            let report = DueReport {
                 ssrc: state.sender.ssrc,
                 timestamp: state.timestamp(now),
                 // The counts on the wire wrap.
                 packet_count: state.statistics.packets as u32,
                 octet_count: state.statistics.payload_bytes as u32,
-            });
+            };
+            if first {
+                self.introduced = Some(now);
+            }
+            return Some(report);
         }
         None
     }

@@ -695,6 +695,34 @@ fn reports_tell_what_arrived_and_only_of_what_is_bound() {
 }
 
 #[test]
+fn a_new_sender_is_reported_on_twice_as_often_for_five_seconds() {
+    let mut pair = connected(30);
+    pair.run(Duration::from_secs(10));
+    let id = sender(&pair, VIDEO_SLOT);
+    let ssrc = pair.peer.sender(id).unwrap().ssrc();
+    pair.client.rtcp.clear();
+    let mut longest = [Duration::ZERO; 2];
+    let (start, mut last, mut counts) = (pair.now, pair.now, [0; 2]);
+    for sequence in 0..2000 {
+        send(&mut pair, sequence, 3000 * sequence as u32, b"x");
+        pair.run(ms(10));
+        let lines = rtcp_lines(&pair);
+        pair.client.rtcp.clear();
+        if lines.iter().any(|line| line.starts_with(&format!("SR {ssrc}"))) {
+            let later = usize::from(pair.now - start > Duration::from_secs(6));
+            longest[later] = longest[later].max(pair.now - last);
+            counts[later] += 1;
+            last = pair.now;
+        }
+    }
+    // Whoever looks once a second sees a new one each time.
+    assert!(longest[0] < ms(800), "{longest:?}");
+    assert!((9..=21).contains(&counts[0]), "{counts:?}");
+    assert!(longest[1] > ms(800), "{longest:?}");
+    assert!((10..=20).contains(&counts[1]), "{counts:?}");
+}
+
+#[test]
 fn reports_may_be_left_out() {
     let mut pair = Pair::with_config(
         29,

@@ -180,6 +180,7 @@ impl Peer {
             .checked_sub(srtp.sealer.profile().rtcp_overhead())?;
         let plain = out.get_mut(..room)?;
         let feedback = self.feedback.as_mut();
+        let introduced = self.senders.introduced();
         let len = self.outbox.write(
             now,
             &mut self.senders,
@@ -188,6 +189,10 @@ impl Peer {
             self.media_ssrc,
             plain,
         )?;
-        srtp.sealer.seal_rtcp(out, len).ok()
+        let sealed = srtp.sealer.seal_rtcp(out, len).ok();
+        if self.senders.introduced() != introduced {
+            self.arm_report(now);
+        }
+        sealed
     }
 }
