@@ -65,8 +65,7 @@ pub(crate) struct Timeline {
     target: i64,
     /// Whether it is moving towards the target in steps.
     moving: bool,
-    /// Whether sender reports place it by the clock of another source of the same publisher.
-    follows: bool,
+    guide: Guide,
     /// What the fastest packets of this window and of the one before would add.
     fastest: [i64; 2],
     window: i64,
@@ -74,6 +73,17 @@ pub(crate) struct Timeline {
     packet: i64,
     /// The last moves, newest first: the extended timestamp from which on, and the offset before.
     moves: [Option<(i64, i64)>; REMEMBERED],
+}
+
+/// What tells where the packets of a count belong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guide {
+    /// Their arrival.
+    Arrival,
+    /// Sender reports, by the source's own place.
+    Itself,
+    /// Sender reports, by the clock of another source of the same publisher.
+    Another,
 }
 
 /// The newest packet: its extended timestamp, its place and its arrival in ticks after the epoch.
@@ -97,7 +107,7 @@ impl Timeline {
             offset: 0,
             target: 0,
             moving: false,
-            follows: false,
+            guide: Guide::Arrival,
             fastest: [0; 2],
             window: 0,
             packet: i64::MAX,
@@ -170,14 +180,14 @@ impl Timeline {
 
     /// The server time of an extended timestamp as places are now. From now on others are placed by this source.
     fn lead(&mut self, extended: i64) -> Option<Instant> {
-        self.follows = false;
+        self.guide = Guide::Itself;
         self.instant(extended + self.offset)
     }
 
     /// A report and the publisher's clock tell that an extended timestamp is at the server time `at`. Returns the time
     /// that it is taken for: `at`, unless that is too far from when packets arrive. `leads` when the clock is this source's.
     fn follow_report(&mut self, extended: i64, at: Instant, leads: bool) -> Option<Instant> {
-        self.follows = !leads;
+        self.guide = if leads { Guide::Itself } else { Guide::Another };
         let told = ticks(self.rate, self.epoch, at) - extended;
         self.target = self.bounded(told);
         if self.target == told {
@@ -201,7 +211,7 @@ impl Timeline {
         self.offset = placed - extended;
         self.target = arrival - extended;
         self.moving = placed != arrival;
-        self.follows = false;
+        self.guide = Guide::Arrival;
         self.fastest = [self.target; 2];
         self.window = arrival;
         self.packet = i64::MAX;
@@ -232,10 +242,11 @@ impl Timeline {
 
     fn bounded(&self, offset: i64) -> i64 {
         let fastest = self.fastest[0].min(self.fastest[1]);
-        let (lag, lead) = if self.follows {
-            (LAG_BY_REPORT, LEAD_BY_REPORT)
-        } else {
-            (LAG, LEAD)
+        let (lag, lead) = match (self.guide, self.media) {
+            (Guide::Another, _) => (LAG_BY_REPORT, LEAD_BY_REPORT),
+            (Guide::Itself, _) | (Guide::Arrival, Kind::Audio) => (LAG, LEAD),
+            // The first picture, a large one that an encoder had to get ready for, is some 50 ms later than others.
+            (Guide::Arrival, _) => (LAG, Duration::ZERO),
         };
         offset.clamp(fastest - self.ticks(lag), fastest + self.ticks(lead))
     }

@@ -44,6 +44,27 @@ fn the_first_packet_is_placed_by_its_arrival_and_others_by_their_distance_from_i
 }
 
 #[test]
+fn pictures_go_by_the_fastest_until_reports_come() {
+    // The first one took 50 ms longer than those after it.
+    let first = ms(50);
+    let late = |n| if n == 0 { 50 } else { 0 };
+    let (mut pictures, t0) = pictures();
+    for n in 0..5 {
+        nth(&mut pictures, t0, n, late(n));
+    }
+    assert_eq!(nth(&mut pictures, t0, 5, 0), Some(3600 * 5));
+    // A slow one moves nothing.
+    assert_eq!(nth(&mut pictures, t0, 6, 40), Some(3600 * 6));
+    assert_eq!(nth(&mut pictures, t0, 7, 0), Some(3600 * 7));
+    // Sound would have to be thrown away for that.
+    let (mut sound, t0) = sound();
+    let places: Vec<i64> = (0..6).filter_map(|n| nth(&mut sound, t0, n, late(n))).collect();
+    let begin = duration_ticks(SOUND, first);
+    let expected: Vec<i64> = (0..6).map(|n| begin + 960 * n).collect();
+    assert_eq!(places, expected);
+}
+
+#[test]
 fn sound_stays_where_it_is_when_it_leads_and_pictures_go_to_it() {
     let (mut sound, t0) = sound();
     let mut pictures = Timeline::new(Kind::Video, PICTURE, t0);
