@@ -399,6 +399,10 @@ impl Visit {
         };
         if self.sound.is_none() {
             (self.sound, self.picture) = (track(&self.peer, 0), track(&self.peer, 1));
+            // Both count from now on. By the last packets reports would say how late this thread was.
+            for track in [&self.sound, &self.picture].into_iter().flatten() {
+                self.peer.set_sender_clock(track.sender(), now, 0);
+            }
         }
         let udp = &self.udp;
         let mut call = Call {
