@@ -39,14 +39,16 @@ fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
     distances.as_array().unwrap().iter().filter_map(Value::as_f64).collect()
 }
 
-/// Waits until sound and picture of `other` have come together. A browser brings them together by some 10 ms a second when it begins
-/// to play somebody, from as far apart as its first pictures were late.
-fn settle(guest: &Guest, other: &str) {
+/// Waits until sound and picture of `other` have come together. A browser that begins to play somebody has sound wait as long as its
+/// arrival is unsteady, which is 100 ms and more on a busy machine, and pictures hardly at all; it makes up for that by some 10 ms a
+/// second.
+fn settle(guest: &Guest, other: &str, what: &str) {
     let mut seen = Vec::new();
     while seen.len() < SETTLING {
         seen.extend(distances(guest, other, SETTLED / 2));
         let last = seen.iter().rev().take(SETTLED);
         if seen.len() >= SETTLED && last.into_iter().all(|distance| distance.abs() < APART) {
+            println!("{what}: {seen:.0?}");
             return;
         }
     }
@@ -125,7 +127,7 @@ fn sound_and_picture_belong_together_before_and_after_a_section_changes_hands() 
             cleo.get("pin('Ada')");
             cleo.wait("tracks('Ada').length === 2 && tracks('Bob').length === 0", SOON);
             let who = format!("{publisher} seen by {viewer}");
-            settle(&cleo, "Ada");
+            settle(&cleo, "Ada", &format!("{who}, at first"));
             assert_together(&distances(&cleo, "Ada", LOOKS), &format!("{who}, before"));
 
             cleo.get("void (globalThis.taken = ['Ada', 'Guest 1', 'Guest 2', 'Guest 3'].flatMap(tracks))");
