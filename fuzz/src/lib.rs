@@ -30,7 +30,7 @@ pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
 pub use sdp::sdp;
-pub use server::client_message;
+pub use server::{client_message, deframer};
 pub use sfu::sfu_session;
 pub use srtp::srtp_open;
 pub use stun::stun;
@@ -56,6 +56,7 @@ pub struct Target {
 #[rustfmt::skip]
 pub const TARGETS: &[Target] = &[
     Target { name: "client_message", run: client_message, seeds: &["fuzz/seeds/client_message"] },
+    Target { name: "deframer", run: deframer, seeds: &["fuzz/seeds/deframer"] },
     Target { name: "dtls_client", run: dtls_client, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "dtls_handshake", run: dtls_handshake, seeds: &["fuzz/seeds/dtls_handshake"] },
     Target { name: "dtls_records", run: dtls_records, seeds: &["fixtures/dtls"] },

@@ -204,6 +204,22 @@ impl Agent {
         }
     }
 
+    /// Takes that nothing can come or go by `path` any more: its TCP connection was closed. The pair is removed, and of
+    /// those that remain one is selected. Without any the peer is `Disconnected` at once; it may open another
+    /// connection for as long as silence is borne. For validated pairs: checks of our own, which go over UDP alone, do
+    /// not change.
+    pub fn handle_path_closed(&mut self, path: &Path) {
+        self.responses.forget(path);
+        if self.pairs.remove(path) && self.pairs.is_empty() {
+            // How long it may stay away is judged by when it was last heard.
+            self.timers.stop(Timer::PairExpiry);
+            self.timers.stop(Timer::Retire);
+            if self.state == State::Connected {
+                self.state = State::Disconnected;
+            }
+        }
+    }
+
     /// Does what is due. Calls before the time do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.timers.take_due(now) {
@@ -468,7 +484,11 @@ impl Agent {
     fn judge(&mut self, now: Instant) {
         match self.liveness.verdict(now, &self.config) {
             Verdict::Alive(next) => {
-                self.state = State::Connected;
+                self.state = if self.pairs.is_empty() {
+                    State::Disconnected
+                } else {
+                    State::Connected
+                };
                 self.timers.arm(Timer::Liveness, next);
             }
             Verdict::Silent(next) => {

@@ -258,6 +258,15 @@ impl Pairs {
         self.retain(|pair| now.saturating_duration_since(pair.last_seen) < silence);
     }
 
+    /// Forgets the pair of a path; false when there is none.
+    pub(crate) fn remove(&mut self, path: &Path) -> bool {
+        let known = self.contains(path);
+        if known {
+            self.retain(|pair| pair.path != *path);
+        }
+        known
+    }
+
     /// When the peer was last heard on the pair that has been silent longest.
     pub(crate) fn longest_silent_since(&self) -> Option<Instant> {
         self.pairs.iter().map(|pair| pair.last_seen).min()

@@ -106,6 +106,11 @@ impl Responses {
         room
     }
 
+    /// Forgets those for a path that is gone.
+    pub(crate) fn forget(&mut self, path: &Path) {
+        self.pending.retain(|response| response.path != *path);
+    }
+
     pub(crate) fn clear(&mut self) {
         self.pending.clear();
     }

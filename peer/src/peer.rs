@@ -288,6 +288,15 @@ impl Peer {
         }
     }
 
+    /// The TCP connection under `path` was closed. What remains is used; without anything the peer is disconnected, and
+    /// failed if it does not come back in time.
+    pub fn handle_path_closed(&mut self, now: Instant, path: &Path) {
+        if self.state != State::Closed {
+            self.ice.handle_path_closed(path);
+            self.update(now);
+        }
+    }
+
     /// The time that [`poll_timeout`](Self::poll_timeout) told has come. Spurious calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.state == State::Closed {
@@ -434,6 +443,17 @@ impl Peer {
         let taken = u16::try_from(self.ice.local_candidates().len()).unwrap_or(u16::MAX);
         self.ice
             .add_local_candidate(ice::Candidate::host(address, Protocol::Udp, u16::MAX - taken));
+    }
+
+    /// Adds an address at which a TCP connection of the peer's is accepted (RFC 6544): a passive candidate, of lower
+    /// priority than those of UDP. As [`add_local_candidate`](Self::add_local_candidate) otherwise.
+    pub fn add_tcp_candidate(&mut self, address: SocketAddr) {
+        let tcp = |candidate: &&ice::Candidate| candidate.protocol == Protocol::Tcp;
+        let taken = self.ice.local_candidates().iter().filter(tcp).count();
+        // RFC 6544 §4.2: 13 bits are left beside the direction.
+        let preference = 8191_u16.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX));
+        self.ice
+            .add_local_candidate(ice::Candidate::host(address, Protocol::Tcp, preference));
     }
 
     /// Sets the sender's clock: `timestamp` is its RTP timestamp at `at`, and it advances linearly for ever. Sender reports

@@ -23,7 +23,7 @@ Examples:
       localhost); they warn once about the self-made certificate.
   hyaline --http 0.0.0.0:443 --open --tls-cert fullchain.pem --tls-key privkey.pem \\
           --announce 203.0.113.7 --udp-port 50000
-      On the internet. Let TCP port 443 and, one per worker, the UDP ports from 50000 on through the firewall.
+      On the internet. Let TCP port 443 and, one per worker, the UDP and TCP ports from 50000 on through the firewall.
 
 Other ways in, beside the page: WHIP at /whip/ROOM, WHEP at /whep/ROOM, an echo for tests at /echo and POST /v1/echo;
 numbers at /metrics.";
@@ -63,9 +63,15 @@ struct ServeArgs {
     #[arg(long)]
     open: bool,
 
-    /// The first worker's UDP port for media; each further worker has the next one. 0 picks a free one for each.
+    /// The first worker's UDP port for media; each further worker has the next one. 0 picks a free one for each. TCP
+    /// ports have the same numbers.
     #[arg(long, value_name = "BASE", default_value_t = 0)]
     udp_port: u16,
+
+    /// Takes media over UDP alone. Without this each worker also listens on the TCP port of its UDP port's number, for
+    /// those whose network lets no UDP through.
+    #[arg(long)]
+    no_tcp: bool,
 
     /// Threads that carry media. A room lives on one of them. [default: one per core]
     #[arg(long, value_name = "N")]
@@ -202,6 +208,7 @@ impl From<ServeArgs> for Options {
             http: args.http,
             open: args.open,
             udp_port: args.udp_port,
+            tcp: !args.no_tcp,
             workers: args.workers.unwrap_or(defaults.workers),
             announce: args.announce,
             video_codecs: args.video_codecs,

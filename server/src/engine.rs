@@ -29,8 +29,13 @@ pub trait Engine {
     /// How many of them speak.
     fn speaking(&self) -> usize;
 
+    /// Whether the peer at the other end of a path may still use it: ICE has validated it.
+    fn is_path_open(&self, path: &Path) -> bool;
+
     /// A datagram came; what it held is worked on in place.
     fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]);
+    /// The TCP connection under a path was closed.
+    fn handle_path_closed(&mut self, now: Instant, path: &Path);
     /// It is as late as [`poll_timeout`](Self::poll_timeout) said, or later.
     fn handle_timeout(&mut self, now: Instant);
 

@@ -6,6 +6,7 @@
 //! - [`ClientMessage`], [`ServerMessage`]: the protocol over the WebSocket, described in `docs/signalling.md`.
 //! - [`RoomName`], [`DisplayName`]: names, checked; [`Secret`]: what is not printed.
 //! - [`PAGE_POLICY`]: what the page may do, for who serves it in another way.
+//! - [`Deframer`]: takes datagrams out of a TCP stream (RFC 4571), for media where UDP is blocked.
 //! - [`run`]: the command line.
 
 mod addresses;
@@ -25,6 +26,7 @@ mod rate;
 mod roll;
 mod secret;
 mod server;
+mod tcp;
 mod tls;
 mod turn;
 mod worker;
@@ -45,5 +47,6 @@ pub use protocol::{
 };
 pub use secret::Secret;
 pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};
+pub use tcp::{Deframer, TooLong};
 pub use tls::{Tls, TlsError};
 pub use turn::TurnOptions;

@@ -20,6 +20,8 @@ pub struct Options {
     pub open: bool,
     /// The first worker's UDP port; each further worker has the next one. 0 picks one for each.
     pub udp_port: u16,
+    /// Whether media is taken over TCP too, on ports of the same numbers, from those whose UDP is blocked.
+    pub tcp: bool,
     /// How many threads carry media.
     pub workers: NonZeroUsize,
     /// The addresses that peers are told, instead of those of the machine's interfaces; empty for the latter.
@@ -52,6 +54,7 @@ impl Default for Options {
             http: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             open: false,
             udp_port: 0,
+            tcp: true,
             workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
             announce: Vec::new(),
             video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264],

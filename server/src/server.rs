@@ -18,8 +18,8 @@ use crate::app::App;
 use crate::engine::{Engine, SfuEngine, configuration};
 use crate::listener;
 use crate::turn::{self, Invitation, TurnError, TurnHandle};
-use crate::worker::{self, WorkerHandle};
-use crate::{Options, OptionsError, Secret, TlsError, descriptors, http};
+use crate::worker::{self, Media, WorkerHandle};
+use crate::{Options, OptionsError, Secret, TlsError, descriptors, http, tcp};
 
 /// Threads for signalling. What takes time is done by the workers.
 const SIGNALLING_THREADS: usize = 2;
@@ -52,6 +52,8 @@ pub struct WorkerSetup {
     pub worker: usize,
     /// Addresses and port at which peers reach it, the preferred one first.
     pub addresses: Vec<SocketAddr>,
+    /// Whether peers reach it by TCP too.
+    pub tcp: bool,
     /// What its randomness grows from.
     pub seed: Seed,
 }
@@ -88,6 +90,7 @@ impl Server {
         Self::start_with(options, move |setup, now| {
             let config = sfu::Config {
                 room_capacity,
+                tcp: setup.tcp,
                 ..sfu::Config::new(peer.clone(), setup.addresses)
             };
             SfuEngine::new(sfu::Sfu::new(Arc::new(config), setup.seed, now))
@@ -130,13 +133,18 @@ impl Server {
         let mut setups = Vec::new();
         let mut media = Vec::new();
         for worker in 0..options.workers.get() {
-            let sockets = bind_media(options.udp_port, worker)?;
-            if let Some(ip) = options.announce.iter().find(|ip| candidate(**ip, &sockets).is_none()) {
+            let sockets = bind_media(options.udp_port, worker, options.tcp)?;
+            if let Some(ip) = options
+                .announce
+                .iter()
+                .find(|ip| candidate(**ip, &sockets.udp).is_none())
+            {
                 return Err(StartError::NoFamily(*ip));
             }
             let setup = WorkerSetup {
                 worker,
-                addresses: candidates(&addresses, &sockets),
+                addresses: candidates(&addresses, &sockets.udp),
+                tcp: options.tcp,
                 seed: system_seed()?,
             };
             if setup.addresses.is_empty() {
@@ -285,7 +293,7 @@ type Workers = (Vec<WorkerHandle>, Vec<JoinHandle<()>>);
 
 /// Starts the threads. When one of them cannot be, those before it are stopped again.
 fn start_workers<E, F>(
-    setups: Vec<(WorkerSetup, Vec<Socket>)>,
+    setups: Vec<(WorkerSetup, Media)>,
     make_engine: &F,
     ended: &watch::Sender<usize>,
 ) -> io::Result<Workers>
@@ -363,22 +371,33 @@ fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
 
 /// The sockets of one worker: IPv4 and IPv6 on the same port, on all interfaces. Each datagram leaves from the address
 /// that it is an answer of, so that one socket per family serves every interface, also those that come later.
-fn bind_media(base: u16, worker: usize) -> Result<Vec<Socket>, StartError> {
+///
+/// With `tcp` there is a listener beside each socket, on the port of the same number.
+fn bind_media(base: u16, worker: usize, tcp: bool) -> Result<Media, StartError> {
     if base != 0 {
         let port = base.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX));
-        return bind_port(port).map_err(|error| StartError::Media(port, error));
+        return bind_port(port, tcp);
     }
-    bind_free_port(0).map_err(|error| StartError::Media(0, error))
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match bind_port(0, tcp) {
+            // The port that was free for IPv4 is taken for IPv6, or for TCP.
+            Err(StartError::Media(_, error) | StartError::MediaTcp(_, error))
+                if error.kind() == ErrorKind::AddrInUse && tries < PORT_TRIES => {}
+            result => return result,
+        }
+    }
 }
 
-/// As [`bind_port`], which for 0 is tried until a port is free for both families.
+/// As [`bind_udp`], which for 0 is tried until a port is free for both families.
 fn bind_free_port(port: u16) -> io::Result<Vec<Socket>> {
     if port != 0 {
-        return bind_port(port);
+        return bind_udp(port);
     }
     let mut last = ErrorKind::AddrInUse.into();
     for _ in 0..PORT_TRIES {
-        match bind_port(0) {
+        match bind_udp(0) {
             // The port that was free for IPv4 is taken for IPv6.
             Err(error) if error.kind() == ErrorKind::AddrInUse => last = error,
             bound => return bound,
@@ -387,7 +406,18 @@ fn bind_free_port(port: u16) -> io::Result<Vec<Socket>> {
     Err(last)
 }
 
-fn bind_port(port: u16) -> io::Result<Vec<Socket>> {
+fn bind_port(port: u16, tcp: bool) -> Result<Media, StartError> {
+    let udp = bind_udp(port).map_err(|error| StartError::Media(port, error))?;
+    let mut listeners = Vec::new();
+    for socket in udp.iter().filter(|_| tcp) {
+        let address = socket.local_addr();
+        let listener = tcp::listen(address).map_err(|error| StartError::MediaTcp(address.port(), error))?;
+        listeners.push(listener);
+    }
+    Ok(Media { udp, tcp: listeners })
+}
+
+fn bind_udp(port: u16) -> io::Result<Vec<Socket>> {
     let v4 = Socket::bind((Ipv4Addr::UNSPECIFIED, port).into());
     let port = v4.as_ref().map_or(port, |socket| socket.local_addr().port());
     let v6 = Socket::bind((Ipv6Addr::UNSPECIFIED, port).into());
@@ -444,6 +474,8 @@ pub enum StartError {
     Turn(u16, io::Error),
     /// The TURN server cannot be what it is to be.
     TurnConfig(String),
+    /// The TCP port of the same number cannot be listened on.
+    MediaTcp(u16, io::Error),
     /// The system does not give what every program needs.
     System(io::Error),
 }
@@ -505,6 +537,18 @@ impl fmt::Display for StartError {
                 "The TURN server cannot be started: {reason} (see --turn-user, --turn-secret, --turn-realm and \
                  --turn-relay-ports)."
             ),
+            Self::MediaTcp(port, error) => match error.kind() {
+                ErrorKind::AddrInUse => write!(
+                    f,
+                    "Another program listens on TCP port {port}: stop it, choose another --udp-port (0 picks free ones), or \
+                     take media over UDP alone with --no-tcp."
+                ),
+                _ => write!(
+                    f,
+                    "TCP port {port} cannot be listened on ({error}): choose another --udp-port, or take media over UDP alone \
+                     with --no-tcp."
+                ),
+            },
             Self::System(error) => write!(f, "The system does not give what the server needs: {error}."),
         }
     }

@@ -7,16 +7,18 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
 use tokio::sync::{mpsc, oneshot};
 use udp::{RecvBatch, SendBatch, Sent, Socket};
-use wire::CounterSet;
+use wire::{CounterSet, Protocol};
 
 use crate::engine::{
     Engine, Handshake, Join, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, View,
 };
 use crate::protocol::{OfferId, ServerMessage};
 use crate::roll::{Present, Roll};
+use crate::tcp::Connections;
 use crate::{DisplayName, Secret};
 
 /// Commands that may wait for a worker. Signalling is told "busy" beyond.
@@ -258,11 +260,17 @@ impl fmt::Debug for WorkerHandle {
     }
 }
 
-/// Starts a worker thread on `sockets`. The engine is made in the thread, where it stays. `stopped` is called when the
+/// What a worker receives media by.
+pub(crate) struct Media {
+    pub(crate) udp: Vec<Socket>,
+    pub(crate) tcp: Vec<TcpListener>,
+}
+
+/// Starts a worker thread on sockets. The engine is made in the thread, where it stays. `stopped` is called when the
 /// thread ends, for whatever reason.
 pub(crate) fn start<E: Engine>(
     name: String,
-    sockets: Vec<Socket>,
+    media: Media,
     engine: impl FnOnce(Instant) -> E + Send + 'static,
     stopped: impl FnOnce() + Send + 'static,
 ) -> io::Result<(WorkerHandle, JoinHandle<()>)> {
@@ -271,11 +279,12 @@ pub(crate) fn start<E: Engine>(
     let closing = Arc::new(AtomicBool::new(false));
     let (commands, queue) = sync_channel(MAX_COMMANDS);
     let mut ports = Vec::new();
-    for (index, mut socket) in sockets.into_iter().enumerate() {
+    for (index, mut socket) in media.udp.into_iter().enumerate() {
         poll.registry()
             .register(&mut socket, Token(index), Interest::READABLE)?;
         ports.push(socket);
     }
+    let tcp = Connections::new(poll.registry(), media.tcp)?;
     let queued = Arc::new(AtomicUsize::new(0));
     let handle = WorkerHandle {
         commands,
@@ -287,7 +296,7 @@ pub(crate) fn start<E: Engine>(
         let _stopped = OnDrop(Some(stopped));
         // What `sendmmsg` is given holds pointers, so these are made where they stay.
         let ports = ports.into_iter().map(Port::new).collect();
-        Worker::new(poll, ports, queue, queued, closing, engine(Instant::now())).run();
+        Worker::new(poll, ports, tcp, queue, queued, closing, engine(Instant::now())).run();
     })?;
     Ok((handle, thread))
 }
@@ -329,6 +338,7 @@ impl Port {
 struct Worker<E> {
     poll: Poll,
     ports: Vec<Port>,
+    tcp: Connections,
     queue: Receiver<Queued>,
     queued: Arc<AtomicUsize>,
     closing: Arc<AtomicBool>,
@@ -344,6 +354,7 @@ impl<E: Engine> Worker<E> {
     fn new(
         poll: Poll,
         ports: Vec<Port>,
+        tcp: Connections,
         queue: Receiver<Queued>,
         queued: Arc<AtomicUsize>,
         closing: Arc<AtomicBool>,
@@ -352,6 +363,7 @@ impl<E: Engine> Worker<E> {
         Self {
             poll,
             ports,
+            tcp,
             queue,
             queued,
             closing,
@@ -386,6 +398,8 @@ impl<E: Engine> Worker<E> {
                 } else if let Some(port) = self.ports.get_mut(event.token().0) {
                     port.readable |= event.is_readable() || event.is_error();
                     port.blocked &= !event.is_writable();
+                } else {
+                    self.tcp.handle_event(event);
                 }
             }
             // One look at the clock per turn: a turn is bounded, so it is never far off.
@@ -393,7 +407,7 @@ impl<E: Engine> Worker<E> {
             if commands_wait {
                 commands_wait = self.carry_out_commands(now);
             }
-            let more_to_read = self.receive(now);
+            let more_to_read = self.receive(now) | self.tcp.turn(now, self.poll.registry(), &mut self.engine);
             self.engine.handle_timeout(now);
             // What a client is told of its slots precedes the packets that it explains.
             self.deliver(now);
@@ -411,11 +425,13 @@ impl<E: Engine> Worker<E> {
             .map(|at| at.saturating_duration_since(Instant::now()));
         // An engine that cannot send may stay due. The end of the wait is told by mio.
         let blocked = self.ports.iter().any(|port| port.blocked);
-        if blocked {
+        let timeout = if blocked {
             timeout.map(|timeout| timeout.max(BLOCKED_WAIT))
         } else {
             timeout
-        }
+        };
+        let tcp = self.tcp.due().map(|at| at.saturating_duration_since(Instant::now()));
+        timeout.into_iter().chain(tcp).min()
     }
 
     /// True when there may be more.
@@ -602,13 +618,17 @@ impl<E: Engine> Worker<E> {
     /// Fills the slab and sends it, until the engine has nothing more to send or a socket is full. True when there may
     /// be more that could be sent now.
     fn transmit(&mut self, now: Instant) -> bool {
+        // What became writable again.
+        self.tcp.flush(now, &mut self.engine);
         for _ in 0..FLUSHES_PER_TURN {
             // What is left from before lies in the slab, so that goes first; until it is gone the engine keeps, or
             // drops in its own order, what it has.
             if !self.flush() {
                 return false;
             }
-            if !self.fill(now) {
+            // Who is told of a connection that broke may have something to send.
+            let more = self.fill(now) | self.tcp.flush(now, &mut self.engine);
+            if !more {
                 self.flush();
                 return false;
             }
@@ -618,14 +638,20 @@ impl<E: Engine> Worker<E> {
 
     /// True when the slab or a batch is full, so that there may be more.
     fn fill(&mut self, now: Instant) -> bool {
-        let mut used = 0;
-        while self.ports.iter().all(|port| !port.batch.is_full()) {
+        let (mut used, mut framed) = (0, 0);
+        while framed < SLAB && self.ports.iter().all(|port| !port.batch.is_full()) {
             let Some(room) = self.slab.get_mut(used..used + udp::MAX_MESSAGE) else {
                 return true;
             };
             let Some(transmit) = self.engine.poll_transmit(now, room) else {
                 return false;
             };
+            if transmit.path.protocol == Protocol::Tcp {
+                // Copied, so that its place in the slab is free again.
+                self.tcp.queue(&transmit, room.get(..transmit.len).unwrap_or_default());
+                framed += transmit.len;
+                continue;
+            }
             let local = transmit.path.remote.is_ipv4();
             let port = self
                 .ports
@@ -704,6 +730,7 @@ impl<E: Engine> Worker<E> {
             port.socket.counters().each(&mut add);
             port.socket.traffic().each(&mut add);
         }
+        self.tcp.counters().each(&mut add);
         report
     }
 
@@ -716,7 +743,7 @@ impl<E: Engine> Worker<E> {
         loop {
             let now = Instant::now();
             let more = self.transmit(now);
-            let waits = self.ports.iter().any(|port| !port.batch.is_empty());
+            let waits = self.ports.iter().any(|port| !port.batch.is_empty()) || self.tcp.wait();
             let left = GOODBYE.saturating_sub(now.saturating_duration_since(start));
             if left.is_zero() || !(more || waits) {
                 return;
@@ -727,6 +754,8 @@ impl<E: Engine> Worker<E> {
             for event in &events {
                 if let Some(port) = self.ports.get_mut(event.token().0) {
                     port.blocked &= !event.is_writable();
+                } else {
+                    self.tcp.handle_event(event);
                 }
             }
         }

@@ -82,7 +82,7 @@ fn every_offer_of_a_browser_is_answered() {
         let media_offered = offer.to_string().contains("m=audio") || offer.to_string().contains("m=video");
         assert_eq!(
             candidates,
-            if media_offered { media.len() } else { 0 },
+            if media_offered { 2 * media.len() } else { 0 },
             "{name}: {answer}"
         );
         assert_eq!(request(&server, "DELETE", header(&head, "location"), "", "").0, 200);

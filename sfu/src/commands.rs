@@ -97,6 +97,11 @@ impl Sfu {
         for &address in &self.config.addresses {
             peer.add_local_candidate(address);
         }
+        if self.config.tcp {
+            for &address in &self.config.addresses {
+                peer.add_tcp_candidate(address);
+            }
+        }
         let placeholder = ParticipantId {
             index: 0,
             generation: 0,

@@ -9,6 +9,8 @@ pub struct Config {
     pub peer: Arc<peer::Config>,
     /// Addresses under which peers reach this worker, the preferred one first: each is a host candidate.
     pub addresses: Vec<SocketAddr>,
+    /// Whether TCP connections (RFC 6544, RFC 4571) are accepted at those addresses too: each is a passive candidate then.
+    pub tcp: bool,
     /// The most participants in one room, watchers included.
     pub room_capacity: usize,
     /// The most rooms.
@@ -45,6 +47,7 @@ impl Config {
         Self {
             peer,
             addresses,
+            tcp: false,
             room_capacity: 100,
             max_rooms: 10_000,
             max_participants: 5_000,

@@ -175,7 +175,33 @@ impl Sfu {
         self.participants.visits() + self.sources.visits() + self.rooms.visits()
     }
 
+    /// Whether ICE has validated the path, and it still leads to somebody. Looks nothing over but this path.
+    pub fn is_path_open(&self, path: &Path) -> bool {
+        let Route::Peer(index) = self.router.by_path(path) else {
+            return false;
+        };
+        let peer = self.peers.get(index as usize).and_then(Option::as_ref);
+        peer.is_some_and(|peer| peer.is_validated(path))
+    }
+
     // Inputs.
+
+    /// The TCP connection under `path` was closed: whoever was at its other end is reached by its other paths, if it
+    /// has any.
+    pub fn handle_path_closed(&mut self, now: Instant, path: &Path) {
+        let Route::Peer(index) = self.router.by_path(path) else {
+            return;
+        };
+        if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::as_mut) {
+            peer.handle_path_closed(now, path);
+        }
+        if let Some(participant) = self.participants.get_mut(index) {
+            participant.paths.retain(|other| other != path);
+        }
+        self.router.retire_path(now, *path, index);
+        self.follow_link(now, index);
+        self.touch(index);
+    }
 
     /// A datagram arrived.
     pub fn handle_datagram(&mut self, now: Instant, path: Path, ecn: Ecn, data: &mut [u8]) {
@@ -227,7 +253,7 @@ impl Sfu {
                 let why = if has_path {
                     "the DTLS handshake was not completed in time"
                 } else {
-                    "no connectivity check arrived; the server's UDP port may be blocked on the way"
+                    "no connectivity check arrived; the server's UDP and TCP ports may be blocked on the way"
                 };
                 self.dismiss(now, index, Gone::Failed(why.into()));
             }

@@ -125,3 +125,20 @@ fn a_path_that_is_lost_for_some_seconds_is_found_again() {
         assert_eq!(bob.others(), json!(["Ada"]), "{kind}");
     }
 }
+
+/// The network of both browsers lets no UDP through, in either direction: all that they see and hear goes by TCP.
+#[test]
+fn who_has_no_udp_is_reached_by_tcp() {
+    let (arena, far) = Arena::with_neighbour();
+    far.swallow_udp().unwrap();
+    let guests = BOTH.map(|kind| arena.join_from(&far, kind, &kind.to_string(), ""));
+    for (guest, other) in [(&guests[0], &guests[1]), (&guests[1], &guests[0])] {
+        guest.wait_to_see_and_hear(&other.name);
+    }
+    let metrics = arena.metrics();
+    assert!(metrics["hyaline_tcp_connections_accepted_total"] >= 2.0, "{metrics:?}");
+    assert!(metrics["hyaline_tcp_received_frames_total"] > 0.0, "{metrics:?}");
+    assert!(metrics["hyaline_tcp_sent_frames_total"] > 0.0, "{metrics:?}");
+    assert_eq!(metrics["hyaline_udp_received_datagrams_total"], 0.0);
+    assert_eq!(metrics["hyaline_tcp_bad_length_total"], 0.0);
+}

@@ -231,6 +231,59 @@ fn success_responses_hold_three_attributes_and_leave_from_the_address_asked() {
 }
 
 #[test]
+fn a_closed_path_is_gone_at_once_and_what_remains_is_selected() {
+    let mut bench = Bench::new();
+    let tcp = Path {
+        protocol: Protocol::Tcp,
+        ..path(0, 5001)
+    };
+    bench.receive(&path(0, 5000), &bench.check());
+    bench.receive(&tcp, &bench.check().nominating());
+    bench.events();
+    assert_eq!(bench.agent.selected(), Some(tcp));
+    bench.agent.handle_path_closed(&tcp);
+    assert_eq!(
+        bench.events(),
+        [Event::PathRemoved(tcp), Event::SelectedPath(path(0, 5000))]
+    );
+    assert_eq!(bench.agent.state(), State::Connected);
+    // The answer that was on its way there is not written any more.
+    assert_eq!(bench.transmit().map(|(to, _)| to), Some(path(0, 5000)));
+    assert_eq!(bench.transmit(), None);
+}
+
+#[test]
+fn who_has_lost_its_only_path_may_come_back_for_as_long_as_silence_is_borne() {
+    for comes_back in [true, false] {
+        let mut bench = Bench::new();
+        bench.receive(&path(0, 5000), &bench.check());
+        bench.pass(13_000);
+        bench.receive(&path(0, 5000), &bench.check());
+        bench.agent.handle_path_closed(&path(0, 5000));
+        assert_eq!(
+            (bench.agent.state(), bench.agent.selected()),
+            (State::Disconnected, None)
+        );
+        // Past the time at which pairs would have been looked over, and that at which the peer's life would have been.
+        bench.pass(8_000);
+        assert_eq!(bench.agent.state(), State::Disconnected);
+        if comes_back {
+            bench.receive(&path(0, 5001), &bench.check());
+            assert_eq!(
+                (bench.agent.state(), bench.agent.selected()),
+                (State::Connected, Some(path(0, 5001)))
+            );
+        } else {
+            bench.pass(5_999);
+            assert_eq!(bench.agent.state(), State::Disconnected);
+            bench.pass(1);
+            assert_eq!(bench.agent.state(), State::Failed);
+        }
+        assert_eq!(bench.raised(), []);
+    }
+}
+
+#[test]
 fn garbage_is_malformed() {
     let mut bench = Bench::new();
     bench.agent.handle_datagram(bench.now, &path(0, 1), b"garbage");

@@ -307,10 +307,17 @@ impl Peer {
     }
 
     pub(super) fn local_candidates(&self) -> impl Iterator<Item = sdp::Candidate<'_>> {
-        self.ice
-            .local_candidates()
-            .iter()
-            .map(|candidate| sdp::Candidate::host(&candidate.foundation, candidate.priority, candidate.address))
+        self.ice.local_candidates().iter().map(|candidate| {
+            let host = sdp::Candidate::host(&candidate.foundation, candidate.priority, candidate.address);
+            match candidate.protocol {
+                Protocol::Udp => host,
+                Protocol::Tcp => sdp::Candidate {
+                    transport: sdp::Transport::Tcp,
+                    tcp_type: Some(sdp::TcpType::Passive),
+                    ..host
+                },
+            }
+        })
     }
 
     /// Takes a candidate of the session that it names, else of `session`, that of what it came with.

@@ -127,6 +127,14 @@ impl Engine for SfuEngine {
         self.sfu.speaking()
     }
 
+    fn is_path_open(&self, path: &Path) -> bool {
+        self.sfu.is_path_open(path)
+    }
+
+    fn handle_path_closed(&mut self, now: Instant, path: &Path) {
+        self.sfu.handle_path_closed(now, path);
+    }
+
     fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]) {
         self.sfu.handle_datagram(now, *path, ecn, data);
     }

@@ -38,6 +38,10 @@ impl Engine for Writer {
         0
     }
     fn handle_datagram(&mut self, _: Instant, _: &Path, _: Ecn, _: &mut [u8]) {}
+    fn is_path_open(&self, _: &Path) -> bool {
+        true
+    }
+    fn handle_path_closed(&mut self, _: Instant, _: &Path) {}
     fn handle_timeout(&mut self, _: Instant) {}
     fn join(&mut self, _: Instant, _: &str, _: Join) -> Result<ParticipantId, Refusal> {
         unreachable!("nobody comes")
@@ -91,7 +95,8 @@ fn worker(most: u8) -> (Worker<Writer>, [UdpSocket; 2]) {
     }
     let writer = Writer { paths, polled: 0, most };
     let (_, queue) = sync_channel(1);
-    let worker = Worker::new(poll, ports, queue, Arc::default(), Arc::default(), writer);
+    let tcp = Connections::new(poll.registry(), Vec::new()).unwrap();
+    let worker = Worker::new(poll, ports, tcp, queue, Arc::default(), Arc::default(), writer);
     (worker, viewers)
 }
 

@@ -130,6 +130,14 @@ impl Engine for Fake {
         self.transmits.push_back((*path, format!("echo {text}").into_bytes()));
     }
 
+    fn is_path_open(&self, path: &Path) -> bool {
+        self.last_path == Some(*path)
+    }
+
+    fn handle_path_closed(&mut self, _: Instant, _: &Path) {
+        self.write("path closed");
+    }
+
     fn handle_timeout(&mut self, _: Instant) {}
 
     fn join(&mut self, _: Instant, room: &str, join: Join) -> Result<ParticipantId, Refusal> {
