@@ -6,6 +6,8 @@
 mod allocations;
 mod forward;
 mod parse;
+#[cfg(target_os = "linux")]
+mod relay;
 mod rounds;
 mod sdp;
 mod srtp;
@@ -16,12 +18,15 @@ fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("forward") => forward::run(),
         Some("parse") => parse::run(),
+        #[cfg(target_os = "linux")]
+        Some("relay") => return relay::run(std::env::args().nth(2).as_deref()),
         Some("sdp") => sdp::run(),
         Some("srtp") => srtp::run(),
         _ => {
             eprintln!("usage: hyaline-bench COMPARISON\n");
             eprintln!("  forward  server CPU per forwarded packet, beside str0m, rtc, and copying and sealing alone");
             eprintln!("  parse    parsing STUN, RTP and RTCP, beside str0m and rtc");
+            eprintln!("  relay    CPU of the TURN server per relayed packet, beside coturn (Linux)");
             eprintln!("  sdp      parsing session descriptions, beside rtc-sdp and webrtc-sdp");
             eprintln!("  srtp     sealing and opening SRTP, beside raw ciphers");
             return ExitCode::from(2);

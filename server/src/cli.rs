@@ -169,6 +169,16 @@ struct TurnArgs {
     /// network should.
     #[arg(long)]
     turn_allow_private: bool,
+
+    /// What an allocation may relay to its peers, and as much to its client, in bytes of data per second; half of it may
+    /// come at once. From 131072 on.
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = TurnOptions::default().bytes_per_second,
+        value_parser = clap::value_parser!(u64).range(TurnOptions::MIN_BYTES_PER_SECOND..)
+    )]
+    turn_bytes_per_second: u64,
 }
 
 impl From<TurnArgs> for TurnOptions {
@@ -182,6 +192,7 @@ impl From<TurnArgs> for TurnOptions {
             realm: args.turn_realm,
             relay_ports: args.turn_relay_ports,
             allow_private: args.turn_allow_private,
+            bytes_per_second: args.turn_bytes_per_second,
         }
     }
 }
@@ -422,8 +433,11 @@ mod tests {
             "--turn-host",
             "turn.example.org",
             "--turn-allow-private",
+            "--turn-bytes-per-second",
+            "131072",
         ]);
         assert!(told.is_wanted() && told.allow_private);
+        assert_eq!(told.bytes_per_second, 131_072);
         assert_eq!(told.users, [("ann".into(), "a:b".into()), ("bob".into(), "c".into())]);
         assert_eq!(told.secrets, ["old".into(), "new".into()]);
         assert_eq!(
@@ -438,6 +452,7 @@ mod tests {
             ["--turn-user", "ann"],
             ["--turn-user", ":secret"],
             ["--turn-relay-ports", "50000"],
+            ["--turn-bytes-per-second", "131071"],
             ["--http", "8080"],
             ["--udp-port", "70000"],
             ["--workers", "0"],

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use turn::{PeerPolicy, RelayAddress, ServerConfig};
+use turn::{PeerPolicy, RelayAddress, ServerConfig, ServerLimits};
 
 use crate::Secret;
 
@@ -27,6 +27,9 @@ pub struct TurnOptions {
     pub relay_ports: RangeInclusive<u16>,
     /// Whether private and loopback addresses may be peers.
     pub allow_private: bool,
+    /// What an allocation may relay to its peers, and as much to its client, in bytes of data per second; half of it may
+    /// come at once. With less than [`MIN_BYTES_PER_SECOND`](Self::MIN_BYTES_PER_SECOND) long datagrams are never relayed.
+    pub bytes_per_second: u64,
 }
 
 impl Default for TurnOptions {
@@ -41,11 +44,15 @@ impl Default for TurnOptions {
             realm: None,
             relay_ports: 49_152..=65_535,
             allow_private: false,
+            bytes_per_second: ServerLimits::default().bytes_per_second,
         }
     }
 }
 
 impl TurnOptions {
+    /// Half a second of it is as much as the longest datagram has.
+    pub const MIN_BYTES_PER_SECOND: u64 = 2 * 65_536;
+
     /// Whether anybody may use it.
     pub(crate) const fn is_wanted(&self) -> bool {
         !self.users.is_empty() || !self.secrets.is_empty()
@@ -77,6 +84,11 @@ impl TurnOptions {
                 // Clouds give away their machines' keys there.
                 allow_link_local: false,
                 own: media.to_vec(),
+            },
+            limits: ServerLimits {
+                bytes_per_second: self.bytes_per_second,
+                burst_bytes: self.bytes_per_second / 2,
+                ..ServerLimits::default()
             },
             ..ServerConfig::default()
         }
@@ -121,11 +133,18 @@ mod tests {
         let config = options.config(&[elsewhere], &[3478], &media);
         let relay = config.ipv4.unwrap();
         assert_eq!((relay.bind, relay.external), ([0, 0, 0, 0].into(), elsewhere));
+        assert_eq!(config.limits, ServerLimits::default());
         let private = TurnOptions {
             allow_private: true,
+            bytes_per_second: 10_000_000,
             ..options
         };
-        let peers = private.config(&[v4], &[3478], &[]).peers;
+        let config = private.config(&[v4], &[3478], &[]);
+        assert_eq!(
+            (config.limits.bytes_per_second, config.limits.burst_bytes),
+            (10_000_000, 5_000_000)
+        );
+        let peers = config.peers;
         assert!(peers.allow_loopback && peers.allow_private && !peers.allow_link_local);
         assert!(!format!("{private:?}").contains("\"secret\""));
     }
