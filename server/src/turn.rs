@@ -2,6 +2,7 @@
 
 mod invitation;
 mod options;
+mod places;
 mod slab;
 mod sockets;
 mod stream;

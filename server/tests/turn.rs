@@ -280,6 +280,35 @@ fn a_stream_that_is_no_turn_is_closed() {
     assert_eq!(metric(&server, "turn_streams_closed"), 1);
 }
 
+/// Whether the server has closed a connection on which nothing was asked.
+fn is_closed(mut stream: &TcpStream) -> bool {
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    match stream.read(&mut [0; 16]) {
+        Ok(len) => len == 0,
+        Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn strangers_of_a_network_have_few_connections_and_those_who_are_in_more() {
+    let server = start_with(None, |_| ());
+    let mut control = Client::new(&server);
+    control.ask(Method::ALLOCATE, &[Value::RequestedTransport(6)]);
+    let mut strangers: Vec<_> = (0..64).map(|_| tcp(&server)).collect();
+    assert!(is_closed(&tcp(&server)));
+    // One of them shows a password: there is room for another one.
+    let mut second = Client {
+        stream: strangers.pop().unwrap(),
+        nonce: control.nonce.clone(),
+        ..Client::new(&server)
+    };
+    second.ask(Method::ALLOCATE, &[Value::RequestedTransport(17)]);
+    let mut last = tcp(&server);
+    last.write_all(&binding()).unwrap();
+    last.read_exact(&mut [0; 32]).unwrap();
+    assert!(is_closed(&tcp(&server)));
+}
+
 #[test]
 fn a_client_that_reads_nothing_holds_nobody() {
     let server = start_with(None, |_| ());

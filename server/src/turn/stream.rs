@@ -36,6 +36,8 @@ pub(super) struct Stream {
     pub(super) io: TcpStream,
     tls: Option<Box<ServerConnection>>,
     pub(super) role: Role,
+    /// A client that has shown no password yet.
+    pub(super) stranger: bool,
     /// What came and is not a whole message yet.
     pub(super) input: Vec<u8>,
     output: Vec<u8>,
@@ -70,6 +72,7 @@ impl Stream {
             io,
             tls: tls.map(Box::new),
             role,
+            stranger: matches!(role, Role::Client(_)),
             input: Vec::new(),
             output: Vec::new(),
             sent: 0,

@@ -10,13 +10,13 @@ use turn::{ConnectionId, Outgoing, RelayId, ServerSink};
 use wire::{Path, Protocol};
 
 use super::DriverCounters;
+use super::places::Places;
 use super::slab::SendSlab;
 use super::stream::{MAX_OUTPUT, Role, Stream};
 use super::thread::{STREAMS, from_client_socket, from_relay};
 
-/// Connections in all, and from one address.
+/// Connections in all.
 const MAX_STREAMS: usize = 4096;
-const MAX_STREAMS_PER_ADDRESS: usize = 256;
 /// How long a connection may belong to nobody, and how long one that ends may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -56,19 +56,30 @@ impl ServerSink for Out {
 }
 
 /// Every TCP connection.
-#[derive(Default)]
 pub(super) struct Streams {
     streams: Vec<Option<Stream>>,
     free: Vec<usize>,
     by_path: HashMap<Path, usize>,
     by_connection: HashMap<ConnectionId, usize>,
-    per_address: HashMap<IpAddr, usize>,
+    places: Places,
     /// Those that have something to send.
     dirty: Vec<usize>,
     pub(super) counters: DriverCounters,
 }
 
 impl Streams {
+    pub(super) fn new() -> Self {
+        Self {
+            streams: Vec::new(),
+            free: Vec::new(),
+            by_path: HashMap::new(),
+            by_connection: HashMap::new(),
+            places: Places::new(MAX_STREAMS),
+            dirty: Vec::new(),
+            counters: DriverCounters::default(),
+        }
+    }
+
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Stream> {
         self.streams.get_mut(index)?.as_mut()
     }
@@ -94,8 +105,7 @@ impl Streams {
         now: Instant,
     ) -> Option<usize> {
         let (local, remote) = (io.local_addr().ok()?, io.peer_addr().ok()?);
-        let count = self.per_address.get(&remote.ip()).copied().unwrap_or_default();
-        if count >= MAX_STREAMS_PER_ADDRESS {
+        if !self.places.enter(remote.ip()) {
             return None;
         }
         let path = Path {
@@ -103,10 +113,22 @@ impl Streams {
             remote,
             protocol: Protocol::Tcp,
         };
-        let index = self.add(registry, io, tls, Role::Client(path), now)?;
+        let Some(index) = self.add(registry, io, tls, Role::Client(path), now) else {
+            self.places.leave(remote.ip(), true);
+            return None;
+        };
         self.by_path.insert(path, index);
-        *self.per_address.entry(remote.ip()).or_default() += 1;
         Some(index)
+    }
+
+    /// A client has shown a password on its connection.
+    pub(super) fn recognize(&mut self, index: usize) {
+        if let Some(stream) = self.streams.get_mut(index).and_then(Option::as_mut)
+            && let Role::Client(path) | Role::Spliced(path, _) = stream.role
+            && std::mem::replace(&mut stream.stranger, false)
+        {
+            self.places.recognize(path.remote.ip());
+        }
     }
 
     /// A peer's connection.
@@ -194,7 +216,7 @@ impl Streams {
         let Some(mut stream) = self.streams.get_mut(index).and_then(Option::take) else {
             return;
         };
-        self.forget(&stream.role);
+        self.forget(&stream.role, stream.stranger);
         drop(registry.deregister(&mut stream.io));
         self.free.push(index);
     }
@@ -205,23 +227,19 @@ impl Streams {
         stream.end();
         let role = std::mem::replace(&mut stream.role, Role::Ending);
         stream.opened = now;
+        let stranger = stream.stranger;
         let done = stream.flush(now).is_err() || stream.waiting() == 0;
-        self.forget(&role);
+        self.forget(&role, stranger);
         if done {
             self.remove(registry, index);
         }
     }
 
-    fn forget(&mut self, role: &Role) {
+    fn forget(&mut self, role: &Role, stranger: bool) {
         match role {
             Role::Client(path) | Role::Spliced(path, _) => {
                 self.by_path.remove(path);
-                if let Some(count) = self.per_address.get_mut(&path.remote.ip()) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.per_address.remove(&path.remote.ip());
-                    }
-                }
+                self.places.leave(path.remote.ip(), stranger);
             }
             Role::Opening(connection) | Role::Peer(connection, _) => {
                 self.by_connection.remove(connection);

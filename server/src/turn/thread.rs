@@ -105,7 +105,7 @@ impl Thread {
             out: Out {
                 slab: SendSlab::new(),
                 listening: sockets.iter().map(Socket::local_addr).collect(),
-                streams: Streams::default(),
+                streams: Streams::new(),
             },
             sockets,
             listeners,
@@ -366,6 +366,9 @@ impl Thread {
                 .handle_datagram(now, path, Ecn::NotEct, frame, &mut self.out);
             at += len;
             self.act(now);
+            if self.out.streams.get_mut(index).is_some_and(|stream| stream.stranger) && self.engine.is_in_use(path) {
+                self.out.streams.recognize(index);
+            }
             let role = self.out.streams.get_mut(index).map(|stream| stream.role);
             if role != Some(Role::Client(*path)) {
                 // It is spliced from here on, or gone.
