@@ -76,6 +76,8 @@ pub struct Server {
     credentials: Credentials,
     nonces: Nonces,
     refusals: Refusals,
+    /// Of one allocation.
+    refusal_rate: Rate,
     /// Unix time at an instant.
     clock: (Instant, Duration),
     ports: PerFamily<Ports>,
@@ -119,6 +121,7 @@ impl Server {
             credentials: Credentials::new(&config.realm, &config.users, &config.secrets),
             nonces: Nonces::new(&key, features, config.nonce_lifetime, now),
             refusals,
+            refusal_rate: Rate::new(refusals::PER_SECOND, refusals::BURST),
             clock: (now, unix),
             ports: PerFamily {
                 v4: Ports::new(&config.ports),

@@ -18,8 +18,8 @@ enum Doubt {
 }
 
 impl Server {
-    /// The long-term credential mechanism (RFC 8489 §9.2.4). Who is not believed is told why, or nothing when his part of the
-    /// net was told too often. The nonce is looked at before the password, so that a forged address makes no work.
+    /// The long-term credential mechanism (RFC 8489 §9.2.4). Who is not believed is told why, or nothing when that was told
+    /// too often. The nonce is looked at before the password, so that a forged address makes no work.
     pub(super) fn authenticate(
         &mut self,
         now: Instant,
@@ -115,11 +115,11 @@ impl Server {
     }
 
     fn doubt(&mut self, now: Instant, path: &Path, message: &Message<'_>, doubt: &Doubt, sink: &mut impl ServerSink) {
-        let client = path.remote.ip();
-        if !self.refusals.allow(now, client) {
+        if !self.may_refuse(now, path) {
             self.counters.turn_refusals_silenced += 1;
             return;
         }
+        let client = path.remote.ip();
         let code = match doubt {
             Doubt::Unauthenticated => ErrorCode::UNAUTHENTICATED,
             Doubt::StaleNonce => ErrorCode::STALE_NONCE,
@@ -137,6 +137,16 @@ impl Server {
         let mut out = [0; answer::MAX_ANSWER];
         if let Ok(answer) = answer::write(&mut out, Class::ErrorResponse, message, values, None, false) {
             sink.to_client(path, Outgoing::message(answer));
+        }
+    }
+
+    /// Whether one more answer that anybody can cause may go there. A 5-tuple with an allocation has a budget of its own: its
+    /// client needs the new nonce of a 438, whatever strangers send in the name of its part of the net.
+    fn may_refuse(&mut self, now: Instant, path: &Path) -> bool {
+        let index = self.by_path.get(path).copied();
+        match index.and_then(|index| self.allocations.get_mut(index)) {
+            Some(allocation) => allocation.refusals.take(now, &self.refusal_rate, 1),
+            None => self.refusals.allow(now, path.remote.ip()),
         }
     }
 }
