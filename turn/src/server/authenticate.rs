@@ -5,7 +5,7 @@ use super::{Server, connection::ConnectionId};
 use std::borrow::Cow;
 use std::time::Instant;
 use stun::{Class, ErrorCode, IntegrityAlgorithm, Message, Method, PasswordAlgorithm, PasswordAlgorithms, Value};
-use wire::Path;
+use wire::{Path, Protocol};
 
 /// Why a request is not believed.
 enum Doubt {
@@ -141,8 +141,12 @@ impl Server {
     }
 
     /// Whether one more answer that anybody can cause may go there. A 5-tuple with an allocation has a budget of its own: its
-    /// client needs the new nonce of a 438, whatever strangers send in the name of its part of the net.
+    /// client needs the new nonce of a 438, whatever strangers send in the name of its part of the net. A connection needs
+    /// none, since nobody opens one in another's name.
     fn may_refuse(&mut self, now: Instant, path: &Path) -> bool {
+        if path.protocol == Protocol::Tcp {
+            return true;
+        }
         let index = self.by_path.get(path).copied();
         match index.and_then(|index| self.allocations.get_mut(index)) {
             Some(allocation) => allocation.refusals.take(now, &self.refusal_rate, 1),

@@ -79,7 +79,8 @@ pub struct ServerLimits {
     pub bytes_per_second: u64,
     /// How much of that may come at once, in bytes.
     pub burst_bytes: u64,
-    /// 401, 438 and 400 answers without a password's proof, per second and /24 or /56 of senders: 1 to 1000.
+    /// 401, 438 and 400 answers over UDP without a password's proof, per second and /24 or /56 of senders: 1 to 1000. The
+    /// 5-tuple of an allocation has one a second for itself.
     pub refusals_per_second: u32,
     /// How many of them may come at once.
     pub refusals_burst: u32,

@@ -1,4 +1,4 @@
-use crate::house::{Client, House, OFFERED, REALM, Reply, UDP, UNIX, address, signed, udp};
+use crate::house::{Client, House, OFFERED, REALM, Reply, UDP, UNIX, address, signed, tcp, udp};
 use std::time::Duration;
 use stun::{
     AttributeType, Builder, Class, Key, Method, PasswordAlgorithm, PasswordAlgorithms, PasswordParameters,
@@ -218,6 +218,19 @@ fn a_flood_in_the_name_of_a_clients_network_does_not_end_its_allocation() {
     assert_eq!(told(&mut house), 10);
     house.pass(2);
     assert_eq!(told(&mut house), 2);
+}
+
+#[test]
+fn who_has_a_connection_is_always_answered() {
+    let mut house = House::new();
+    silence(&mut house, udp(1));
+    let silenced = house.count("turn_refusals_silenced");
+    for _ in 0..1000 {
+        let reply = sent(&mut house, tcp(1), &plain(Method::ALLOCATE, &[UDP])).unwrap();
+        assert_eq!(reply.code(), Some(401));
+    }
+    house.granted(&mut Client::new(tcp(2)), Method::ALLOCATE, &[UDP]);
+    assert_eq!(house.count("turn_refusals_silenced"), silenced);
 }
 
 #[test]
