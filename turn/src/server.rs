@@ -34,7 +34,7 @@ mod timers;
 
 pub use allocation::{AllocationStats, RelayId, Usage};
 pub use config::{RelayAddress, ServerConfig, ServerConfigError, ServerLimits};
-pub use connection::ConnectionId;
+pub use connection::{ConnectionId, Towards};
 pub use counters::{ServerCounters, ServerTraffic};
 pub use credentials::timed_password;
 pub use forward::IcmpError;

@@ -48,6 +48,8 @@ pub(super) struct Stream {
     stalled: Option<Instant>,
     /// It was not read because the other end was full.
     pub(super) paused: bool,
+    /// It is not read before, since its allocation has relayed enough.
+    pub(super) resumes: Option<Instant>,
     /// It is among those that have something to send.
     pub(super) dirty: bool,
 }
@@ -79,6 +81,7 @@ impl Stream {
             opened: now,
             stalled: None,
             paused: false,
+            resumes: None,
             dirty: false,
         })
     }

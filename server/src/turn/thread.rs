@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use rustls::ServerConfig;
-use turn::{RelayId, Server, ServerAction, next_frame};
+use turn::{ConnectionId, RelayId, Server, ServerAction, Towards, next_frame};
 use udp::{RecvBatch, Socket};
 use wire::{Ecn, Path};
 
@@ -71,6 +71,8 @@ pub(super) struct Thread {
     /// What may have more to read, each once.
     ready: VecDeque<Token>,
     queued: HashSet<Token>,
+    /// Spliced connections whose allocation has relayed enough, and when they are read again.
+    slowed: BTreeSet<(Instant, usize)>,
     received: RecvBatch,
     scratch: Vec<u8>,
     next_tick: Instant,
@@ -115,6 +117,7 @@ impl Thread {
             counts,
             ready: VecDeque::new(),
             queued: HashSet::new(),
+            slowed: BTreeSet::new(),
             received: RecvBatch::new(),
             scratch: vec![0; 64 << 10],
             next_tick: now + TICK,
@@ -153,8 +156,9 @@ impl Thread {
     }
 
     fn next_deadline(&self) -> Instant {
-        let engine = self.engine.poll_timeout();
-        engine.map_or(self.next_tick, |engine| engine.min(self.next_tick))
+        let slowed = self.slowed.first().map(|&(at, _)| at);
+        let first = self.engine.poll_timeout().into_iter().chain(slowed).min();
+        first.map_or(self.next_tick, |first| first.min(self.next_tick))
     }
 
     fn heard(&mut self, now: Instant, token: Token, readable: bool, writable: bool) {
@@ -191,6 +195,7 @@ impl Thread {
             self.engine.handle_timeout(now, &mut self.out);
             self.act(now);
         }
+        self.resume_slowed(now);
         if now >= self.next_tick {
             self.tick(now);
         }
@@ -306,7 +311,7 @@ impl Thread {
                     }
                     return got == Got::More;
                 }
-                Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused => return false,
+                Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused || stream.resumes.is_some() => return false,
                 _ => {}
             }
             let got = stream.read(&mut self.scratch);
@@ -331,16 +336,44 @@ impl Thread {
         };
         match stream.role {
             Role::Client(path) => self.work_on_frames(now, index, &path),
-            Role::Spliced(_, other) | Role::Peer(_, Some(other)) => {
-                let input = std::mem::take(&mut stream.input);
-                let room = self.out.streams.splice(other, &input);
-                if let Some(stream) = self.out.streams.get_mut(index) {
-                    stream.paused = !room;
-                    stream.input = input;
-                    stream.input.clear();
+            Role::Spliced(_, other) => {
+                let peer = self.out.streams.get_mut(other).map(|stream| stream.role);
+                if let Some(Role::Peer(connection, _)) = peer {
+                    self.hand_on(now, index, other, connection, Towards::Peer);
                 }
             }
+            Role::Peer(connection, Some(other)) => self.hand_on(now, index, other, connection, Towards::Client),
             _ => {}
+        }
+    }
+
+    /// Hands what was read on to the other end of a splice.
+    fn hand_on(&mut self, now: Instant, index: usize, other: usize, connection: ConnectionId, towards: Towards) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        let input = std::mem::take(&mut stream.input);
+        let room = self.out.streams.splice(other, &input);
+        let resumes = self.engine.handle_spliced(now, connection, towards, input.len());
+        if let Some(stream) = self.out.streams.get_mut(index) {
+            stream.paused = !room;
+            stream.resumes = resumes;
+            stream.input = input;
+            stream.input.clear();
+            self.slowed.extend(resumes.map(|at| (at, index)));
+        }
+    }
+
+    /// Reads those again whose allocation may relay more now.
+    fn resume_slowed(&mut self, now: Instant) {
+        while let Some(&(at, index)) = self.slowed.first().filter(|(at, _)| *at <= now) {
+            self.slowed.pop_first();
+            if let Some(stream) = self.out.streams.get_mut(index)
+                && stream.resumes == Some(at)
+            {
+                stream.resumes = None;
+                self.queue(Token(STREAMS | index));
+            }
         }
     }
 
@@ -525,7 +558,7 @@ impl Thread {
         self.engine.handle_bound(now, relay, bound, &mut self.out);
     }
 
-    fn splice(&mut self, connection: turn::ConnectionId, client: &Path) {
+    fn splice(&mut self, connection: ConnectionId, client: &Path) {
         let streams = &mut self.out.streams;
         let (Some(client_index), Some(peer_index)) = (streams.by_path(client), streams.by_connection(connection))
         else {
@@ -541,7 +574,7 @@ impl Thread {
         self.queue(Token(STREAMS | peer_index));
     }
 
-    fn disconnect(&mut self, now: Instant, connection: turn::ConnectionId) {
+    fn disconnect(&mut self, now: Instant, connection: ConnectionId) {
         let Some(index) = self.out.streams.by_connection(connection) else {
             return;
         };

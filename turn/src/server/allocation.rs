@@ -116,11 +116,11 @@ pub(super) struct Allocation {
 pub struct Usage {
     /// Datagrams to peers.
     pub sent_packets: u64,
-    /// Bytes of data to peers.
+    /// Bytes of data to peers, those of TCP (RFC 6062) too.
     pub sent_bytes: u64,
     /// Datagrams to the client.
     pub received_packets: u64,
-    /// Bytes of data to the client.
+    /// Bytes of data to the client, those of TCP too.
     pub received_bytes: u64,
     /// Datagrams beyond the rate, either way.
     pub limited_packets: u64,

@@ -75,7 +75,8 @@ pub struct ServerLimits {
     pub reservations: usize,
     /// Peers' TCP connections of one allocation (RFC 6062).
     pub connections: usize,
-    /// What an allocation may relay to peers, and to its client, in bytes of data per second each.
+    /// What an allocation may relay to peers, and to its client, in bytes of data per second each: of UDP what is beyond is
+    /// dropped, of TCP it waits.
     pub bytes_per_second: u64,
     /// How much of that may come at once, in bytes.
     pub burst_bytes: u64,

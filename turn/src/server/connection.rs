@@ -23,6 +23,15 @@ impl ConnectionId {
     }
 }
 
+/// Where bytes of a spliced connection go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Towards {
+    /// To the peer.
+    Peer,
+    /// To the client.
+    Client,
+}
+
 /// One of an allocation's peers over TCP.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -114,6 +123,34 @@ impl Server {
             Some(State::Pending(_) | State::Spliced(_)) => self.disconnect(connection),
             None => {}
         }
+    }
+
+    /// Bytes came at one end of a spliced connection, and go to the other. What the allocation may relay is taken from the
+    /// same budget as that of its other connections; when it is used up, there is a time before which no more may be read.
+    pub fn handle_spliced(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        towards: Towards,
+        bytes: usize,
+    ) -> Option<Instant> {
+        let index = self.connections.get(&connection)?.allocation;
+        let allocation = self.allocations.get_mut(index)?;
+        let (bucket, used, total) = match towards {
+            Towards::Peer => (
+                &mut allocation.sending,
+                &mut allocation.usage.sent_bytes,
+                &mut self.traffic.turn_sent_bytes,
+            ),
+            Towards::Client => (
+                &mut allocation.receiving,
+                &mut allocation.usage.received_bytes,
+                &mut self.traffic.turn_received_bytes,
+            ),
+        };
+        *used += bytes as u64;
+        *total += bytes as u64;
+        bucket.spend(now, &self.rate, bytes)
     }
 
     /// RFC 6062 §5.4.

@@ -1,7 +1,8 @@
 use crate::house::{Client, House, Reply, TCP, UDP, address, tcp, udp};
 use std::net::SocketAddr;
+use std::time::Duration;
 use stun::{AttributeType, Class, Method, Value};
-use turn::{ConnectionId, ServerAction};
+use turn::{ConnectionId, ServerAction, Towards};
 use wire::Path;
 
 const PEER: &str = "203.0.113.5:80";
@@ -135,6 +136,35 @@ fn a_peer_connects_to_a_client() {
         house.raised(),
         [("turn_bad_requests", 1), ("turn_refused_connections", 1)]
     );
+}
+
+#[test]
+fn what_goes_through_splices_is_counted_and_waits_beyond_the_rate() {
+    let mut house = House::with(|config| {
+        config.limits.bytes_per_second = 10_000;
+        config.limits.burst_bytes = 5000;
+    });
+    let (client, _) = allocated(&mut house);
+    let [first, second] = [(PEER, 2), ("203.0.113.5:81", 3)].map(|(to, port)| {
+        let (connection, _) = opened(&mut house, &client, to);
+        claim(&mut house, &client, tcp(port), connection.get());
+        connection
+    });
+    let now = house.now;
+    let after = |millis| Some(now + Duration::from_millis(millis));
+    assert_eq!(house.server.handle_spliced(now, first, Towards::Peer, 5000), None);
+    // All connections of the allocation share it, and each way has its own.
+    assert_eq!(house.server.handle_spliced(now, second, Towards::Peer, 1000), after(100));
+    assert_eq!(house.server.handle_spliced(now, second, Towards::Client, 6000), after(100));
+    assert_eq!(house.server.handle_spliced(now, first, Towards::Client, 1000), after(200));
+    let usage = house.server.allocations(now).next().unwrap().usage;
+    assert_eq!((usage.sent_bytes, usage.received_bytes), (6000, 7000));
+    assert_eq!((usage.sent_packets, usage.received_packets), (0, 0));
+    assert_eq!(house.count("turn_sent_bytes"), 6000);
+    assert_eq!(house.count("turn_received_bytes"), 7000);
+    // Of one that is gone nothing is known.
+    house.server.handle_disconnected(&tcp(2));
+    assert_eq!(house.server.handle_spliced(now, first, Towards::Peer, 9000), None);
 }
 
 #[test]
