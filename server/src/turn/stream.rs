@@ -9,6 +9,8 @@ use wire::Path;
 
 /// Bytes that may wait for a reader: then data is dropped, or what it is spliced to is not read.
 pub(super) const MAX_OUTPUT: usize = 256 << 10;
+/// Bytes of answers and indications that may wait beyond [`MAX_OUTPUT`]: a client whose data fills the queue needs them.
+const ANSWERS: usize = 16 << 10;
 /// Bytes that are given to TLS at once.
 const TLS_CHUNK: usize = 16 << 10;
 /// Bytes that are read at once.
@@ -93,7 +95,13 @@ impl Stream {
 
     /// Puts a message into the queue; false, and nothing put, when the reader is too slow for it.
     pub(super) fn push(&mut self, packet: &Outgoing<'_>) -> bool {
-        if self.waiting() + packet.len() > MAX_OUTPUT {
+        // Data for a client has a head, the server's own messages have none.
+        let room = if packet.head.is_empty() {
+            MAX_OUTPUT + ANSWERS
+        } else {
+            MAX_OUTPUT
+        };
+        if self.waiting() + packet.len() > room {
             return false;
         }
         self.output.extend_from_slice(packet.head);
@@ -234,22 +242,42 @@ mod tests {
     use super::*;
     use wire::Ecn;
 
-    #[test]
-    fn a_slow_reader_is_waited_for_with_bounded_room() {
+    /// A stream, and the other end of it.
+    fn pair(role: Role, now: Instant) -> (Stream, std::net::TcpStream) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut reader = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (io, _) = listener.accept().unwrap();
         io.set_nonblocking(true).unwrap();
-        let now = Instant::now();
-        let mut stream = Stream::new(TcpStream::from_std(io), None, Role::Ending, now).unwrap();
-        let data = [7; 1000];
-        let packet = Outgoing {
-            head: b"head",
-            data: &data,
+        let stream = Stream::new(TcpStream::from_std(io), None, role, now).unwrap();
+        (stream, other)
+    }
+
+    const fn packet<'a>(head: &'a [u8], data: &'a [u8]) -> Outgoing<'a> {
+        Outgoing {
+            head,
+            data,
             padding: 2,
             ecn: Ecn::NotEct,
             dont_fragment: false,
-        };
+        }
+    }
+
+    #[test]
+    fn answers_have_room_when_data_has_none() {
+        let (mut stream, _other) = pair(Role::Ending, Instant::now());
+        let (data, answer) = (packet(b"head", &[7; 1000]), packet(b"", &[1; 126]));
+        while stream.push(&data) {}
+        let answers = std::iter::from_fn(|| stream.push(&answer).then_some(())).count();
+        assert!(answers >= ANSWERS / 128 && stream.waiting() <= MAX_OUTPUT + ANSWERS);
+        assert!(!stream.push(&data));
+    }
+
+    #[test]
+    fn a_slow_reader_is_waited_for_with_bounded_room() {
+        let now = Instant::now();
+        let (mut stream, mut reader) = pair(Role::Ending, now);
+        let data = [7; 1000];
+        let packet = packet(b"head", &data);
         let mut put = 0;
         // The kernel takes some megabytes, then the queue fills, then all is dropped.
         while stream.push(&packet) {
