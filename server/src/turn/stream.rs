@@ -15,6 +15,8 @@ const ANSWERS: usize = 16 << 10;
 const TLS_CHUNK: usize = 16 << 10;
 /// Bytes that are read at once.
 const READ_CHUNK: usize = 64 << 10;
+/// Bytes that wait for a stranger, and that are kept of what one sends: 401 has 128, and no request has as many.
+const STRANGER: usize = 8 << 10;
 /// How long a reader may take nothing of what waits for it.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -96,10 +98,10 @@ impl Stream {
     /// Puts a message into the queue; false, and nothing put, when the reader is too slow for it.
     pub(super) fn push(&mut self, packet: &Outgoing<'_>) -> bool {
         // Data for a client has a head, the server's own messages have none.
-        let room = if packet.head.is_empty() {
-            MAX_OUTPUT + ANSWERS
-        } else {
-            MAX_OUTPUT
+        let room = match packet.head {
+            _ if self.stranger => STRANGER,
+            [] => MAX_OUTPUT + ANSWERS,
+            _ => MAX_OUTPUT,
         };
         if self.waiting() + packet.len() > room {
             return false;
@@ -117,11 +119,16 @@ impl Stream {
 
     /// Reads once and appends to `input`.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> Got {
-        if self.input.len() > MAX_FRAME {
+        let (kept, chunk) = if self.stranger {
+            (STRANGER / 2, STRANGER / 2)
+        } else {
+            (MAX_FRAME, READ_CHUNK)
+        };
+        if self.input.len() > kept {
             // One message at most is kept, and each was cut off as soon as it was whole.
             return Got::End;
         }
-        let scratch = scratch.get_mut(..READ_CHUNK).unwrap_or_default();
+        let scratch = scratch.get_mut(..chunk).unwrap_or_default();
         let got = match &mut self.tls {
             None => self.io.read(scratch),
             Some(tls) => read_tls(tls, &mut self.io, scratch),
@@ -270,6 +277,27 @@ mod tests {
         let answers = std::iter::from_fn(|| stream.push(&answer).then_some(())).count();
         assert!(answers >= ANSWERS / 128 && stream.waiting() <= MAX_OUTPUT + ANSWERS);
         assert!(!stream.push(&data));
+    }
+
+    #[test]
+    fn little_is_kept_for_strangers() {
+        let now = Instant::now();
+        let path = Path {
+            protocol: wire::Protocol::Tcp,
+            ..Path::udp("192.0.2.1:3478".parse().unwrap(), "192.0.2.2:1".parse().unwrap())
+        };
+        let (mut stream, mut other) = pair(Role::Client(path), now);
+        while stream.push(&packet(b"", &[1; 126])) {}
+        assert!(stream.waiting() > STRANGER - 128 && stream.waiting() <= STRANGER);
+        // A message that is announced with 64 KiB.
+        other.write_all(&[0x40; 64 << 10]).unwrap();
+        let mut scratch = vec![0; READ_CHUNK];
+        while stream.read(&mut scratch) != Got::End {}
+        assert!(stream.input.capacity() <= 2 * STRANGER, "{}", stream.input.capacity());
+        // Who has shown a password has more.
+        stream.stranger = false;
+        assert!(stream.push(&packet(b"head", &[1; 10_000])));
+        assert_eq!(stream.read(&mut scratch), Got::More);
     }
 
     #[test]
