@@ -187,9 +187,6 @@ impl Thread {
             if more {
                 self.queue(token);
             }
-            if self.out.slab.is_nearly_full() {
-                self.flush(now);
-            }
         }
         if self.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.engine.handle_timeout(now, &mut self.out);
@@ -213,11 +210,12 @@ impl Thread {
             for datagram in self.received.datagrams() {
                 self.engine
                     .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data, &mut self.out);
+                self.out.slab.make_room(&mut Ports {
+                    sockets: &mut self.sockets,
+                    relays: &mut self.relays,
+                });
             }
             self.act(now);
-            if self.out.slab.is_nearly_full() {
-                self.flush(now);
-            }
         }
         true
     }
@@ -240,9 +238,10 @@ impl Thread {
                 let (peer, ecn) = (datagram.path.remote, datagram.ecn);
                 self.engine
                     .handle_relayed(now, id, peer, ecn, datagram.data, &mut self.out);
-            }
-            if self.out.slab.is_nearly_full() {
-                self.flush(now);
+                self.out.slab.make_room(&mut Ports {
+                    sockets: &mut self.sockets,
+                    relays: &mut self.relays,
+                });
             }
         }
         true
@@ -398,6 +397,7 @@ impl Thread {
             self.engine
                 .handle_datagram(now, path, Ecn::NotEct, frame, &mut self.out);
             at += len;
+            self.make_room();
             self.act(now);
             if self.out.streams.get_mut(index).is_some_and(|stream| stream.stranger) && self.engine.is_in_use(path) {
                 self.out.streams.recognize(index);
@@ -641,10 +641,14 @@ impl Thread {
     }
 
     fn flush_slab(&mut self) {
-        if self.out.slab.is_empty() {
-            return;
-        }
         self.out.slab.flush(&mut Ports {
+            sockets: &mut self.sockets,
+            relays: &mut self.relays,
+        });
+    }
+
+    fn make_room(&mut self) {
+        self.out.slab.make_room(&mut Ports {
             sockets: &mut self.sockets,
             relays: &mut self.relays,
         });
