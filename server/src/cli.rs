@@ -159,8 +159,8 @@ struct TurnArgs {
     #[arg(long, value_name = "FIRST-LAST", value_parser = port_range, default_value = "49152-65535")]
     turn_relay_ports: std::ops::RangeInclusive<u16>,
 
-    /// Lets private and loopback addresses be peers. Users of the TURN server then reach what only this machine and its
-    /// network should.
+    /// Lets private addresses be peers. Users of the TURN server then reach what only this machine's network should, but
+    /// no services of this machine itself.
     #[arg(long)]
     turn_allow_private: bool,
 }
@@ -176,6 +176,7 @@ impl From<TurnArgs> for TurnOptions {
             realm: args.turn_realm,
             relay_ports: args.turn_relay_ports,
             allow_private: args.turn_allow_private,
+            allow_loopback: false,
         }
     }
 }

@@ -85,7 +85,7 @@ fn start_with(tls: Option<Tls>, change: impl FnOnce(&mut TurnOptions)) -> Server
         port: 0,
         tls_port: 0,
         users: vec![("u".into(), "p".into())],
-        allow_private: true,
+        allow_loopback: true,
         ..TurnOptions::default()
     };
     change(&mut turn);
@@ -228,8 +228,8 @@ fn credentials_with_a_time_are_accepted() {
 }
 
 #[test]
-fn loopback_is_no_peer_unless_allowed() {
-    let house = House::new(|turn| turn.allow_private = false);
+fn loopback_is_no_peer_where_private_addresses_are() {
+    let house = House::new(|turn| (turn.allow_private, turn.allow_loopback) = (true, false));
     let echo = format!("-e 127.0.0.1 -r {} -n 5 -m 1", house.echo.port);
     let output = house.client(KNOWN, &echo);
     let text = String::from_utf8_lossy(&output.stdout);

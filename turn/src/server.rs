@@ -20,6 +20,7 @@ mod connection;
 mod counters;
 mod credentials;
 mod forward;
+mod machine;
 mod nonce;
 mod permit;
 mod policy;
@@ -46,6 +47,7 @@ use bucket::Rate;
 use config::PerFamily;
 use connection::Connection;
 use credentials::Credentials;
+use machine::Machine;
 use nonce::Nonces;
 use ports::Ports;
 use rand::rngs::StdRng;
@@ -54,6 +56,7 @@ use refusals::Refusals;
 use request::Attributes;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stun::{Class, ErrorCode, Message, Method, SecurityFeatures, Value};
@@ -81,6 +84,7 @@ pub struct Server {
     /// Unix time at an instant.
     clock: (Instant, Duration),
     ports: PerFamily<Ports>,
+    machine: Machine,
     allocations: Slab<Allocation>,
     by_path: HashMap<Path, u32>,
     /// Allocations by quota.
@@ -127,6 +131,7 @@ impl Server {
                 v4: Ports::new(&config.ports),
                 v6: Ports::new(&config.ports),
             },
+            machine: Machine::new(&config),
             allocations: Slab::new(),
             by_path: HashMap::new(),
             users: HashMap::new(),
@@ -209,6 +214,12 @@ impl Server {
     /// The clock was set, or is to be compared with the system's again: it shows `unix` at `now`.
     pub const fn set_unix_time(&mut self, now: Instant, unix: Duration) {
         self.clock = (now, unix);
+    }
+
+    /// These are all addresses of this machine now. On them, and on those that the configuration names, only relays and
+    /// [`PeerPolicy::own`] are peers.
+    pub fn set_addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.machine.set_addresses(addresses);
     }
 
     /// Time has passed. Spurious calls do nothing.

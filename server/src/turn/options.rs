@@ -25,8 +25,10 @@ pub struct TurnOptions {
     pub realm: Option<String>,
     /// The ports that are relayed from.
     pub relay_ports: RangeInclusive<u16>,
-    /// Whether private and loopback addresses may be peers.
+    /// Whether private addresses may be peers. This machine's own services never are.
     pub allow_private: bool,
+    /// Whether loopback addresses may be peers, with every service on them: for tests within one machine.
+    pub allow_loopback: bool,
 }
 
 impl Default for TurnOptions {
@@ -41,6 +43,7 @@ impl Default for TurnOptions {
             realm: None,
             relay_ports: 49_152..=65_535,
             allow_private: false,
+            allow_loopback: false,
         }
     }
 }
@@ -72,7 +75,7 @@ impl TurnOptions {
                 .flat_map(|ip| listeners.iter().map(|port| SocketAddr::new(*ip, *port)))
                 .collect(),
             peers: PeerPolicy {
-                allow_loopback: self.allow_private,
+                allow_loopback: self.allow_loopback,
                 allow_private: self.allow_private,
                 // Clouds give away their machines' keys there.
                 allow_link_local: false,
@@ -126,7 +129,7 @@ mod tests {
             ..options
         };
         let peers = private.config(&[v4], &[3478], &[]).peers;
-        assert!(peers.allow_loopback && peers.allow_private && !peers.allow_link_local);
+        assert!(peers.allow_private && !peers.allow_loopback && !peers.allow_link_local);
         assert!(!format!("{private:?}").contains("\"secret\""));
     }
 }

@@ -16,6 +16,7 @@ use super::sockets::{Bound, connect, listen};
 use super::stream::{Got, MAX_OUTPUT, Role};
 use super::streams::{Out, PATIENCE, Streams};
 use super::{Counts, DriverCounters};
+use crate::addresses::all_addresses;
 
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// What a token is of, above the number.
@@ -35,7 +36,7 @@ const READS_PER_TURN: usize = 4;
 const RELAY_BUFFER: usize = 256 << 10;
 /// How often idle connections are looked for and counters are told.
 const TICK: Duration = Duration::from_secs(1);
-/// The longest time without a look at the system's clock.
+/// The longest time without a look at the system's clock and addresses.
 const CLOCK: Duration = Duration::from_secs(60);
 
 pub(super) const fn from_client_socket(index: usize) -> usize {
@@ -83,7 +84,7 @@ impl Thread {
     pub(super) fn new(
         poll: Poll,
         bound: Bound,
-        engine: Server,
+        mut engine: Server,
         tls: Option<Arc<ServerConfig>>,
         closing: Arc<AtomicBool>,
         counts: Arc<Mutex<Counts>>,
@@ -101,6 +102,7 @@ impl Thread {
                 .register(listener, Token(LISTENERS | index), Interest::READABLE)?;
         }
         let now = Instant::now();
+        engine.set_addresses(all_addresses());
         Ok(Self {
             poll,
             engine,
@@ -593,6 +595,8 @@ impl Thread {
             self.clock_read = now;
             let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.engine.set_unix_time(now, unix);
+            // Addresses come and go, above all those of IPv6.
+            self.engine.set_addresses(all_addresses());
         }
         for index in self.out.streams.indices() {
             let Some(stream) = self.out.streams.get_mut(index) else {

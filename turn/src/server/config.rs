@@ -26,7 +26,7 @@ pub struct ServerConfig {
     /// The ports that are relayed from, in each family.
     pub ports: RangeInclusive<u16>,
     /// Where the server listens for clients: these ports are never peers on any of its addresses. Their addresses are the
-    /// machine's own, on which only relay ports and [`PeerPolicy::own`] are peers, unless private addresses are allowed.
+    /// machine's own, as those of [`Server::set_addresses`](super::Server::set_addresses).
     pub listeners: Vec<SocketAddr>,
     /// Who may be a peer.
     pub peers: PeerPolicy,
@@ -133,23 +133,6 @@ impl ServerConfig {
             Family::V4 => self.ipv4,
             Family::V6 => self.ipv6,
         }
-    }
-
-    /// Whether an address is this machine's and not for peers: a port at which the server listens for clients, and, unless
-    /// private addresses are allowed, any but the ports that are relayed from and those of [`PeerPolicy::own`]. A firewall
-    /// may keep others from them, but not us. `local` is the address at which the client came.
-    pub(super) fn is_own_service(&self, peer: SocketAddr, local: IpAddr) -> bool {
-        let ip = peer.ip();
-        let relays = [self.ipv4, self.ipv6].into_iter().flatten();
-        let own = ip == local
-            || relays.into_iter().any(|relay| ip == relay.bind || ip == relay.external)
-            || self.listeners.iter().any(|listener| listener.ip() == ip);
-        let listens = |listener: &SocketAddr| {
-            listener.port() == peer.port() && (own || (listener.ip().is_unspecified() && ip.is_loopback()))
-        };
-        let closed =
-            own && !self.peers.allow_private && !self.ports.contains(&peer.port()) && !self.peers.own.contains(&peer);
-        closed || self.listeners.iter().any(listens)
     }
 
     /// What is wrong with it.

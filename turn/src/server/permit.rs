@@ -1,5 +1,6 @@
 use super::allocation::{CHANNEL_LIFETIME, Channel, PERMISSION_LIFETIME};
 use super::config::Family;
+use super::machine::Peer;
 use super::request::peers;
 use super::sink::ServerSink;
 use super::timers::Timer;
@@ -18,7 +19,7 @@ impl Server {
         let mut new: Vec<IpAddr> = Vec::new();
         for (count, peer) in peers(asked.message).enumerate() {
             self.check_family(index, peer.ip())?;
-            if !self.config.peers.permits_ip(peer.ip()) {
+            if !self.machine.permits_ip(peer.ip()) {
                 return Err(ErrorCode::FORBIDDEN);
             }
             let allocation = self.allocations.get(index).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
@@ -66,7 +67,11 @@ impl Server {
 
     /// Whether a transport address may be a peer.
     pub(super) fn permits(&self, peer: SocketAddr, local: IpAddr) -> bool {
-        self.config.peers.permits(peer) && !self.config.is_own_service(peer, local)
+        match self.machine.judge(peer, local) {
+            Peer::Allowed => true,
+            Peer::Own => self.config.ports.contains(&peer.port()),
+            Peer::Forbidden => false,
+        }
     }
 
     pub(super) fn check_family(&self, index: u32, peer: IpAddr) -> Result<(), ErrorCode> {

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 ///
 /// Without permission of any of these, only addresses that are reached from everywhere in the Internet are. Never relayed to
 /// are unspecified, multicast, broadcast and reserved addresses, IPv4-mapped ones, and the TURN server's own ports, which
-/// would make loops (RFC 8656 §21.1.7). Of the machine's own addresses only relay ports and [`own`](Self::own) are peers, unless
-/// private addresses are allowed. Addresses that carry an IPv4 address (NAT64, 6to4, Teredo) are judged by that one too.
+/// would make loops (RFC 8656 §21.1.7). Of the machine's own addresses only relay ports and [`own`](Self::own) are peers, and
+/// loopback where it is allowed. Addresses that carry an IPv4 address (NAT64, 6to4, Teredo) are judged by that one too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerPolicy {
     /// 127.0.0.0/8 and ::1.
@@ -29,17 +29,8 @@ enum Scope {
 }
 
 impl PeerPolicy {
-    /// Whether anything at an address may be a peer, whatever its port.
-    pub fn permits_ip(&self, ip: IpAddr) -> bool {
-        self.permits_scope(ip) || self.own.iter().any(|own| own.ip() == ip)
-    }
-
-    /// Whether a transport address may be a peer. The TURN server's own ports are not known here.
-    pub fn permits(&self, peer: SocketAddr) -> bool {
-        self.own.contains(&peer) || (peer.port() != 0 && self.permits_scope(peer.ip()))
-    }
-
-    fn permits_scope(&self, ip: IpAddr) -> bool {
+    /// Whether the kind of an address may be a peer.
+    pub(super) fn permits_scope(&self, ip: IpAddr) -> bool {
         let allowed = |scope| match scope {
             Scope::Global => true,
             Scope::Private => self.allow_private,
@@ -84,7 +75,7 @@ fn scope_v6(ip: Ipv6Addr) -> Scope {
 }
 
 /// The IPv4 addresses that an IPv6 address leads to.
-const fn carried(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+pub(super) const fn carried(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     match ip.octets() {
         // NAT64 (RFC 6052 §2.1).
         [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
@@ -104,7 +95,7 @@ mod tests {
     use super::*;
 
     fn permits(policy: &PeerPolicy, ip: &str) -> bool {
-        policy.permits(SocketAddr::new(ip.parse().unwrap(), 5000))
+        policy.permits_scope(ip.parse().unwrap())
     }
 
     #[test]
@@ -172,9 +163,7 @@ mod tests {
         ];
         for ip in forbidden {
             assert!(!permits(&policy, ip), "{ip}");
-            assert!(!policy.permits_ip(ip.parse().unwrap()), "{ip}");
         }
-        assert!(!policy.permits("198.51.100.1:0".parse().unwrap()), "port 0 is none");
     }
 
     #[test]
@@ -210,16 +199,5 @@ mod tests {
         ] {
             assert!(!permits(&policy, never), "{never}");
         }
-    }
-
-    #[test]
-    fn own_addresses_are_open_on_their_ports_only() {
-        let policy = PeerPolicy {
-            own: vec!["10.0.0.5:4000".parse().unwrap()],
-            ..PeerPolicy::default()
-        };
-        assert!(policy.permits("10.0.0.5:4000".parse().unwrap()));
-        assert!(!policy.permits("10.0.0.5:4001".parse().unwrap()));
-        assert!(policy.permits_ip("10.0.0.5".parse().unwrap()) && !policy.permits_ip("10.0.0.6".parse().unwrap()));
     }
 }

@@ -251,8 +251,13 @@ fn other_services_of_the_machine_are_no_peers() {
         let mut house = House::with(|config| config.peers.own = vec![address("192.0.2.1:4000")]);
         assert_eq!(may(&mut house, to), expected, "{to}");
     }
+    // Private addresses are of others; and addresses that no socket of ours is bound to are the machine's as well.
     let mut house = House::with(|config| config.peers.allow_private = true);
-    assert!(may(&mut house, "192.0.2.1:6379") && !may(&mut house, "192.0.2.1:3478"));
+    assert!(!may(&mut house, "192.0.2.1:6379") && may(&mut house, "10.0.0.7:6379"));
+    house
+        .server
+        .set_addresses(["192.0.2.2", "10.0.0.7", "127.0.0.1"].map(|ip| ip.parse().unwrap()));
+    assert!(!may(&mut house, "192.0.2.2:6379") && !may(&mut house, "10.0.0.7:6379"));
 }
 
 #[test]
