@@ -42,9 +42,9 @@ pub use forward::IcmpError;
 pub use policy::PeerPolicy;
 pub use sink::{Outgoing, ServerAction, ServerSink};
 
-use allocation::{Allocation, Owner, Relay};
+use allocation::{Allocation, Owner, Relay, Transport};
 use bucket::Rate;
-use config::PerFamily;
+use config::{Family, PerFamily};
 use connection::Connection;
 use credentials::Credentials;
 use machine::Machine;
@@ -55,7 +55,7 @@ use rand::{Rng, SeedableRng};
 use refusals::Refusals;
 use request::Attributes;
 use slab::Slab;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -85,6 +85,8 @@ pub struct Server {
     clock: (Instant, Duration),
     ports: PerFamily<Ports>,
     machine: Machine,
+    /// Where relays are bound now.
+    bound: HashSet<(Transport, Family, u16)>,
     allocations: Slab<Allocation>,
     by_path: HashMap<Path, u32>,
     /// Allocations by quota.
@@ -132,6 +134,7 @@ impl Server {
                 v6: Ports::new(&config.ports),
             },
             machine: Machine::new(&config),
+            bound: HashSet::new(),
             allocations: Slab::new(),
             by_path: HashMap::new(),
             users: HashMap::new(),
@@ -176,6 +179,7 @@ impl Server {
             + self.by_path.len()
             + self.users.len()
             + self.relays.len()
+            + self.bound.len()
             + self.reservations.len()
             + self.connections.len()
             + self.spliced.len()

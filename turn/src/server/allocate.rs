@@ -82,6 +82,8 @@ impl Server {
         }
         if bound {
             known.bound = true;
+            let place = (known.transport, known.family, known.address.port());
+            self.bound.insert(place);
         } else {
             self.counters.turn_bind_failures += 1;
             self.open_elsewhere(now, index, relay);
@@ -256,6 +258,7 @@ impl Server {
             generation,
             owner,
             family,
+            transport,
             address: bind,
             external: SocketAddr::new(address.external, port),
             bound: false,
@@ -350,7 +353,9 @@ impl Server {
         }
         if let Some(relay) = self.relays.remove(id.index) {
             self.timers.cancel(relay.expires, Timer::Relay(id.index));
-            self.ports.get_mut(relay.family).release(relay.address.port());
+            let port = relay.address.port();
+            self.bound.remove(&(relay.transport, relay.family, port));
+            self.ports.get_mut(relay.family).release(port);
             self.actions.push_back(ServerAction::Close { relay: id });
         }
     }

@@ -30,7 +30,7 @@ impl RelayId {
 }
 
 /// What is relayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Transport {
     Udp,
     Tcp,
@@ -52,6 +52,7 @@ pub(super) struct Relay {
     /// Whose it is, or for whose request it was reserved.
     pub(super) owner: Owner,
     pub(super) family: Family,
+    pub(super) transport: Transport,
     /// Where it is bound.
     pub(super) address: SocketAddr,
     /// What clients are told.
@@ -72,6 +73,8 @@ pub(super) enum Owner {
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) peer: SocketAddr,
+    /// The peer is a relay of this server, and data goes there as long as it is.
+    pub(super) to_relay: bool,
     pub(super) expires: Instant,
 }
 
@@ -153,18 +156,15 @@ impl Allocation {
         self.permissions.get(&peer).is_some_and(|&expires| expires > now)
     }
 
-    /// Where a channel leads now.
-    pub(super) fn channel(&self, now: Instant, number: u16) -> Option<SocketAddr> {
-        self.channels
-            .get(&number)
-            .filter(|channel| channel.expires > now)
-            .map(|channel| channel.peer)
+    /// A channel that is bound now.
+    pub(super) fn channel(&self, now: Instant, number: u16) -> Option<&Channel> {
+        self.channels.get(&number).filter(|channel| channel.expires > now)
     }
 
-    /// Which channel leads to a peer now.
-    pub(super) fn channel_to(&self, now: Instant, peer: SocketAddr) -> Option<u16> {
+    /// The channel that leads to a peer now, and its number.
+    pub(super) fn channel_to(&self, now: Instant, peer: SocketAddr) -> Option<(u16, &Channel)> {
         let number = *self.channel_of.get(&peer)?;
-        self.channel(now, number).map(|_| number)
+        self.channel(now, number).map(|channel| (number, channel))
     }
 
     pub(super) fn stats(&self, now: Instant) -> AllocationStats<'_> {

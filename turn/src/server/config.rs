@@ -251,7 +251,7 @@ impl fmt::Display for ServerConfigError {
 impl std::error::Error for ServerConfigError {}
 
 /// The address families, as places in arrays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Family {
     V4,
     V6,

@@ -64,7 +64,7 @@ impl Server {
             return Err(ErrorCode::CONNECTION_ALREADY_EXISTS);
         }
         self.check_family(index, peer.ip())?;
-        if !self.permits(peer, asked.path.local.ip()) {
+        if !self.permits(Transport::Tcp, peer, asked.path.local.ip()) {
             return Err(ErrorCode::FORBIDDEN);
         }
         if allocation.connections.len() >= self.config.limits.connections {
@@ -220,7 +220,7 @@ impl Server {
         let index = self.owner(relay)?;
         let allocation = self.allocations.get(index)?;
         let room = allocation.connections.len() < self.config.limits.connections;
-        let permitted = allocation.is_permitted(now, peer.ip()) && self.permits(peer, allocation.path.local.ip());
+        let permitted = allocation.is_permitted(now, peer.ip()) && self.permits(Transport::Tcp, peer, allocation.path.local.ip());
         if !room || !permitted || allocation.transport != Transport::Tcp {
             return None;
         }
