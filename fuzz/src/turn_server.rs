@@ -94,6 +94,7 @@ fn may_be_a_peer(address: SocketAddr) -> bool {
 const REALM: &str = "example.org";
 const LIMITS: ServerLimits = ServerLimits {
     allocations: 6,
+    sockets: 12,
     allocations_per_user: 5,
     permissions: 3,
     channels: 2,
@@ -511,7 +512,7 @@ impl Session {
     }
 
     fn assert_bounded(&self) {
-        assert!(self.relays.len() <= 2 * LIMITS.allocations + 2 * LIMITS.reservations);
+        assert!(self.relays.len() + self.connections.len() <= LIMITS.sockets);
         assert!(self.server.remembered() < 200);
         for allocation in self.server.allocations(self.now) {
             assert!(allocation.permissions <= LIMITS.permissions && allocation.channels <= LIMITS.channels);

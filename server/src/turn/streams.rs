@@ -14,8 +14,9 @@ use super::places::Places;
 use super::slab::SendSlab;
 use super::stream::{MAX_OUTPUT, Role, Stream};
 use super::thread::{STREAMS, from_client_socket, from_relay};
+use crate::descriptors;
 
-/// Connections in all.
+/// Connections in all, where the system gives as many descriptors.
 const MAX_STREAMS: usize = 4096;
 /// How long a connection may belong to nobody, and how long one that ends may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -61,6 +62,7 @@ pub(super) struct Streams {
     free: Vec<usize>,
     by_path: HashMap<Path, usize>,
     by_connection: HashMap<ConnectionId, usize>,
+    most: usize,
     places: Places,
     /// Those that have something to send.
     dirty: Vec<usize>,
@@ -69,12 +71,14 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn new() -> Self {
+        let most = descriptors::streams(MAX_STREAMS);
         Self {
+            most,
             streams: Vec::new(),
             free: Vec::new(),
             by_path: HashMap::new(),
             by_connection: HashMap::new(),
-            places: Places::new(MAX_STREAMS),
+            places: Places::new(most),
             dirty: Vec::new(),
             counters: DriverCounters::default(),
         }
@@ -153,7 +157,7 @@ impl Streams {
         role: Role,
         now: Instant,
     ) -> Option<usize> {
-        if self.streams.len() - self.free.len() >= MAX_STREAMS {
+        if self.streams.len() - self.free.len() >= self.most {
             return None;
         }
         let mut stream = Stream::new(io, tls, role, now).ok()?;

@@ -226,8 +226,11 @@ impl Server {
         let Some(wish) = self.allocations.get(index).map(|allocation| allocation.wish) else {
             return false;
         };
+        let sockets = if wish == PortWish::Pair { 2 } else { 1 };
+        let room = self.has_room(sockets);
         let ports = self.ports.get_mut(family);
         let port = match wish {
+            _ if !room => None,
             PortWish::Any => ports.take(&mut self.rng),
             PortWish::Even => ports.take_even(&mut self.rng),
             PortWish::Pair => ports.take_pair(&mut self.rng),
@@ -245,6 +248,11 @@ impl Server {
             allocation.refused = Some((family, ErrorCode::INSUFFICIENT_CAPACITY));
         }
         opened.is_some()
+    }
+
+    /// Whether so many more sockets may be opened.
+    pub(super) fn has_room(&self, sockets: usize) -> bool {
+        self.relays.len() + self.connections.len() + sockets <= self.config.limits.sockets
     }
 
     fn open_port(&mut self, now: Instant, index: u32, owner: Owner, family: Family, port: u16) -> Option<RelayId> {

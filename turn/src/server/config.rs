@@ -65,6 +65,9 @@ impl RelayAddress {
 pub struct ServerLimits {
     /// Allocations in all.
     pub allocations: usize,
+    /// Relay sockets, listeners and peers' TCP connections in all: an allocation has one socket or two, one more with a
+    /// reserved port, and of TCP as many connections as below.
+    pub sockets: usize,
     /// Allocations of one user; of a username with a time, of its id.
     pub allocations_per_user: usize,
     /// Permissions of one allocation.
@@ -91,6 +94,7 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             allocations: 10_000,
+            sockets: 20_000,
             allocations_per_user: 100,
             permissions: 64,
             channels: 64,

@@ -67,7 +67,7 @@ impl Server {
         if !self.permits(Transport::Tcp, peer, asked.path.local.ip()) {
             return Err(ErrorCode::FORBIDDEN);
         }
-        if allocation.connections.len() >= self.config.limits.connections {
+        if allocation.connections.len() >= self.config.limits.connections || !self.has_room(1) {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         let relay = *allocation.relays.get(super::config::Family::of(peer.ip()));
@@ -219,7 +219,7 @@ impl Server {
     ) -> Option<ConnectionId> {
         let index = self.owner(relay)?;
         let allocation = self.allocations.get(index)?;
-        let room = allocation.connections.len() < self.config.limits.connections;
+        let room = allocation.connections.len() < self.config.limits.connections && self.has_room(1);
         let permitted = allocation.is_permitted(now, peer.ip()) && self.permits(Transport::Tcp, peer, allocation.path.local.ip());
         if !room || !permitted || allocation.transport != Transport::Tcp {
             return None;
