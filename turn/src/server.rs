@@ -26,6 +26,7 @@ mod permit;
 mod policy;
 mod ports;
 mod prefix;
+mod quota;
 mod refresh;
 mod refusals;
 mod request;
@@ -42,7 +43,7 @@ pub use forward::IcmpError;
 pub use policy::PeerPolicy;
 pub use sink::{Outgoing, ServerAction, ServerSink};
 
-use allocation::{Allocation, Owner, Relay, Transport};
+use allocation::{Allocation, Owner, Relay, Reservation, Transport};
 use bucket::Rate;
 use config::{Family, PerFamily};
 use connection::Connection;
@@ -50,6 +51,7 @@ use credentials::Credentials;
 use machine::Machine;
 use nonce::Nonces;
 use ports::Ports;
+use quota::Quotas;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use refusals::Refusals;
@@ -57,7 +59,6 @@ use request::Attributes;
 use slab::Slab;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stun::{Class, ErrorCode, Message, Method, SecurityFeatures, Value};
 use timers::{Timer, Timers};
@@ -89,12 +90,11 @@ pub struct Server {
     bound: HashSet<(Transport, Family, u16)>,
     allocations: Slab<Allocation>,
     by_path: HashMap<Path, u32>,
-    /// Allocations by quota.
-    users: HashMap<Arc<str>, usize>,
+    quotas: Quotas,
     relays: Slab<Relay>,
     generation: u32,
-    /// Reserved relays by token.
-    reservations: HashMap<[u8; 8], RelayId>,
+    /// By token.
+    reservations: HashMap<[u8; 8], Reservation>,
     connections: HashMap<ConnectionId, Connection>,
     /// Clients' connections that are spliced to peers'.
     spliced: HashMap<Path, ConnectionId>,
@@ -137,7 +137,7 @@ impl Server {
             bound: HashSet::new(),
             allocations: Slab::new(),
             by_path: HashMap::new(),
-            users: HashMap::new(),
+            quotas: Quotas::default(),
             relays: Slab::new(),
             generation: 0,
             reservations: HashMap::new(),
@@ -177,7 +177,7 @@ impl Server {
         self.allocations.iter().map(own).sum::<usize>()
             + self.allocations.len()
             + self.by_path.len()
-            + self.users.len()
+            + self.quotas.len()
             + self.relays.len()
             + self.bound.len()
             + self.reservations.len()
@@ -401,7 +401,7 @@ impl Server {
             }
             Owner::Beside(_) => self.close_relay(id),
             Owner::Token(token) => {
-                self.reservations.remove(&token);
+                self.end_reservation(&token);
                 self.close_relay(id);
             }
         }

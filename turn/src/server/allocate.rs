@@ -1,4 +1,6 @@
-use super::allocation::{Allocation, Owner, PortWish, RESERVATION_LIFETIME, Relay, RelayId, Transport, Usage};
+use super::allocation::{
+    Allocation, Owner, PortWish, RESERVATION_LIFETIME, Relay, RelayId, Reservation, Transport, Usage,
+};
 use super::answer::{self, To};
 use super::bucket::Bucket;
 use super::config::{Family, PerFamily};
@@ -8,6 +10,7 @@ use super::{Asked, Server};
 use rand::Rng;
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stun::{Class, ErrorCode, ErrorReason, Method, Value};
 use wire::Protocol;
@@ -50,7 +53,7 @@ impl Server {
             return Err(ErrorCode::ALLOCATION_MISMATCH);
         }
         let plan = self.plan(asked)?;
-        self.check_quota(asked)?;
+        self.check_quota(asked, &plan)?;
         let index = self.begin(asked, &plan);
         let opened = match plan.reserved {
             Some(relay) => self.take_over(asked.now, index, relay),
@@ -126,7 +129,7 @@ impl Server {
             reserved: None,
         };
         if let Some(token) = &wish.token {
-            plan.reserved = self.reservations.get(token).copied();
+            plan.reserved = self.reservations.get(token).map(|reservation| reservation.relay);
             plan.reserved.ok_or(ErrorCode::INSUFFICIENT_CAPACITY)?;
             return Ok(plan);
         }
@@ -162,10 +165,15 @@ impl Server {
         Ok(())
     }
 
-    fn check_quota(&self, asked: &Asked<'_>) -> Result<(), ErrorCode> {
+    /// A reserved port counts as an allocation: otherwise one user could reserve all that there are.
+    fn check_quota(&self, asked: &Asked<'_>, plan: &Plan) -> Result<(), ErrorCode> {
         let limits = &self.config.limits;
-        let used = self.users.get(&asked.proof.account.quota).copied().unwrap_or_default();
-        if used >= limits.allocations_per_user {
+        let quota = &asked.proof.account.quota;
+        let reservation = asked.attributes.token.and_then(|token| self.reservations.get(&token));
+        let taken_over = reservation.is_some_and(|reservation| reservation.quota == *quota);
+        let used = self.quotas.used(quota).allocations - usize::from(taken_over);
+        let wanted = if plan.wish == PortWish::Pair { 2 } else { 1 };
+        if used + wanted > limits.allocations_per_user {
             return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
         }
         if self.allocations.len() >= limits.allocations {
@@ -200,7 +208,8 @@ impl Server {
             usage: Usage::default(),
         });
         self.by_path.insert(*asked.path, index);
-        *self.users.entry(asked.proof.account.quota.clone()).or_default() += 1;
+        self.quotas
+            .change(&asked.proof.account.quota, |used| used.allocations += 1);
         index
     }
 
@@ -210,7 +219,7 @@ impl Server {
         let Owner::Token(token) = relay.owner else { return false };
         relay.owner = Owner::Allocation(index);
         let family = relay.family;
-        self.reservations.remove(&token);
+        self.end_reservation(&token);
         let Some(allocation) = self.allocations.get_mut(index) else {
             return false;
         };
@@ -322,10 +331,11 @@ impl Server {
             return;
         }
         let (expires, beside) = (now + allocation.lifetime, allocation.beside);
+        let quota = allocation.proof.account.quota.clone();
         for relay in relays.into_iter().flatten() {
             self.extend(relay, expires);
         }
-        let token = beside.map(|beside| self.reserve(now, beside));
+        let token = beside.map(|beside| self.reserve(now, beside, quota));
         if let Some(allocation) = self.allocations.get_mut(index) {
             allocation.live = true;
             allocation.token = token;
@@ -336,15 +346,23 @@ impl Server {
     }
 
     /// Keeps a relay for whoever shows the token.
-    fn reserve(&mut self, now: Instant, id: RelayId) -> [u8; 8] {
+    fn reserve(&mut self, now: Instant, id: RelayId, quota: Arc<str>) -> [u8; 8] {
         let mut token = [0; 8];
         self.rng.fill_bytes(&mut token);
         if let Some(relay) = self.relay_mut(id) {
             relay.owner = Owner::Token(token);
-            self.reservations.insert(token, id);
+            self.quotas.change(&quota, |used| used.allocations += 1);
+            self.reservations.insert(token, Reservation { relay: id, quota });
             self.extend(id, now + RESERVATION_LIFETIME);
         }
         token
+    }
+
+    /// A reservation is over, or its relay is somebody's.
+    pub(super) fn end_reservation(&mut self, token: &[u8; 8]) {
+        if let Some(reservation) = self.reservations.remove(token) {
+            self.quotas.change(&reservation.quota, |used| used.allocations -= 1);
+        }
     }
 
     /// Lets a relay end at another time.

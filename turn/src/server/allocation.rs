@@ -4,6 +4,7 @@ use super::connection::ConnectionId;
 use super::request::Proof;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stun::{ErrorCode, TransactionId};
 use wire::Path;
@@ -68,6 +69,14 @@ pub(super) enum Owner {
     Beside(u32),
     /// Reserved.
     Token([u8; 8]),
+}
+
+/// A relay that is kept for whoever shows a token (RFC 8656 §7.2).
+#[derive(Debug)]
+pub(super) struct Reservation {
+    pub(super) relay: RelayId,
+    /// Of whose quota it is a part.
+    pub(super) quota: Arc<str>,
 }
 
 #[derive(Debug)]

@@ -68,7 +68,7 @@ pub struct ServerLimits {
     /// Relay sockets, listeners and peers' TCP connections in all: an allocation has one socket or two, one more with a
     /// reserved port, and of TCP as many connections as below.
     pub sockets: usize,
-    /// Allocations of one user; of a username with a time, of its id.
+    /// Allocations of one user, reserved ports counted with them; of a username with a time, of its id.
     pub allocations_per_user: usize,
     /// Permissions of one allocation.
     pub permissions: usize,

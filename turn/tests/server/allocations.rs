@@ -401,6 +401,31 @@ fn transports_and_fragments() {
 }
 
 #[test]
+fn reserved_ports_are_part_of_the_quota() {
+    let mut house = House::with(|config| config.limits.allocations_per_user = 3);
+    let mut client = Client::new(udp(1));
+    // Allocations that end at once leave their reserved ports behind.
+    let mut token = None;
+    for _ in 0..2 {
+        token = house.granted(&mut client, Method::ALLOCATE, &[UDP, PAIR]).token();
+        house.granted(&mut client, Method::REFRESH, &[Value::Lifetime(0)]);
+    }
+    assert_eq!(house.refused(&mut client, Method::ALLOCATE, &[UDP, PAIR]), 486);
+    house.granted(&mut client, Method::ALLOCATE, &[UDP]);
+    client.path = udp(2);
+    assert_eq!(house.refused(&mut client, Method::ALLOCATE, &[UDP]), 486);
+    // What is reserved can be taken, by its owner and by others.
+    let token = Value::ReservationToken(token.unwrap());
+    house.granted(&mut client, Method::ALLOCATE, &[UDP, token]);
+    client.path = udp(3);
+    assert_eq!(house.refused(&mut client, Method::ALLOCATE, &[UDP]), 486);
+    house.pass(30);
+    house.granted(&mut client, Method::ALLOCATE, &[UDP]);
+    house.pass(700);
+    assert_eq!(house.server.remembered(), 0);
+}
+
+#[test]
 fn quotas() {
     let mut house = House::with(|config| {
         config.limits.allocations = 3;
