@@ -100,6 +100,7 @@ const LIMITS: ServerLimits = ServerLimits {
     channels: 2,
     reservations: 2,
     connections: 2,
+    unclaimed_connections: 3,
     bytes_per_second: 10_000,
     burst_bytes: 2000,
     refusals_per_second: 1000,

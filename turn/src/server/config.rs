@@ -78,6 +78,9 @@ pub struct ServerLimits {
     pub reservations: usize,
     /// Peers' TCP connections of one allocation (RFC 6062).
     pub connections: usize,
+    /// Peers' TCP connections of one user, as for allocations, that are being opened or not claimed yet: each is held for up
+    /// to 30 s.
+    pub unclaimed_connections: usize,
     /// What an allocation may relay to peers, and to its client, in bytes of data per second each: of UDP what is beyond is
     /// dropped, of TCP it waits.
     pub bytes_per_second: u64,
@@ -100,6 +103,7 @@ impl Default for ServerLimits {
             channels: 64,
             reservations: 1000,
             connections: 16,
+            unclaimed_connections: 64,
             bytes_per_second: 4_000_000,
             burst_bytes: 2_000_000,
             refusals_per_second: 10,

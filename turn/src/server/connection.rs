@@ -1,4 +1,4 @@
-use super::allocation::{RelayId, Transport};
+use super::allocation::{Allocation, RelayId, Transport};
 use super::answer::{self, To};
 use super::sink::{Outgoing, ServerAction, ServerSink};
 use super::timers::Timer;
@@ -67,7 +67,7 @@ impl Server {
         if !self.permits(Transport::Tcp, peer, asked.path.local.ip()) {
             return Err(ErrorCode::FORBIDDEN);
         }
-        if allocation.connections.len() >= self.config.limits.connections || !self.has_room(1) {
+        if !self.has_room_for_connection(allocation) {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         let relay = *allocation.relays.get(super::config::Family::of(peer.ip()));
@@ -172,6 +172,8 @@ impl Server {
         if allocation.proof.account.name != asked.proof.account.name {
             return Err(ErrorCode::WRONG_CREDENTIALS);
         }
+        self.quotas
+            .change(&allocation.proof.account.quota, |used| used.unclaimed -= 1);
         known.state = State::Spliced(*asked.path);
         self.timers.cancel(until, Timer::Connection(id));
         self.spliced.insert(*asked.path, id);
@@ -196,16 +198,16 @@ impl Server {
         let Some(known) = self.connections.remove(&connection) else {
             return;
         };
-        match known.state {
-            State::Opening(_, until) | State::Pending(until) => {
-                self.timers.cancel(until, Timer::Connection(connection));
-            }
-            State::Spliced(client) => {
-                self.spliced.remove(&client);
-            }
+        if let State::Spliced(client) = known.state {
+            self.spliced.remove(&client);
         }
         if let Some(allocation) = self.allocations.get_mut(known.allocation) {
             allocation.connections.retain(|&id| id != connection);
+            if let State::Opening(_, until) | State::Pending(until) = known.state {
+                self.timers.cancel(until, Timer::Connection(connection));
+                self.quotas
+                    .change(&allocation.proof.account.quota, |used| used.unclaimed -= 1);
+            }
         }
         self.actions.push_back(ServerAction::Disconnect { connection });
     }
@@ -219,7 +221,7 @@ impl Server {
     ) -> Option<ConnectionId> {
         let index = self.owner(relay)?;
         let allocation = self.allocations.get(index)?;
-        let room = allocation.connections.len() < self.config.limits.connections && self.has_room(1);
+        let room = self.has_room_for_connection(allocation);
         let permitted = allocation.is_permitted(now, peer.ip()) && self.permits(Transport::Tcp, peer, allocation.path.local.ip());
         if !room || !permitted || allocation.transport != Transport::Tcp {
             return None;
@@ -245,6 +247,14 @@ impl Server {
         Some(connection)
     }
 
+    fn has_room_for_connection(&self, allocation: &Allocation) -> bool {
+        let limits = &self.config.limits;
+        let unclaimed = self.quotas.used(&allocation.proof.account.quota).unclaimed;
+        allocation.connections.len() < limits.connections
+            && unclaimed < limits.unclaimed_connections
+            && self.has_room(1)
+    }
+
     fn remember(&mut self, allocation: u32, peer: SocketAddr, state: State, until: Instant) -> ConnectionId {
         let mut id = ConnectionId(self.rng.next_u32());
         while self.connections.contains_key(&id) {
@@ -260,6 +270,8 @@ impl Server {
         );
         if let Some(allocation) = self.allocations.get_mut(allocation) {
             allocation.connections.push(id);
+            self.quotas
+                .change(&allocation.proof.account.quota, |used| used.unclaimed += 1);
         }
         self.timers.arm(until, Timer::Connection(id));
         id

@@ -10,6 +10,8 @@ pub(super) struct Quotas(HashMap<Arc<str>, Used>);
 pub(super) struct Used {
     /// Allocations and reserved ports.
     pub(super) allocations: usize,
+    /// Peers' connections that are being opened, or that no client has claimed.
+    pub(super) unclaimed: usize,
 }
 
 impl Quotas {

@@ -223,6 +223,50 @@ fn connect_has_its_rules() {
 }
 
 #[test]
+fn a_user_has_few_connections_that_are_not_claimed() {
+    let mut house = House::with(|config| config.limits.unclaimed_connections = 3);
+    let (mut client, _) = allocated(&mut house);
+    let mut other = Client {
+        path: tcp(9),
+        ..client.clone()
+    };
+    let relayed = house.granted(&mut other, Method::ALLOCATE, &[TCP]).relayed()[0];
+    house.permit(&mut other, PEER);
+    connect(&mut house, &client, PEER);
+    let (second, _) = opened(&mut house, &client, "203.0.113.5:81");
+    let relay = house.relay_at(relayed);
+    let accept = |house: &mut House, from: &str| {
+        house
+            .server
+            .handle_accepted(house.now, relay, address(from), &mut house.out)
+    };
+    let third = accept(&mut house, "203.0.113.5:82").unwrap();
+    assert_eq!(accept(&mut house, "203.0.113.5:83"), None);
+    let more = [Value::XorPeerAddress(address("203.0.113.5:83"))];
+    assert_eq!(house.refused(&mut client, Method::CONNECT, &more), 508);
+    // What is claimed does not count, nor what has ended.
+    house.out.to_client.clear();
+    assert_eq!(claim(&mut house, &client, tcp(2), second.get()).code(), None);
+    let fourth = accept(&mut house, "203.0.113.5:83").unwrap();
+    assert_eq!(accept(&mut house, "203.0.113.5:84"), None);
+    house.server.handle_peer_closed(third, &mut house.out);
+    house.out.to_client.clear();
+    assert!(accept(&mut house, "203.0.113.5:84").is_some());
+    // Of bob nothing is counted.
+    let mut bob = Client {
+        name: "bob".into(),
+        password: "secret of bob".into(),
+        ..Client::new(tcp(20))
+    };
+    house.granted(&mut bob, Method::ALLOCATE, &[TCP]);
+    connect(&mut house, &bob, PEER);
+    house.pass(30);
+    assert!(house.actions.contains(&ServerAction::Disconnect { connection: fourth }));
+    house.pass(700);
+    assert_eq!(house.server.remembered(), 0);
+}
+
+#[test]
 fn a_connection_that_comes_to_nothing_is_told() {
     let mut house = House::new();
     let (client, _) = allocated(&mut house);
