@@ -4,13 +4,13 @@ use super::allocation::{
 use super::answer::{self, To};
 use super::bucket::Bucket;
 use super::config::{Family, PerFamily};
+use super::quota::Quota;
 use super::sink::{Outgoing, ServerAction, ServerSink};
 use super::timers::Timer;
 use super::{Asked, Server};
 use rand::Rng;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stun::{Class, ErrorCode, ErrorReason, Method, Value};
 use wire::Protocol;
@@ -346,7 +346,7 @@ impl Server {
     }
 
     /// Keeps a relay for whoever shows the token.
-    fn reserve(&mut self, now: Instant, id: RelayId, quota: Arc<str>) -> [u8; 8] {
+    fn reserve(&mut self, now: Instant, id: RelayId, quota: Quota) -> [u8; 8] {
         let mut token = [0; 8];
         self.rng.fill_bytes(&mut token);
         if let Some(relay) = self.relay_mut(id) {

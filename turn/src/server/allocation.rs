@@ -1,10 +1,10 @@
 use super::bucket::Bucket;
 use super::config::{Family, PerFamily};
 use super::connection::ConnectionId;
+use super::quota::Quota;
 use super::request::Proof;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stun::{ErrorCode, TransactionId};
 use wire::Path;
@@ -76,7 +76,7 @@ pub(super) enum Owner {
 pub(super) struct Reservation {
     pub(super) relay: RelayId,
     /// Of whose quota it is a part.
-    pub(super) quota: Arc<str>,
+    pub(super) quota: Quota,
 }
 
 #[derive(Debug)]

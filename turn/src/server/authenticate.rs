@@ -96,7 +96,7 @@ impl Server {
             .flatten()
             .find(|key| message.verify_integrity(key).is_ok())?;
         Some(Proof {
-            account: self.credentials.account(&name),
+            account: self.credentials.account(&name, path.remote.ip()),
             key,
             algorithm,
             like,

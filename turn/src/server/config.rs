@@ -68,7 +68,8 @@ pub struct ServerLimits {
     /// Relay sockets, listeners and peers' TCP connections in all: an allocation has one socket or two, one more with a
     /// reserved port, and of TCP as many connections as below.
     pub sockets: usize,
-    /// Allocations of one user, reserved ports counted with them; of a username with a time, of its id.
+    /// Allocations of one user, reserved ports counted with them; of a username with a time, of its id, and
+    /// of a user with a password, of each /24 or /56 that clients with its name come from.
     pub allocations_per_user: usize,
     /// Permissions of one allocation.
     pub permissions: usize,

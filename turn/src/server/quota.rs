@@ -1,9 +1,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Whose quota counts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Quota {
+    /// Of a username with a time what follows the time, else the username.
+    pub(super) who: Arc<str>,
+    /// The part of the net from which a user with a password comes: many may use the same name.
+    pub(super) network: Option<u64>,
+}
+
 /// What each user has. Who has nothing is not remembered.
 #[derive(Debug, Default)]
-pub(super) struct Quotas(HashMap<Arc<str>, Used>);
+pub(super) struct Quotas(HashMap<Quota, Used>);
 
 /// What one user has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -15,11 +24,11 @@ pub(super) struct Used {
 }
 
 impl Quotas {
-    pub(super) fn used(&self, quota: &Arc<str>) -> Used {
+    pub(super) fn used(&self, quota: &Quota) -> Used {
         self.0.get(quota).copied().unwrap_or_default()
     }
 
-    pub(super) fn change(&mut self, quota: &Arc<str>, change: impl FnOnce(&mut Used)) {
+    pub(super) fn change(&mut self, quota: &Quota, change: impl FnOnce(&mut Used)) {
         let mut used = self.used(quota);
         change(&mut used);
         if used == Used::default() {

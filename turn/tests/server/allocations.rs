@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use stun::{AddressFamily, Method, TransactionId, Value};
 use turn::{RelayAddress, ServerAction};
+use wire::Path;
 
 const FAMILY_4: Value<'static> = Value::RequestedAddressFamily(AddressFamily::IPV4);
 const FAMILY_6: Value<'static> = Value::RequestedAddressFamily(AddressFamily::IPV6);
@@ -423,6 +424,37 @@ fn reserved_ports_are_part_of_the_quota() {
     house.granted(&mut client, Method::ALLOCATE, &[UDP]);
     house.pass(700);
     assert_eq!(house.server.remembered(), 0);
+}
+
+#[test]
+fn those_who_share_a_name_do_not_share_a_quota() {
+    let mut house = House::with(|config| {
+        config.limits.allocations_per_user = 2;
+        config.secrets = vec!["secret".into()];
+    });
+    let from = |remote: &str| Path::udp(address("192.0.2.1:3478"), address(remote));
+    let mut ann = Client::new(from("198.51.100.1:1"));
+    for remote in ["198.51.100.1:1", "198.51.100.99:2"] {
+        ann.path = from(remote);
+        house.granted(&mut ann, Method::ALLOCATE, &[UDP]);
+    }
+    ann.path = from("198.51.100.7:3");
+    assert_eq!(house.refused(&mut ann, Method::ALLOCATE, &[UDP]), 486);
+    ann.path = from("198.51.101.7:3");
+    house.granted(&mut ann, Method::ALLOCATE, &[UDP]);
+    // An id is one participant's, wherever it comes from; that it is called as a user is does not matter.
+    let name = "1800000000:ann".to_owned();
+    let mut timed = Client {
+        password: turn::timed_password("secret", &name),
+        name,
+        ..Client::new(from("198.51.100.1:4"))
+    };
+    for remote in ["198.51.100.1:4", "198.51.101.1:4"] {
+        timed.path = from(remote);
+        house.granted(&mut timed, Method::ALLOCATE, &[UDP]);
+    }
+    timed.path = from("198.51.102.1:4");
+    assert_eq!(house.refused(&mut timed, Method::ALLOCATE, &[UDP]), 486);
 }
 
 #[test]
