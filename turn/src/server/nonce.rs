@@ -23,7 +23,8 @@ pub(super) struct Nonces {
     cookie: [u8; SecurityFeatures::COOKIE_LEN],
     epoch: Instant,
     lifetime: Duration,
-    /// The stamp of the last one: milliseconds since `epoch`, and more when several are made in one.
+    /// The stamp of the last one: microseconds since `epoch`, and more when several are made in one. Nobody makes a million
+    /// a second, so that it does not run ahead of time; 48 bits last for 8 years.
     last: u64,
 }
 
@@ -41,7 +42,7 @@ impl Nonces {
 
     /// A new one for a client.
     pub(super) fn make(&mut self, now: Instant, client: IpAddr) -> [u8; NONCE_LEN] {
-        self.last = self.millis(now).max(self.last + 1);
+        self.last = self.micros(now).max(self.last + 1);
         self.nonce(self.last, client)
     }
 
@@ -56,7 +57,7 @@ impl Nonces {
             return false;
         };
         let stamp = u64::from_be_bytes([0, 0, b0, b1, b2, b3, b4, b5]);
-        let fresh = stamp <= self.last && self.millis(now).saturating_sub(stamp) <= millis(self.lifetime);
+        let fresh = stamp <= self.last && self.micros(now).saturating_sub(stamp) <= micros(self.lifetime);
         fresh && bool::from(self.nonce(stamp, client).ct_eq(nonce.as_bytes()))
     }
 
@@ -79,8 +80,8 @@ impl Nonces {
         nonce
     }
 
-    fn millis(&self, now: Instant) -> u64 {
-        millis(now.saturating_duration_since(self.epoch))
+    fn micros(&self, now: Instant) -> u64 {
+        micros(now.saturating_duration_since(self.epoch))
     }
 }
 
@@ -92,8 +93,8 @@ impl std::fmt::Debug for Nonces {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX >> 1)
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX >> 1)
 }
 
 #[cfg(test)]
@@ -135,6 +136,22 @@ mod tests {
             .map(|n| nonces.make(now, IpAddr::from([10, 0, 0, n as u8])))
             .collect();
         assert_eq!(made.len(), 1000);
+    }
+
+    #[test]
+    fn nonces_that_a_flood_makes_do_not_last_longer() {
+        let start = Instant::now();
+        let mut nonces = Nonces::new(&[7; 32], FEATURES, Duration::from_secs(1), start);
+        let client: IpAddr = "198.51.100.9".parse().unwrap();
+        // Hundred thousand a second for a second.
+        let mut now = start;
+        for n in 0..100_000_u32 {
+            now = start + Duration::from_micros(10) * n;
+            nonces.make(now, client);
+        }
+        let nonce = nonces.make(now, client);
+        assert!(nonces.is_valid(now + Duration::from_secs(1), client, text(&nonce)));
+        assert!(!nonces.is_valid(now + Duration::from_millis(1001), client, text(&nonce)));
     }
 
     #[test]
