@@ -390,6 +390,23 @@ impl Client {
     }
 }
 
+#[test]
+fn what_the_sockets_count_is_told() {
+    let server = start_with(None, |_| ());
+    let mut client = Client::new(&server);
+    client.ask(Method::ALLOCATE, &[Value::RequestedTransport(17)]);
+    // From a loopback address nothing goes there.
+    let peer = Value::XorPeerAddress("203.0.113.5:7".parse().unwrap());
+    client.ask(Method::CREATE_PERMISSION, &[peer]);
+    let mut out = [0; 64];
+    let mut b = Builder::new(&mut out, Class::Indication, Method::SEND, TransactionId([9; 12])).unwrap();
+    b.push(&peer).unwrap();
+    b.push(&Value::Data(b"data")).unwrap();
+    client.stream.write_all(b.finish()).unwrap();
+    client.ask(Method::REFRESH, &[Value::Lifetime(0)]);
+    assert_eq!(metric(&server, "turn_udp_send_refused"), 1);
+}
+
 /// Writes numbers, and reads on the other side when that is full.
 fn flows(mut from: TcpStream, mut to: TcpStream) {
     const LEN: usize = 32 << 20;

@@ -24,7 +24,7 @@ pub(super) struct SendSlab {
     used: usize,
     messages: Vec<Message>,
     batch: SendBatch,
-    /// Datagrams that a full socket did not take.
+    /// Datagrams that a full socket did not take, or whose socket was closed before.
     pub(super) dropped: u64,
 }
 
@@ -95,22 +95,29 @@ impl SendSlab {
             .sort_unstable_by_key(|message| (message.socket, message.number));
         for run in self.messages.chunk_by(|left, right| left.socket == right.socket) {
             let Some(socket) = run.first().and_then(|first| sockets.socket(first.socket)) else {
+                self.dropped += last(run, run.len());
                 continue;
             };
             for part in run.chunks(BATCH) {
                 for message in part {
                     if self.batch.push(&message.transmit, message.offset).is_err() {
-                        self.dropped += 1;
+                        self.dropped += message.transmit.datagrams() as u64;
                     }
                 }
                 if self.batch.send(socket, &self.bytes) == Sent::Blocked {
-                    self.dropped += self.batch.clear() as u64;
+                    self.dropped += last(part, self.batch.clear());
                 }
             }
         }
         self.messages.clear();
         self.used = 0;
     }
+}
+
+/// Datagrams in the last messages of a run.
+fn last(run: &[Message], messages: usize) -> u64 {
+    let datagrams = |message: &Message| message.transmit.datagrams() as u64;
+    run.iter().rev().take(messages).map(datagrams).sum()
 }
 
 impl Message {
@@ -209,6 +216,23 @@ mod tests {
         slab.flush(&mut sockets);
         let came = [(); 3].map(|()| receiver.recv_from(&mut [0; 64]).unwrap().1);
         assert_eq!(came, [from[0], from[0], from[1]]);
+    }
+
+    #[test]
+    fn datagrams_are_counted_and_not_messages() {
+        let mut sockets = [(); 2].map(|()| Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+        let from = sockets[0].local_addr();
+        let mut slab = SendSlab::new();
+        for (port, count) in [(1, 3), (2, 5), (3, 1)] {
+            for _ in 0..count {
+                slab.push(7, from, ([127, 0, 0, 1], port).into(), &packet(b"same"));
+            }
+        }
+        assert_eq!(slab.messages.len(), 3);
+        assert_eq!([0, 1, 2, 3].map(|messages| last(&slab.messages, messages)), [0, 1, 6, 9]);
+        // There is no such socket any more.
+        slab.flush(&mut sockets);
+        assert_eq!(slab.dropped, 9);
     }
 
     #[test]

@@ -51,11 +51,35 @@ pub(super) const fn from_relay(relay: RelayId) -> usize {
 struct Relay {
     id: RelayId,
     socket: RelaySocket,
+    /// What of its counters is in ours.
+    told: udp::Counters,
 }
 
 enum RelaySocket {
     Udp(Socket),
     Tcp(TcpListener),
+}
+
+impl Relay {
+    /// What its socket has counted since this was asked last.
+    fn news(&mut self) -> DriverCounters {
+        let RelaySocket::Udp(socket) = &self.socket else {
+            return DriverCounters::default();
+        };
+        let counted = socket.counters();
+        let before = std::mem::replace(&mut self.told, counted);
+        of_socket(&counted, &before)
+    }
+}
+
+fn of_socket(counted: &udp::Counters, before: &udp::Counters) -> DriverCounters {
+    DriverCounters {
+        turn_udp_kernel_dropped: counted.udp_kernel_dropped.saturating_sub(before.udp_kernel_dropped),
+        turn_udp_receive_failed: counted.udp_receive_failed.saturating_sub(before.udp_receive_failed),
+        turn_udp_send_refused: counted.udp_send_refused.saturating_sub(before.udp_send_refused),
+        turn_udp_send_blocked: counted.udp_send_blocked.saturating_sub(before.udp_send_blocked),
+        ..DriverCounters::default()
+    }
 }
 
 /// The loop: receives, lets the engine work, does what it wants, sends.
@@ -273,6 +297,7 @@ impl Thread {
             let Some(Relay {
                 id,
                 socket: RelaySocket::Tcp(listener),
+                ..
             }) = self.relays.get(index).and_then(Option::as_ref)
             else {
                 return false;
@@ -510,10 +535,9 @@ impl Thread {
                 ServerAction::Close { relay } => {
                     // What was still to leave leaves before.
                     self.flush_slab();
-                    if let Some(place) = self.relays.get_mut(relay.index())
-                        && place.as_ref().is_some_and(|known| known.id == relay)
-                    {
-                        *place = None;
+                    let place = self.relays.get_mut(relay.index());
+                    if let Some(mut closed) = place.and_then(|place| place.take_if(|known| known.id == relay)) {
+                        self.out.streams.counters.absorb(&closed.news());
                     }
                 }
                 ServerAction::Connect { connection, from, to } => {
@@ -548,7 +572,11 @@ impl Thread {
                     self.relays.resize_with(relay.index() + 1, || None);
                 }
                 if let Some(place) = self.relays.get_mut(relay.index()) {
-                    *place = Some(Relay { id: relay, socket });
+                    *place = Some(Relay {
+                        id: relay,
+                        socket,
+                        told: udp::Counters::default(),
+                    });
                 }
                 true
             }
@@ -595,6 +623,10 @@ impl Thread {
             self.clock_read = now;
             let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.engine.set_unix_time(now, unix);
+            // Each is a question to the system.
+            for relay in self.relays.iter_mut().flatten() {
+                self.out.streams.counters.absorb(&relay.news());
+            }
             // Addresses come and go, above all those of IPv6.
             self.engine.set_addresses(all_addresses());
         }
@@ -622,10 +654,11 @@ impl Thread {
 
     /// Lets others read the counters.
     fn tell(&self, now: Instant) {
-        let driver = DriverCounters {
-            turn_send_dropped: self.out.slab.dropped,
-            ..self.out.streams.counters
-        };
+        let mut driver = self.out.streams.counters;
+        driver.turn_send_dropped = self.out.slab.dropped;
+        for socket in &self.sockets {
+            driver.absorb(&of_socket(&socket.counters(), &udp::Counters::default()));
+        }
         let mut counts: Counts = self
             .engine
             .counters()
