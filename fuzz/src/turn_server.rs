@@ -213,7 +213,7 @@ impl Session {
             }
             10 => {
                 self.server.handle_disconnected(&step.path());
-                self.granted.retain(|(path, _), _| *path != step.path());
+                self.forget(&step.path(), None);
                 self.drive(step.argument);
             }
             11 => self.bind_late(step.argument),
@@ -248,7 +248,23 @@ impl Session {
                     }
                 }
             }
+            if method == Method::REFRESH && message.lifetime() == Ok(Some(0)) {
+                let request = Message::parse(&request).expect("ours are legal");
+                let only = request.attributes().find_map(|attribute| match attribute.decode() {
+                    Ok(Value::RequestedAddressFamily(family)) => Some(family),
+                    _ => None,
+                });
+                self.forget(&path, only);
+            }
         }
+    }
+
+    /// An allocation has ended, or what it had of one family: the permissions are none of the next one's.
+    fn forget(&mut self, path: &Path, family: Option<AddressFamily>) {
+        self.granted.retain(|(of, peer), _| {
+            let same = family.is_none_or(|family| (family == AddressFamily::IPV6) == peer.is_ipv6());
+            of != path || !same
+        });
     }
 
     fn genuine(&mut self, step: &Step<'_>) -> (Method, Vec<u8>) {
@@ -512,7 +528,9 @@ impl Session {
         }
     }
 
-    fn assert_bounded(&self) {
+    fn assert_bounded(&mut self) {
+        let server = &self.server;
+        self.granted.retain(|(path, _), _| server.is_in_use(path));
         assert!(self.relays.len() + self.connections.len() <= LIMITS.sockets);
         assert!(self.server.remembered() < 200);
         for allocation in self.server.allocations(self.now) {
