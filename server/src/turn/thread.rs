@@ -96,6 +96,8 @@ pub(super) struct Thread {
     /// What may have more to read, each once.
     ready: VecDeque<Token>,
     queued: HashSet<Token>,
+    /// Listeners at which accepting has failed.
+    unaccepted: HashSet<Token>,
     /// Spliced connections whose allocation has relayed enough, and when they are read again.
     slowed: BTreeSet<(Instant, usize)>,
     received: RecvBatch,
@@ -143,6 +145,7 @@ impl Thread {
             counts,
             ready: VecDeque::new(),
             queued: HashSet::new(),
+            unaccepted: HashSet::new(),
             slowed: BTreeSet::new(),
             received: RecvBatch::new(),
             scratch: vec![0; 64 << 10],
@@ -284,12 +287,23 @@ impl Thread {
                     let added = self.out.streams.add_client(self.poll.registry(), io, tls, now);
                     self.out.streams.counters.turn_streams_closed += u64::from(added.is_none());
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                // Gone again, or no descriptor left: there is no hurry, the next event or tick looks again.
-                Err(_) => return false,
+                Err(error) => return self.accept_later(Token(LISTENERS | index), &error),
             }
         }
         true
+    }
+
+    /// What an error of accepting comes to: true when the next one may be accepted at once. Without descriptors it is tried
+    /// again at the next tick, since no event tells of those who wait already.
+    fn accept_later(&mut self, listener: Token, error: &io::Error) -> bool {
+        match error.kind() {
+            ErrorKind::WouldBlock => false,
+            ErrorKind::Interrupted | ErrorKind::ConnectionAborted => true,
+            _ => {
+                self.unaccepted.insert(listener);
+                false
+            }
+        }
     }
 
     fn accept_from_peers(&mut self, now: Instant, index: usize) -> bool {
@@ -302,8 +316,9 @@ impl Thread {
             else {
                 return false;
             };
-            let Ok((io, peer)) = listener.accept() else {
-                return false;
+            let (io, peer) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => return self.accept_later(Token(RELAYS | index), &error),
             };
             if let Some(connection) = self.engine.handle_accepted(now, *id, peer, &mut self.out) {
                 let role = Role::Peer(connection, None);
@@ -645,9 +660,8 @@ impl Thread {
                 self.ended(now, index);
             }
         }
-        // An accept that failed for want of descriptors is tried again.
-        for index in 0..self.listeners.len() {
-            self.queue(Token(LISTENERS | index));
+        for listener in std::mem::take(&mut self.unaccepted) {
+            self.queue(listener);
         }
         self.tell(now);
     }
