@@ -30,8 +30,5 @@ fn a_peer_that_could_not_be_accepted_is_accepted_later() {
     control.ask(Method::REFRESH, &[]);
     drop(files);
     let attempt = control.receive();
-    assert_eq!(
-        Message::parse(&attempt).unwrap().method(),
-        Method::CONNECTION_ATTEMPT
-    );
+    assert_eq!(Message::parse(&attempt).unwrap().method(), Method::CONNECTION_ATTEMPT);
 }

@@ -13,7 +13,6 @@ mod allocate;
 mod allocation;
 mod answer;
 mod authenticate;
-mod base64;
 mod bucket;
 mod config;
 mod connection;
@@ -66,12 +65,12 @@ use wire::{Ecn, Path, Seed};
 
 /// A TURN and STUN server (RFC 8656, RFC 6062, RFC 8489) without I/O.
 ///
-/// *Inputs* are what clients, peers, relay sockets and the clock did; what the server sends goes at once to the sink that
-/// each input takes, lent from the datagram that came in. *Outputs* are [`poll_action`](Self::poll_action), what the driver
-/// has to do with relay sockets, to be drained after every input, and [`poll_timeout`](Self::poll_timeout).
+/// *Inputs* are what clients, peers, relay sockets and the clock did; what the server sends goes at once to the sink
+/// that each input takes, lent from the datagram that came in. *Outputs* are [`poll_action`](Self::poll_action), what
+/// the driver has to do with relay sockets, to be drained after every input, and [`poll_timeout`](Self::poll_timeout).
 ///
-/// A datagram is relayed in constant time, without an allocation and without a copy of its own. Strangers make the server
-/// remember nothing.
+/// A datagram is relayed in constant time, without an allocation and without a copy of its own. Strangers make the
+/// server remember nothing.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
@@ -169,8 +168,8 @@ impl Server {
             .map(move |allocation| allocation.stats(now))
     }
 
-    /// How many things the server remembers, of all kinds, for tests that it is bounded: allocations with what belongs to
-    /// them, reservations, and one timer for each.
+    /// How many things the server remembers, of all kinds, for tests that it is bounded: allocations with what belongs
+    /// to them, reservations, and one timer for each.
     pub fn remembered(&self) -> usize {
         let own =
             |it: &Allocation| it.permissions.len() + it.channels.len() + it.channel_of.len() + it.connections.len();
@@ -187,15 +186,15 @@ impl Server {
             + self.actions.len()
     }
 
-    /// Whether a client's TCP or TLS connection belongs to an allocation, or is spliced to a peer's. Others are strangers',
-    /// and may be closed when they say nothing for long.
+    /// Whether a client's TCP or TLS connection belongs to an allocation, or is spliced to a peer's. Others are
+    /// strangers', and may be closed when they say nothing for long.
     pub fn is_in_use(&self, path: &Path) -> bool {
         self.by_path.contains_key(path) || self.spliced.contains_key(path)
     }
 
-    /// A datagram from a client, or from its TCP or TLS connection a frame as [`next_frame`](crate::next_frame) cuts them.
-    /// `path` is the 5-tuple: one connection is told from another by it. `ecn` is how the network had marked the datagram,
-    /// [`Ecn::NotEct`] in a stream.
+    /// A datagram from a client, or from its TCP or TLS connection a frame as [`next_frame`](crate::next_frame) cuts
+    /// them. `path` is the 5-tuple: one connection is told from another by it. `ecn` is how the network had marked the
+    /// datagram, [`Ecn::NotEct`] in a stream.
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &[u8], sink: &mut impl ServerSink) {
         match data.first() {
             Some(0..=3) => self.handle_message(now, path, ecn, data, sink),

@@ -54,8 +54,8 @@ impl TurnOptions {
         !self.users.is_empty() || !self.secrets.is_empty()
     }
 
-    /// What the engine is made from: `addresses` are this machine's, `listeners` the ports of this TURN server, `media` where
-    /// the SFU is.
+    /// What the engine is made from: `addresses` are this machine's, `listeners` the ports of this TURN server, `media`
+    /// where the SFU is.
     pub(crate) fn config(&self, addresses: &[IpAddr], listeners: &[u16], media: &[SocketAddr]) -> ServerConfig {
         let realm = self.realm.as_deref().or(self.host.as_deref()).unwrap_or(REALM);
         let loopback = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];

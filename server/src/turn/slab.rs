@@ -18,7 +18,8 @@ pub(super) trait Sockets {
     fn socket(&mut self, number: usize) -> Option<&mut Socket>;
 }
 
-/// Datagrams on their way out of many sockets: runs of equal size to one receiver lie end to end and leave as one message.
+/// Datagrams on their way out of many sockets: runs of equal size to one receiver lie end to end and leave as one
+/// message.
 pub(super) struct SendSlab {
     bytes: Box<[u8]>,
     used: usize,
@@ -50,7 +51,8 @@ impl SendSlab {
         }
     }
 
-    /// Sends everything when there might be no room for one more datagram. Called after each, so that nothing is dropped here.
+    /// Sends everything when there might be no room for one more datagram. Called after each, so that nothing is
+    /// dropped here.
     pub(super) fn make_room(&mut self, sockets: &mut impl Sockets) {
         if BYTES - self.used < MAX_MESSAGE || self.messages.len() == MESSAGES {
             self.flush(sockets);
@@ -180,7 +182,8 @@ mod tests {
         let mut sockets = [(); 2].map(|()| Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
         let from = sockets.each_ref().map(Socket::local_addr);
         let mut slab = SendSlab::new();
-        // Five to the first receiver, the last one shorter; then one that must not join them; two from another socket between.
+        // Five to the first receiver, the last one shorter; then one that must not join them; two from another socket
+        // between.
         for data in [&b"aaaa"[..], b"bbbb", b"cccc", b"dd", b"eeee"] {
             slab.push(1, from[1], to[0], &packet(data));
         }
@@ -229,7 +232,10 @@ mod tests {
             }
         }
         assert_eq!(slab.messages.len(), 3);
-        assert_eq!([0, 1, 2, 3].map(|messages| last(&slab.messages, messages)), [0, 1, 6, 9]);
+        assert_eq!(
+            [0, 1, 2, 3].map(|messages| last(&slab.messages, messages)),
+            [0, 1, 6, 9]
+        );
         // There is no such socket any more.
         slab.flush(&mut sockets);
         assert_eq!(slab.dropped, 9);

@@ -9,7 +9,8 @@ use wire::Path;
 
 /// Bytes that may wait for a reader: then data is dropped, or what it is spliced to is not read.
 pub(super) const MAX_OUTPUT: usize = 256 << 10;
-/// Bytes of answers and indications that may wait beyond [`MAX_OUTPUT`]: a client whose data fills the queue needs them.
+/// Bytes of answers and indications that may wait beyond [`MAX_OUTPUT`]: a client whose data fills the queue needs
+/// them.
 const ANSWERS: usize = 16 << 10;
 /// Bytes that are given to TLS at once.
 const TLS_CHUNK: usize = 16 << 10;

@@ -293,8 +293,8 @@ impl Thread {
         true
     }
 
-    /// What an error of accepting comes to: true when the next one may be accepted at once. Without descriptors it is tried
-    /// again at the next tick, since no event tells of those who wait already.
+    /// What an error of accepting comes to: true when the next one may be accepted at once. Without descriptors it is
+    /// tried again at the next tick, since no event tells of those who wait already.
     fn accept_later(&mut self, listener: Token, error: &io::Error) -> bool {
         match error.kind() {
             ErrorKind::WouldBlock => false,
@@ -352,7 +352,9 @@ impl Thread {
                     }
                     return got == Got::More;
                 }
-                Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused || stream.resumes.is_some() => return false,
+                Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused || stream.resumes.is_some() => {
+                    return false;
+                }
                 _ => {}
             }
             let got = stream.read(&mut self.scratch);

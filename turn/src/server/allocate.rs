@@ -229,8 +229,8 @@ impl Server {
         true
     }
 
-    /// Asks the driver for a port of a family, and for the one beside it when that is to be reserved. False when none is
-    /// free, which is then told in an answer about the other family.
+    /// Asks the driver for a port of a family, and for the one beside it when that is to be reserved. False when none
+    /// is free, which is then told in an answer about the other family.
     fn open(&mut self, now: Instant, index: u32, family: Family) -> bool {
         let Some(wish) = self.allocations.get(index).map(|allocation| allocation.wish) else {
             return false;

@@ -18,8 +18,8 @@ enum Doubt {
 }
 
 impl Server {
-    /// The long-term credential mechanism (RFC 8489 §9.2.4). Who is not believed is told why, or nothing when that was told
-    /// too often. The nonce is looked at before the password, so that a forged address makes no work.
+    /// The long-term credential mechanism (RFC 8489 §9.2.4). Who is not believed is told why, or nothing when that was
+    /// told too often. The nonce is looked at before the password, so that a forged address makes no work.
     pub(super) fn authenticate(
         &mut self,
         now: Instant,
@@ -140,9 +140,9 @@ impl Server {
         }
     }
 
-    /// Whether one more answer that anybody can cause may go there. A 5-tuple with an allocation has a budget of its own: its
-    /// client needs the new nonce of a 438, whatever strangers send in the name of its part of the net. A connection needs
-    /// none, since nobody opens one in another's name.
+    /// Whether one more answer that anybody can cause may go there. A 5-tuple with an allocation has a budget of its
+    /// own: its client needs the new nonce of a 438, whatever strangers send in the name of its part of the net. A
+    /// connection needs none, since nobody opens one in another's name.
     fn may_refuse(&mut self, now: Instant, path: &Path) -> bool {
         if path.protocol == Protocol::Tcp {
             return true;
@@ -155,8 +155,8 @@ impl Server {
     }
 }
 
-/// Which password algorithm a request uses, and how its answer is protected; `None` when it lists others than were offered
-/// (RFC 8489 §9.2.4).
+/// Which password algorithm a request uses, and how its answer is protected; `None` when it lists others than were
+/// offered (RFC 8489 §9.2.4).
 fn algorithm(attributes: &Attributes<'_>) -> Option<(PasswordAlgorithm, IntegrityAlgorithm)> {
     match (attributes.algorithms, attributes.algorithm) {
         (None, None) => Some((PasswordAlgorithm::MD5, IntegrityAlgorithm::Sha1)),

@@ -46,7 +46,8 @@ impl Bucket {
         fits
     }
 
-    /// Takes `amount` out even when there is not as much. Tells when the bucket will be out of debt, if it is in debt now.
+    /// Takes `amount` out even when there is not as much. Tells when the bucket will be out of debt, if it is in debt
+    /// now.
     pub(super) fn spend(&mut self, now: Instant, rate: &Rate, amount: usize) -> Option<Instant> {
         self.full_at = self.full_at.max(now) + rate.cost(amount);
         let even = self.full_at.checked_sub(rate.depth)?;

@@ -16,8 +16,8 @@ pub struct ServerConfig {
     pub realm: String,
     /// Usernames and passwords (RFC 8489 §9.2).
     pub users: Vec<(String, String)>,
-    /// What passwords for usernames `expiry[:id]` are made with ([`timed_password`](crate::timed_password)): at most two, so
-    /// that one can follow the other. `expiry` is in seconds of Unix time.
+    /// What passwords for usernames `expiry[:id]` are made with ([`timed_password`](crate::timed_password)): at most
+    /// two, so that one can follow the other. `expiry` is in seconds of Unix time.
     pub secrets: Vec<String>,
     /// Where IPv4 is relayed from; without it there is none.
     pub ipv4: Option<RelayAddress>,
@@ -25,8 +25,8 @@ pub struct ServerConfig {
     pub ipv6: Option<RelayAddress>,
     /// The ports that are relayed from, in each family.
     pub ports: RangeInclusive<u16>,
-    /// Where the server listens for clients: these ports are never peers on any of its addresses. Their addresses are the
-    /// machine's own, as those of [`Server::set_addresses`](super::Server::set_addresses).
+    /// Where the server listens for clients: these ports are never peers on any of its addresses. Their addresses are
+    /// the machine's own, as those of [`Server::set_addresses`](super::Server::set_addresses).
     pub listeners: Vec<SocketAddr>,
     /// Who may be a peer.
     pub peers: PeerPolicy,
@@ -79,16 +79,16 @@ pub struct ServerLimits {
     pub reservations: usize,
     /// Peers' TCP connections of one allocation (RFC 6062).
     pub connections: usize,
-    /// Peers' TCP connections of one user, as for allocations, that are being opened or not claimed yet: each is held for up
-    /// to 30 s.
+    /// Peers' TCP connections of one user, as for allocations, that are being opened or not claimed yet: each is held
+    /// for up to 30 s.
     pub unclaimed_connections: usize,
-    /// What an allocation may relay to peers, and to its client, in bytes of data per second each: of UDP what is beyond is
-    /// dropped, of TCP it waits.
+    /// What an allocation may relay to peers, and to its client, in bytes of data per second each: of UDP what is
+    /// beyond is dropped, of TCP it waits.
     pub bytes_per_second: u64,
     /// How much of that may come at once, in bytes.
     pub burst_bytes: u64,
-    /// 401, 438 and 400 answers over UDP without a password's proof, per second and /24 or /56 of senders: 1 to 1000. The
-    /// 5-tuple of an allocation has one a second for itself.
+    /// 401, 438 and 400 answers over UDP without a password's proof, per second and /24 or /56 of senders: 1 to 1000.
+    /// The 5-tuple of an allocation has one a second for itself.
     pub refusals_per_second: u32,
     /// How many of them may come at once.
     pub refusals_burst: u32,
@@ -234,14 +234,18 @@ impl fmt::Display for ServerConfigError {
         match self {
             Self::Realm { refusal } => write!(
                 f,
-                "choose a realm of 1 to 32 bytes for TURN: with this one the answer to a stranger has {refusal} bytes, and more \
-                 than {MAX_REFUSAL} would help those who flood others"
+                "choose a realm of 1 to 32 bytes for TURN: with this one the answer to a stranger has {refusal} bytes, \
+                 and more than {MAX_REFUSAL} would help those who flood others"
             ),
             Self::Username { len } => {
                 write!(f, "choose usernames of 1 to 508 bytes for TURN: there is one of {len}")
             }
-            Self::NoUsers => f.write_str("give TURN a user with a password, or a secret: without one nobody can use it"),
-            Self::Secrets => f.write_str("give TURN at most two secrets, the old and the new one, neither of them empty"),
+            Self::NoUsers => {
+                f.write_str("give TURN a user with a password, or a secret: without one nobody can use it")
+            }
+            Self::Secrets => {
+                f.write_str("give TURN at most two secrets, the old and the new one, neither of them empty")
+            }
             Self::Ports(range) => write!(
                 f,
                 "choose a range of relay ports from 1024 to 65535, the lower one first: {}-{} is none",
@@ -249,10 +253,12 @@ impl fmt::Display for ServerConfigError {
                 range.end()
             ),
             Self::RelayAddress => f.write_str(
-                "give TURN an address to relay from: an IPv4 address for IPv4, an IPv6 address for IPv6, and one that clients \
-                 can be told where it is bound to all",
+                "give TURN an address to relay from: an IPv4 address for IPv4, an IPv6 address for IPv6, and one that \
+                 clients can be told where it is bound to all",
             ),
-            Self::Lifetimes => f.write_str("let TURN's default lifetime be above zero and at most its longest lifetime"),
+            Self::Lifetimes => {
+                f.write_str("let TURN's default lifetime be above zero and at most its longest lifetime")
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use stun::{AttributeType, Class, ErrorCode, Method, TransactionId, Value};
 use wire::{Path, Protocol};
 
-/// How long a peer may take to accept a connection, and a client to claim it (RFC 6062 §5.2, §5.3: at least and exactly 30 s).
+/// How long a peer may take to accept a connection, and a client to claim it (RFC 6062 §5.2, §5.3: at least and exactly
+/// 30 s).
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A peer's TCP connection (RFC 6062 §6.2.1): random, so that nobody guesses it.
@@ -125,8 +126,9 @@ impl Server {
         }
     }
 
-    /// Bytes came at one end of a spliced connection, and go to the other. What the allocation may relay is taken from the
-    /// same budget as that of its other connections; when it is used up, there is a time before which no more may be read.
+    /// Bytes came at one end of a spliced connection, and go to the other. What the allocation may relay is taken from
+    /// the same budget as that of its other connections; when it is used up, there is a time before which no more may
+    /// be read.
     pub fn handle_spliced(
         &mut self,
         now: Instant,
@@ -222,7 +224,8 @@ impl Server {
         let index = self.owner(relay)?;
         let allocation = self.allocations.get(index)?;
         let room = self.has_room_for_connection(allocation);
-        let permitted = allocation.is_permitted(now, peer.ip()) && self.permits(Transport::Tcp, peer, allocation.path.local.ip());
+        let permitted =
+            allocation.is_permitted(now, peer.ip()) && self.permits(Transport::Tcp, peer, allocation.path.local.ip());
         if !room || !permitted || allocation.transport != Transport::Tcp {
             return None;
         }

@@ -1,6 +1,7 @@
-use super::base64;
 use super::prefix::prefix;
 use super::quota::Quota;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use std::collections::HashMap;
@@ -93,9 +94,7 @@ impl Credentials {
             };
         }
         let name: Arc<str> = name.into();
-        let who = name
-            .split_once(':')
-            .map_or_else(|| name.clone(), |(_, id)| id.into());
+        let who = name.split_once(':').map_or_else(|| name.clone(), |(_, id)| id.into());
         Account {
             name,
             quota: Quota { who, network: None },
@@ -122,8 +121,8 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// The password that a secret gives to a username with a time in it: what whoever hands out credentials computes, and the
-/// server computes again (draft-uberti-behave-turn-rest-00 §2.2).
+/// The password that a secret gives to a username with a time in it: what whoever hands out credentials computes, and
+/// the server computes again (draft-uberti-behave-turn-rest-00 §2.2).
 ///
 /// ```
 /// // 1767225600 is the first second of 2026 in UTC.
@@ -138,11 +137,11 @@ pub fn timed_password(secret: &str, username: &str) -> String {
 
 fn password(mut secret: Hmac<Sha1>, name: &str) -> Zeroizing<String> {
     secret.update(name.as_bytes());
-    let mut text = Zeroizing::new(String::with_capacity(28));
-    text.extend(base64::encode(&secret.finalize().into_bytes()).map(char::from));
-    // 20 bytes are 27 characters.
-    text.push('=');
-    text
+    // 20 bytes are 28 characters.
+    let mut text = Zeroizing::new([0; 28]);
+    let len = STANDARD.encode_slice(secret.finalize().into_bytes(), text.as_mut_slice());
+    let text = text.get(..len.unwrap_or_default()).unwrap_or_default();
+    Zeroizing::new(String::from_utf8_lossy(text).into_owned())
 }
 
 /// When a username of the form `expiry[:id]` ends, in seconds of Unix time.

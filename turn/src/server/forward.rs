@@ -95,8 +95,8 @@ impl Server {
         sink.to_client(&allocation.path, packet);
     }
 
-    /// An ICMP error about a datagram that a relay socket had sent to `peer` (RFC 8656 §11.5); port 0 when the driver does not
-    /// know it.
+    /// An ICMP error about a datagram that a relay socket had sent to `peer` (RFC 8656 §11.5); port 0 when the driver
+    /// does not know it.
     pub fn handle_icmp(
         &mut self,
         now: Instant,

@@ -3,8 +3,8 @@ use super::policy::{PeerPolicy, carried};
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
-/// What is on the machine itself. A firewall may keep others from its services, but not us: of its addresses only relays and
-/// [`PeerPolicy::own`] are peers. Everything is found in constant time, since it is asked for datagrams too.
+/// What is on the machine itself. A firewall may keep others from its services, but not us: of its addresses only
+/// relays and [`PeerPolicy::own`] are peers. Everything is found in constant time, since it is asked for datagrams too.
 #[derive(Debug)]
 pub(super) struct Machine {
     policy: PeerPolicy,

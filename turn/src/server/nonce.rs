@@ -1,5 +1,6 @@
-use super::base64;
 use super::prefix::prefix;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::net::IpAddr;
@@ -16,15 +17,15 @@ const TAG_LEN: usize = 8;
 
 /// Nonces that need not be remembered: a time, and a MAC over cookie, time and the sender's prefix.
 ///
-/// No two are the same (RFC 8489 §9.2.4), and a nonce whose security features somebody has changed on the way is none of
-/// ours, so that nobody can bid algorithms down (RFC 8489 §9.2.1).
+/// No two are the same (RFC 8489 §9.2.4), and a nonce whose security features somebody has changed on the way is none
+/// of ours, so that nobody can bid algorithms down (RFC 8489 §9.2.1).
 pub(super) struct Nonces {
     key: Hmac<Sha256>,
     cookie: [u8; SecurityFeatures::COOKIE_LEN],
     epoch: Instant,
     lifetime: Duration,
-    /// The stamp of the last one: microseconds since `epoch`, and more when several are made in one. Nobody makes a million
-    /// a second, so that it does not run ahead of time; 48 bits last for 8 years.
+    /// The stamp of the last one: microseconds since `epoch`, and more when several are made in one. Nobody makes a
+    /// million a second, so that it does not run ahead of time; 48 bits last for 8 years.
     last: u64,
 }
 
@@ -50,12 +51,14 @@ impl Nonces {
     pub(super) fn is_valid(&self, now: Instant, client: IpAddr, nonce: &str) -> bool {
         let encoded = nonce.as_bytes().get(SecurityFeatures::COOKIE_LEN..);
         // Eight characters are six bytes.
-        let stamp = encoded
+        let mut stamp = [0; STAMP_LEN];
+        let decoded = encoded
             .and_then(|encoded| encoded.first_chunk::<8>())
-            .and_then(base64::decode_6);
-        let Some([b0, b1, b2, b3, b4, b5]) = stamp else {
+            .and_then(|encoded| STANDARD_NO_PAD.decode_slice(encoded, &mut stamp).ok());
+        if decoded != Some(STAMP_LEN) {
             return false;
-        };
+        }
+        let [b0, b1, b2, b3, b4, b5] = stamp;
         let stamp = u64::from_be_bytes([0, 0, b0, b1, b2, b3, b4, b5]);
         let fresh = stamp <= self.last && self.micros(now).saturating_sub(stamp) <= micros(self.lifetime);
         fresh && bool::from(self.nonce(stamp, client).ct_eq(nonce.as_bytes()))
@@ -73,9 +76,10 @@ impl Nonces {
             *place = *byte;
         }
         let mut nonce = [0; NONCE_LEN];
-        let encoded = self.cookie.into_iter().chain(base64::encode(&content));
-        for (place, byte) in nonce.iter_mut().zip(encoded) {
-            *place = byte;
+        if let Some((cookie, rest)) = nonce.split_first_chunk_mut() {
+            *cookie = self.cookie;
+            // 14 bytes are 19 characters, which is the room there is.
+            STANDARD_NO_PAD.encode_slice(content, rest).ok();
         }
         nonce
     }

@@ -2,10 +2,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Which peers may be relayed to and from (RFC 8656 §10.2, §12.2).
 ///
-/// Without permission of any of these, only addresses that are reached from everywhere in the Internet are. Never relayed to
-/// are unspecified, multicast, broadcast and reserved addresses, IPv4-mapped ones, and the TURN server's own ports, which
-/// would make loops (RFC 8656 §21.1.7). Of the machine's own addresses only relay ports and [`own`](Self::own) are peers, and
-/// loopback where it is allowed. Addresses that carry an IPv4 address (NAT64, 6to4, Teredo) are judged by that one too.
+/// Without permission of any of these, only addresses that are reached from everywhere in the Internet are. Never
+/// relayed to are unspecified, multicast, broadcast and reserved addresses, IPv4-mapped ones, and the TURN server's own
+/// ports, which would make loops (RFC 8656 §21.1.7). Of the machine's own addresses only relay ports and
+/// [`own`](Self::own) are peers, and loopback where it is allowed. Addresses that carry an IPv4 address (NAT64, 6to4,
+/// Teredo) are judged by that one too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerPolicy {
     /// 127.0.0.0/8 and ::1.

@@ -11,8 +11,8 @@ pub(super) const BURST: u64 = 10;
 
 /// How many answers that anybody can cause go to each part of the net, so that none of it can be flooded with them.
 ///
-/// The table has a fixed size, and prefixes that fall on one place share it: a flood with forged senders can silence the
-/// answers to newcomers, but takes no memory. Those who are in have budgets of their own.
+/// The table has a fixed size, and prefixes that fall on one place share it: a flood with forged senders can silence
+/// the answers to newcomers, but takes no memory. Those who are in have budgets of their own.
 #[derive(Debug)]
 pub(super) struct Refusals {
     /// For each place the time at which its budget will be whole again, in milliseconds since `epoch`.

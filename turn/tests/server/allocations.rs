@@ -234,16 +234,31 @@ fn sockets_are_bounded_whatever_they_are_for() {
     house.granted(&mut client, Method::ALLOCATE, &[TCP]);
     let peer = |text| [Value::XorPeerAddress(address(text))];
     client.nonce.clone_from(&both.nonce);
-    assert!(house.ask_once(&client, Method::CONNECT, &peer("203.0.113.5:80")).is_none());
-    assert_eq!(house.refused(&mut client, Method::CONNECT, &peer("203.0.113.5:81")), 508);
+    assert!(
+        house
+            .ask_once(&client, Method::CONNECT, &peer("203.0.113.5:80"))
+            .is_none()
+    );
+    assert_eq!(
+        house.refused(&mut client, Method::CONNECT, &peer("203.0.113.5:81")),
+        508
+    );
     let mut other = Client::new(udp(3));
     assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP]), 508);
     // With one place no pair is had, and of two families one.
     let connection = house.connect_action().unwrap().0;
-    house.server.handle_connected(house.now, connection, false, &mut house.out);
+    house
+        .server
+        .handle_connected(house.now, connection, false, &mut house.out);
     house.drive();
     assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP, PAIR]), 508);
-    assert_eq!(house.granted(&mut other, Method::ALLOCATE, &[UDP, BOTH]).relayed().len(), 1);
+    assert_eq!(
+        house
+            .granted(&mut other, Method::ALLOCATE, &[UDP, BOTH])
+            .relayed()
+            .len(),
+        1
+    );
     assert_eq!(house.relays.len(), 4);
     for path in [udp(1), tcp(2), udp(3)] {
         house.server.handle_disconnected(&path);

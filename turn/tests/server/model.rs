@@ -74,7 +74,9 @@ struct Known {
 
 impl Known {
     fn permits(&self, now: Instant, path: Path, peer: IpAddr) -> bool {
-        self.permissions.get(&(path, peer)).is_some_and(|expires| *expires > now)
+        self.permissions
+            .get(&(path, peer))
+            .is_some_and(|expires| *expires > now)
     }
 }
 

@@ -290,7 +290,9 @@ fn relays_of_the_server_are_peers_as_long_as_they_are_there() {
     assert_eq!(house.count("turn_forbidden_sends"), 3);
     // A relay of TCP is none of UDP.
     let mut third = Client::new(tcp(3));
-    let listening = house.granted(&mut third, Method::ALLOCATE, &[crate::house::TCP]).relayed()[0];
+    let listening = house
+        .granted(&mut third, Method::ALLOCATE, &[crate::house::TCP])
+        .relayed()[0];
     assert_eq!(sends(&mut house, listening.port()), 0);
 }
 

@@ -154,9 +154,18 @@ fn what_goes_through_splices_is_counted_and_waits_beyond_the_rate() {
     let after = |millis| Some(now + Duration::from_millis(millis));
     assert_eq!(house.server.handle_spliced(now, first, Towards::Peer, 5000), None);
     // All connections of the allocation share it, and each way has its own.
-    assert_eq!(house.server.handle_spliced(now, second, Towards::Peer, 1000), after(100));
-    assert_eq!(house.server.handle_spliced(now, second, Towards::Client, 6000), after(100));
-    assert_eq!(house.server.handle_spliced(now, first, Towards::Client, 1000), after(200));
+    assert_eq!(
+        house.server.handle_spliced(now, second, Towards::Peer, 1000),
+        after(100)
+    );
+    assert_eq!(
+        house.server.handle_spliced(now, second, Towards::Client, 6000),
+        after(100)
+    );
+    assert_eq!(
+        house.server.handle_spliced(now, first, Towards::Client, 1000),
+        after(200)
+    );
     let usage = house.server.allocations(now).next().unwrap().usage;
     assert_eq!((usage.sent_bytes, usage.received_bytes), (6000, 7000));
     assert_eq!((usage.sent_packets, usage.received_packets), (0, 0));
