@@ -404,6 +404,44 @@ fn spliced_connections_slow_each_other_and_lose_nothing() {
 }
 
 #[test]
+fn a_client_may_come_back_from_the_port_of_a_connection_that_is_not_read() {
+    let server = start_with(None, |_| ());
+    let [peer, data, _control] = spliced(&server);
+    // The peer reads nothing, and after a while the server reads no more of the client.
+    fill(&data);
+    let from = data.local_addr().unwrap();
+    let data = socket2::Socket::from(data);
+    data.set_linger(Some(Duration::ZERO)).unwrap();
+    drop(data);
+    let again = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    again.set_reuse_address(true).unwrap();
+    again.bind(&from.into()).unwrap();
+    again
+        .connect(&std::net::SocketAddr::from(([127, 0, 0, 1], server.turn_addrs()[0].port())).into())
+        .unwrap();
+    let mut again = TcpStream::from(again);
+    again.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut answer = [0; 32];
+    again.write_all(&binding()).unwrap();
+    again.read_exact(&mut answer).unwrap();
+    // All that belonged to the connection before ends, and it does not take this one along.
+    drop(std::io::copy(&mut &peer, &mut std::io::sink()));
+    again.write_all(&binding()).unwrap();
+    again.read_exact(&mut answer).unwrap();
+}
+
+/// Writes until nothing is taken any more. Says how much was.
+fn fill(mut stream: &TcpStream) -> usize {
+    stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let chunk = vec![7; 65_536];
+    let mut written = 0;
+    while let Ok(len) = stream.write(&chunk) {
+        written += len;
+    }
+    written
+}
+
+#[test]
 fn without_a_user_there_is_none() {
     let server = start(|turn| turn.users.clear());
     assert!(server.turn_addrs().is_empty() && server.turn_tls_addrs().is_empty());

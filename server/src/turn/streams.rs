@@ -56,6 +56,15 @@ impl ServerSink for Out {
     }
 }
 
+/// The 5-tuple of a client's connection; `None` when it is gone already.
+pub(super) fn path_of(io: &TcpStream) -> Option<Path> {
+    Some(Path {
+        local: io.local_addr().ok()?,
+        remote: io.peer_addr().ok()?,
+        protocol: Protocol::Tcp,
+    })
+}
+
 /// Every TCP connection.
 pub(super) struct Streams {
     streams: Vec<Option<Stream>>,
@@ -108,15 +117,11 @@ impl Streams {
         tls: Option<Arc<ServerConfig>>,
         now: Instant,
     ) -> Option<usize> {
-        let (local, remote) = (io.local_addr().ok()?, io.peer_addr().ok()?);
+        let path = path_of(&io)?;
+        let remote = path.remote;
         if !self.places.enter(remote.ip()) {
             return None;
         }
-        let path = Path {
-            local,
-            remote,
-            protocol: Protocol::Tcp,
-        };
         let Some(index) = self.add(registry, io, tls, Role::Client(path), now) else {
             self.places.leave(remote.ip(), true);
             return None;

@@ -14,7 +14,7 @@ use wire::{Ecn, Path};
 use super::slab::{SendSlab, Sockets};
 use super::sockets::{Bound, connect, listen};
 use super::stream::{Got, MAX_OUTPUT, Role};
-use super::streams::{Out, PATIENCE, Streams};
+use super::streams::{Out, PATIENCE, Streams, path_of};
 use super::{Counts, DriverCounters};
 use crate::addresses::all_addresses;
 
@@ -284,6 +284,10 @@ impl Thread {
             match listener.accept() {
                 Ok((io, _)) => {
                     let tls = self.tls.clone().filter(|_| *secure);
+                    // The one before from there is over, which a connection that is not read has not told.
+                    if let Some(before) = path_of(&io).and_then(|path| self.out.streams.by_path(&path)) {
+                        self.ended(now, before);
+                    }
                     let added = self.out.streams.add_client(self.poll.registry(), io, tls, now);
                     self.out.streams.counters.turn_streams_closed += u64::from(added.is_none());
                 }
