@@ -442,6 +442,26 @@ fn fill(mut stream: &TcpStream) -> usize {
 }
 
 #[test]
+fn what_a_peer_has_sent_before_it_hung_up_arrives() {
+    let server = start_with(None, |_| ());
+    let [peer, mut data, _control] = spliced(&server);
+    // Nobody reads on either side, so that data waits everywhere; then the peer says that this was all.
+    fill(&data);
+    let sent = fill(&peer);
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut came = 0;
+    let mut out = vec![0; 65_536];
+    loop {
+        match data.read(&mut out) {
+            Ok(0) => break,
+            Ok(len) => came += len,
+            Err(error) => panic!("{error} after {came} bytes of {sent}"),
+        }
+    }
+    assert_eq!(came, sent);
+}
+
+#[test]
 fn without_a_user_there_is_none() {
     let server = start(|turn| turn.users.clear());
     assert!(server.turn_addrs().is_empty() && server.turn_tls_addrs().is_empty());

@@ -1,4 +1,5 @@
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -170,6 +171,9 @@ impl Stream {
         if waiting > 0 && self.stalled.is_none() {
             self.stalled = Some(now);
         }
+        if self.role == Role::Ending && waiting == 0 {
+            drop(self.io.shutdown(Shutdown::Write));
+        }
         match done {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
             done => done,
@@ -250,13 +254,17 @@ mod tests {
     use super::*;
     use wire::Ecn;
 
-    /// A stream, and the other end of it.
-    fn pair(role: Role, now: Instant) -> (Stream, std::net::TcpStream) {
+    /// A stranger's stream, and the other end of it.
+    fn pair(now: Instant) -> (Stream, std::net::TcpStream) {
+        let path = Path {
+            protocol: wire::Protocol::Tcp,
+            ..Path::udp("192.0.2.1:3478".parse().unwrap(), "192.0.2.2:1".parse().unwrap())
+        };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (io, _) = listener.accept().unwrap();
         io.set_nonblocking(true).unwrap();
-        let stream = Stream::new(TcpStream::from_std(io), None, role, now).unwrap();
+        let stream = Stream::new(TcpStream::from_std(io), None, Role::Client(path), now).unwrap();
         (stream, other)
     }
 
@@ -272,7 +280,8 @@ mod tests {
 
     #[test]
     fn answers_have_room_when_data_has_none() {
-        let (mut stream, _other) = pair(Role::Ending, Instant::now());
+        let (mut stream, _other) = pair(Instant::now());
+        stream.stranger = false;
         let (data, answer) = (packet(b"head", &[7; 1000]), packet(b"", &[1; 126]));
         while stream.push(&data) {}
         let answers = std::iter::from_fn(|| stream.push(&answer).then_some(())).count();
@@ -283,11 +292,7 @@ mod tests {
     #[test]
     fn little_is_kept_for_strangers() {
         let now = Instant::now();
-        let path = Path {
-            protocol: wire::Protocol::Tcp,
-            ..Path::udp("192.0.2.1:3478".parse().unwrap(), "192.0.2.2:1".parse().unwrap())
-        };
-        let (mut stream, mut other) = pair(Role::Client(path), now);
+        let (mut stream, mut other) = pair(now);
         while stream.push(&packet(b"", &[1; 126])) {}
         assert!(stream.waiting() > STRANGER - 128 && stream.waiting() <= STRANGER);
         // A message that is announced with 64 KiB.
@@ -304,7 +309,8 @@ mod tests {
     #[test]
     fn a_slow_reader_is_waited_for_with_bounded_room() {
         let now = Instant::now();
-        let (mut stream, mut reader) = pair(Role::Ending, now);
+        let (mut stream, mut reader) = pair(now);
+        stream.stranger = false;
         let data = [7; 1000];
         let packet = packet(b"head", &data);
         let mut put = 0;

@@ -230,16 +230,17 @@ impl Streams {
         self.free.push(index);
     }
 
-    /// Takes a connection away when what waits is sent.
+    /// Ends a connection when what waits is sent. It is taken away when the other side has ended it too, or after a while: to
+    /// close it with something unread would reset it, and what the other side has not got yet would be lost.
     pub(super) fn end(&mut self, registry: &Registry, index: usize, now: Instant) {
         let Some(stream) = self.get_mut(index) else { return };
         stream.end();
         let role = std::mem::replace(&mut stream.role, Role::Ending);
         stream.opened = now;
         let stranger = stream.stranger;
-        let done = stream.flush(now).is_err() || stream.waiting() == 0;
+        let broken = stream.flush(now).is_err();
         self.forget(&role, stranger);
-        if done {
+        if broken {
             self.remove(registry, index);
         }
     }

@@ -499,7 +499,6 @@ impl Thread {
         }
         let (waiting, role) = (stream.waiting(), stream.role);
         match role {
-            Role::Ending if waiting == 0 => self.out.streams.remove(self.poll.registry(), index),
             Role::Spliced(_, other) | Role::Peer(_, Some(other)) if waiting < MAX_OUTPUT / 2 => self.resume(other),
             _ => {}
         }
@@ -635,6 +634,8 @@ impl Thread {
         });
         for index in [Some(index), other].into_iter().flatten() {
             self.out.streams.end(self.poll.registry(), index, now);
+            // What is unread is dropped.
+            self.queue(Token(STREAMS | index));
         }
     }
 
