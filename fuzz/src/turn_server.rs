@@ -94,11 +94,13 @@ fn may_be_a_peer(address: SocketAddr) -> bool {
 const REALM: &str = "example.org";
 const LIMITS: ServerLimits = ServerLimits {
     allocations: 6,
+    sockets: 12,
     allocations_per_user: 5,
     permissions: 3,
     channels: 2,
     reservations: 2,
     connections: 2,
+    unclaimed_connections: 3,
     bytes_per_second: 10_000,
     burst_bytes: 2000,
     refusals_per_second: 1000,
@@ -211,7 +213,7 @@ impl Session {
             }
             10 => {
                 self.server.handle_disconnected(&step.path());
-                self.granted.retain(|(path, _), _| *path != step.path());
+                self.forget(&step.path(), None);
                 self.drive(step.argument);
             }
             11 => self.bind_late(step.argument),
@@ -246,7 +248,23 @@ impl Session {
                     }
                 }
             }
+            if method == Method::REFRESH && message.lifetime() == Ok(Some(0)) {
+                let request = Message::parse(&request).expect("ours are legal");
+                let only = request.attributes().find_map(|attribute| match attribute.decode() {
+                    Ok(Value::RequestedAddressFamily(family)) => Some(family),
+                    _ => None,
+                });
+                self.forget(&path, only);
+            }
         }
+    }
+
+    /// An allocation has ended, or what it had of one family: the permissions are none of the next one's.
+    fn forget(&mut self, path: &Path, family: Option<AddressFamily>) {
+        self.granted.retain(|(of, peer), _| {
+            let same = family.is_none_or(|family| (family == AddressFamily::IPV6) == peer.is_ipv6());
+            of != path || !same
+        });
     }
 
     fn genuine(&mut self, step: &Step<'_>) -> (Method, Vec<u8>) {
@@ -510,8 +528,10 @@ impl Session {
         }
     }
 
-    fn assert_bounded(&self) {
-        assert!(self.relays.len() <= 2 * LIMITS.allocations + 2 * LIMITS.reservations);
+    fn assert_bounded(&mut self) {
+        let server = &self.server;
+        self.granted.retain(|(path, _), _| server.is_in_use(path));
+        assert!(self.relays.len() + self.connections.len() <= LIMITS.sockets);
         assert!(self.server.remembered() < 200);
         for allocation in self.server.allocations(self.now) {
             assert!(allocation.permissions <= LIMITS.permissions && allocation.channels <= LIMITS.channels);

@@ -193,6 +193,7 @@ impl From<TurnArgs> for TurnOptions {
             relay_ports: args.turn_relay_ports,
             allow_private: args.turn_allow_private,
             bytes_per_second: args.turn_bytes_per_second,
+            allow_loopback: args.turn_allow_private,
         }
     }
 }
@@ -436,7 +437,7 @@ mod tests {
             "--turn-bytes-per-second",
             "131072",
         ]);
-        assert!(told.is_wanted() && told.allow_private);
+        assert!(told.is_wanted() && told.allow_private && told.allow_loopback);
         assert_eq!(told.bytes_per_second, 131_072);
         assert_eq!(told.users, [("ann".into(), "a:b".into()), ("bob".into(), "c".into())]);
         assert_eq!(told.secrets, ["old".into(), "new".into()]);

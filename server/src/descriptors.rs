@@ -29,6 +29,11 @@ pub(crate) fn relays(wanted: usize) -> usize {
     half(getrlimit(Resource::Nofile).current, wanted)
 }
 
+/// How many connections of TURN clients and their peers the limit leaves room for, at most `wanted`: a quarter.
+pub(crate) fn streams(wanted: usize) -> usize {
+    half(getrlimit(Resource::Nofile).current.map(|limit| limit / 2), wanted)
+}
+
 fn half(limit: Option<u64>, wanted: usize) -> usize {
     limit.map_or(wanted, |limit| {
         usize::try_from(limit / 2).unwrap_or(usize::MAX).min(wanted)

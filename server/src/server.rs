@@ -341,7 +341,7 @@ fn start_turn(
     let tls_port = tls.is_some().then_some(turn.tls_port);
     let bound = turn::bind(udp, tls_port).map_err(|(port, error)| StartError::Turn(port, error))?;
     let mut config = turn.config(addresses, &bound.ports(), &media.concat());
-    config.limits.allocations = descriptors::relays(config.limits.allocations);
+    config.limits.sockets = descriptors::relays(config.limits.sockets);
     // Pages have credentials with a time in any case; of two secrets the last is the new one.
     let secret = turn.secrets.last().cloned().unwrap_or_else(Secret::random);
     if turn.secrets.is_empty() {

@@ -2,6 +2,7 @@
 
 mod invitation;
 mod options;
+mod places;
 mod slab;
 mod sockets;
 mod stream;
@@ -35,6 +36,15 @@ wire::counters! {
         pub turn_stream_dropped,
         /// Connections of clients that were closed: too many, no TURN, silent, or reading nothing.
         pub turn_streams_closed,
+        /// Datagrams that the kernel dropped before they were read. Those of relay sockets are told after a minute, or
+        /// when the socket is closed; so are the three below.
+        pub turn_udp_kernel_dropped,
+        /// Receive calls on UDP sockets that failed for another reason than that nothing was there.
+        pub turn_udp_receive_failed,
+        /// Messages over UDP that the kernel refused for another reason than a full socket.
+        pub turn_udp_send_refused,
+        /// Times that a UDP socket was full: what was left is in `turn_send_dropped`.
+        pub turn_udp_send_blocked,
     }
 }
 

@@ -18,7 +18,8 @@ pub use client::Client;
 pub use relays::{ClientId, FromRelay, Relays};
 pub use server::{
     AllocationStats, ConnectionId, IcmpError, Outgoing, PeerPolicy, RelayAddress, RelayId, Server, ServerAction,
-    ServerConfig, ServerConfigError, ServerCounters, ServerLimits, ServerSink, ServerTraffic, Usage, timed_password,
+    ServerConfig, ServerConfigError, ServerCounters, ServerLimits, ServerSink, ServerTraffic, Towards, Usage,
+    timed_password,
 };
 pub use stream::{FrameError, MAX_FRAME, next_frame};
 pub use uri::{Host, Scheme, ServerUri, UriError, UriTransport};

@@ -13,18 +13,19 @@ mod allocate;
 mod allocation;
 mod answer;
 mod authenticate;
-mod base64;
 mod bucket;
 mod config;
 mod connection;
 mod counters;
 mod credentials;
 mod forward;
+mod machine;
 mod nonce;
 mod permit;
 mod policy;
 mod ports;
 mod prefix;
+mod quota;
 mod refresh;
 mod refusals;
 mod request;
@@ -34,27 +35,29 @@ mod timers;
 
 pub use allocation::{AllocationStats, RelayId, Usage};
 pub use config::{RelayAddress, ServerConfig, ServerConfigError, ServerLimits};
-pub use connection::ConnectionId;
+pub use connection::{ConnectionId, Towards};
 pub use counters::{ServerCounters, ServerTraffic};
 pub use credentials::timed_password;
 pub use forward::IcmpError;
 pub use policy::PeerPolicy;
 pub use sink::{Outgoing, ServerAction, ServerSink};
 
-use allocation::{Allocation, Owner, Relay};
+use allocation::{Allocation, Owner, Relay, Reservation, Transport};
 use bucket::Rate;
-use config::PerFamily;
+use config::{Family, PerFamily};
 use connection::Connection;
 use credentials::Credentials;
+use machine::Machine;
 use nonce::Nonces;
 use ports::Ports;
+use quota::Quotas;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use refusals::Refusals;
 use request::Attributes;
 use slab::Slab;
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use stun::{Class, ErrorCode, Message, Method, SecurityFeatures, Value};
 use timers::{Timer, Timers};
@@ -62,12 +65,12 @@ use wire::{Ecn, Path, Seed};
 
 /// A TURN and STUN server (RFC 8656, RFC 6062, RFC 8489) without I/O.
 ///
-/// *Inputs* are what clients, peers, relay sockets and the clock did; what the server sends goes at once to the sink that
-/// each input takes, lent from the datagram that came in. *Outputs* are [`poll_action`](Self::poll_action), what the driver
-/// has to do with relay sockets, to be drained after every input, and [`poll_timeout`](Self::poll_timeout).
+/// *Inputs* are what clients, peers, relay sockets and the clock did; what the server sends goes at once to the sink
+/// that each input takes, lent from the datagram that came in. *Outputs* are [`poll_action`](Self::poll_action), what
+/// the driver has to do with relay sockets, to be drained after every input, and [`poll_timeout`](Self::poll_timeout).
 ///
-/// A datagram is relayed in constant time, without an allocation and without a copy of its own. Strangers make the server
-/// remember nothing.
+/// A datagram is relayed in constant time, without an allocation and without a copy of its own. Strangers make the
+/// server remember nothing.
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
@@ -76,17 +79,21 @@ pub struct Server {
     credentials: Credentials,
     nonces: Nonces,
     refusals: Refusals,
+    /// Of one allocation.
+    refusal_rate: Rate,
     /// Unix time at an instant.
     clock: (Instant, Duration),
     ports: PerFamily<Ports>,
+    machine: Machine,
+    /// Where relays are bound now.
+    bound: HashSet<(Transport, Family, u16)>,
     allocations: Slab<Allocation>,
     by_path: HashMap<Path, u32>,
-    /// Allocations by quota.
-    users: HashMap<Arc<str>, usize>,
+    quotas: Quotas,
     relays: Slab<Relay>,
     generation: u32,
-    /// Reserved relays by token.
-    reservations: HashMap<[u8; 8], RelayId>,
+    /// By token.
+    reservations: HashMap<[u8; 8], Reservation>,
     connections: HashMap<ConnectionId, Connection>,
     /// Clients' connections that are spliced to peers'.
     spliced: HashMap<Path, ConnectionId>,
@@ -119,14 +126,17 @@ impl Server {
             credentials: Credentials::new(&config.realm, &config.users, &config.secrets),
             nonces: Nonces::new(&key, features, config.nonce_lifetime, now),
             refusals,
+            refusal_rate: Rate::new(refusals::PER_SECOND, refusals::BURST),
             clock: (now, unix),
             ports: PerFamily {
                 v4: Ports::new(&config.ports),
                 v6: Ports::new(&config.ports),
             },
+            machine: Machine::new(&config),
+            bound: HashSet::new(),
             allocations: Slab::new(),
             by_path: HashMap::new(),
-            users: HashMap::new(),
+            quotas: Quotas::default(),
             relays: Slab::new(),
             generation: 0,
             reservations: HashMap::new(),
@@ -158,16 +168,17 @@ impl Server {
             .map(move |allocation| allocation.stats(now))
     }
 
-    /// How many things the server remembers, of all kinds, for tests that it is bounded: allocations with what belongs to
-    /// them, reservations, and one timer for each.
+    /// How many things the server remembers, of all kinds, for tests that it is bounded: allocations with what belongs
+    /// to them, reservations, and one timer for each.
     pub fn remembered(&self) -> usize {
         let own =
             |it: &Allocation| it.permissions.len() + it.channels.len() + it.channel_of.len() + it.connections.len();
         self.allocations.iter().map(own).sum::<usize>()
             + self.allocations.len()
             + self.by_path.len()
-            + self.users.len()
+            + self.quotas.len()
             + self.relays.len()
+            + self.bound.len()
             + self.reservations.len()
             + self.connections.len()
             + self.spliced.len()
@@ -175,15 +186,15 @@ impl Server {
             + self.actions.len()
     }
 
-    /// Whether a client's TCP or TLS connection belongs to an allocation, or is spliced to a peer's. Others are strangers',
-    /// and may be closed when they say nothing for long.
+    /// Whether a client's TCP or TLS connection belongs to an allocation, or is spliced to a peer's. Others are
+    /// strangers', and may be closed when they say nothing for long.
     pub fn is_in_use(&self, path: &Path) -> bool {
         self.by_path.contains_key(path) || self.spliced.contains_key(path)
     }
 
-    /// A datagram from a client, or from its TCP or TLS connection a frame as [`next_frame`](crate::next_frame) cuts them.
-    /// `path` is the 5-tuple: one connection is told from another by it. `ecn` is how the network had marked the datagram,
-    /// [`Ecn::NotEct`] in a stream.
+    /// A datagram from a client, or from its TCP or TLS connection a frame as [`next_frame`](crate::next_frame) cuts
+    /// them. `path` is the 5-tuple: one connection is told from another by it. `ecn` is how the network had marked the
+    /// datagram, [`Ecn::NotEct`] in a stream.
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &[u8], sink: &mut impl ServerSink) {
         match data.first() {
             Some(0..=3) => self.handle_message(now, path, ecn, data, sink),
@@ -206,6 +217,12 @@ impl Server {
     /// The clock was set, or is to be compared with the system's again: it shows `unix` at `now`.
     pub const fn set_unix_time(&mut self, now: Instant, unix: Duration) {
         self.clock = (now, unix);
+    }
+
+    /// These are all addresses of this machine now. On them, and on those that the configuration names, only relays and
+    /// [`PeerPolicy::own`] are peers.
+    pub fn set_addresses(&mut self, addresses: impl IntoIterator<Item = IpAddr>) {
+        self.machine.set_addresses(addresses);
     }
 
     /// Time has passed. Spurious calls do nothing.
@@ -383,7 +400,7 @@ impl Server {
             }
             Owner::Beside(_) => self.close_relay(id),
             Owner::Token(token) => {
-                self.reservations.remove(&token);
+                self.end_reservation(&token);
                 self.close_relay(id);
             }
         }

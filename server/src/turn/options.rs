@@ -25,8 +25,10 @@ pub struct TurnOptions {
     pub realm: Option<String>,
     /// The ports that are relayed from.
     pub relay_ports: RangeInclusive<u16>,
-    /// Whether private and loopback addresses may be peers.
+    /// Whether private addresses may be peers, but none of this machine's own services.
     pub allow_private: bool,
+    /// Whether loopback addresses may be peers, with every service on them.
+    pub allow_loopback: bool,
     /// What an allocation may relay to its peers, and as much to its client, in bytes of data per second; half of it may
     /// come at once. With less than [`MIN_BYTES_PER_SECOND`](Self::MIN_BYTES_PER_SECOND) long datagrams are never relayed.
     pub bytes_per_second: u64,
@@ -44,6 +46,7 @@ impl Default for TurnOptions {
             realm: None,
             relay_ports: 49_152..=65_535,
             allow_private: false,
+            allow_loopback: false,
             bytes_per_second: ServerLimits::default().bytes_per_second,
         }
     }
@@ -58,8 +61,8 @@ impl TurnOptions {
         !self.users.is_empty() || !self.secrets.is_empty()
     }
 
-    /// What the engine is made from: `addresses` are this machine's, `listeners` the ports of this TURN server, `media` where
-    /// the SFU is.
+    /// What the engine is made from: `addresses` are this machine's, `listeners` the ports of this TURN server, `media`
+    /// where the SFU is.
     pub(crate) fn config(&self, addresses: &[IpAddr], listeners: &[u16], media: &[SocketAddr]) -> ServerConfig {
         let realm = self.realm.as_deref().or(self.host.as_deref()).unwrap_or(REALM);
         let loopback = [IpAddr::from([127, 0, 0, 1]), IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1])];
@@ -79,7 +82,7 @@ impl TurnOptions {
                 .flat_map(|ip| listeners.iter().map(|port| SocketAddr::new(*ip, *port)))
                 .collect(),
             peers: PeerPolicy {
-                allow_loopback: self.allow_private,
+                allow_loopback: self.allow_loopback,
                 allow_private: self.allow_private,
                 // Clouds give away their machines' keys there.
                 allow_link_local: false,
@@ -145,7 +148,7 @@ mod tests {
             (10_000_000, 5_000_000)
         );
         let peers = config.peers;
-        assert!(peers.allow_loopback && peers.allow_private && !peers.allow_link_local);
+        assert!(peers.allow_private && !peers.allow_loopback && !peers.allow_link_local);
         assert!(!format!("{private:?}").contains("\"secret\""));
     }
 }

@@ -18,13 +18,14 @@ pub(super) trait Sockets {
     fn socket(&mut self, number: usize) -> Option<&mut Socket>;
 }
 
-/// Datagrams on their way out of many sockets: runs of equal size to one receiver lie end to end and leave as one message.
+/// Datagrams on their way out of many sockets: runs of equal size to one receiver lie end to end and leave as one
+/// message.
 pub(super) struct SendSlab {
     bytes: Box<[u8]>,
     used: usize,
     messages: Vec<Message>,
     batch: SendBatch,
-    /// Datagrams that a full socket did not take.
+    /// Datagrams that a full socket did not take, or whose socket was closed before.
     pub(super) dropped: u64,
 }
 
@@ -50,13 +51,12 @@ impl SendSlab {
         }
     }
 
-    /// Whether it has to be flushed before anything more is worked on that may fill it.
-    pub(super) fn is_nearly_full(&self) -> bool {
-        self.used > BYTES / 2 || self.messages.len() > MESSAGES / 2
-    }
-
-    pub(super) const fn is_empty(&self) -> bool {
-        self.messages.is_empty()
+    /// Sends everything when there might be no room for one more datagram. Called after each, so that nothing is
+    /// dropped here.
+    pub(super) fn make_room(&mut self, sockets: &mut impl Sockets) {
+        if BYTES - self.used < MAX_MESSAGE || self.messages.len() == MESSAGES {
+            self.flush(sockets);
+        }
     }
 
     /// Writes one datagram. What does not fit is dropped and counted.
@@ -97,22 +97,29 @@ impl SendSlab {
             .sort_unstable_by_key(|message| (message.socket, message.number));
         for run in self.messages.chunk_by(|left, right| left.socket == right.socket) {
             let Some(socket) = run.first().and_then(|first| sockets.socket(first.socket)) else {
+                self.dropped += last(run, run.len());
                 continue;
             };
             for part in run.chunks(BATCH) {
                 for message in part {
                     if self.batch.push(&message.transmit, message.offset).is_err() {
-                        self.dropped += 1;
+                        self.dropped += message.transmit.datagrams() as u64;
                     }
                 }
                 if self.batch.send(socket, &self.bytes) == Sent::Blocked {
-                    self.dropped += self.batch.clear() as u64;
+                    self.dropped += last(part, self.batch.clear());
                 }
             }
         }
         self.messages.clear();
         self.used = 0;
     }
+}
+
+/// Datagrams in the last messages of a run.
+fn last(run: &[Message], messages: usize) -> u64 {
+    let datagrams = |message: &Message| message.transmit.datagrams() as u64;
+    run.iter().rev().take(messages).map(datagrams).sum()
 }
 
 impl Message {
@@ -175,7 +182,8 @@ mod tests {
         let mut sockets = [(); 2].map(|()| Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
         let from = sockets.each_ref().map(Socket::local_addr);
         let mut slab = SendSlab::new();
-        // Five to the first receiver, the last one shorter; then one that must not join them; two from another socket between.
+        // Five to the first receiver, the last one shorter; then one that must not join them; two from another socket
+        // between.
         for data in [&b"aaaa"[..], b"bbbb", b"cccc", b"dd", b"eeee"] {
             slab.push(1, from[1], to[0], &packet(data));
         }
@@ -184,7 +192,7 @@ mod tests {
         slab.push(0, from[0], to[1], &packet(b"yy"));
         assert_eq!(slab.messages.len(), 5);
         slab.flush(&mut sockets);
-        assert!(slab.is_empty() && slab.dropped == 0);
+        assert!(slab.messages.is_empty() && slab.dropped == 0);
         let mut out = [0; 64];
         let mut came = |n: usize| {
             let len = receivers[n].recv(&mut out).unwrap();
@@ -214,16 +222,58 @@ mod tests {
     }
 
     #[test]
+    fn datagrams_are_counted_and_not_messages() {
+        let mut sockets = [(); 2].map(|()| Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+        let from = sockets[0].local_addr();
+        let mut slab = SendSlab::new();
+        for (port, count) in [(1, 3), (2, 5), (3, 1)] {
+            for _ in 0..count {
+                slab.push(7, from, ([127, 0, 0, 1], port).into(), &packet(b"same"));
+            }
+        }
+        assert_eq!(slab.messages.len(), 3);
+        assert_eq!(
+            [0, 1, 2, 3].map(|messages| last(&slab.messages, messages)),
+            [0, 1, 6, 9]
+        );
+        // There is no such socket any more.
+        slab.flush(&mut sockets);
+        assert_eq!(slab.dropped, 9);
+    }
+
+    #[test]
+    fn room_is_made_for_every_batch() {
+        let receivers = [(); 2].map(|()| UdpSocket::bind("127.0.0.1:0").unwrap());
+        let to = receivers.each_ref().map(|socket| socket.local_addr().unwrap());
+        let mut sockets = [(); 2].map(|()| Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap());
+        let from = sockets[0].local_addr();
+        let mut slab = SendSlab::new();
+        // More than the slab has, in bytes and in messages: a batch brings up to 2 MiB, or thousands of short ones.
+        for (count, len) in [(40_u64, 60_000), (5000, 1)] {
+            let sent = sockets[0].traffic().udp_sent_datagrams;
+            for n in 0..count {
+                // Each goes another way than the one before.
+                slab.push(0, from, to[n as usize & 1], &packet(&vec![0; len]));
+                slab.make_room(&mut sockets);
+            }
+            slab.flush(&mut sockets);
+            let refused = sockets[0].counters().udp_send_refused;
+            let gone = sockets[0].traffic().udp_sent_datagrams - sent;
+            assert_eq!((gone + refused, slab.dropped), (count, 0));
+        }
+    }
+
+    #[test]
     fn what_does_not_fit_is_dropped_and_counted() {
         let address = "127.0.0.1:9".parse().unwrap();
         let mut slab = SendSlab::new();
         for _ in 0..100 {
             slab.push(0, address, address, &packet(&[0; 60_000]));
         }
-        assert!(slab.dropped > 80 && slab.is_nearly_full());
+        assert!(slab.dropped > 80);
         let sent = slab.messages.len() as u64;
         assert_eq!(sent + slab.dropped, 100);
         slab.flush(&mut [(); 2].map(|()| Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap()));
-        assert!(slab.is_empty());
+        assert!(slab.messages.is_empty());
     }
 }

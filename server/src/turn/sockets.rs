@@ -61,6 +61,12 @@ pub(crate) fn bind(udp: Vec<Socket>, tls_port: Option<u16>) -> Result<Bound, (u1
 
 /// A listener of one family. `shared` ones leave their address to connections that are opened from it (RFC 6062 §5.2).
 pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
+    if shared {
+        // Another program's listener may be shared too: beside it we would get a part of its connections.
+        let probe = tcp_socket(address)?;
+        probe.set_reuse_address(true)?;
+        probe.bind(&SockAddr::from(address))?;
+    }
     let socket = tcp_socket(address)?;
     socket.set_reuse_address(true)?;
     if shared {
@@ -114,6 +120,20 @@ mod tests {
             .map(|_| ())
             .unwrap_err();
         assert_eq!((taken, error.kind()), (port, io::ErrorKind::AddrInUse));
+    }
+
+    #[test]
+    fn a_port_that_somebody_else_shares_is_taken() {
+        let theirs = tcp_socket("127.0.0.1:0".parse().unwrap()).unwrap();
+        theirs.set_reuse_address(true).unwrap();
+        theirs.set_reuse_port(true).unwrap();
+        theirs
+            .bind(&SockAddr::from("127.0.0.1:0".parse::<SocketAddr>().unwrap()))
+            .unwrap();
+        theirs.listen(1).unwrap();
+        let address = theirs.local_addr().unwrap().as_socket().unwrap();
+        let error = listen(address, true).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,15 @@ use wire::Path;
 
 /// Bytes that may wait for a reader: then data is dropped, or what it is spliced to is not read.
 pub(super) const MAX_OUTPUT: usize = 256 << 10;
+/// Bytes of answers and indications that may wait beyond [`MAX_OUTPUT`]: a client whose data fills the queue needs
+/// them.
+const ANSWERS: usize = 16 << 10;
 /// Bytes that are given to TLS at once.
 const TLS_CHUNK: usize = 16 << 10;
 /// Bytes that are read at once.
 const READ_CHUNK: usize = 64 << 10;
+/// Bytes that wait for a stranger, and that are kept of what one sends: 401 has 128, and no request has as many.
+const STRANGER: usize = 8 << 10;
 /// How long a reader may take nothing of what waits for it.
 const STALLED: Duration = Duration::from_secs(30);
 
@@ -36,6 +42,8 @@ pub(super) struct Stream {
     pub(super) io: TcpStream,
     tls: Option<Box<ServerConnection>>,
     pub(super) role: Role,
+    /// A client that has shown no password yet.
+    pub(super) stranger: bool,
     /// What came and is not a whole message yet.
     pub(super) input: Vec<u8>,
     output: Vec<u8>,
@@ -46,6 +54,8 @@ pub(super) struct Stream {
     stalled: Option<Instant>,
     /// It was not read because the other end was full.
     pub(super) paused: bool,
+    /// It is not read before, since its allocation has relayed enough.
+    pub(super) resumes: Option<Instant>,
     /// It is among those that have something to send.
     pub(super) dirty: bool,
 }
@@ -70,12 +80,14 @@ impl Stream {
             io,
             tls: tls.map(Box::new),
             role,
+            stranger: matches!(role, Role::Client(_)),
             input: Vec::new(),
             output: Vec::new(),
             sent: 0,
             opened: now,
             stalled: None,
             paused: false,
+            resumes: None,
             dirty: false,
         })
     }
@@ -87,7 +99,13 @@ impl Stream {
 
     /// Puts a message into the queue; false, and nothing put, when the reader is too slow for it.
     pub(super) fn push(&mut self, packet: &Outgoing<'_>) -> bool {
-        if self.waiting() + packet.len() > MAX_OUTPUT {
+        // Data for a client has a head, the server's own messages have none.
+        let room = match packet.head {
+            _ if self.stranger => STRANGER,
+            [] => MAX_OUTPUT + ANSWERS,
+            _ => MAX_OUTPUT,
+        };
+        if self.waiting() + packet.len() > room {
             return false;
         }
         self.output.extend_from_slice(packet.head);
@@ -103,11 +121,16 @@ impl Stream {
 
     /// Reads once and appends to `input`.
     pub(super) fn read(&mut self, scratch: &mut [u8]) -> Got {
-        if self.input.len() > MAX_FRAME {
+        let (kept, chunk) = if self.stranger {
+            (STRANGER / 2, STRANGER / 2)
+        } else {
+            (MAX_FRAME, READ_CHUNK)
+        };
+        if self.input.len() > kept {
             // One message at most is kept, and each was cut off as soon as it was whole.
             return Got::End;
         }
-        let scratch = scratch.get_mut(..READ_CHUNK).unwrap_or_default();
+        let scratch = scratch.get_mut(..chunk).unwrap_or_default();
         let got = match &mut self.tls {
             None => self.io.read(scratch),
             Some(tls) => read_tls(tls, &mut self.io, scratch),
@@ -147,6 +170,9 @@ impl Stream {
         }
         if waiting > 0 && self.stalled.is_none() {
             self.stalled = Some(now);
+        }
+        if self.role == Role::Ending && waiting == 0 {
+            drop(self.io.shutdown(Shutdown::Write));
         }
         match done {
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(()),
@@ -228,22 +254,65 @@ mod tests {
     use super::*;
     use wire::Ecn;
 
-    #[test]
-    fn a_slow_reader_is_waited_for_with_bounded_room() {
+    /// A stranger's stream, and the other end of it.
+    fn pair(now: Instant) -> (Stream, std::net::TcpStream) {
+        let path = Path {
+            protocol: wire::Protocol::Tcp,
+            ..Path::udp("192.0.2.1:3478".parse().unwrap(), "192.0.2.2:1".parse().unwrap())
+        };
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut reader = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (io, _) = listener.accept().unwrap();
         io.set_nonblocking(true).unwrap();
-        let now = Instant::now();
-        let mut stream = Stream::new(TcpStream::from_std(io), None, Role::Ending, now).unwrap();
-        let data = [7; 1000];
-        let packet = Outgoing {
-            head: b"head",
-            data: &data,
+        let stream = Stream::new(TcpStream::from_std(io), None, Role::Client(path), now).unwrap();
+        (stream, other)
+    }
+
+    const fn packet<'a>(head: &'a [u8], data: &'a [u8]) -> Outgoing<'a> {
+        Outgoing {
+            head,
+            data,
             padding: 2,
             ecn: Ecn::NotEct,
             dont_fragment: false,
-        };
+        }
+    }
+
+    #[test]
+    fn answers_have_room_when_data_has_none() {
+        let (mut stream, _other) = pair(Instant::now());
+        stream.stranger = false;
+        let (data, answer) = (packet(b"head", &[7; 1000]), packet(b"", &[1; 126]));
+        while stream.push(&data) {}
+        let answers = std::iter::from_fn(|| stream.push(&answer).then_some(())).count();
+        assert!(answers >= ANSWERS / 128 && stream.waiting() <= MAX_OUTPUT + ANSWERS);
+        assert!(!stream.push(&data));
+    }
+
+    #[test]
+    fn little_is_kept_for_strangers() {
+        let now = Instant::now();
+        let (mut stream, mut other) = pair(now);
+        while stream.push(&packet(b"", &[1; 126])) {}
+        assert!(stream.waiting() > STRANGER - 128 && stream.waiting() <= STRANGER);
+        // A message that is announced with 64 KiB.
+        other.write_all(&[0x40; 64 << 10]).unwrap();
+        let mut scratch = vec![0; READ_CHUNK];
+        while stream.read(&mut scratch) != Got::End {}
+        assert!(stream.input.capacity() <= 2 * STRANGER, "{}", stream.input.capacity());
+        // Who has shown a password has more.
+        stream.stranger = false;
+        assert!(stream.push(&packet(b"head", &[1; 10_000])));
+        assert_eq!(stream.read(&mut scratch), Got::More);
+    }
+
+    #[test]
+    fn a_slow_reader_is_waited_for_with_bounded_room() {
+        let now = Instant::now();
+        let (mut stream, mut reader) = pair(now);
+        stream.stranger = false;
+        let data = [7; 1000];
+        let packet = packet(b"head", &data);
         let mut put = 0;
         // The kernel takes some megabytes, then the queue fills, then all is dropped.
         while stream.push(&packet) {

@@ -10,13 +10,14 @@ use turn::{ConnectionId, Outgoing, RelayId, ServerSink};
 use wire::{Path, Protocol};
 
 use super::DriverCounters;
+use super::places::Places;
 use super::slab::SendSlab;
 use super::stream::{MAX_OUTPUT, Role, Stream};
 use super::thread::{STREAMS, from_client_socket, from_relay};
+use crate::descriptors;
 
-/// Connections in all, and from one address.
+/// Connections in all, where the system gives as many descriptors.
 const MAX_STREAMS: usize = 4096;
-const MAX_STREAMS_PER_ADDRESS: usize = 256;
 /// How long a connection may belong to nobody, and how long one that ends may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -55,20 +56,43 @@ impl ServerSink for Out {
     }
 }
 
+/// The 5-tuple of a client's connection; `None` when it is gone already.
+pub(super) fn path_of(io: &TcpStream) -> Option<Path> {
+    Some(Path {
+        local: io.local_addr().ok()?,
+        remote: io.peer_addr().ok()?,
+        protocol: Protocol::Tcp,
+    })
+}
+
 /// Every TCP connection.
-#[derive(Default)]
 pub(super) struct Streams {
     streams: Vec<Option<Stream>>,
     free: Vec<usize>,
     by_path: HashMap<Path, usize>,
     by_connection: HashMap<ConnectionId, usize>,
-    per_address: HashMap<IpAddr, usize>,
+    most: usize,
+    places: Places,
     /// Those that have something to send.
     dirty: Vec<usize>,
     pub(super) counters: DriverCounters,
 }
 
 impl Streams {
+    pub(super) fn new() -> Self {
+        let most = descriptors::streams(MAX_STREAMS);
+        Self {
+            most,
+            streams: Vec::new(),
+            free: Vec::new(),
+            by_path: HashMap::new(),
+            by_connection: HashMap::new(),
+            places: Places::new(most),
+            dirty: Vec::new(),
+            counters: DriverCounters::default(),
+        }
+    }
+
     pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Stream> {
         self.streams.get_mut(index)?.as_mut()
     }
@@ -93,20 +117,27 @@ impl Streams {
         tls: Option<Arc<ServerConfig>>,
         now: Instant,
     ) -> Option<usize> {
-        let (local, remote) = (io.local_addr().ok()?, io.peer_addr().ok()?);
-        let count = self.per_address.get(&remote.ip()).copied().unwrap_or_default();
-        if count >= MAX_STREAMS_PER_ADDRESS {
+        let path = path_of(&io)?;
+        let remote = path.remote;
+        if !self.places.enter(remote.ip()) {
             return None;
         }
-        let path = Path {
-            local,
-            remote,
-            protocol: Protocol::Tcp,
+        let Some(index) = self.add(registry, io, tls, Role::Client(path), now) else {
+            self.places.leave(remote.ip(), true);
+            return None;
         };
-        let index = self.add(registry, io, tls, Role::Client(path), now)?;
         self.by_path.insert(path, index);
-        *self.per_address.entry(remote.ip()).or_default() += 1;
         Some(index)
+    }
+
+    /// A client has shown a password on its connection.
+    pub(super) fn recognize(&mut self, index: usize) {
+        if let Some(stream) = self.streams.get_mut(index).and_then(Option::as_mut)
+            && let Role::Client(path) | Role::Spliced(path, _) = stream.role
+            && std::mem::replace(&mut stream.stranger, false)
+        {
+            self.places.recognize(path.remote.ip());
+        }
     }
 
     /// A peer's connection.
@@ -131,7 +162,7 @@ impl Streams {
         role: Role,
         now: Instant,
     ) -> Option<usize> {
-        if self.streams.len() - self.free.len() >= MAX_STREAMS {
+        if self.streams.len() - self.free.len() >= self.most {
             return None;
         }
         let mut stream = Stream::new(io, tls, role, now).ok()?;
@@ -194,34 +225,31 @@ impl Streams {
         let Some(mut stream) = self.streams.get_mut(index).and_then(Option::take) else {
             return;
         };
-        self.forget(&stream.role);
+        self.forget(&stream.role, stream.stranger);
         drop(registry.deregister(&mut stream.io));
         self.free.push(index);
     }
 
-    /// Takes a connection away when what waits is sent.
+    /// Ends a connection when what waits is sent. It is taken away when the other side has ended it too, or after a while: to
+    /// close it with something unread would reset it, and what the other side has not got yet would be lost.
     pub(super) fn end(&mut self, registry: &Registry, index: usize, now: Instant) {
         let Some(stream) = self.get_mut(index) else { return };
         stream.end();
         let role = std::mem::replace(&mut stream.role, Role::Ending);
         stream.opened = now;
-        let done = stream.flush(now).is_err() || stream.waiting() == 0;
-        self.forget(&role);
-        if done {
+        let stranger = stream.stranger;
+        let broken = stream.flush(now).is_err();
+        self.forget(&role, stranger);
+        if broken {
             self.remove(registry, index);
         }
     }
 
-    fn forget(&mut self, role: &Role) {
+    fn forget(&mut self, role: &Role, stranger: bool) {
         match role {
             Role::Client(path) | Role::Spliced(path, _) => {
                 self.by_path.remove(path);
-                if let Some(count) = self.per_address.get_mut(&path.remote.ip()) {
-                    *count -= 1;
-                    if *count == 0 {
-                        self.per_address.remove(&path.remote.ip());
-                    }
-                }
+                self.places.leave(path.remote.ip(), stranger);
             }
             Role::Opening(connection) | Role::Peer(connection, _) => {
                 self.by_connection.remove(connection);

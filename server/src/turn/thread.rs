@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,15 +7,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use rustls::ServerConfig;
-use turn::{RelayId, Server, ServerAction, next_frame};
+use turn::{ConnectionId, RelayId, Server, ServerAction, Towards, next_frame};
 use udp::{RecvBatch, Socket};
 use wire::{Ecn, Path};
 
 use super::slab::{SendSlab, Sockets};
 use super::sockets::{Bound, connect, listen};
 use super::stream::{Got, MAX_OUTPUT, Role};
-use super::streams::{Out, PATIENCE, Streams};
+use super::streams::{Out, PATIENCE, Streams, path_of};
 use super::{Counts, DriverCounters};
+use crate::addresses::all_addresses;
 
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// What a token is of, above the number.
@@ -35,7 +36,7 @@ const READS_PER_TURN: usize = 4;
 const RELAY_BUFFER: usize = 256 << 10;
 /// How often idle connections are looked for and counters are told.
 const TICK: Duration = Duration::from_secs(1);
-/// The longest time without a look at the system's clock.
+/// The longest time without a look at the system's clock and addresses.
 const CLOCK: Duration = Duration::from_secs(60);
 
 pub(super) const fn from_client_socket(index: usize) -> usize {
@@ -50,11 +51,35 @@ pub(super) const fn from_relay(relay: RelayId) -> usize {
 struct Relay {
     id: RelayId,
     socket: RelaySocket,
+    /// What of its counters is in ours.
+    told: udp::Counters,
 }
 
 enum RelaySocket {
     Udp(Socket),
     Tcp(TcpListener),
+}
+
+impl Relay {
+    /// What its socket has counted since this was asked last.
+    fn news(&mut self) -> DriverCounters {
+        let RelaySocket::Udp(socket) = &self.socket else {
+            return DriverCounters::default();
+        };
+        let counted = socket.counters();
+        let before = std::mem::replace(&mut self.told, counted);
+        of_socket(&counted, &before)
+    }
+}
+
+fn of_socket(counted: &udp::Counters, before: &udp::Counters) -> DriverCounters {
+    DriverCounters {
+        turn_udp_kernel_dropped: counted.udp_kernel_dropped.saturating_sub(before.udp_kernel_dropped),
+        turn_udp_receive_failed: counted.udp_receive_failed.saturating_sub(before.udp_receive_failed),
+        turn_udp_send_refused: counted.udp_send_refused.saturating_sub(before.udp_send_refused),
+        turn_udp_send_blocked: counted.udp_send_blocked.saturating_sub(before.udp_send_blocked),
+        ..DriverCounters::default()
+    }
 }
 
 /// The loop: receives, lets the engine work, does what it wants, sends.
@@ -71,6 +96,10 @@ pub(super) struct Thread {
     /// What may have more to read, each once.
     ready: VecDeque<Token>,
     queued: HashSet<Token>,
+    /// Listeners at which accepting has failed.
+    unaccepted: HashSet<Token>,
+    /// Spliced connections whose allocation has relayed enough, and when they are read again.
+    slowed: BTreeSet<(Instant, usize)>,
     received: RecvBatch,
     scratch: Vec<u8>,
     next_tick: Instant,
@@ -81,7 +110,7 @@ impl Thread {
     pub(super) fn new(
         poll: Poll,
         bound: Bound,
-        engine: Server,
+        mut engine: Server,
         tls: Option<Arc<ServerConfig>>,
         closing: Arc<AtomicBool>,
         counts: Arc<Mutex<Counts>>,
@@ -99,13 +128,14 @@ impl Thread {
                 .register(listener, Token(LISTENERS | index), Interest::READABLE)?;
         }
         let now = Instant::now();
+        engine.set_addresses(all_addresses());
         Ok(Self {
             poll,
             engine,
             out: Out {
                 slab: SendSlab::new(),
                 listening: sockets.iter().map(Socket::local_addr).collect(),
-                streams: Streams::default(),
+                streams: Streams::new(),
             },
             sockets,
             listeners,
@@ -115,6 +145,8 @@ impl Thread {
             counts,
             ready: VecDeque::new(),
             queued: HashSet::new(),
+            unaccepted: HashSet::new(),
+            slowed: BTreeSet::new(),
             received: RecvBatch::new(),
             scratch: vec![0; 64 << 10],
             next_tick: now + TICK,
@@ -153,8 +185,9 @@ impl Thread {
     }
 
     fn next_deadline(&self) -> Instant {
-        let engine = self.engine.poll_timeout();
-        engine.map_or(self.next_tick, |engine| engine.min(self.next_tick))
+        let slowed = self.slowed.first().map(|&(at, _)| at);
+        let first = self.engine.poll_timeout().into_iter().chain(slowed).min();
+        first.map_or(self.next_tick, |first| first.min(self.next_tick))
     }
 
     fn heard(&mut self, now: Instant, token: Token, readable: bool, writable: bool) {
@@ -183,14 +216,12 @@ impl Thread {
             if more {
                 self.queue(token);
             }
-            if self.out.slab.is_nearly_full() {
-                self.flush(now);
-            }
         }
         if self.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.engine.handle_timeout(now, &mut self.out);
             self.act(now);
         }
+        self.resume_slowed(now);
         if now >= self.next_tick {
             self.tick(now);
         }
@@ -208,11 +239,12 @@ impl Thread {
             for datagram in self.received.datagrams() {
                 self.engine
                     .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data, &mut self.out);
+                self.out.slab.make_room(&mut Ports {
+                    sockets: &mut self.sockets,
+                    relays: &mut self.relays,
+                });
             }
             self.act(now);
-            if self.out.slab.is_nearly_full() {
-                self.flush(now);
-            }
         }
         true
     }
@@ -235,9 +267,10 @@ impl Thread {
                 let (peer, ecn) = (datagram.path.remote, datagram.ecn);
                 self.engine
                     .handle_relayed(now, id, peer, ecn, datagram.data, &mut self.out);
-            }
-            if self.out.slab.is_nearly_full() {
-                self.flush(now);
+                self.out.slab.make_room(&mut Ports {
+                    sockets: &mut self.sockets,
+                    relays: &mut self.relays,
+                });
             }
         }
         true
@@ -251,15 +284,30 @@ impl Thread {
             match listener.accept() {
                 Ok((io, _)) => {
                     let tls = self.tls.clone().filter(|_| *secure);
+                    // The one before from there is over, which a connection that is not read has not told.
+                    if let Some(before) = path_of(&io).and_then(|path| self.out.streams.by_path(&path)) {
+                        self.ended(now, before);
+                    }
                     let added = self.out.streams.add_client(self.poll.registry(), io, tls, now);
                     self.out.streams.counters.turn_streams_closed += u64::from(added.is_none());
                 }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                // Gone again, or no descriptor left: there is no hurry, the next event or tick looks again.
-                Err(_) => return false,
+                Err(error) => return self.accept_later(Token(LISTENERS | index), &error),
             }
         }
         true
+    }
+
+    /// What an error of accepting comes to: true when the next one may be accepted at once. Without descriptors it is
+    /// tried again at the next tick, since no event tells of those who wait already.
+    fn accept_later(&mut self, listener: Token, error: &io::Error) -> bool {
+        match error.kind() {
+            ErrorKind::WouldBlock => false,
+            ErrorKind::Interrupted | ErrorKind::ConnectionAborted => true,
+            _ => {
+                self.unaccepted.insert(listener);
+                false
+            }
+        }
     }
 
     fn accept_from_peers(&mut self, now: Instant, index: usize) -> bool {
@@ -267,12 +315,14 @@ impl Thread {
             let Some(Relay {
                 id,
                 socket: RelaySocket::Tcp(listener),
+                ..
             }) = self.relays.get(index).and_then(Option::as_ref)
             else {
                 return false;
             };
-            let Ok((io, peer)) = listener.accept() else {
-                return false;
+            let (io, peer) = match listener.accept() {
+                Ok(accepted) => accepted,
+                Err(error) => return self.accept_later(Token(RELAYS | index), &error),
             };
             if let Some(connection) = self.engine.handle_accepted(now, *id, peer, &mut self.out) {
                 let role = Role::Peer(connection, None);
@@ -306,7 +356,9 @@ impl Thread {
                     }
                     return got == Got::More;
                 }
-                Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused => return false,
+                Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused || stream.resumes.is_some() => {
+                    return false;
+                }
                 _ => {}
             }
             let got = stream.read(&mut self.scratch);
@@ -331,16 +383,44 @@ impl Thread {
         };
         match stream.role {
             Role::Client(path) => self.work_on_frames(now, index, &path),
-            Role::Spliced(_, other) | Role::Peer(_, Some(other)) => {
-                let input = std::mem::take(&mut stream.input);
-                let room = self.out.streams.splice(other, &input);
-                if let Some(stream) = self.out.streams.get_mut(index) {
-                    stream.paused = !room;
-                    stream.input = input;
-                    stream.input.clear();
+            Role::Spliced(_, other) => {
+                let peer = self.out.streams.get_mut(other).map(|stream| stream.role);
+                if let Some(Role::Peer(connection, _)) = peer {
+                    self.hand_on(now, index, other, connection, Towards::Peer);
                 }
             }
+            Role::Peer(connection, Some(other)) => self.hand_on(now, index, other, connection, Towards::Client),
             _ => {}
+        }
+    }
+
+    /// Hands what was read on to the other end of a splice.
+    fn hand_on(&mut self, now: Instant, index: usize, other: usize, connection: ConnectionId, towards: Towards) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        let input = std::mem::take(&mut stream.input);
+        let room = self.out.streams.splice(other, &input);
+        let resumes = self.engine.handle_spliced(now, connection, towards, input.len());
+        if let Some(stream) = self.out.streams.get_mut(index) {
+            stream.paused = !room;
+            stream.resumes = resumes;
+            stream.input = input;
+            stream.input.clear();
+            self.slowed.extend(resumes.map(|at| (at, index)));
+        }
+    }
+
+    /// Reads those again whose allocation may relay more now.
+    fn resume_slowed(&mut self, now: Instant) {
+        while let Some(&(at, index)) = self.slowed.first().filter(|(at, _)| *at <= now) {
+            self.slowed.pop_first();
+            if let Some(stream) = self.out.streams.get_mut(index)
+                && stream.resumes == Some(at)
+            {
+                stream.resumes = None;
+                self.queue(Token(STREAMS | index));
+            }
         }
     }
 
@@ -365,7 +445,11 @@ impl Thread {
             self.engine
                 .handle_datagram(now, path, Ecn::NotEct, frame, &mut self.out);
             at += len;
+            self.make_room();
             self.act(now);
+            if self.out.streams.get_mut(index).is_some_and(|stream| stream.stranger) && self.engine.is_in_use(path) {
+                self.out.streams.recognize(index);
+            }
             let role = self.out.streams.get_mut(index).map(|stream| stream.role);
             if role != Some(Role::Client(*path)) {
                 // It is spliced from here on, or gone.
@@ -415,7 +499,6 @@ impl Thread {
         }
         let (waiting, role) = (stream.waiting(), stream.role);
         match role {
-            Role::Ending if waiting == 0 => self.out.streams.remove(self.poll.registry(), index),
             Role::Spliced(_, other) | Role::Peer(_, Some(other)) if waiting < MAX_OUTPUT / 2 => self.resume(other),
             _ => {}
         }
@@ -472,10 +555,9 @@ impl Thread {
                 ServerAction::Close { relay } => {
                     // What was still to leave leaves before.
                     self.flush_slab();
-                    if let Some(place) = self.relays.get_mut(relay.index())
-                        && place.as_ref().is_some_and(|known| known.id == relay)
-                    {
-                        *place = None;
+                    let place = self.relays.get_mut(relay.index());
+                    if let Some(mut closed) = place.and_then(|place| place.take_if(|known| known.id == relay)) {
+                        self.out.streams.counters.absorb(&closed.news());
                     }
                 }
                 ServerAction::Connect { connection, from, to } => {
@@ -510,7 +592,11 @@ impl Thread {
                     self.relays.resize_with(relay.index() + 1, || None);
                 }
                 if let Some(place) = self.relays.get_mut(relay.index()) {
-                    *place = Some(Relay { id: relay, socket });
+                    *place = Some(Relay {
+                        id: relay,
+                        socket,
+                        told: udp::Counters::default(),
+                    });
                 }
                 true
             }
@@ -522,7 +608,7 @@ impl Thread {
         self.engine.handle_bound(now, relay, bound, &mut self.out);
     }
 
-    fn splice(&mut self, connection: turn::ConnectionId, client: &Path) {
+    fn splice(&mut self, connection: ConnectionId, client: &Path) {
         let streams = &mut self.out.streams;
         let (Some(client_index), Some(peer_index)) = (streams.by_path(client), streams.by_connection(connection))
         else {
@@ -538,7 +624,7 @@ impl Thread {
         self.queue(Token(STREAMS | peer_index));
     }
 
-    fn disconnect(&mut self, now: Instant, connection: turn::ConnectionId) {
+    fn disconnect(&mut self, now: Instant, connection: ConnectionId) {
         let Some(index) = self.out.streams.by_connection(connection) else {
             return;
         };
@@ -548,6 +634,8 @@ impl Thread {
         });
         for index in [Some(index), other].into_iter().flatten() {
             self.out.streams.end(self.poll.registry(), index, now);
+            // What is unread is dropped.
+            self.queue(Token(STREAMS | index));
         }
     }
 
@@ -557,6 +645,12 @@ impl Thread {
             self.clock_read = now;
             let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             self.engine.set_unix_time(now, unix);
+            // Each is a question to the system.
+            for relay in self.relays.iter_mut().flatten() {
+                self.out.streams.counters.absorb(&relay.news());
+            }
+            // Addresses come and go, above all those of IPv6.
+            self.engine.set_addresses(all_addresses());
         }
         for index in self.out.streams.indices() {
             let Some(stream) = self.out.streams.get_mut(index) else {
@@ -573,19 +667,19 @@ impl Thread {
                 self.ended(now, index);
             }
         }
-        // An accept that failed for want of descriptors is tried again.
-        for index in 0..self.listeners.len() {
-            self.queue(Token(LISTENERS | index));
+        for listener in std::mem::take(&mut self.unaccepted) {
+            self.queue(listener);
         }
         self.tell(now);
     }
 
     /// Lets others read the counters.
     fn tell(&self, now: Instant) {
-        let driver = DriverCounters {
-            turn_send_dropped: self.out.slab.dropped,
-            ..self.out.streams.counters
-        };
+        let mut driver = self.out.streams.counters;
+        driver.turn_send_dropped = self.out.slab.dropped;
+        for socket in &self.sockets {
+            driver.absorb(&of_socket(&socket.counters(), &udp::Counters::default()));
+        }
         let mut counts: Counts = self
             .engine
             .counters()
@@ -605,10 +699,14 @@ impl Thread {
     }
 
     fn flush_slab(&mut self) {
-        if self.out.slab.is_empty() {
-            return;
-        }
         self.out.slab.flush(&mut Ports {
+            sockets: &mut self.sockets,
+            relays: &mut self.relays,
+        });
+    }
+
+    fn make_room(&mut self) {
+        self.out.slab.make_room(&mut Ports {
             sockets: &mut self.sockets,
             relays: &mut self.relays,
         });

@@ -1,7 +1,10 @@
-use super::allocation::{Allocation, Owner, PortWish, RESERVATION_LIFETIME, Relay, RelayId, Transport, Usage};
+use super::allocation::{
+    Allocation, Owner, PortWish, RESERVATION_LIFETIME, Relay, RelayId, Reservation, Transport, Usage,
+};
 use super::answer::{self, To};
 use super::bucket::Bucket;
 use super::config::{Family, PerFamily};
+use super::quota::Quota;
 use super::sink::{Outgoing, ServerAction, ServerSink};
 use super::timers::Timer;
 use super::{Asked, Server};
@@ -50,7 +53,7 @@ impl Server {
             return Err(ErrorCode::ALLOCATION_MISMATCH);
         }
         let plan = self.plan(asked)?;
-        self.check_quota(asked)?;
+        self.check_quota(asked, &plan)?;
         let index = self.begin(asked, &plan);
         let opened = match plan.reserved {
             Some(relay) => self.take_over(asked.now, index, relay),
@@ -82,6 +85,8 @@ impl Server {
         }
         if bound {
             known.bound = true;
+            let place = (known.transport, known.family, known.address.port());
+            self.bound.insert(place);
         } else {
             self.counters.turn_bind_failures += 1;
             self.open_elsewhere(now, index, relay);
@@ -124,7 +129,7 @@ impl Server {
             reserved: None,
         };
         if let Some(token) = &wish.token {
-            plan.reserved = self.reservations.get(token).copied();
+            plan.reserved = self.reservations.get(token).map(|reservation| reservation.relay);
             plan.reserved.ok_or(ErrorCode::INSUFFICIENT_CAPACITY)?;
             return Ok(plan);
         }
@@ -160,10 +165,15 @@ impl Server {
         Ok(())
     }
 
-    fn check_quota(&self, asked: &Asked<'_>) -> Result<(), ErrorCode> {
+    /// A reserved port counts as an allocation: otherwise one user could reserve all that there are.
+    fn check_quota(&self, asked: &Asked<'_>, plan: &Plan) -> Result<(), ErrorCode> {
         let limits = &self.config.limits;
-        let used = self.users.get(&asked.proof.account.quota).copied().unwrap_or_default();
-        if used >= limits.allocations_per_user {
+        let quota = &asked.proof.account.quota;
+        let reservation = asked.attributes.token.and_then(|token| self.reservations.get(&token));
+        let taken_over = reservation.is_some_and(|reservation| reservation.quota == *quota);
+        let used = self.quotas.used(quota).allocations - usize::from(taken_over);
+        let wanted = if plan.wish == PortWish::Pair { 2 } else { 1 };
+        if used + wanted > limits.allocations_per_user {
             return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
         }
         if self.allocations.len() >= limits.allocations {
@@ -193,11 +203,13 @@ impl Server {
             connections: Vec::new(),
             sending: Bucket::full(asked.now),
             receiving: Bucket::full(asked.now),
+            refusals: Bucket::full(asked.now),
             created: asked.now,
             usage: Usage::default(),
         });
         self.by_path.insert(*asked.path, index);
-        *self.users.entry(asked.proof.account.quota.clone()).or_default() += 1;
+        self.quotas
+            .change(&asked.proof.account.quota, |used| used.allocations += 1);
         index
     }
 
@@ -207,7 +219,7 @@ impl Server {
         let Owner::Token(token) = relay.owner else { return false };
         relay.owner = Owner::Allocation(index);
         let family = relay.family;
-        self.reservations.remove(&token);
+        self.end_reservation(&token);
         let Some(allocation) = self.allocations.get_mut(index) else {
             return false;
         };
@@ -217,14 +229,17 @@ impl Server {
         true
     }
 
-    /// Asks the driver for a port of a family, and for the one beside it when that is to be reserved. False when none is
-    /// free, which is then told in an answer about the other family.
+    /// Asks the driver for a port of a family, and for the one beside it when that is to be reserved. False when none
+    /// is free, which is then told in an answer about the other family.
     fn open(&mut self, now: Instant, index: u32, family: Family) -> bool {
         let Some(wish) = self.allocations.get(index).map(|allocation| allocation.wish) else {
             return false;
         };
+        let sockets = if wish == PortWish::Pair { 2 } else { 1 };
+        let room = self.has_room(sockets);
         let ports = self.ports.get_mut(family);
         let port = match wish {
+            _ if !room => None,
             PortWish::Any => ports.take(&mut self.rng),
             PortWish::Even => ports.take_even(&mut self.rng),
             PortWish::Pair => ports.take_pair(&mut self.rng),
@@ -244,6 +259,11 @@ impl Server {
         opened.is_some()
     }
 
+    /// Whether so many more sockets may be opened.
+    pub(super) fn has_room(&self, sockets: usize) -> bool {
+        self.relays.len() + self.connections.len() + sockets <= self.config.limits.sockets
+    }
+
     fn open_port(&mut self, now: Instant, index: u32, owner: Owner, family: Family, port: u16) -> Option<RelayId> {
         let address = self.config.relay_address(family)?;
         let allocation = self.allocations.get(index)?;
@@ -255,6 +275,7 @@ impl Server {
             generation,
             owner,
             family,
+            transport,
             address: bind,
             external: SocketAddr::new(address.external, port),
             bound: false,
@@ -310,10 +331,11 @@ impl Server {
             return;
         }
         let (expires, beside) = (now + allocation.lifetime, allocation.beside);
+        let quota = allocation.proof.account.quota.clone();
         for relay in relays.into_iter().flatten() {
             self.extend(relay, expires);
         }
-        let token = beside.map(|beside| self.reserve(now, beside));
+        let token = beside.map(|beside| self.reserve(now, beside, quota));
         if let Some(allocation) = self.allocations.get_mut(index) {
             allocation.live = true;
             allocation.token = token;
@@ -324,15 +346,23 @@ impl Server {
     }
 
     /// Keeps a relay for whoever shows the token.
-    fn reserve(&mut self, now: Instant, id: RelayId) -> [u8; 8] {
+    fn reserve(&mut self, now: Instant, id: RelayId, quota: Quota) -> [u8; 8] {
         let mut token = [0; 8];
         self.rng.fill_bytes(&mut token);
         if let Some(relay) = self.relay_mut(id) {
             relay.owner = Owner::Token(token);
-            self.reservations.insert(token, id);
+            self.quotas.change(&quota, |used| used.allocations += 1);
+            self.reservations.insert(token, Reservation { relay: id, quota });
             self.extend(id, now + RESERVATION_LIFETIME);
         }
         token
+    }
+
+    /// A reservation is over, or its relay is somebody's.
+    pub(super) fn end_reservation(&mut self, token: &[u8; 8]) {
+        if let Some(reservation) = self.reservations.remove(token) {
+            self.quotas.change(&reservation.quota, |used| used.allocations -= 1);
+        }
     }
 
     /// Lets a relay end at another time.
@@ -349,7 +379,9 @@ impl Server {
         }
         if let Some(relay) = self.relays.remove(id.index) {
             self.timers.cancel(relay.expires, Timer::Relay(id.index));
-            self.ports.get_mut(relay.family).release(relay.address.port());
+            let port = relay.address.port();
+            self.bound.remove(&(relay.transport, relay.family, port));
+            self.ports.get_mut(relay.family).release(port);
             self.actions.push_back(ServerAction::Close { relay: id });
         }
     }

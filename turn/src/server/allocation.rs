@@ -1,6 +1,7 @@
 use super::bucket::Bucket;
 use super::config::{Family, PerFamily};
 use super::connection::ConnectionId;
+use super::quota::Quota;
 use super::request::Proof;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -30,7 +31,7 @@ impl RelayId {
 }
 
 /// What is relayed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Transport {
     Udp,
     Tcp,
@@ -52,6 +53,7 @@ pub(super) struct Relay {
     /// Whose it is, or for whose request it was reserved.
     pub(super) owner: Owner,
     pub(super) family: Family,
+    pub(super) transport: Transport,
     /// Where it is bound.
     pub(super) address: SocketAddr,
     /// What clients are told.
@@ -69,9 +71,19 @@ pub(super) enum Owner {
     Token([u8; 8]),
 }
 
+/// A relay that is kept for whoever shows a token (RFC 8656 §7.2).
+#[derive(Debug)]
+pub(super) struct Reservation {
+    pub(super) relay: RelayId,
+    /// Of whose quota it is a part.
+    pub(super) quota: Quota,
+}
+
 #[derive(Debug)]
 pub(super) struct Channel {
     pub(super) peer: SocketAddr,
+    /// The peer is a relay of this server, and data goes there as long as it is.
+    pub(super) to_relay: bool,
     pub(super) expires: Instant,
 }
 
@@ -105,6 +117,8 @@ pub(super) struct Allocation {
     pub(super) connections: Vec<ConnectionId>,
     pub(super) sending: Bucket,
     pub(super) receiving: Bucket,
+    /// 401, 438 and 400 without a password's proof.
+    pub(super) refusals: Bucket,
     pub(super) created: Instant,
     pub(super) usage: Usage,
 }
@@ -114,11 +128,11 @@ pub(super) struct Allocation {
 pub struct Usage {
     /// Datagrams to peers.
     pub sent_packets: u64,
-    /// Bytes of data to peers.
+    /// Bytes of data to peers, those of TCP (RFC 6062) too.
     pub sent_bytes: u64,
     /// Datagrams to the client.
     pub received_packets: u64,
-    /// Bytes of data to the client.
+    /// Bytes of data to the client, those of TCP too.
     pub received_bytes: u64,
     /// Datagrams beyond the rate, either way.
     pub limited_packets: u64,
@@ -151,18 +165,15 @@ impl Allocation {
         self.permissions.get(&peer).is_some_and(|&expires| expires > now)
     }
 
-    /// Where a channel leads now.
-    pub(super) fn channel(&self, now: Instant, number: u16) -> Option<SocketAddr> {
-        self.channels
-            .get(&number)
-            .filter(|channel| channel.expires > now)
-            .map(|channel| channel.peer)
+    /// A channel that is bound now.
+    pub(super) fn channel(&self, now: Instant, number: u16) -> Option<&Channel> {
+        self.channels.get(&number).filter(|channel| channel.expires > now)
     }
 
-    /// Which channel leads to a peer now.
-    pub(super) fn channel_to(&self, now: Instant, peer: SocketAddr) -> Option<u16> {
+    /// The channel that leads to a peer now, and its number.
+    pub(super) fn channel_to(&self, now: Instant, peer: SocketAddr) -> Option<(u16, &Channel)> {
         let number = *self.channel_of.get(&peer)?;
-        self.channel(now, number).map(|_| number)
+        self.channel(now, number).map(|channel| (number, channel))
     }
 
     pub(super) fn stats(&self, now: Instant) -> AllocationStats<'_> {

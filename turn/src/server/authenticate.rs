@@ -5,7 +5,7 @@ use super::{Server, connection::ConnectionId};
 use std::borrow::Cow;
 use std::time::Instant;
 use stun::{Class, ErrorCode, IntegrityAlgorithm, Message, Method, PasswordAlgorithm, PasswordAlgorithms, Value};
-use wire::Path;
+use wire::{Path, Protocol};
 
 /// Why a request is not believed.
 enum Doubt {
@@ -18,8 +18,8 @@ enum Doubt {
 }
 
 impl Server {
-    /// The long-term credential mechanism (RFC 8489 §9.2.4). Who is not believed is told why, or nothing when his part of the
-    /// net was told too often. The nonce is looked at before the password, so that a forged address makes no work.
+    /// The long-term credential mechanism (RFC 8489 §9.2.4). Who is not believed is told why, or nothing when that was
+    /// told too often. The nonce is looked at before the password, so that a forged address makes no work.
     pub(super) fn authenticate(
         &mut self,
         now: Instant,
@@ -96,7 +96,7 @@ impl Server {
             .flatten()
             .find(|key| message.verify_integrity(key).is_ok())?;
         Some(Proof {
-            account: self.credentials.account(&name),
+            account: self.credentials.account(&name, path.remote.ip()),
             key,
             algorithm,
             like,
@@ -115,11 +115,11 @@ impl Server {
     }
 
     fn doubt(&mut self, now: Instant, path: &Path, message: &Message<'_>, doubt: &Doubt, sink: &mut impl ServerSink) {
-        let client = path.remote.ip();
-        if !self.refusals.allow(now, client) {
+        if !self.may_refuse(now, path) {
             self.counters.turn_refusals_silenced += 1;
             return;
         }
+        let client = path.remote.ip();
         let code = match doubt {
             Doubt::Unauthenticated => ErrorCode::UNAUTHENTICATED,
             Doubt::StaleNonce => ErrorCode::STALE_NONCE,
@@ -139,10 +139,24 @@ impl Server {
             sink.to_client(path, Outgoing::message(answer));
         }
     }
+
+    /// Whether one more answer that anybody can cause may go there. A 5-tuple with an allocation has a budget of its
+    /// own: its client needs the new nonce of a 438, whatever strangers send in the name of its part of the net. A
+    /// connection needs none, since nobody opens one in another's name.
+    fn may_refuse(&mut self, now: Instant, path: &Path) -> bool {
+        if path.protocol == Protocol::Tcp {
+            return true;
+        }
+        let index = self.by_path.get(path).copied();
+        match index.and_then(|index| self.allocations.get_mut(index)) {
+            Some(allocation) => allocation.refusals.take(now, &self.refusal_rate, 1),
+            None => self.refusals.allow(now, path.remote.ip()),
+        }
+    }
 }
 
-/// Which password algorithm a request uses, and how its answer is protected; `None` when it lists others than were offered
-/// (RFC 8489 §9.2.4).
+/// Which password algorithm a request uses, and how its answer is protected; `None` when it lists others than were
+/// offered (RFC 8489 §9.2.4).
 fn algorithm(attributes: &Attributes<'_>) -> Option<(PasswordAlgorithm, IntegrityAlgorithm)> {
     match (attributes.algorithms, attributes.algorithm) {
         (None, None) => Some((PasswordAlgorithm::MD5, IntegrityAlgorithm::Sha1)),

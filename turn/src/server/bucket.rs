@@ -45,6 +45,14 @@ impl Bucket {
         }
         fits
     }
+
+    /// Takes `amount` out even when there is not as much. Tells when the bucket will be out of debt, if it is in debt
+    /// now.
+    pub(super) fn spend(&mut self, now: Instant, rate: &Rate, amount: usize) -> Option<Instant> {
+        self.full_at = self.full_at.max(now) + rate.cost(amount);
+        let even = self.full_at.checked_sub(rate.depth)?;
+        (even > now).then_some(even)
+    }
 }
 
 #[cfg(test)]
@@ -62,5 +70,18 @@ mod tests {
         assert!(bucket.take(later, &rate, 2000) && !bucket.take(later, &rate, 1));
         let much_later = now + Duration::from_secs(1000);
         assert!(bucket.take(much_later, &rate, 5000) && !bucket.take(much_later, &rate, 1));
+    }
+
+    #[test]
+    fn a_debt_is_paid_back_at_the_rate() {
+        let rate = Rate::new(1000, 5000);
+        let now = Instant::now() + Duration::from_secs(100);
+        let mut bucket = Bucket::full(now);
+        assert_eq!(bucket.spend(now, &rate, 5000), None);
+        assert_eq!(bucket.spend(now, &rate, 3000), Some(now + Duration::from_secs(3)));
+        let later = now + Duration::from_secs(3);
+        assert!(!bucket.take(later, &rate, 1));
+        assert_eq!(bucket.spend(later, &rate, 1000), Some(later + Duration::from_secs(1)));
+        assert_eq!(bucket.spend(later + Duration::from_secs(60), &rate, 5000), None);
     }
 }

@@ -16,8 +16,8 @@ pub struct ServerConfig {
     pub realm: String,
     /// Usernames and passwords (RFC 8489 §9.2).
     pub users: Vec<(String, String)>,
-    /// What passwords for usernames `expiry[:id]` are made with ([`timed_password`](crate::timed_password)): at most two, so
-    /// that one can follow the other. `expiry` is in seconds of Unix time.
+    /// What passwords for usernames `expiry[:id]` are made with ([`timed_password`](crate::timed_password)): at most
+    /// two, so that one can follow the other. `expiry` is in seconds of Unix time.
     pub secrets: Vec<String>,
     /// Where IPv4 is relayed from; without it there is none.
     pub ipv4: Option<RelayAddress>,
@@ -25,8 +25,8 @@ pub struct ServerConfig {
     pub ipv6: Option<RelayAddress>,
     /// The ports that are relayed from, in each family.
     pub ports: RangeInclusive<u16>,
-    /// Where the server listens for clients: these ports are never peers on any of its addresses. Their addresses are the
-    /// machine's own, on which only relay ports and [`PeerPolicy::own`] are peers, unless private addresses are allowed.
+    /// Where the server listens for clients: these ports are never peers on any of its addresses. Their addresses are
+    /// the machine's own, as those of [`Server::set_addresses`](super::Server::set_addresses).
     pub listeners: Vec<SocketAddr>,
     /// Who may be a peer.
     pub peers: PeerPolicy,
@@ -65,7 +65,11 @@ impl RelayAddress {
 pub struct ServerLimits {
     /// Allocations in all.
     pub allocations: usize,
-    /// Allocations of one user; of a username with a time, of its id.
+    /// Relay sockets, listeners and peers' TCP connections in all: an allocation has one socket or two, one more with a
+    /// reserved port, and of TCP as many connections as below.
+    pub sockets: usize,
+    /// Allocations of one user, reserved ports counted with them; of a username with a time, of its id, and
+    /// of a user with a password, of each /24 or /56 that clients with its name come from.
     pub allocations_per_user: usize,
     /// Permissions of one allocation.
     pub permissions: usize,
@@ -75,11 +79,16 @@ pub struct ServerLimits {
     pub reservations: usize,
     /// Peers' TCP connections of one allocation (RFC 6062).
     pub connections: usize,
-    /// What an allocation may relay to peers, and to its client, in bytes of data per second each.
+    /// Peers' TCP connections of one user, as for allocations, that are being opened or not claimed yet: each is held
+    /// for up to 30 s.
+    pub unclaimed_connections: usize,
+    /// What an allocation may relay to peers, and to its client, in bytes of data per second each: of UDP what is
+    /// beyond is dropped, of TCP it waits.
     pub bytes_per_second: u64,
     /// How much of that may come at once, in bytes.
     pub burst_bytes: u64,
-    /// 401, 438 and 400 answers without a password's proof, per second and /24 or /56 of senders: 1 to 1000.
+    /// 401, 438 and 400 answers over UDP without a password's proof, per second and /24 or /56 of senders: 1 to 1000.
+    /// The 5-tuple of an allocation has one a second for itself.
     pub refusals_per_second: u32,
     /// How many of them may come at once.
     pub refusals_burst: u32,
@@ -89,11 +98,13 @@ impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             allocations: 10_000,
+            sockets: 20_000,
             allocations_per_user: 100,
             permissions: 64,
             channels: 64,
             reservations: 1000,
             connections: 16,
+            unclaimed_connections: 64,
             bytes_per_second: 4_000_000,
             burst_bytes: 2_000_000,
             refusals_per_second: 10,
@@ -131,23 +142,6 @@ impl ServerConfig {
             Family::V4 => self.ipv4,
             Family::V6 => self.ipv6,
         }
-    }
-
-    /// Whether an address is this machine's and not for peers: a port at which the server listens for clients, and, unless
-    /// private addresses are allowed, any but the ports that are relayed from and those of [`PeerPolicy::own`]. A firewall
-    /// may keep others from them, but not us. `local` is the address at which the client came.
-    pub(super) fn is_own_service(&self, peer: SocketAddr, local: IpAddr) -> bool {
-        let ip = peer.ip();
-        let relays = [self.ipv4, self.ipv6].into_iter().flatten();
-        let own = ip == local
-            || relays.into_iter().any(|relay| ip == relay.bind || ip == relay.external)
-            || self.listeners.iter().any(|listener| listener.ip() == ip);
-        let listens = |listener: &SocketAddr| {
-            listener.port() == peer.port() && (own || (listener.ip().is_unspecified() && ip.is_loopback()))
-        };
-        let closed =
-            own && !self.peers.allow_private && !self.ports.contains(&peer.port()) && !self.peers.own.contains(&peer);
-        closed || self.listeners.iter().any(listens)
     }
 
     /// What is wrong with it.
@@ -240,14 +234,18 @@ impl fmt::Display for ServerConfigError {
         match self {
             Self::Realm { refusal } => write!(
                 f,
-                "choose a realm of 1 to 32 bytes for TURN: with this one the answer to a stranger has {refusal} bytes, and more \
-                 than {MAX_REFUSAL} would help those who flood others"
+                "choose a realm of 1 to 32 bytes for TURN: with this one the answer to a stranger has {refusal} bytes, \
+                 and more than {MAX_REFUSAL} would help those who flood others"
             ),
             Self::Username { len } => {
                 write!(f, "choose usernames of 1 to 508 bytes for TURN: there is one of {len}")
             }
-            Self::NoUsers => f.write_str("give TURN a user with a password, or a secret: without one nobody can use it"),
-            Self::Secrets => f.write_str("give TURN at most two secrets, the old and the new one, neither of them empty"),
+            Self::NoUsers => {
+                f.write_str("give TURN a user with a password, or a secret: without one nobody can use it")
+            }
+            Self::Secrets => {
+                f.write_str("give TURN at most two secrets, the old and the new one, neither of them empty")
+            }
             Self::Ports(range) => write!(
                 f,
                 "choose a range of relay ports from 1024 to 65535, the lower one first: {}-{} is none",
@@ -255,10 +253,12 @@ impl fmt::Display for ServerConfigError {
                 range.end()
             ),
             Self::RelayAddress => f.write_str(
-                "give TURN an address to relay from: an IPv4 address for IPv4, an IPv6 address for IPv6, and one that clients \
-                 can be told where it is bound to all",
+                "give TURN an address to relay from: an IPv4 address for IPv4, an IPv6 address for IPv6, and one that \
+                 clients can be told where it is bound to all",
             ),
-            Self::Lifetimes => f.write_str("let TURN's default lifetime be above zero and at most its longest lifetime"),
+            Self::Lifetimes => {
+                f.write_str("let TURN's default lifetime be above zero and at most its longest lifetime")
+            }
         }
     }
 }
@@ -266,7 +266,7 @@ impl fmt::Display for ServerConfigError {
 impl std::error::Error for ServerConfigError {}
 
 /// The address families, as places in arrays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Family {
     V4,
     V6,

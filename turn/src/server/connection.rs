@@ -1,4 +1,4 @@
-use super::allocation::{RelayId, Transport};
+use super::allocation::{Allocation, RelayId, Transport};
 use super::answer::{self, To};
 use super::sink::{Outgoing, ServerAction, ServerSink};
 use super::timers::Timer;
@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use stun::{AttributeType, Class, ErrorCode, Method, TransactionId, Value};
 use wire::{Path, Protocol};
 
-/// How long a peer may take to accept a connection, and a client to claim it (RFC 6062 §5.2, §5.3: at least and exactly 30 s).
+/// How long a peer may take to accept a connection, and a client to claim it (RFC 6062 §5.2, §5.3: at least and exactly
+/// 30 s).
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A peer's TCP connection (RFC 6062 §6.2.1): random, so that nobody guesses it.
@@ -21,6 +22,15 @@ impl ConnectionId {
     pub const fn get(self) -> u32 {
         self.0
     }
+}
+
+/// Where bytes of a spliced connection go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Towards {
+    /// To the peer.
+    Peer,
+    /// To the client.
+    Client,
 }
 
 /// One of an allocation's peers over TCP.
@@ -55,10 +65,10 @@ impl Server {
             return Err(ErrorCode::CONNECTION_ALREADY_EXISTS);
         }
         self.check_family(index, peer.ip())?;
-        if !self.permits(peer, asked.path.local.ip()) {
+        if !self.permits(Transport::Tcp, peer, asked.path.local.ip()) {
             return Err(ErrorCode::FORBIDDEN);
         }
-        if allocation.connections.len() >= self.config.limits.connections {
+        if !self.has_room_for_connection(allocation) {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         let relay = *allocation.relays.get(super::config::Family::of(peer.ip()));
@@ -116,6 +126,35 @@ impl Server {
         }
     }
 
+    /// Bytes came at one end of a spliced connection, and go to the other. What the allocation may relay is taken from
+    /// the same budget as that of its other connections; when it is used up, there is a time before which no more may
+    /// be read.
+    pub fn handle_spliced(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        towards: Towards,
+        bytes: usize,
+    ) -> Option<Instant> {
+        let index = self.connections.get(&connection)?.allocation;
+        let allocation = self.allocations.get_mut(index)?;
+        let (bucket, used, total) = match towards {
+            Towards::Peer => (
+                &mut allocation.sending,
+                &mut allocation.usage.sent_bytes,
+                &mut self.traffic.turn_sent_bytes,
+            ),
+            Towards::Client => (
+                &mut allocation.receiving,
+                &mut allocation.usage.received_bytes,
+                &mut self.traffic.turn_received_bytes,
+            ),
+        };
+        *used += bytes as u64;
+        *total += bytes as u64;
+        bucket.spend(now, &self.rate, bytes)
+    }
+
     /// RFC 6062 §5.4.
     pub(super) fn bind_connection(&mut self, asked: &Asked<'_>, sink: &mut impl ServerSink) -> Result<(), ErrorCode> {
         let id = asked
@@ -135,6 +174,8 @@ impl Server {
         if allocation.proof.account.name != asked.proof.account.name {
             return Err(ErrorCode::WRONG_CREDENTIALS);
         }
+        self.quotas
+            .change(&allocation.proof.account.quota, |used| used.unclaimed -= 1);
         known.state = State::Spliced(*asked.path);
         self.timers.cancel(until, Timer::Connection(id));
         self.spliced.insert(*asked.path, id);
@@ -159,16 +200,16 @@ impl Server {
         let Some(known) = self.connections.remove(&connection) else {
             return;
         };
-        match known.state {
-            State::Opening(_, until) | State::Pending(until) => {
-                self.timers.cancel(until, Timer::Connection(connection));
-            }
-            State::Spliced(client) => {
-                self.spliced.remove(&client);
-            }
+        if let State::Spliced(client) = known.state {
+            self.spliced.remove(&client);
         }
         if let Some(allocation) = self.allocations.get_mut(known.allocation) {
             allocation.connections.retain(|&id| id != connection);
+            if let State::Opening(_, until) | State::Pending(until) = known.state {
+                self.timers.cancel(until, Timer::Connection(connection));
+                self.quotas
+                    .change(&allocation.proof.account.quota, |used| used.unclaimed -= 1);
+            }
         }
         self.actions.push_back(ServerAction::Disconnect { connection });
     }
@@ -182,8 +223,9 @@ impl Server {
     ) -> Option<ConnectionId> {
         let index = self.owner(relay)?;
         let allocation = self.allocations.get(index)?;
-        let room = allocation.connections.len() < self.config.limits.connections;
-        let permitted = allocation.is_permitted(now, peer.ip()) && self.permits(peer, allocation.path.local.ip());
+        let room = self.has_room_for_connection(allocation);
+        let permitted =
+            allocation.is_permitted(now, peer.ip()) && self.permits(Transport::Tcp, peer, allocation.path.local.ip());
         if !room || !permitted || allocation.transport != Transport::Tcp {
             return None;
         }
@@ -208,6 +250,14 @@ impl Server {
         Some(connection)
     }
 
+    fn has_room_for_connection(&self, allocation: &Allocation) -> bool {
+        let limits = &self.config.limits;
+        let unclaimed = self.quotas.used(&allocation.proof.account.quota).unclaimed;
+        allocation.connections.len() < limits.connections
+            && unclaimed < limits.unclaimed_connections
+            && self.has_room(1)
+    }
+
     fn remember(&mut self, allocation: u32, peer: SocketAddr, state: State, until: Instant) -> ConnectionId {
         let mut id = ConnectionId(self.rng.next_u32());
         while self.connections.contains_key(&id) {
@@ -223,6 +273,8 @@ impl Server {
         );
         if let Some(allocation) = self.allocations.get_mut(allocation) {
             allocation.connections.push(id);
+            self.quotas
+                .change(&allocation.proof.account.quota, |used| used.unclaimed += 1);
         }
         self.timers.arm(until, Timer::Connection(id));
         id

@@ -80,11 +80,11 @@ wire::counters! {
         pub turn_expired_allocations,
         /// Datagrams relayed to peers.
         pub turn_sent_packets,
-        /// Bytes of data relayed to peers.
+        /// Bytes of data relayed to peers, those of TCP (RFC 6062) too.
         pub turn_sent_bytes,
         /// Datagrams relayed to clients.
         pub turn_received_packets,
-        /// Bytes of data relayed to clients.
+        /// Bytes of data relayed to clients, those of TCP too.
         pub turn_received_bytes,
     }
 }

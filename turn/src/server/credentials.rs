@@ -1,7 +1,11 @@
-use super::base64;
+use super::prefix::prefix;
+use super::quota::Quota;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use stun::{Key, PasswordAlgorithm, userhash};
@@ -12,8 +16,7 @@ use zeroize::Zeroizing;
 pub(super) struct Account {
     /// The username, whole.
     pub(super) name: Arc<str>,
-    /// Whose quota counts: of a username with a time, what follows the time.
-    pub(super) quota: Arc<str>,
+    pub(super) quota: Quota,
 }
 
 /// Users with passwords, and secrets that make passwords for usernames with a time in them.
@@ -78,14 +81,24 @@ impl Credentials {
         [(); 2].map(|()| secrets.next().map(|secret| self.key_of(secret, name, algorithm)))
     }
 
-    pub(super) fn account(&self, name: &str) -> Account {
-        let known = self.users.get_key_value(name).map(|(name, _)| name.clone());
-        let name = known.unwrap_or_else(|| name.into());
-        let id = (!self.users.contains_key(&name))
-            .then(|| name.split_once(':'))
-            .flatten();
-        let quota = id.map_or_else(|| name.clone(), |(_, id)| id.into());
-        Account { name, quota }
+    /// Whose a username is, and whose quota counts when it comes from `client`.
+    pub(super) fn account(&self, name: &str, client: IpAddr) -> Account {
+        if let Some((name, _)) = self.users.get_key_value(name) {
+            let quota = Quota {
+                who: name.clone(),
+                network: Some(prefix(client)),
+            };
+            return Account {
+                name: name.clone(),
+                quota,
+            };
+        }
+        let name: Arc<str> = name.into();
+        let who = name.split_once(':').map_or_else(|| name.clone(), |(_, id)| id.into());
+        Account {
+            name,
+            quota: Quota { who, network: None },
+        }
     }
 
     fn key_of(&self, secret: &Hmac<Sha1>, name: &str, algorithm: PasswordAlgorithm) -> Key {
@@ -108,8 +121,8 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// The password that a secret gives to a username with a time in it: what whoever hands out credentials computes, and the
-/// server computes again (draft-uberti-behave-turn-rest-00 §2.2).
+/// The password that a secret gives to a username with a time in it: what whoever hands out credentials computes, and
+/// the server computes again (draft-uberti-behave-turn-rest-00 §2.2).
 ///
 /// ```
 /// // 1767225600 is the first second of 2026 in UTC.
@@ -124,11 +137,11 @@ pub fn timed_password(secret: &str, username: &str) -> String {
 
 fn password(mut secret: Hmac<Sha1>, name: &str) -> Zeroizing<String> {
     secret.update(name.as_bytes());
-    let mut text = Zeroizing::new(String::with_capacity(28));
-    text.extend(base64::encode(&secret.finalize().into_bytes()).map(char::from));
-    // 20 bytes are 27 characters.
-    text.push('=');
-    text
+    // 20 bytes are 28 characters.
+    let mut text = Zeroizing::new([0; 28]);
+    let len = STANDARD.encode_slice(secret.finalize().into_bytes(), text.as_mut_slice());
+    let text = text.get(..len.unwrap_or_default()).unwrap_or_default();
+    Zeroizing::new(String::from_utf8_lossy(text).into_owned())
 }
 
 /// When a username of the form `expiry[:id]` ends, in seconds of Unix time.
@@ -208,11 +221,16 @@ mod tests {
     #[test]
     fn quotas_are_those_of_the_id() {
         let credentials = Credentials::new("realm", &[("a:b".into(), "pass".into())], &["secret".into()]);
-        let quota = |name: &str| credentials.account(name).quota.to_string();
-        assert_eq!(
-            (quota("1001:ann"), quota("1001"), quota("a:b")),
-            ("ann".into(), "1001".into(), "a:b".into())
-        );
+        let quota = |name: &str, from: &str| credentials.account(name, from.parse().unwrap()).quota;
+        let of = |who: &str, network: Option<&str>| Quota {
+            who: who.into(),
+            network: network.map(|ip| prefix(ip.parse().unwrap())),
+        };
+        assert_eq!(quota("1001:ann", "192.0.2.1"), of("ann", None));
+        assert_eq!(quota("1001", "192.0.2.1"), of("1001", None));
+        // A name with a password may be that of many.
+        assert_eq!(quota("a:b", "192.0.2.1"), of("a:b", Some("192.0.2.9")));
+        assert_ne!(quota("a:b", "192.0.2.1"), quota("a:b", "192.0.3.1"));
         assert_eq!(credentials.name_of(&userhash("a:b", "realm")).as_deref(), Some("a:b"));
         assert_eq!(credentials.name_of(&userhash("a:b", "other")), None);
     }

@@ -1,5 +1,5 @@
 use super::Server;
-use super::allocation::{Allocation, Owner, RelayId, Transport};
+use super::allocation::{Allocation, Channel, Owner, RelayId, Transport};
 use super::config::Family;
 use super::request::Attributes;
 use super::sink::{Outgoing, ServerSink};
@@ -43,7 +43,12 @@ impl Server {
         let local = allocation.map(|allocation| allocation.path.local.ip());
         let channel = allocation.and_then(|allocation| allocation.channel_to(now, peer));
         // A channel's peer was looked at when it was bound.
-        let allowed = channel.is_some() || local.is_some_and(|local| self.permits(peer, local));
+        let allowed = match channel {
+            Some((_, channel)) if channel.to_relay => self.is_relay(Transport::Udp, peer),
+            Some(_) => true,
+            None => local.is_some_and(|local| self.permits(Transport::Udp, peer, local)),
+        };
+        let channel = channel.map(|(number, _)| number);
         let Some(allocation) = self.allocations.get_mut(index) else {
             return;
         };
@@ -90,8 +95,8 @@ impl Server {
         sink.to_client(&allocation.path, packet);
     }
 
-    /// An ICMP error about a datagram that a relay socket had sent to `peer` (RFC 8656 §11.5); port 0 when the driver does not
-    /// know it.
+    /// An ICMP error about a datagram that a relay socket had sent to `peer` (RFC 8656 §11.5); port 0 when the driver
+    /// does not know it.
     pub fn handle_icmp(
         &mut self,
         now: Instant,
@@ -147,10 +152,14 @@ impl Server {
         let Some(allocation) = self.allocations.get(index) else {
             return;
         };
-        let Some(peer) = allocation.channel(now, message.channel.get()) else {
+        let Some(&Channel { peer, to_relay, .. }) = allocation.channel(now, message.channel.get()) else {
             self.counters.turn_unbound_channels += 1;
             return;
         };
+        if to_relay && !self.is_relay(Transport::Udp, peer) {
+            self.counters.turn_forbidden_sends += 1;
+            return;
+        }
         self.forward(now, index, peer, plain(message.data, path, ecn), sink);
     }
 
@@ -174,7 +183,7 @@ impl Server {
             return;
         };
         let Some(index) = self.live(path) else { return };
-        if !self.permits(peer, path.local.ip()) {
+        if !self.permits(Transport::Udp, peer, path.local.ip()) {
             self.counters.turn_forbidden_sends += 1;
             return;
         }

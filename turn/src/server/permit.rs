@@ -1,5 +1,6 @@
-use super::allocation::{CHANNEL_LIFETIME, Channel, PERMISSION_LIFETIME};
-use super::config::Family;
+use super::allocation::{CHANNEL_LIFETIME, Channel, PERMISSION_LIFETIME, Transport};
+use super::config::{Family, RelayAddress};
+use super::machine::Peer;
 use super::request::peers;
 use super::sink::ServerSink;
 use super::timers::Timer;
@@ -18,7 +19,7 @@ impl Server {
         let mut new: Vec<IpAddr> = Vec::new();
         for (count, peer) in peers(asked.message).enumerate() {
             self.check_family(index, peer.ip())?;
-            if !self.config.peers.permits_ip(peer.ip()) {
+            if !self.machine.permits_ip(peer.ip()) {
                 return Err(ErrorCode::FORBIDDEN);
             }
             let allocation = self.allocations.get(index).ok_or(ErrorCode::ALLOCATION_MISMATCH)?;
@@ -52,21 +53,37 @@ impl Server {
         let room = (bound.is_some() || allocation.channels.len() < limits.channels)
             && (allocation.permissions.contains_key(&peer.ip()) || allocation.permissions.len() < limits.permissions);
         self.check_family(index, peer.ip())?;
-        if !self.permits(peer, asked.path.local.ip()) {
+        let judged = self.machine.judge(peer, asked.path.local.ip());
+        if !self.allows(judged, Transport::Udp, peer) {
             return Err(ErrorCode::FORBIDDEN);
         }
         if !room {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);
         }
         self.permit(asked.now, index, peer.ip());
-        self.bind(asked.now, index, number, peer);
+        self.bind(asked.now, index, number, peer, judged == Peer::Own);
         asked.accept(&[], sink);
         Ok(())
     }
 
     /// Whether a transport address may be a peer.
-    pub(super) fn permits(&self, peer: SocketAddr, local: IpAddr) -> bool {
-        self.config.peers.permits(peer) && !self.config.is_own_service(peer, local)
+    pub(super) fn permits(&self, transport: Transport, peer: SocketAddr, local: IpAddr) -> bool {
+        self.allows(self.machine.judge(peer, local), transport, peer)
+    }
+
+    fn allows(&self, judged: Peer, transport: Transport, peer: SocketAddr) -> bool {
+        match judged {
+            Peer::Allowed => true,
+            Peer::Own => self.is_relay(transport, peer),
+            Peer::Forbidden => false,
+        }
+    }
+
+    /// Whether a relay is at a transport address of this machine now. Another service may be where there was one.
+    pub(super) fn is_relay(&self, transport: Transport, peer: SocketAddr) -> bool {
+        let (ip, family) = (peer.ip(), Family::of(peer.ip()));
+        let at = |relay: RelayAddress| relay.bind.is_unspecified() || ip == relay.bind || ip == relay.external;
+        self.config.relay_address(family).is_some_and(at) && self.bound.contains(&(transport, family, peer.port()))
     }
 
     pub(super) fn check_family(&self, index: u32, peer: IpAddr) -> Result<(), ErrorCode> {
@@ -89,13 +106,18 @@ impl Server {
         self.timers.arm(expires, timer);
     }
 
-    fn bind(&mut self, now: Instant, index: u32, number: u16, peer: SocketAddr) {
+    fn bind(&mut self, now: Instant, index: u32, number: u16, peer: SocketAddr, to_relay: bool) {
         let Some(allocation) = self.allocations.get_mut(index) else {
             return;
         };
         let expires = now + CHANNEL_LIFETIME;
         let timer = Timer::Channel(index, number);
-        if let Some(before) = allocation.channels.insert(number, Channel { peer, expires }) {
+        let channel = Channel {
+            peer,
+            to_relay,
+            expires,
+        };
+        if let Some(before) = allocation.channels.insert(number, channel) {
             self.timers.cancel(before.expires, timer);
         }
         allocation.channel_of.insert(peer, number);

@@ -2,10 +2,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Which peers may be relayed to and from (RFC 8656 §10.2, §12.2).
 ///
-/// Without permission of any of these, only addresses that are reached from everywhere in the Internet are. Never relayed to
-/// are unspecified, multicast, broadcast and reserved addresses, IPv4-mapped ones, and the TURN server's own ports, which
-/// would make loops (RFC 8656 §21.1.7). Of the machine's own addresses only relay ports and [`own`](Self::own) are peers, unless
-/// private addresses are allowed. Addresses that carry an IPv4 address (NAT64, 6to4, Teredo) are judged by that one too.
+/// Without permission of any of these, only addresses that are reached from everywhere in the Internet are. Never
+/// relayed to are unspecified, multicast, broadcast and reserved addresses, IPv4-mapped ones, and the TURN server's own
+/// ports, which would make loops (RFC 8656 §21.1.7). Of the machine's own addresses only relays and
+/// [`own`](Self::own) are peers, and loopback where it is allowed. Addresses that carry an IPv4 address (NAT64, 6to4,
+/// Teredo, ISATAP) are judged by that one too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerPolicy {
     /// 127.0.0.0/8 and ::1.
@@ -29,17 +30,8 @@ enum Scope {
 }
 
 impl PeerPolicy {
-    /// Whether anything at an address may be a peer, whatever its port.
-    pub fn permits_ip(&self, ip: IpAddr) -> bool {
-        self.permits_scope(ip) || self.own.iter().any(|own| own.ip() == ip)
-    }
-
-    /// Whether a transport address may be a peer. The TURN server's own ports are not known here.
-    pub fn permits(&self, peer: SocketAddr) -> bool {
-        self.own.contains(&peer) || (peer.port() != 0 && self.permits_scope(peer.ip()))
-    }
-
-    fn permits_scope(&self, ip: IpAddr) -> bool {
+    /// Whether the kind of an address may be a peer.
+    pub(super) fn permits_scope(&self, ip: IpAddr) -> bool {
         let allowed = |scope| match scope {
             Scope::Global => true,
             Scope::Private => self.allow_private,
@@ -74,8 +66,9 @@ fn scope_v6(ip: Ipv6Addr) -> Scope {
         return Scope::Loopback;
     }
     match ip.segments() {
-        // Unspecified, IPv4-compatible and IPv4-mapped; the discard prefix (RFC 6666); multicast.
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x0100, 0, 0, 0, ..] | [0xff00..=0xffff, ..] => Scope::Never,
+        // Unspecified, IPv4-compatible and IPv4-mapped; the discard prefix (RFC 6666); identifiers of segments, which are
+        // of one network alone (RFC 9602); multicast.
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x0100, 0, 0, 0, ..] | [0x5f00, ..] | [0xff00..=0xffff, ..] => Scope::Never,
         [0xfe80..=0xfebf, ..] => Scope::LinkLocal,
         // Unique local, site local (RFC 3879), a network's own NAT64 (RFC 8215), IPv4-translated (RFC 7915).
         [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] | [0, 0, 0, 0, 0xffff, 0, ..] => Scope::Private,
@@ -84,7 +77,7 @@ fn scope_v6(ip: Ipv6Addr) -> Scope {
 }
 
 /// The IPv4 addresses that an IPv6 address leads to.
-const fn carried(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+pub(super) const fn carried(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     match ip.octets() {
         // NAT64 (RFC 6052 §2.1).
         [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
@@ -95,6 +88,8 @@ const fn carried(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
         [0x20, 0x01, 0, 0, a, b, c, d, _, _, _, _, e, f, g, h] => {
             [Some(Ipv4Addr::new(a, b, c, d)), Some(Ipv4Addr::new(!e, !f, !g, !h))]
         }
+        // ISATAP (RFC 5214 §6.1): with the universal bit where the IPv4 address is one of the Internet.
+        [.., 0 | 2, 0, 0x5e, 0xfe, a, b, c, d] => [Some(Ipv4Addr::new(a, b, c, d)), None],
         _ => [None, None],
     }
 }
@@ -104,7 +99,7 @@ mod tests {
     use super::*;
 
     fn permits(policy: &PeerPolicy, ip: &str) -> bool {
-        policy.permits(SocketAddr::new(ip.parse().unwrap(), 5000))
+        policy.permits_scope(ip.parse().unwrap())
     }
 
     #[test]
@@ -124,6 +119,9 @@ mod tests {
             "64:ff9b::8.8.8.8",
             "2002:808:808::1",
             "2001:0:808:808::f7f7:f7f7",
+            "2001:db8::200:5efe:808:808",
+            "5eff::1",
+            "5f01::1",
         ];
         for ip in global {
             assert!(permits(&policy, ip), "{ip}");
@@ -163,6 +161,9 @@ mod tests {
             "febf::1",
             "fec0::1",
             "ff02::1",
+            "5f00::1",
+            "2001:db8::5efe:a00:1",
+            "2001:db8::200:5efe:7f00:1",
             "2002:a00:1::1",
             "2002:7f00:1::1",
             "2002:c0a8:101::1",
@@ -172,9 +173,7 @@ mod tests {
         ];
         for ip in forbidden {
             assert!(!permits(&policy, ip), "{ip}");
-            assert!(!policy.permits_ip(ip.parse().unwrap()), "{ip}");
         }
-        assert!(!policy.permits("198.51.100.1:0".parse().unwrap()), "port 0 is none");
     }
 
     #[test]
@@ -210,16 +209,5 @@ mod tests {
         ] {
             assert!(!permits(&policy, never), "{never}");
         }
-    }
-
-    #[test]
-    fn own_addresses_are_open_on_their_ports_only() {
-        let policy = PeerPolicy {
-            own: vec!["10.0.0.5:4000".parse().unwrap()],
-            ..PeerPolicy::default()
-        };
-        assert!(policy.permits("10.0.0.5:4000".parse().unwrap()));
-        assert!(!policy.permits("10.0.0.5:4001".parse().unwrap()));
-        assert!(policy.permits_ip("10.0.0.5".parse().unwrap()) && !policy.permits_ip("10.0.0.6".parse().unwrap()));
     }
 }

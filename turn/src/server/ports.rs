@@ -20,7 +20,8 @@ impl Ports {
         }
     }
 
-    /// Takes a free port, any one with the same chance at first (RFC 6056 §3.3.1): the next free one after a random place.
+    /// Takes a free port, any one with the same chance at first (RFC 6056 §3.3.1): the next free one after a random
+    /// place.
     pub(super) fn take(&mut self, rng: &mut StdRng) -> Option<u16> {
         let place = self.find(rng, Self::is_free)?;
         Some(self.mark(place))

@@ -85,13 +85,8 @@ impl Server {
         }
         if let Some(allocation) = self.allocations.remove(index) {
             self.by_path.remove(&allocation.path);
-            let quota = &allocation.proof.account.quota;
-            if let Some(count) = self.users.get_mut(quota) {
-                *count -= 1;
-                if *count == 0 {
-                    self.users.remove(quota);
-                }
-            }
+            self.quotas
+                .change(&allocation.proof.account.quota, |used| used.allocations -= 1);
         }
     }
 }

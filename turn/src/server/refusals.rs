@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 /// Places in the table: 128 KiB, whatever happens.
 const PLACES: usize = 1 << (64 - 50);
 
+/// How many such answers go to the 5-tuple of an allocation, per second and at once.
+pub(super) const PER_SECOND: u64 = 1;
+pub(super) const BURST: u64 = 10;
+
 /// How many answers that anybody can cause go to each part of the net, so that none of it can be flooded with them.
 ///
-/// The table has a fixed size, and prefixes that fall on one place share it: a flood with forged senders can silence the
-/// answers to newcomers, but takes no memory, and those who are in need none of these answers.
+/// The table has a fixed size, and prefixes that fall on one place share it: a flood with forged senders can silence
+/// the answers to newcomers, but takes no memory. Those who are in have budgets of their own.
 #[derive(Debug)]
 pub(super) struct Refusals {
     /// For each place the time at which its budget will be whole again, in milliseconds since `epoch`.

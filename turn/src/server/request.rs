@@ -11,7 +11,8 @@ pub(super) const OFFERED: [PasswordParameters<'static>; 2] = [
     PasswordParameters::plain(PasswordAlgorithm::MD5),
 ];
 
-/// ADDITIONAL-ADDRESS-FAMILY as coturn's clients still send it: under the number of a draft, which nobody has been given since.
+/// ADDITIONAL-ADDRESS-FAMILY as coturn's clients still send it: under the number of a draft, which nobody has been
+/// given since.
 const ADDITIONAL_ADDRESS_FAMILY_OF_DRAFT: AttributeType = AttributeType(0x8032);
 
 /// Unknown attributes that are told; a request with more is told of these.
@@ -138,7 +139,8 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// Every XOR-PEER-ADDRESS of a CreatePermission request; those that break their rule are told by [`Attributes::broken`].
+/// Every XOR-PEER-ADDRESS of a CreatePermission request; those that break their rule are told by
+/// [`Attributes::broken`].
 pub(super) fn peers<'a>(message: &Message<'a>) -> impl Iterator<Item = SocketAddr> + use<'a> {
     message.attributes().filter_map(|attribute| match attribute.decode() {
         Ok(Value::XorPeerAddress(peer)) => Some(peer),

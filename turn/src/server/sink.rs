@@ -5,7 +5,8 @@ use wire::{Ecn, Path};
 
 /// Receives what the server sends, lent: to be laid into the send slab of a batch at once. Cannot re-enter the server.
 pub trait ServerSink {
-    /// A message to a client, on the 5-tuple that it came on: over UDP one datagram, over TCP and TLS a part of the stream.
+    /// A message to a client, on the 5-tuple that it came on: over UDP one datagram, over TCP and TLS a part of the
+    /// stream.
     fn to_client(&mut self, path: &Path, packet: Outgoing<'_>);
     /// A datagram to a peer, from a relay socket.
     fn to_peer(&mut self, relay: RelayId, peer: SocketAddr, packet: Outgoing<'_>);

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use stun::{AddressFamily, Method, TransactionId, Value};
 use turn::{RelayAddress, ServerAction};
+use wire::Path;
 
 const FAMILY_4: Value<'static> = Value::RequestedAddressFamily(AddressFamily::IPV4);
 const FAMILY_6: Value<'static> = Value::RequestedAddressFamily(AddressFamily::IPV6);
@@ -225,6 +226,48 @@ fn even_ports_and_reservations() {
 }
 
 #[test]
+fn sockets_are_bounded_whatever_they_are_for() {
+    let mut house = House::with(|config| config.limits.sockets = 4);
+    let mut both = Client::new(udp(1));
+    house.granted(&mut both, Method::ALLOCATE, &[UDP, BOTH]);
+    let mut client = Client::new(tcp(2));
+    house.granted(&mut client, Method::ALLOCATE, &[TCP]);
+    let peer = |text| [Value::XorPeerAddress(address(text))];
+    client.nonce.clone_from(&both.nonce);
+    assert!(
+        house
+            .ask_once(&client, Method::CONNECT, &peer("203.0.113.5:80"))
+            .is_none()
+    );
+    assert_eq!(
+        house.refused(&mut client, Method::CONNECT, &peer("203.0.113.5:81")),
+        508
+    );
+    let mut other = Client::new(udp(3));
+    assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP]), 508);
+    // With one place no pair is had, and of two families one.
+    let connection = house.connect_action().unwrap().0;
+    house
+        .server
+        .handle_connected(house.now, connection, false, &mut house.out);
+    house.drive();
+    assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP, PAIR]), 508);
+    assert_eq!(
+        house
+            .granted(&mut other, Method::ALLOCATE, &[UDP, BOTH])
+            .relayed()
+            .len(),
+        1
+    );
+    assert_eq!(house.relays.len(), 4);
+    for path in [udp(1), tcp(2), udp(3)] {
+        house.server.handle_disconnected(&path);
+    }
+    house.drive();
+    assert_eq!((house.server.remembered(), house.relays.len()), (0, 0));
+}
+
+#[test]
 fn families() {
     let mut house = House::new();
     let mut client = Client::new(udp(1));
@@ -371,6 +414,62 @@ fn transports_and_fragments() {
     };
     assert_eq!(list.iter().collect::<Vec<_>>(), [stun::AttributeType::DONT_FRAGMENT]);
     assert_eq!(house.raised(), [("turn_unknown_attributes", 1)]);
+}
+
+#[test]
+fn reserved_ports_are_part_of_the_quota() {
+    let mut house = House::with(|config| config.limits.allocations_per_user = 3);
+    let mut client = Client::new(udp(1));
+    // Allocations that end at once leave their reserved ports behind.
+    let mut token = None;
+    for _ in 0..2 {
+        token = house.granted(&mut client, Method::ALLOCATE, &[UDP, PAIR]).token();
+        house.granted(&mut client, Method::REFRESH, &[Value::Lifetime(0)]);
+    }
+    assert_eq!(house.refused(&mut client, Method::ALLOCATE, &[UDP, PAIR]), 486);
+    house.granted(&mut client, Method::ALLOCATE, &[UDP]);
+    client.path = udp(2);
+    assert_eq!(house.refused(&mut client, Method::ALLOCATE, &[UDP]), 486);
+    // What is reserved can be taken, by its owner and by others.
+    let token = Value::ReservationToken(token.unwrap());
+    house.granted(&mut client, Method::ALLOCATE, &[UDP, token]);
+    client.path = udp(3);
+    assert_eq!(house.refused(&mut client, Method::ALLOCATE, &[UDP]), 486);
+    house.pass(30);
+    house.granted(&mut client, Method::ALLOCATE, &[UDP]);
+    house.pass(700);
+    assert_eq!(house.server.remembered(), 0);
+}
+
+#[test]
+fn those_who_share_a_name_do_not_share_a_quota() {
+    let mut house = House::with(|config| {
+        config.limits.allocations_per_user = 2;
+        config.secrets = vec!["secret".into()];
+    });
+    let from = |remote: &str| Path::udp(address("192.0.2.1:3478"), address(remote));
+    let mut ann = Client::new(from("198.51.100.1:1"));
+    for remote in ["198.51.100.1:1", "198.51.100.99:2"] {
+        ann.path = from(remote);
+        house.granted(&mut ann, Method::ALLOCATE, &[UDP]);
+    }
+    ann.path = from("198.51.100.7:3");
+    assert_eq!(house.refused(&mut ann, Method::ALLOCATE, &[UDP]), 486);
+    ann.path = from("198.51.101.7:3");
+    house.granted(&mut ann, Method::ALLOCATE, &[UDP]);
+    // An id is one participant's, wherever it comes from; that it is called as a user is does not matter.
+    let name = "1800000000:ann".to_owned();
+    let mut timed = Client {
+        password: turn::timed_password("secret", &name),
+        name,
+        ..Client::new(from("198.51.100.1:4"))
+    };
+    for remote in ["198.51.100.1:4", "198.51.101.1:4"] {
+        timed.path = from(remote);
+        house.granted(&mut timed, Method::ALLOCATE, &[UDP]);
+    }
+    timed.path = from("198.51.102.1:4");
+    assert_eq!(house.refused(&mut timed, Method::ALLOCATE, &[UDP]), 486);
 }
 
 #[test]

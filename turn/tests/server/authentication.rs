@@ -1,4 +1,4 @@
-use crate::house::{Client, House, OFFERED, REALM, Reply, UDP, UNIX, address, signed, udp};
+use crate::house::{Client, House, OFFERED, REALM, Reply, UDP, UNIX, address, signed, tcp, udp};
 use std::time::Duration;
 use stun::{
     AttributeType, Builder, Class, Key, Method, PasswordAlgorithm, PasswordAlgorithms, PasswordParameters,
@@ -192,6 +192,45 @@ fn a_nonce_ends_and_the_client_gets_another() {
         Some(438)
     );
     assert_eq!(house.count("turn_stale_nonces"), 3);
+}
+
+/// Somebody floods the server in the name of a client's part of the net, until it says nothing more there.
+fn silence(house: &mut House, path: Path) {
+    let silenced = house.count("turn_refusals_silenced");
+    for _ in 0..1000 {
+        house.send(path, &plain(Method::ALLOCATE, &[UDP]));
+    }
+    assert!(house.count("turn_refusals_silenced") > silenced + 900);
+}
+
+#[test]
+fn a_flood_in_the_name_of_a_clients_network_does_not_end_its_allocation() {
+    let mut house = House::with(|config| config.nonce_lifetime = Duration::from_secs(100));
+    let (mut client, _) = house.allocated(udp(1));
+    house.pass(101);
+    silence(&mut house, udp(2));
+    house.granted(&mut client, Method::REFRESH, &[]);
+    // In the name of the client itself it is told ten times, and then once a second.
+    client.nonce = "obMatJos2gAAA0123456789abcdefghi".into();
+    let forged = signed(&client, Method::REFRESH, &[], TransactionId([9; 12]));
+    let told = |house: &mut House| (0..100).filter(|_| sent(house, udp(1), &forged).is_some()).count();
+    house.pass(60);
+    assert_eq!(told(&mut house), 10);
+    house.pass(2);
+    assert_eq!(told(&mut house), 2);
+}
+
+#[test]
+fn who_has_a_connection_is_always_answered() {
+    let mut house = House::new();
+    silence(&mut house, udp(1));
+    let silenced = house.count("turn_refusals_silenced");
+    for _ in 0..1000 {
+        let reply = sent(&mut house, tcp(1), &plain(Method::ALLOCATE, &[UDP])).unwrap();
+        assert_eq!(reply.code(), Some(401));
+    }
+    house.granted(&mut Client::new(tcp(2)), Method::ALLOCATE, &[UDP]);
+    assert_eq!(house.count("turn_refusals_silenced"), silenced);
 }
 
 #[test]

@@ -240,19 +240,60 @@ fn other_services_of_the_machine_are_no_peers() {
         house.drive();
         sent == 1
     };
-    // Relay ports of its own are, so that two clients can meet.
     for (to, expected) in [
         ("192.0.2.1:6379", false),
         ("192.0.2.1:49151", false),
-        ("192.0.2.1:49152", true),
+        ("192.0.2.1:49152", false),
         ("192.0.2.1:4000", true),
         ("192.0.2.2:6379", true),
     ] {
         let mut house = House::with(|config| config.peers.own = vec![address("192.0.2.1:4000")]);
         assert_eq!(may(&mut house, to), expected, "{to}");
     }
+    // Private addresses are of others; and addresses that no socket of ours is bound to are the machine's as well.
     let mut house = House::with(|config| config.peers.allow_private = true);
-    assert!(may(&mut house, "192.0.2.1:6379") && !may(&mut house, "192.0.2.1:3478"));
+    assert!(!may(&mut house, "192.0.2.1:6379") && may(&mut house, "10.0.0.7:6379"));
+    house
+        .server
+        .set_addresses(["192.0.2.2", "10.0.0.7", "127.0.0.1"].map(|ip| ip.parse().unwrap()));
+    assert!(!may(&mut house, "192.0.2.2:6379") && !may(&mut house, "10.0.0.7:6379"));
+}
+
+#[test]
+fn relays_of_the_server_are_peers_as_long_as_they_are_there() {
+    let mut house = House::new();
+    let (mut first, first_relayed) = house.allocated(udp(1));
+    let (mut second, relayed) = house.allocated(udp(2));
+    house.permit(&mut second, "192.0.2.1:0");
+    let to = relayed.to_string();
+    house.permit(&mut first, &to);
+    house.bind(&mut first, 0x4000, &to);
+    let sends = |house: &mut House, port: u16| {
+        let to = format!("192.0.2.1:{port}");
+        let sent = house.client_sends(udp(1), &send_indication(&to, b"x", &[]));
+        sent.len()
+    };
+    let channel = channel_data(0x4000, b"x");
+    let from = first_relayed.to_string();
+    assert_eq!(sends(&mut house, relayed.port()), 1);
+    assert_eq!(house.client_sends(udp(1), &channel).len(), 1);
+    assert_eq!(house.peer_sends(relayed, &from, b"x").len(), 1);
+    assert_eq!(house.peer_sends(first_relayed, &to, b"x").len(), 1);
+    // Beside it another service may be, and where it was another one may come.
+    assert_eq!(sends(&mut house, relayed.port() ^ 1), 0);
+    house.granted(&mut second, Method::REFRESH, &[Value::Lifetime(0)]);
+    assert_eq!(sends(&mut house, relayed.port()), 0);
+    assert_eq!(house.client_sends(udp(1), &channel).len(), 0);
+    assert_eq!(house.peer_sends(first_relayed, &to, b"x").len(), 0);
+    let again = [Value::ChannelNumber(0x4000), Value::XorPeerAddress(relayed)];
+    assert_eq!(house.refused(&mut first, Method::CHANNEL_BIND, &again), 403);
+    assert_eq!(house.count("turn_forbidden_sends"), 3);
+    // A relay of TCP is none of UDP.
+    let mut third = Client::new(tcp(3));
+    let listening = house
+        .granted(&mut third, Method::ALLOCATE, &[crate::house::TCP])
+        .relayed()[0];
+    assert_eq!(sends(&mut house, listening.port()), 0);
 }
 
 #[test]

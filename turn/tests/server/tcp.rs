@@ -1,7 +1,8 @@
 use crate::house::{Client, House, Reply, TCP, UDP, address, tcp, udp};
 use std::net::SocketAddr;
+use std::time::Duration;
 use stun::{AttributeType, Class, Method, Value};
-use turn::{ConnectionId, ServerAction};
+use turn::{ConnectionId, ServerAction, Towards};
 use wire::Path;
 
 const PEER: &str = "203.0.113.5:80";
@@ -138,6 +139,44 @@ fn a_peer_connects_to_a_client() {
 }
 
 #[test]
+fn what_goes_through_splices_is_counted_and_waits_beyond_the_rate() {
+    let mut house = House::with(|config| {
+        config.limits.bytes_per_second = 10_000;
+        config.limits.burst_bytes = 5000;
+    });
+    let (client, _) = allocated(&mut house);
+    let [first, second] = [(PEER, 2), ("203.0.113.5:81", 3)].map(|(to, port)| {
+        let (connection, _) = opened(&mut house, &client, to);
+        claim(&mut house, &client, tcp(port), connection.get());
+        connection
+    });
+    let now = house.now;
+    let after = |millis| Some(now + Duration::from_millis(millis));
+    assert_eq!(house.server.handle_spliced(now, first, Towards::Peer, 5000), None);
+    // All connections of the allocation share it, and each way has its own.
+    assert_eq!(
+        house.server.handle_spliced(now, second, Towards::Peer, 1000),
+        after(100)
+    );
+    assert_eq!(
+        house.server.handle_spliced(now, second, Towards::Client, 6000),
+        after(100)
+    );
+    assert_eq!(
+        house.server.handle_spliced(now, first, Towards::Client, 1000),
+        after(200)
+    );
+    let usage = house.server.allocations(now).next().unwrap().usage;
+    assert_eq!((usage.sent_bytes, usage.received_bytes), (6000, 7000));
+    assert_eq!((usage.sent_packets, usage.received_packets), (0, 0));
+    assert_eq!(house.count("turn_sent_bytes"), 6000);
+    assert_eq!(house.count("turn_received_bytes"), 7000);
+    // Of one that is gone nothing is known.
+    house.server.handle_disconnected(&tcp(2));
+    assert_eq!(house.server.handle_spliced(now, first, Towards::Peer, 9000), None);
+}
+
+#[test]
 fn connect_has_its_rules() {
     let mut house = House::with(|config| config.limits.connections = 2);
     let (mut client, relayed) = allocated(&mut house);
@@ -190,6 +229,50 @@ fn connect_has_its_rules() {
     assert_eq!(house.refused(&mut other, Method::CONNECT, &[peer()]), 437);
     let sent = house.client_sends(client.path, &crate::house::send_indication("203.0.113.5:80", b"x", &[]));
     assert!(sent.is_empty() && house.count("turn_no_allocation") == 1);
+}
+
+#[test]
+fn a_user_has_few_connections_that_are_not_claimed() {
+    let mut house = House::with(|config| config.limits.unclaimed_connections = 3);
+    let (mut client, _) = allocated(&mut house);
+    let mut other = Client {
+        path: tcp(9),
+        ..client.clone()
+    };
+    let relayed = house.granted(&mut other, Method::ALLOCATE, &[TCP]).relayed()[0];
+    house.permit(&mut other, PEER);
+    connect(&mut house, &client, PEER);
+    let (second, _) = opened(&mut house, &client, "203.0.113.5:81");
+    let relay = house.relay_at(relayed);
+    let accept = |house: &mut House, from: &str| {
+        house
+            .server
+            .handle_accepted(house.now, relay, address(from), &mut house.out)
+    };
+    let third = accept(&mut house, "203.0.113.5:82").unwrap();
+    assert_eq!(accept(&mut house, "203.0.113.5:83"), None);
+    let more = [Value::XorPeerAddress(address("203.0.113.5:83"))];
+    assert_eq!(house.refused(&mut client, Method::CONNECT, &more), 508);
+    // What is claimed does not count, nor what has ended.
+    house.out.to_client.clear();
+    assert_eq!(claim(&mut house, &client, tcp(2), second.get()).code(), None);
+    let fourth = accept(&mut house, "203.0.113.5:83").unwrap();
+    assert_eq!(accept(&mut house, "203.0.113.5:84"), None);
+    house.server.handle_peer_closed(third, &mut house.out);
+    house.out.to_client.clear();
+    assert!(accept(&mut house, "203.0.113.5:84").is_some());
+    // Of bob nothing is counted.
+    let mut bob = Client {
+        name: "bob".into(),
+        password: "secret of bob".into(),
+        ..Client::new(tcp(20))
+    };
+    house.granted(&mut bob, Method::ALLOCATE, &[TCP]);
+    connect(&mut house, &bob, PEER);
+    house.pass(30);
+    assert!(house.actions.contains(&ServerAction::Disconnect { connection: fourth }));
+    house.pass(700);
+    assert_eq!(house.server.remembered(), 0);
 }
 
 #[test]

@@ -1,0 +1,128 @@
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use crate::rate::network;
+
+/// Connections of one IPv4 address or IPv6 /64.
+pub(super) const MAX_PER_NETWORK: usize = 256;
+/// Of these, connections that have shown no password yet. A client needs one for some round trips.
+pub(super) const MAX_STRANGERS_PER_NETWORK: usize = 64;
+
+/// Who may come in: strangers take at most half of the places, so that those who are in can open more connections
+/// (RFC 6062 §4.3) whatever strangers do.
+#[derive(Debug)]
+pub(super) struct Places {
+    places: usize,
+    strangers: usize,
+    networks: HashMap<IpAddr, Network>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Network {
+    all: usize,
+    strangers: usize,
+}
+
+impl Places {
+    pub(super) fn new(places: usize) -> Self {
+        Self {
+            places,
+            strangers: 0,
+            networks: HashMap::new(),
+        }
+    }
+
+    /// Gives a stranger a place; false when there is none for it.
+    pub(super) fn enter(&mut self, ip: IpAddr) -> bool {
+        let key = network(ip);
+        let known = self.networks.get(&key).copied().unwrap_or_default();
+        let is_in = known.all > known.strangers;
+        let room = is_in || self.strangers < self.places / 2;
+        if !room || known.all >= MAX_PER_NETWORK || known.strangers >= MAX_STRANGERS_PER_NETWORK {
+            return false;
+        }
+        self.strangers += 1;
+        let known = self.networks.entry(key).or_default();
+        known.all += 1;
+        known.strangers += 1;
+        true
+    }
+
+    /// A stranger has shown a password.
+    pub(super) fn recognize(&mut self, ip: IpAddr) {
+        if let Some(known) = self.networks.get_mut(&network(ip)) {
+            known.strangers -= 1;
+            self.strangers -= 1;
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn leave(&mut self, ip: IpAddr, stranger: bool) {
+        let key = network(ip);
+        if let Some(known) = self.networks.get_mut(&key) {
+            known.all -= 1;
+            known.strangers -= usize::from(stranger);
+            self.strangers -= usize::from(stranger);
+            if known.all == 0 {
+                self.networks.remove(&key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v6(network: u16, host: u16) -> IpAddr {
+        IpAddr::from([0x2001, 0xdb8, 0, network, 0, 0, 0, host])
+    }
+
+    #[test]
+    fn a_network_has_so_many_places() {
+        let mut places = Places::new(4096);
+        let came = (0..1000).filter(|n| places.enter(v6(1, *n))).count();
+        assert_eq!(came, MAX_STRANGERS_PER_NETWORK);
+        assert!(places.enter(v6(2, 1)));
+        // Who has shown a password makes room for more strangers of the network.
+        let mut all = came;
+        while all < MAX_PER_NETWORK {
+            places.recognize(v6(1, 0));
+            assert!(places.enter(v6(1, 1)));
+            all += 1;
+        }
+        places.recognize(v6(1, 0));
+        assert!(!places.enter(v6(1, 1)));
+        places.leave(v6(1, 7), false);
+        assert!(places.enter(v6(1, 1)) && !places.enter(v6(1, 1)));
+    }
+
+    #[test]
+    fn strangers_take_half_and_leave_the_rest_to_those_who_are_in() {
+        let mut places = Places::new(200);
+        assert!(places.enter(v6(0, 1)));
+        places.recognize(v6(0, 1));
+        let came = (1..1000).filter(|n| places.enter(v6(*n, 1))).count();
+        assert_eq!(came, 100);
+        assert!(places.enter(v6(0, 2)), "the network of one who is in");
+        places.leave(v6(0, 2), true);
+        places.leave(v6(5, 1), true);
+        assert!(places.enter(v6(2000, 1)) && !places.enter(v6(2001, 1)));
+        // The last one who was in is gone.
+        places.leave(v6(0, 1), false);
+        assert!(!places.enter(v6(0, 1)));
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_those_who_are_gone() {
+        let mut places = Places::new(200);
+        for stranger in [true, false] {
+            assert!(places.enter(v6(1, 1)));
+            if !stranger {
+                places.recognize(v6(1, 1));
+            }
+            places.leave(v6(1, 1), stranger);
+            assert!(places.networks.is_empty() && places.strangers == 0);
+        }
+    }
+}
