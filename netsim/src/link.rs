@@ -36,8 +36,8 @@ impl Link {
 /// What one direction of a link does to packets. The default is perfect: no limit, no delay, an MTU of 1500 bytes.
 ///
 /// In this order: what does not fit the MTU is dropped or split, the queue takes the packet or does not, it waits for
-/// its turn at `rate` and may be marked when it leaves, is then lost or doubled, and arrives after `delay` and
-/// `jitter`.
+/// its turn and may be marked when that comes, takes its time at `rate`, is then lost or doubled, and arrives after
+/// `delay` and `jitter`.
 #[derive(Debug, Clone)]
 pub struct Direction {
     /// How fast packets leave, whole IP packets counted; `None` is no limit, and then there is no queue either.
@@ -129,7 +129,8 @@ impl Default for Limit {
     }
 }
 
-/// How a queue marks packets with CE (RFC 3168 §5) when they leave it.
+/// How a queue marks packets with CE (RFC 3168 §5) when they leave it, by the time that they waited for those before
+/// them: their own time at `rate` does not count, or a slow link would mark what finds it idle.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Marking {
     /// Never.

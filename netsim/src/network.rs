@@ -334,6 +334,7 @@ impl Network {
 
     /// It is the packet's turn.
     fn turn(&mut self, index: u32, packet: u32) {
+        self.mark(index, packet);
         let pipe = &mut self.pipes[index as usize];
         let size = self.packets.get(packet).size();
         pipe.busy = Some(packet);
@@ -345,7 +346,6 @@ impl Network {
         let Some(packet) = self.pipes[index as usize].busy.take() else {
             return;
         };
-        self.mark(index, packet);
         self.propagate(index, packet);
         let pipe = &mut self.pipes[index as usize];
         if let Some(next) = pipe.pop() {

@@ -161,18 +161,19 @@ fn marks_those_who_waited_and_understand() {
         assert_eq!(sim.get(right).got.len(), 10);
         sim.get(right).got.iter().filter(|got| got.ecn == Ecn::Ce).count()
     };
-    // The n-th leaves after n times 10 ms.
-    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect0), 5);
-    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect1), 5);
+    // The n-th has waited for those before it, 10 ms each: the first not at all, the last 90 ms.
+    assert_eq!(marked(Marking::Step(ms(0)), Ecn::Ect0), 9);
+    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect0), 4);
+    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect1), 4);
     assert_eq!(marked(Marking::Step(ms(55)), Ecn::NotEct), 0);
-    assert_eq!(marked(Marking::L4s(ms(25)), Ecn::Ect1), 8);
+    assert_eq!(marked(Marking::L4s(ms(25)), Ecn::Ect1), 7);
     assert_eq!(marked(Marking::L4s(ms(25)), Ecn::Ect0), 0);
     let ramp = Marking::Ramp {
         min: ms(5),
         max: ms(25),
         max_probability: 0.0,
     };
-    assert_eq!(marked(ramp, Ecn::Ect0), 8);
+    assert_eq!(marked(ramp, Ecn::Ect0), 7);
 }
 
 #[test]
