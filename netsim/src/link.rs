@@ -223,7 +223,8 @@ pub enum Verdict {
     Drop,
     /// Goes on, and a copy with it.
     Duplicate,
-    /// Goes on, and is held back by so much.
+    /// Is held back by so much and then comes to the link like any other, which the hook is not asked about again:
+    /// later packets overtake it.
     Delay(Duration),
 }
 

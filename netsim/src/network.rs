@@ -21,6 +21,8 @@ use crate::trace::{Action, Observer, Place, TraceEvent};
 /// What happens at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
+    /// A packet that a hook has held back goes on to the pipe.
+    Enters { pipe: u32, packet: u32 },
     /// The packet whose turn it is has left the queue of a pipe.
     Leaves(u32),
     /// A packet comes to the end of a pipe.
@@ -185,6 +187,7 @@ impl Network {
     /// Handles what is the network's own.
     pub(crate) fn handle(&mut self, what: What) {
         match what {
+            What::Enters { pipe, packet } => self.enter(pipe, packet),
             What::Leaves(pipe) => self.leaves(pipe),
             What::Arrives { pipe, packet } => self.arrives(pipe, packet),
             What::Loops { node, packet } => self.host_receives(node, None, packet),
@@ -254,8 +257,8 @@ impl Network {
 
     // Links
 
-    /// A packet comes to the near end of a pipe.
-    fn enter(&mut self, index: u32, packet: u32) {
+    /// A packet comes to a link, where a hook may be.
+    fn meet(&mut self, index: u32, packet: u32) {
         let pipe = &mut self.pipes[index as usize];
         if !pipe.up {
             return self.drop_on(index, DropReason::LinkDown, packet);
@@ -265,19 +268,26 @@ impl Network {
             None => Verdict::Pass,
         };
         match verdict {
-            Verdict::Pass => self.fit(index, packet),
+            Verdict::Pass => self.enter(index, packet),
             Verdict::Drop => self.drop_on(index, DropReason::Hook, packet),
             Verdict::Duplicate => {
                 let copy = self.duplicate(index, packet);
-                self.fit(index, packet);
-                self.fit(index, copy);
+                self.enter(index, packet);
+                self.enter(index, copy);
             }
             Verdict::Delay(held) => {
                 self.trace_pipe(index, Action::Reordered, packet);
-                let at = self.pipes[index as usize].arrives_at(self.now, Some(held));
-                self.schedule(at, What::Arrives { pipe: index, packet });
+                self.schedule(self.now + nanos(held), What::Enters { pipe: index, packet });
             }
         }
+    }
+
+    /// A packet comes to the near end of a pipe.
+    fn enter(&mut self, index: u32, packet: u32) {
+        if !self.pipes[index as usize].up {
+            return self.drop_on(index, DropReason::LinkDown, packet);
+        }
+        self.fit(index, packet);
     }
 
     fn duplicate(&mut self, pipe: u32, packet: u32) -> u32 {
@@ -441,7 +451,7 @@ impl Network {
     /// On towards its destination, within the realm of that side.
     fn forward(&mut self, node: u32, outside: bool, packet: u32) {
         match self.route(node, outside, self.packets.get(packet).destination.ip()) {
-            Route::Out(pipe) => self.enter(pipe, packet),
+            Route::Out(pipe) => self.meet(pipe, packet),
             Route::Across | Route::None => {
                 self.complain(node, IcmpError::HostUnreachable, packet);
                 self.drop_at(node, DropReason::NoRoute, packet);
@@ -463,13 +473,13 @@ impl Network {
             let filter = match &mut self.nodes[node as usize].kind {
                 Kind::Firewall(filter) => filter,
                 Kind::Nat(nat) => &mut nat.filter6,
-                Kind::Host(_) | Kind::Router => return self.enter(pipe, packet),
+                Kind::Host(_) | Kind::Router => return self.meet(pipe, packet),
             };
             if let Err(reason) = filter.check(now, outside, source, destination, &transport, fragments) {
                 return self.drop_at(node, reason, packet);
             }
         }
-        self.enter(pipe, packet);
+        self.meet(pipe, packet);
     }
 
     fn nat(&mut self, node: u32) -> Option<&mut crate::node::NatNode> {
@@ -748,7 +758,7 @@ impl Network {
         if this.port_of(&to).is_some() {
             return self.schedule(self.now, What::Loops { node, packet });
         }
-        self.enter(pipe, packet);
+        self.meet(pipe, packet);
     }
 
     /// A packet comes to a host, over that port or, without one, from itself.

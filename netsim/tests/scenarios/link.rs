@@ -238,6 +238,49 @@ fn a_link_goes_down_and_a_hook_decides() {
     assert_eq!(sim.counters().dropped_for(DropReason::Hook), 1);
 }
 
+#[test]
+fn what_a_hook_held_back_meets_the_link_like_any_other() {
+    // 222 bytes and 28 of headers: 2 ms each.
+    let slow = Direction {
+        rate: Some(Bitrate::from_mbps(1)),
+        ..Direction::with_delay(ms(5))
+    };
+    let (mut sim, left, right, link) = two(1, slow);
+    sim.set_hook(link, Way::Forward, |_, packet| match packet.payload.first() {
+        Some(1) => Verdict::Delay(ms(10)),
+        _ => Verdict::Pass,
+    });
+    let send = |sim: &mut Sim, first: u8, len: usize| {
+        sim.get_mut(left).send(addr(A), addr(B), &vec![first; len]);
+    };
+    send(&mut sim, 1, 222);
+    send(&mut sim, 1, 222);
+    send(&mut sim, 2, 222);
+    assert!(sim.run_until_idle(secs(1)).unwrap());
+    let got = |sim: &Sim| {
+        let got = sim.get(right).got.iter();
+        got.map(|got| (got.bytes[0], got.at)).collect::<Vec<_>>()
+    };
+    assert_eq!(got(&sim), [(2, ms(7)), (1, ms(17)), (1, ms(19))], "each takes its time");
+
+    sim.direction_mut(link, Way::Forward).mtu = 200;
+    send(&mut sim, 1, 222);
+    sim.run_for(ms(20)).unwrap();
+    assert_eq!(sim.counters().dropped_for(DropReason::TooBig), 1);
+
+    sim.direction_mut(link, Way::Forward).loss = Loss::Random(1.0);
+    send(&mut sim, 1, 1);
+    sim.run_for(ms(20)).unwrap();
+    assert_eq!(sim.counters().dropped_for(DropReason::Loss), 1);
+
+    send(&mut sim, 1, 1);
+    sim.run_for(ms(5)).unwrap();
+    sim.set_link_up(link, false);
+    sim.run_for(ms(20)).unwrap();
+    assert_eq!(sim.counters().dropped_for(DropReason::LinkDown), 1);
+    assert_eq!(got(&sim).len(), 3);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
