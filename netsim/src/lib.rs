@@ -10,6 +10,7 @@
 
 mod bitrate;
 mod drops;
+mod ended;
 mod endpoint;
 mod firewall;
 mod hasher;

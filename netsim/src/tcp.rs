@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
+use crate::ended::Numbers;
 use crate::packet::{TcpFlags, TcpHeader};
 
 /// What a receiver holds at most, in bytes: out of order, and while the endpoint does not read.
@@ -39,6 +40,8 @@ enum State {
     SynSent,
     SynReceived,
     Open,
+    /// Both ends have finished and everything is acknowledged. Otherwise like `Gone`.
+    Closed,
     /// No longer of interest; the owner removes it.
     Gone,
 }
@@ -137,7 +140,7 @@ impl Connection {
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.state == State::Gone
+        matches!(self.state, State::Gone | State::Closed)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -149,9 +152,14 @@ impl Connection {
         !self.passive && matches!(self.state, State::SynSent | State::SynReceived)
     }
 
-    /// What a late segment of the peer is answered with after the end: our and the peer's next numbers.
-    pub(crate) fn numbers(&self) -> (u64, u64) {
-        (self.nxt, self.rcv)
+    /// What a late segment of the peer is answered with after the end, when that was a good one. After any other, there
+    /// is RST for it (RFC 9293 §3.10.7.1).
+    pub(crate) fn numbers(&self) -> Option<Numbers> {
+        let numbers = Numbers {
+            seq: self.nxt,
+            ack: self.rcv,
+        };
+        (self.state == State::Closed).then_some(numbers)
     }
 
     /// The bytes of the stream that a segment carries.
@@ -163,7 +171,7 @@ impl Connection {
 
     /// Bytes that can be written now.
     pub(crate) fn room(&self) -> usize {
-        if self.finishing || self.state == State::Gone {
+        if self.finishing || self.is_gone() {
             0
         } else {
             self.capacity.saturating_sub(self.buffer.len())
@@ -209,7 +217,7 @@ impl Connection {
 
     /// Ends it at once.
     pub(crate) fn reset(&mut self, out: &mut Vec<Out>) {
-        if self.state != State::SynSent && self.state != State::Gone {
+        if self.state != State::SynSent && !self.is_gone() {
             let flags = TcpFlags {
                 ack: true,
                 ..TcpFlags::RST
@@ -252,7 +260,7 @@ impl Connection {
 
     pub(crate) fn handle_segment(&mut self, now: u64, header: &TcpHeader, payload: &[u8], out: &mut Vec<Out>) {
         match self.state {
-            State::Gone => return,
+            State::Gone | State::Closed => return,
             State::SynSent => return self.opening(now, header, out),
             State::SynReceived => {
                 if !self.half_open(now, header, out) {
@@ -285,6 +293,7 @@ impl Connection {
         if self.peer_finished && self.finishing && self.una == self.end_of_data() + 1 {
             self.tell_finished(out);
             self.end(Out::Closed, out);
+            self.state = State::Closed;
         }
     }
 
@@ -295,7 +304,7 @@ impl Connection {
         self.timer = None;
         self.timed = None;
         match self.state {
-            State::Gone => {}
+            State::Gone | State::Closed => {}
             State::SynSent | State::SynReceived => {
                 self.backoff += 1;
                 if self.backoff > SYN_RETRIES {
