@@ -316,7 +316,7 @@ impl Connection {
         }
     }
 
-    /// SYN-SENT of RFC 9293.
+    /// SYN-SENT (RFC 9293 §3.10.7.3).
     fn opening(&mut self, now: u64, header: &TcpHeader, out: &mut Vec<Out>) {
         let ours = header.flags.ack && header.ack == self.nxt;
         if header.flags.rst {
@@ -325,7 +325,10 @@ impl Connection {
             }
             return;
         }
-        if !header.flags.syn || header.flags.ack && !ours {
+        if header.flags.ack && !ours {
+            return self.refuse(header, out);
+        }
+        if !header.flags.syn {
             return;
         }
         self.rcv = header.seq + 1;
@@ -353,10 +356,17 @@ impl Connection {
             self.established(now, header, out);
             return true;
         }
-        if header.flags.syn {
+        if header.flags.ack {
+            self.refuse(header, out);
+        } else if header.flags.syn {
             self.send_syn(now, out);
         }
         false
+    }
+
+    /// The peer acknowledges what was never sent: it has another connection in mind, which ends by this.
+    fn refuse(&self, header: &TcpHeader, out: &mut Vec<Out>) {
+        out.push(Out::Segment(self.header(header.ack, TcpFlags::RST), 0));
     }
 
     fn established(&mut self, now: u64, header: &TcpHeader, out: &mut Vec<Out>) {

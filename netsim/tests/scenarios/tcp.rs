@@ -135,6 +135,25 @@ fn what_was_reset_has_no_answer_but_rst() {
 }
 
 #[test]
+fn who_has_lost_its_connection_ends_that_of_the_peer_by_opening_another() {
+    let (mut sim, left, right, link) = linked(Direction::with_delay(ms(20)));
+    sim.sockets(right).listen_tcp(addr(B)).unwrap();
+    let there = sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.run_for(secs(1)).unwrap();
+    sim.set_link_up(link, false);
+    sim.sockets(left).reset(&there);
+    sim.run_for(secs(1)).unwrap();
+    assert_eq!(sim.get(right).tcp_names(), ["Accepted"], "the RST got lost");
+    sim.set_link_up(link, true);
+    let flags = flags_of(&mut sim, "a");
+    sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.run_for(secs(2)).unwrap();
+    assert_eq!(*flags.borrow(), ["S", "R", "S", "."]);
+    assert_eq!(sim.get(right).tcp_names(), ["Accepted", "Reset", "Accepted"]);
+    assert_eq!(sim.get(left).tcp_names(), ["Connected", "Connected"]);
+}
+
+#[test]
 fn late_fins_are_acknowledged_for_four_minutes() {
     let (mut sim, left, right, link) = linked(Direction::with_delay(ms(500)));
     sim.sockets(right).listen_tcp(addr(B)).unwrap();
