@@ -69,6 +69,8 @@ pub(crate) struct Connection {
     capacity: usize,
     finishing: bool,
     peer_window: usize,
+    /// Sequence and acknowledgement number of the segment that told the window: SND.WL1 and SND.WL2.
+    window_from: (u64, u64),
     congestion_window: usize,
     threshold: usize,
     duplicate_acks: u32,
@@ -118,6 +120,7 @@ impl Connection {
             capacity,
             finishing: false,
             peer_window: 65_535,
+            window_from: (0, 0),
             congestion_window: 10 * mss,
             threshold: usize::MAX,
             duplicate_acks: 0,
@@ -191,7 +194,7 @@ impl Connection {
         self.passive = true;
         self.state = State::SynReceived;
         self.rcv = syn.seq + 1;
-        self.peer_window = syn.window as usize;
+        self.take_window(syn);
         self.open(now, out);
     }
 
@@ -332,7 +335,7 @@ impl Connection {
             return;
         }
         self.rcv = header.seq + 1;
-        self.peer_window = header.window as usize;
+        self.take_window(header);
         if ours {
             self.established(now, header, out);
             out.push(Out::Segment(self.header(self.nxt, TcpFlags::ACK), 0));
@@ -397,22 +400,31 @@ impl Connection {
     }
 
     fn acknowledged(&mut self, now: u64, header: &TcpHeader, empty: bool, out: &mut Vec<Out>) {
-        if header.ack > self.max_sent {
+        if header.ack < self.una || header.ack > self.max_sent {
             return;
         }
-        let window_moved = self.peer_window != header.window as usize;
+        // What was overtaken on the way knows an older window (RFC 9293 §3.10.7.4).
+        let newest = (header.seq, header.ack) >= self.window_from;
+        let window_moved = newest && self.peer_window != header.window as usize;
         if self.peer_window == 0 && window_moved {
             // What asked whether it is still closed was not taken.
             self.nxt = self.una.max(header.ack);
             self.backoff = 0;
             self.timer = None;
         }
-        self.peer_window = header.window as usize;
+        if newest {
+            self.take_window(header);
+        }
         if header.ack > self.una {
             self.advance(now, header.ack, out);
-        } else if header.ack == self.una && self.una < self.nxt && empty && !header.flags.fin && !window_moved {
+        } else if self.una < self.nxt && empty && !header.flags.fin && !window_moved {
             self.duplicate_ack(now, out);
         }
+    }
+
+    fn take_window(&mut self, header: &TcpHeader) {
+        self.peer_window = header.window as usize;
+        self.window_from = (header.seq, header.ack);
     }
 
     fn advance(&mut self, now: u64, ack: u64, out: &mut Vec<Out>) {
@@ -632,3 +644,6 @@ impl Connection {
         self.rto = (smoothed + 4 * self.variation).clamp(MIN_RTO, MAX_RTO);
     }
 }
+
+#[cfg(test)]
+mod tests;
