@@ -74,7 +74,9 @@ pub(crate) struct Connection {
     congestion_window: usize,
     threshold: usize,
     duplicate_acks: u32,
-    recover: Option<u64>,
+    /// Behind the last byte that had been sent when the last loss was noticed (RFC 6582 §3.2).
+    recover: u64,
+    recovering: bool,
     rto: u64,
     smoothed: Option<u64>,
     variation: u64,
@@ -124,7 +126,8 @@ impl Connection {
             congestion_window: 10 * mss,
             threshold: usize::MAX,
             duplicate_acks: 0,
-            recover: None,
+            recover: first,
+            recovering: false,
             rto: INITIAL_RTO,
             smoothed: None,
             variation: 0,
@@ -437,18 +440,17 @@ impl Connection {
         self.sample(now, ack);
         self.backoff = 0;
         self.duplicate_acks = 0;
-        match self.recover {
-            Some(recover) if ack < recover => {
-                // RFC 6582 §3.2, step 3: a partial acknowledgement.
-                self.congestion_window = self.congestion_window.saturating_sub(acked).max(self.mss) + self.mss;
-                self.retransmit_first(out);
-            }
-            Some(_) => {
-                self.recover = None;
-                self.congestion_window = self.threshold;
-            }
-            None if self.congestion_window < self.threshold => self.congestion_window += acked.min(self.mss),
-            None => self.congestion_window += (self.mss * self.mss / self.congestion_window).max(1),
+        if self.recovering && ack < self.recover {
+            // RFC 6582 §3.2, step 3: a partial acknowledgement.
+            self.congestion_window = self.congestion_window.saturating_sub(acked).max(self.mss) + self.mss;
+            self.retransmit_first(out);
+        } else if self.recovering {
+            self.recovering = false;
+            self.congestion_window = self.threshold;
+        } else if self.congestion_window < self.threshold {
+            self.congestion_window += acked.min(self.mss);
+        } else {
+            self.congestion_window += (self.mss * self.mss / self.congestion_window).max(1);
         }
         self.timer = None;
         if self.una < self.nxt {
@@ -462,11 +464,12 @@ impl Connection {
 
     fn duplicate_ack(&mut self, now: u64, out: &mut Vec<Out>) {
         self.duplicate_acks += 1;
-        if self.recover.is_some() {
+        if self.recovering {
             self.congestion_window += self.mss;
-        } else if self.duplicate_acks == 3 {
+        } else if self.duplicate_acks == 3 && self.una > self.recover {
             self.threshold = self.halved();
-            self.recover = Some(self.nxt);
+            self.recover = self.max_sent;
+            self.recovering = true;
             self.congestion_window = self.threshold + 3 * self.mss;
             self.retransmit_first(out);
             self.arm(now);
@@ -501,7 +504,8 @@ impl Connection {
         }
         self.threshold = self.halved();
         self.congestion_window = self.mss;
-        self.recover = None;
+        self.recover = self.max_sent;
+        self.recovering = false;
         self.duplicate_acks = 0;
         let first = self.send_from(self.una, if self.peer_window == 0 { 1 } else { self.mss }, out);
         self.nxt = self.una + first as u64;

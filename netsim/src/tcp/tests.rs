@@ -59,6 +59,12 @@ impl Case {
     fn write(&mut self, len: usize) -> Vec<(u64, usize)> {
         self.run(|connection, now, out| connection.write(now, &vec![7; len], out))
     }
+
+    /// The timer expires.
+    fn expire(&mut self) -> Vec<(u64, usize)> {
+        self.now = self.connection.timer.unwrap();
+        self.run(|connection, now, out| connection.handle_timeout(now, out))
+    }
 }
 
 #[test]
@@ -71,6 +77,26 @@ fn an_acknowledgement_that_was_overtaken_tells_no_window() {
     // A segment of the peer that came later has a higher number, whatever it acknowledges.
     case.hear(segment(5002, 1501, 700, TcpFlags::ACK));
     assert_eq!(case.ack(1501, WINDOW), []);
+}
+
+#[test]
+fn what_a_timeout_sends_again_starts_no_fast_retransmission() {
+    let mut case = Case::open();
+    assert_eq!(case.write(1000).len(), 10);
+    assert_eq!(case.expire(), [(1001, 100)]);
+    assert_eq!(case.ack(1101, WINDOW), [(1101, 100), (1201, 100)]);
+    // All but the first had arrived: what comes twice is acknowledged twice.
+    for _ in 0..5 {
+        assert_eq!(case.ack(1101, WINDOW), []);
+    }
+    assert_eq!(case.connection.threshold, 500, "the loss counts once");
+    assert_eq!(case.ack(2001, WINDOW), []);
+    // From then on three duplicates are a loss again.
+    assert_eq!(case.write(500).len(), 3);
+    assert_eq!(case.ack(2101, WINDOW), [(2301, 100), (2401, 100)]);
+    for again in [vec![], vec![], vec![(2101, 100)]] {
+        assert_eq!(case.ack(2101, WINDOW), again);
+    }
 }
 
 #[test]
