@@ -586,6 +586,7 @@ impl Network {
                         ..TcpFlags::RST
                     },
                     window: 0,
+                    mss: 0,
                 };
                 let answer = self.packets.create(destination, source, Transport::Tcp(reset));
                 self.counters.sent += 1;

@@ -189,10 +189,14 @@ fn tcp(packet: &PacketView<'_>) -> Vec<u8> {
     bytes.extend_from_slice(&packet.destination.port().to_be_bytes());
     bytes.extend_from_slice(&(header.seq as u32).to_be_bytes());
     bytes.extend_from_slice(&(header.ack as u32).to_be_bytes());
-    bytes.extend_from_slice(&[5 << 4, bits]);
+    bytes.extend_from_slice(&[(header.size() as u8 / 4) << 4, bits]);
     // There is no option for window scaling, so that more cannot be said.
     bytes.extend_from_slice(&(header.window.min(0xffff) as u16).to_be_bytes());
     bytes.extend_from_slice(&[0; 4]);
+    if header.mss > 0 {
+        bytes.extend_from_slice(&[2, 4]);
+        bytes.extend_from_slice(&header.mss.to_be_bytes());
+    }
     bytes.extend_from_slice(packet.payload);
     bytes
 }

@@ -27,9 +27,8 @@ impl Network {
         let mtu = node
             .port_of(&local.ip())
             .map_or(1500, |port| self.pipes[port.pipe as usize].config.mtu);
-        let mss = usize::from(mtu)
-            .saturating_sub(ip_header(&local.ip()) + TCP_HEADER)
-            .max(1);
+        let headers = (ip_header(&local.ip()) + TCP_HEADER) as u16;
+        let mss = mtu.saturating_sub(headers).max(1);
         let index = self.free_connections.pop().unwrap_or_else(|| {
             self.connections.push(None);
             (self.connections.len() - 1) as u32
@@ -164,6 +163,7 @@ impl Network {
                 ack,
                 flags: TcpFlags::ACK,
                 window: 0,
+                mss: 0,
             },
             // What answers an ACK is no news to a peer that has closed, too.
             Some(Numbers { ack, .. }) if end <= ack && !header.flags.syn => return,
@@ -172,6 +172,7 @@ impl Network {
                 ack: 0,
                 flags: TcpFlags::RST,
                 window: 0,
+                mss: 0,
             },
             _ => TcpHeader {
                 seq: 0,
@@ -181,6 +182,7 @@ impl Network {
                     ..TcpFlags::RST
                 },
                 window: 0,
+                mss: 0,
             },
         };
         let packet = self.packets.create(local, remote, Transport::Tcp(answer));

@@ -46,7 +46,7 @@ enum State {
     Gone,
 }
 
-/// One end of a TCP connection: NewReno (RFC 6582) with the timer of RFC 6298, without options.
+/// One end of a TCP connection: NewReno (RFC 6582) with the timer of RFC 6298, without options but the MSS.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) node: u32,
@@ -59,6 +59,9 @@ pub(crate) struct Connection {
     pub(crate) armed: u64,
     state: State,
     passive: bool,
+    /// What we tell the peer that we take.
+    own_mss: u16,
+    /// What we send.
     mss: usize,
     una: u64,
     nxt: u64,
@@ -100,7 +103,7 @@ impl Connection {
         local: SocketAddr,
         remote: SocketAddr,
         first: u32,
-        mss: usize,
+        mss: u16,
         capacity: usize,
     ) -> Self {
         let first = u64::from(first);
@@ -113,7 +116,8 @@ impl Connection {
             armed: u64::MAX,
             state: State::SynSent,
             passive: false,
-            mss,
+            own_mss: mss,
+            mss: mss.into(),
             una: first,
             nxt: first,
             max_sent: first,
@@ -123,7 +127,7 @@ impl Connection {
             finishing: false,
             peer_window: 65_535,
             window_from: (0, 0),
-            congestion_window: 10 * mss,
+            congestion_window: 10 * usize::from(mss),
             threshold: usize::MAX,
             duplicate_acks: 0,
             recover: first,
@@ -196,8 +200,7 @@ impl Connection {
     pub(crate) fn accept(&mut self, now: u64, syn: &TcpHeader, out: &mut Vec<Out>) {
         self.passive = true;
         self.state = State::SynReceived;
-        self.rcv = syn.seq + 1;
-        self.take_window(syn);
+        self.take_syn(syn);
         self.open(now, out);
     }
 
@@ -322,6 +325,15 @@ impl Connection {
         }
     }
 
+    fn take_syn(&mut self, syn: &TcpHeader) {
+        self.rcv = syn.seq + 1;
+        self.take_window(syn);
+        if syn.mss > 0 {
+            self.mss = self.mss.min(syn.mss.into());
+            self.congestion_window = 10 * self.mss;
+        }
+    }
+
     /// SYN-SENT (RFC 9293 §3.10.7.3).
     fn opening(&mut self, now: u64, header: &TcpHeader, out: &mut Vec<Out>) {
         let ours = header.flags.ack && header.ack == self.nxt;
@@ -337,8 +349,7 @@ impl Connection {
         if !header.flags.syn {
             return;
         }
-        self.rcv = header.seq + 1;
-        self.take_window(header);
+        self.take_syn(header);
         if ours {
             self.established(now, header, out);
             out.push(Out::Segment(self.header(self.nxt, TcpFlags::ACK), 0));
@@ -618,6 +629,7 @@ impl Connection {
             ack: if flags.ack { self.rcv } else { 0 },
             flags,
             window: RECEIVE_BUFFER.saturating_sub(self.held.len()) as u32,
+            mss: if flags.syn { self.own_mss } else { 0 },
         }
     }
 

@@ -1,6 +1,6 @@
 use super::*;
 
-const MSS: usize = 100;
+const MSS: u16 = 100;
 const WINDOW: u32 = 10_000;
 
 fn segment(seq: u64, ack: u64, window: u32, flags: TcpFlags) -> TcpHeader {
@@ -9,6 +9,7 @@ fn segment(seq: u64, ack: u64, window: u32, flags: TcpFlags) -> TcpHeader {
         ack,
         flags,
         window,
+        mss: 0,
     }
 }
 

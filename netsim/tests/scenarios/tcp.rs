@@ -1,4 +1,4 @@
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -84,6 +84,36 @@ fn losses_cost_time_and_nothing_else() {
     assert_eq!(sim.get(left).tcp_names().last(), Some(&"Closed"));
     assert!(sim.counters().dropped_for(DropReason::Loss) > 50);
     assert_eq!(sim.get(right).tcp_names(), ["Accepted", "Finished", "Closed"]);
+}
+
+#[test]
+fn segments_fit_the_link_of_the_peer_without_a_word_of_icmp() {
+    let mut sim = Sim::new(3);
+    let (a, b) = (sim.add_host("a"), sim.add_host("b"));
+    let router = sim.add_router("router");
+    sim.set_sends_icmp(router, false);
+    sim.attach(a, router, &[addr(A).ip()], Link::default());
+    let narrow = Direction {
+        mtu: 576,
+        ..Direction::default()
+    };
+    sim.attach(b, router, &[addr(B).ip()], Link::symmetric(narrow));
+    let left = Probe::add(&mut sim, a, "left");
+    let right = Probe::add(&mut sim, b, "right");
+    sim.sockets(right).listen_tcp(addr(B)).unwrap();
+    let there = sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.run_for(ms(1)).unwrap();
+    let largest = Rc::new(Cell::new(0));
+    let noted = largest.clone();
+    sim.observe(move |event: &TraceEvent<'_>| noted.set(noted.get().max(event.packet.size())));
+    sim.sockets(left).write(&there, &[1; 10_000]);
+    sim.sockets(right).write(&path(B, A), &[2; 10_000]);
+    sim.run_for(ms(1)).unwrap();
+    assert_eq!(
+        (sim.get(right).stream.len(), sim.get(left).stream.len()),
+        (10_000, 10_000)
+    );
+    assert_eq!((largest.get(), sim.counters().dropped()), (576, 0));
 }
 
 #[test]
