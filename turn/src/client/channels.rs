@@ -85,6 +85,14 @@ impl Channels {
         (channel.wanted && bound).then_some(channel.number)
     }
 
+    /// The peer is one again. The server may have bound its channel still, and then what it sends comes there.
+    pub(crate) fn remember(&mut self, peer: &SocketAddr) {
+        let Some(&number) = self.at.get(peer) else { return };
+        if let Some(channel) = self.get_mut(number) {
+            channel.forgotten = false;
+        }
+    }
+
     pub(crate) fn forget(&mut self, now: Instant, peer: &SocketAddr) {
         let Some(&number) = self.at.get(peer) else { return };
         let Some(channel) = self.get_mut(number) else { return };

@@ -139,6 +139,7 @@ impl Peers {
             address: peer,
             channel: None,
         });
+        self.channels.remember(&peer);
         let address = peer.ip();
         if let Some(permission) = self.permission_mut(&address) {
             permission.peers = permission.peers.saturating_add(1);
