@@ -250,13 +250,14 @@ impl Client {
             Request::ChannelBind { channel, peer } => {
                 let jitter = self.jitter();
                 let (wanted, news) = self.peers.channels.granted(sent, *channel, jitter);
+                // Other peers at the address may want the permission even if nobody wants the channel any more.
+                if self.peers.granted(sent, &peer.ip(), true, jitter) {
+                    self.tell(Event::Permitted(peer.ip()));
+                }
                 if !wanted {
                     return;
                 }
                 self.peers.set_channel(peer, Some(*channel));
-                if self.peers.granted(sent, &peer.ip(), true, jitter) {
-                    self.tell(Event::Permitted(peer.ip()));
-                }
                 if news {
                     self.tell(Event::ChannelBound(*peer));
                 }
@@ -398,12 +399,16 @@ impl Client {
                 }
             },
             Request::ChannelBind { channel, peer } => match failure {
-                Failure::TimedOut | Failure::IntegrityViolated => self.peers.channels.ask_again(channel),
+                Failure::TimedOut | Failure::IntegrityViolated => {
+                    if !self.peers.channels.ask_again(channel) {
+                        self.peers.lost_by_channel(&peer.ip());
+                    }
+                }
                 _ => {
                     let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
                     self.peers.channels.refused(channel);
                     self.peers.set_channel(&peer, None);
-                    self.peers.refused_by_channel(&peer.ip());
+                    self.peers.lost_by_channel(&peer.ip());
                     self.tell(Event::ChannelRefused { peer, error });
                 }
             },

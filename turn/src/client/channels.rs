@@ -150,14 +150,17 @@ impl Channels {
         }
     }
 
-    /// Takes that the server did not answer: it is asked again as long as the channel is wanted.
-    pub(crate) fn ask_again(&mut self, number: ChannelNumber) {
-        if let Some(channel) = self.get_mut(number) {
-            channel.pending = channel.wanted;
-            if channel.wanted {
-                self.to_ask.push_back(number);
-            }
+    /// Takes that the server did not answer: it is asked again as long as the channel is wanted. Whether it is.
+    pub(crate) fn ask_again(&mut self, number: ChannelNumber) -> bool {
+        let Some(channel) = self.get_mut(number) else {
+            return false;
+        };
+        channel.pending = channel.wanted;
+        let wanted = channel.wanted;
+        if wanted {
+            self.to_ask.push_back(number);
         }
+        wanted
     }
 
     /// Asks for what is due; gives the peers whose channels have ended.

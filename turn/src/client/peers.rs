@@ -235,8 +235,9 @@ impl Peers {
         }
     }
 
-    /// Takes that the ChannelBind was refused which was to bring the permission of a peer too: it is asked for alone.
-    pub(crate) fn refused_by_channel(&mut self, address: &IpAddr) {
+    /// Takes that the ChannelBind which was to bring the permission of a peer too was refused, or not answered and is
+    /// not sent again: the permission is asked for alone.
+    pub(crate) fn lost_by_channel(&mut self, address: &IpAddr) {
         let Some(permission) = self.permission_mut(address) else {
             return;
         };

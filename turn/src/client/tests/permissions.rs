@@ -265,6 +265,33 @@ fn data_takes_the_channel_once_it_is_bound() {
 }
 
 #[test]
+fn a_channel_that_nobody_wants_any_more_leaves_its_permission_to_others() {
+    for answered in [true, false] {
+        let mut pair = Pair::allocated(config());
+        pair.client.bind(pair.now, peer(1)).unwrap();
+        let request = pair.poll().unwrap();
+        // Behind the request of the channel: no other is needed.
+        assert!(pair.send(other_port(peer(1)), b"x").unwrap().is_some());
+        pair.client.forget(pair.now, &peer(1));
+        if answered {
+            let answer = pair.server.handle(&request).unwrap();
+            pair.give(&answer);
+        } else {
+            pair.pass_unanswered(secs(39));
+            assert_eq!(pair.server.seen.len(), 0);
+        }
+        pair.pass(secs(1));
+        assert_eq!(pair.events, [Event::Permitted(peer(1).ip())]);
+        pair.server.seen.clear();
+        pair.pass(secs(1000));
+        // And keeps it.
+        assert!((3..=5).contains(&pair.server.count(Method::CREATE_PERMISSION)));
+        assert_eq!(pair.server.count(Method::CHANNEL_BIND), 0);
+        assert!(!pair.client.is_bound(&peer(1)));
+    }
+}
+
+#[test]
 fn a_channel_keeps_itself_and_its_permission() {
     let mut pair = Pair::bound(config(), peer(1));
     pair.server.seen.clear();
