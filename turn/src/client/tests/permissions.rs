@@ -292,6 +292,65 @@ fn a_channel_that_nobody_wants_any_more_leaves_its_permission_to_others() {
 }
 
 #[test]
+fn a_refresh_that_is_refused_for_now_costs_no_permission() {
+    for code in [401, 420, 429, 486, 500, 508] {
+        let mut pair = Pair::allocated(config());
+        pair.client.permit(pair.now, peer(1)).unwrap();
+        pair.run();
+        pair.events.clear();
+        let refusals = 3;
+        for _ in 0..refusals {
+            let error = (Method::CREATE_PERMISSION, ErrorCode(code));
+            pair.server.errors.push_back(error);
+        }
+        // After half of the 60 to 80 s that are left, and half of that, and so on.
+        pair.pass(secs(299));
+        assert_eq!(pair.server.count(Method::CREATE_PERMISSION), 1 + refusals + 1, "{code}");
+        assert!(pair.send(peer(1), b"x").unwrap().is_some());
+        assert_eq!(pair.events, []);
+        pair.pass(secs(900));
+        assert_eq!(pair.events, []);
+    }
+}
+
+#[test]
+fn a_permission_that_is_refused_until_its_end_is_asked_for_every_minute() {
+    let mut pair = Pair::allocated(config());
+    pair.client.permit(pair.now, peer(1)).unwrap();
+    pair.run();
+    pair.events.clear();
+    let error = ErrorCode::ALLOCATION_QUOTA_REACHED;
+    for _ in 0..20 {
+        pair.server.errors.push_back((Method::CREATE_PERMISSION, error));
+    }
+    pair.pass(secs(299));
+    assert_eq!(pair.events, []);
+    pair.pass(secs(2));
+    let refused = Event::PeerRefused { peer: peer(1), error };
+    assert_eq!(pair.events, [refused]);
+    assert_eq!(pair.send(peer(1), b"x"), Err(SendError::Refused(error)));
+    pair.server.errors.clear();
+    pair.pass(secs(60));
+    assert_eq!(pair.events.last(), Some(&Event::Permitted(peer(1).ip())));
+}
+
+#[test]
+fn a_peer_that_is_forbidden_at_a_refresh_is_lost() {
+    for code in [400, 403, 440, 443] {
+        let mut pair = Pair::allocated(config());
+        pair.client.permit(pair.now, peer(1)).unwrap();
+        pair.run();
+        let error = ErrorCode(code);
+        pair.server.errors.push_back((Method::CREATE_PERMISSION, error));
+        pair.pass(secs(241));
+        assert_eq!(pair.events.last(), Some(&Event::PeerRefused { peer: peer(1), error }));
+        let asked = pair.server.count(Method::CREATE_PERMISSION);
+        pair.pass(secs(900));
+        assert_eq!(pair.server.count(Method::CREATE_PERMISSION), asked);
+    }
+}
+
+#[test]
 fn a_channel_keeps_itself_and_its_permission() {
     let mut pair = Pair::bound(config(), peer(1));
     pair.server.seen.clear();
