@@ -429,7 +429,7 @@ impl Client {
     /// 437 on the first request (RFC 8656 §7.4).
     fn try_another_address(&mut self) {
         self.addresses = self.addresses.saturating_add(1);
-        if self.addresses >= MAX_ADDRESSES {
+        if self.addresses >= MAX_ADDRESSES || !self.redirects.take_attempt() {
             return self.finish(CloseReason::Refused(ErrorCode::ALLOCATION_MISMATCH));
         }
         self.reconnect(ReconnectCause::AllocationMismatch, self.server, None);

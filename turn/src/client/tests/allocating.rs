@@ -345,6 +345,26 @@ fn three_ports_are_tried_when_the_server_knows_them_from_others() {
 }
 
 #[test]
+fn other_ports_count_among_the_reconnects() {
+    for max_reconnects in 0..=2 {
+        let mut pair = Pair::new(Config {
+            max_reconnects,
+            ..config()
+        });
+        for port in 1..=max_reconnects + 1 {
+            pair.server
+                .errors
+                .push_back((Method::ALLOCATE, ErrorCode::ALLOCATION_MISMATCH));
+            pair.run();
+            assert_eq!(pair.client.state() == State::Reconnecting, port <= max_reconnects);
+            pair.client
+                .reconnected(SocketAddr::from(([198, 51, 100, 1], port as u16)));
+        }
+        pair.assert_closed(CloseReason::Refused(ErrorCode::ALLOCATION_MISMATCH));
+    }
+}
+
+#[test]
 fn an_allocation_is_refreshed_a_minute_before_its_end() {
     let mut pair = Pair::allocated(config());
     let start = pair.now;
