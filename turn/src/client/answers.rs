@@ -163,7 +163,8 @@ impl Client {
             }
             return;
         }
-        let Some(transaction) = self.transactions.end(now, id) else {
+        let challenge = matches!(verdict, Verdict::Challenge(_));
+        let Some(transaction) = self.transactions.end(now, id, challenge) else {
             return;
         };
         match verdict {
@@ -191,7 +192,7 @@ impl Client {
             if let Some(transaction) = self.transactions.find(id) {
                 transaction.tampered = true;
             }
-        } else if let Some(transaction) = self.transactions.end(now, id) {
+        } else if let Some(transaction) = self.transactions.end(now, id, false) {
             self.fail(now, transaction, Failure::IntegrityViolated);
             self.arm();
         }

@@ -119,7 +119,7 @@ impl DataConnection {
             return self.fail(CloseReason::BadAnswer);
         };
         let verdict = judge(&message, self.login.as_ref(), signed);
-        let Some(transaction) = self.transactions.end(now, message.transaction_id()) else {
+        let Some(transaction) = self.transactions.end(now, message.transaction_id(), false) else {
             return;
         };
         match verdict {

@@ -136,11 +136,14 @@ impl Transactions {
             .find(|transaction| transaction.id == id && transaction.first_sent.is_some())
     }
 
-    /// Ends a transaction that was answered, and measures how long that took unless it was sent more than once.
-    pub(crate) fn end(&mut self, now: Instant, id: TransactionId) -> Option<Transaction> {
+    /// Ends a transaction that was answered, and measures how long that took: unless it was sent more than once
+    /// (Karn's algorithm), or the answer says nothing of how long others take. A challenge comes before the server has
+    /// looked for the password, and Connect waits for the peer.
+    pub(crate) fn end(&mut self, now: Instant, id: TransactionId, challenge: bool) -> Option<Transaction> {
         let at = self.list.iter().position(|transaction| transaction.id == id)?;
         let transaction = self.list.swap_remove(at);
-        if transaction.sent == 1 {
+        let usual = !challenge && !matches!(transaction.request, Request::Connect { .. });
+        if usual && transaction.sent == 1 {
             let rtt = now.saturating_duration_since(transaction.first_sent(now));
             self.rtt.take(now, rtt);
         }

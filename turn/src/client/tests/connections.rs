@@ -38,6 +38,19 @@ fn connections_are_asked_for_and_told() {
 }
 
 #[test]
+fn the_time_that_a_peer_takes_is_not_that_of_the_server() {
+    let mut pair = Pair::allocated(tcp());
+    let before = pair.client.rtt();
+    pair.client.connect(pair.now, peer(1)).unwrap();
+    let answer = pair.poll().and_then(|message| pair.server.handle(&message)).unwrap();
+    pair.now += secs(20);
+    pair.give(&answer);
+    pair.collect();
+    assert!(matches!(pair.events[..], [Event::Connected { .. }]));
+    assert_eq!(pair.client.rtt(), before);
+}
+
+#[test]
 fn a_connect_that_failed_may_be_tried_again_in_ten_seconds() {
     let mut pair = Pair::allocated(tcp());
     let error = ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE;
