@@ -525,7 +525,16 @@ impl Client {
     }
 
     fn tell(&mut self, event: Event) {
-        if self.events.len() < self.config.max_events.max(1) {
+        self.tell_up_to(self.config.max_events.max(1), event);
+    }
+
+    /// Tells what a peer has caused. Peers can do so without end, hence half of the places are not for them.
+    fn tell_of_peer(&mut self, event: Event) {
+        self.tell_up_to(self.config.max_events.div_ceil(2), event);
+    }
+
+    fn tell_up_to(&mut self, limit: usize, event: Event) {
+        if self.events.len() < limit {
             self.events.push_back(event);
         } else {
             self.counters.turn_events_dropped = self.counters.turn_events_dropped.saturating_add(1);

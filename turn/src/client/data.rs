@@ -370,7 +370,7 @@ impl Client {
             return Content::Data(peer, start..start.saturating_add(data.value().len()));
         }
         match message.attribute(AttributeType::ICMP).map(|icmp| icmp.decode()) {
-            Some(Ok(Value::Icmp { kind, code, data })) => self.tell(Event::Icmp { peer, kind, code, data }),
+            Some(Ok(Value::Icmp { kind, code, data })) => self.tell_of_peer(Event::Icmp { peer, kind, code, data }),
             _ => self.count(Fault::Malformed),
         }
         Content::Nothing
@@ -380,7 +380,7 @@ impl Client {
     fn read_connection_attempt(&mut self, message: &Message<'_>) {
         let Some(peer) = self.sender(message) else { return };
         match connection_id(message).filter(|_| self.config.relayed == Relayed::Tcp) {
-            Some(connection) => self.tell(Event::ConnectionAttempt { peer, connection }),
+            Some(connection) => self.tell_of_peer(Event::ConnectionAttempt { peer, connection }),
             None => self.count(Fault::Malformed),
         }
     }

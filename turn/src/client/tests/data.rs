@@ -99,7 +99,7 @@ fn indications_that_lack_something_are_counted() {
 fn icmp_errors_are_told() {
     let mut pair = Pair::bound(
         Config {
-            max_events: 2,
+            max_events: 4,
             ..config()
         },
         peer(1),
@@ -124,8 +124,15 @@ fn icmp_errors_are_told() {
         data: 1200,
     };
     assert_eq!(pair.events, [told.clone(), told]);
+    // They leave room for what the server says.
+    for _ in 0..9 {
+        assert_eq!(received(&mut pair, &message), None);
+    }
+    pair.client.permit(pair.now, peer(2)).unwrap();
+    pair.run();
+    assert_eq!(pair.events.last(), Some(&Event::Permitted(peer(2).ip())));
     let counters = pair.client.counters();
-    assert_eq!((counters.turn_events_dropped, counters.turn_unwanted_data), (1, 1));
+    assert_eq!((counters.turn_events_dropped, counters.turn_unwanted_data), (1 + 7, 1));
 }
 
 #[test]
