@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use stun::{Attribute, AttributeType, Class, ErrorCode, FingerprintError, Message, Value};
 
 /// How often the same request may be challenged: the first time without credentials, then by nonces that are stale at
-/// once.
+/// once, or by another realm.
 const MAX_CHALLENGES: u32 = 3;
 /// RFC 8656 §7.4: so many local addresses are tried before the server is given up.
 const MAX_ADDRESSES: u32 = 3;
@@ -203,8 +203,8 @@ impl Client {
         let Some(login) = &mut self.login else {
             return self.fail(now, transaction, Failure::NoCredentials);
         };
-        // RFC 8489 §9.2.5: not again with the same username and password.
-        if code == ErrorCode::UNAUTHENTICATED && transaction.signed {
+        // RFC 8489 §9.2.5: not again with the same username, password and realm.
+        if code == ErrorCode::UNAUTHENTICATED && transaction.signed && !transaction.is_of_another_realm(message) {
             return self.fail(now, transaction, Failure::WrongCredentials);
         }
         if transaction.challenges >= MAX_CHALLENGES {

@@ -4,7 +4,7 @@ use super::rtt::Rtt;
 use super::timer::after;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use stun::TransactionId;
+use stun::{Message, TransactionId};
 
 /// A request and what became of it so far.
 #[derive(Debug)]
@@ -40,6 +40,13 @@ impl Transaction {
             rto: Duration::ZERO,
             deadline: None,
         }
+    }
+
+    /// Whether the server has a realm that the request was not written for.
+    pub(crate) fn is_of_another_realm(&self, challenge: &Message<'_>) -> bool {
+        let own = Message::parse(&self.bytes);
+        let own = own.as_ref().ok().and_then(|own| own.realm().ok().flatten());
+        challenge.realm().ok().flatten().is_some_and(|realm| own != Some(realm))
     }
 
     /// When it was first sent: the server may have acted on it as early as that.

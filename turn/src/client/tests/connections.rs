@@ -143,6 +143,17 @@ fn a_data_connection_is_bound_with_a_nonce_of_its_own() {
 }
 
 #[test]
+fn a_data_connection_is_bound_in_another_realm() {
+    let (mut pair, mut connection) = opening();
+    pair.server.realm = "other.example.org";
+    while let Some(request) = poll(&pair, &mut connection) {
+        let answer = pair.server.handle(&request).unwrap();
+        connection.handle_stream(pair.now, &answer);
+    }
+    assert_eq!(connection.state(), ConnectionState::Open);
+}
+
+#[test]
 fn a_data_connection_may_fail() {
     let fails = |prepare: fn(&mut Server)| {
         let (mut pair, mut connection) = opening();
