@@ -220,12 +220,15 @@ impl Client {
             // Refused, so that there is nothing to delete.
             return self.finish(CloseReason::Deleted);
         }
+        // The server dropped what came behind the request.
+        self.waiting.repeat(&transaction.request.permits());
         let challenges = transaction.challenges.saturating_add(1);
         self.request(transaction.request, challenges);
     }
 
     fn handle_success(&mut self, now: Instant, transaction: Transaction, message: &Message<'_>) {
         let sent = transaction.first_sent(now);
+        self.waiting.settle(&transaction.request.permits());
         match &transaction.request {
             Request::Allocate => self.take_allocation(sent, message),
             Request::Delete => self.finish(CloseReason::Deleted),
@@ -376,6 +379,15 @@ impl Client {
     fn fail(&mut self, now: Instant, transaction: Transaction, failure: Failure) {
         // RFC 8656 §5, §8.3: whatever was asked, there is no allocation (any more).
         let mismatch = failure == Failure::Refused(ErrorCode::ALLOCATION_MISMATCH);
+        let lost = matches!(failure, Failure::TimedOut | Failure::IntegrityViolated);
+        match &transaction.request {
+            // Each is asked for alone, with what went behind.
+            Request::CreatePermission(addresses) if addresses.len() > 1 && !lost => self.waiting.repeat(addresses),
+            // The permission is asked for without a channel.
+            Request::ChannelBind { peer, .. } if !lost => self.waiting.repeat(&[peer.ip()]),
+            // What was sent so long ago is of no use to anybody.
+            request => self.waiting.settle(&request.permits()),
+        }
         match transaction.request {
             Request::Allocate if self.delete => self.finish(CloseReason::Deleted),
             Request::Allocate if mismatch => self.try_another_address(),
@@ -386,33 +398,29 @@ impl Client {
                 self.refresh_error = failure.error();
                 self.refresh_later(now);
             }
-            Request::CreatePermission(addresses) => match failure {
-                Failure::TimedOut | Failure::IntegrityViolated => {
-                    for address in &addresses {
-                        self.peers.ask_again(address);
-                    }
+            Request::CreatePermission(addresses) if lost => {
+                for address in &addresses {
+                    self.peers.ask_again(address);
                 }
-                _ => {
-                    let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
-                    for peer in self.peers.refused(now, &addresses, error) {
-                        self.tell(Event::PeerRefused { peer, error });
-                    }
+            }
+            Request::CreatePermission(addresses) => {
+                let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
+                for peer in self.peers.refused(now, &addresses, error) {
+                    self.tell(Event::PeerRefused { peer, error });
                 }
-            },
-            Request::ChannelBind { channel, peer } => match failure {
-                Failure::TimedOut | Failure::IntegrityViolated => {
-                    if !self.peers.channels.ask_again(channel) {
-                        self.peers.lost_by_channel(&peer.ip());
-                    }
-                }
-                _ => {
-                    let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
-                    self.peers.channels.refused(channel);
-                    self.peers.set_channel(&peer, None);
+            }
+            Request::ChannelBind { channel, peer } if lost => {
+                if !self.peers.channels.ask_again(channel) {
                     self.peers.lost_by_channel(&peer.ip());
-                    self.tell(Event::ChannelRefused { peer, error });
                 }
-            },
+            }
+            Request::ChannelBind { channel, peer } => {
+                let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
+                self.peers.channels.refused(channel);
+                self.peers.set_channel(&peer, None);
+                self.peers.lost_by_channel(&peer.ip());
+                self.tell(Event::ChannelRefused { peer, error });
+            }
             Request::Connect { peer } => {
                 if self.failed_connects.len() >= MAX_FAILED_CONNECTS {
                     self.failed_connects.pop_front();

@@ -212,12 +212,17 @@ impl Client {
             let (_, data) = self.waiting.front()?;
             let space = out.get_mut(room.head..)?.get_mut(..len)?;
             space.copy_from_slice(data);
-            let written = self.wrap(room, &peer, len, out).ok();
-            self.waiting.pop();
-            if written.is_some() {
-                return written;
+            let Ok(written) = self.wrap(room, &peer, len, out) else {
+                self.waiting.pop();
+                self.count_waiting_dropped();
+                continue;
+            };
+            if self.peers.way(&peer) == Some(Way::Indication(super::Grant::Asked)) {
+                self.waiting.keep();
+            } else {
+                self.waiting.pop();
             }
-            self.count_waiting_dropped();
+            return Some(written);
         }
     }
 

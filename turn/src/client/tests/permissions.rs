@@ -492,6 +492,71 @@ fn peers_have_a_budget() {
     assert_eq!(pair.client.peers().collect::<Vec<_>>(), [peer(2), peer(3)]);
 }
 
+/// What the server relayed once it has seen all that came at once before the client gets any answer.
+fn relayed(pair: &mut Pair) -> Vec<(u8, Vec<u8>)> {
+    loop {
+        let messages = pair.poll_all();
+        if messages.is_empty() {
+            pair.collect();
+            let relayed = pair.server.relayed.iter();
+            return relayed
+                .map(|r| ((r.peer.port() - 9000) as u8, r.data.clone()))
+                .collect();
+        }
+        let answers: Vec<_> = messages.iter().filter_map(|m| pair.server.handle(m)).collect();
+        for answer in answers {
+            pair.give(&answer);
+        }
+    }
+}
+
+#[test]
+fn data_behind_a_request_that_is_challenged_goes_again() {
+    let mut pair = Pair::allocated(config());
+    pair.server.nonce += 1;
+    for data in [b"one", b"two"] {
+        assert_eq!(pair.send(peer(1), data), Ok(None));
+    }
+    assert_eq!(relayed(&mut pair), [(1, b"one".to_vec()), (1, b"two".to_vec())]);
+    // And not once more when the refresh is challenged.
+    pair.server.nonce += 1;
+    pair.pass(secs(241));
+    assert_eq!(relayed(&mut pair).len(), 2);
+    pair.assert_clean();
+    // Behind a channel's request as well.
+    pair.server.nonce += 1;
+    assert_eq!(pair.send(peer(3), b"three"), Ok(None));
+    pair.client.bind(pair.now, peer(3)).unwrap();
+    assert_eq!(relayed(&mut pair)[2..], [(3, b"three".to_vec())]);
+    pair.assert_clean();
+}
+
+#[test]
+fn data_of_those_who_are_not_forbidden_goes_again_when_each_is_asked_for_alone() {
+    let mut pair = Pair::allocated(config());
+    pair.server.forbidden.insert(peer(2).ip());
+    for n in 1..=3 {
+        assert_eq!(pair.send(peer(n), &[n]), Ok(None));
+    }
+    let mut relayed = relayed(&mut pair);
+    relayed.sort();
+    assert_eq!(relayed, [(1, vec![1]), (3, vec![3])]);
+    // That of the forbidden one was sent behind its own request.
+    assert_eq!(pair.client.counters().turn_waiting_data_dropped, 0);
+}
+
+#[test]
+fn data_behind_a_request_that_was_never_answered_is_not_kept() {
+    let mut pair = Pair::allocated(config());
+    assert_eq!(pair.send(peer(1), b"old"), Ok(None));
+    pair.pass_unanswered(secs(60));
+    pair.server.nonce += 1;
+    pair.pass(secs(20));
+    assert!(pair.client.counters().turn_timeouts > 0);
+    assert_eq!(pair.events.last(), Some(&Event::Permitted(peer(1).ip())));
+    assert_eq!(pair.server.relayed, []);
+}
+
 #[test]
 fn a_stale_nonce_does_not_cost_a_permission() {
     let mut pair = Pair::allocated(config());
