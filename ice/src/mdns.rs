@@ -279,7 +279,7 @@ impl Mdns {
             let ipv4 = path.remote.is_ipv4();
             if legacy || (question.unicast && (!exact || self.responder.was_multicast(now, &name, ipv4))) {
                 self.send_to(path.remote, Output::Answer(answer));
-            } else if !exact || self.responder.may_multicast(now, &name, ipv4) {
+            } else if self.responder.may_multicast(now, &name, !exact, ipv4) {
                 self.send_to(self.config.group(ipv4), Output::Answer(answer));
             }
         }

@@ -30,6 +30,8 @@ struct Registered {
     announce_at: Instant,
     /// When it was last multicast over IPv4 and over IPv6.
     multicast: [Option<Instant>; 2],
+    /// The same of its NSEC, which is another record.
+    denied: [Option<Instant>; 2],
 }
 
 /// Our names.
@@ -69,6 +71,7 @@ impl Responder {
             announcements_left: ANNOUNCEMENTS,
             announce_at: now,
             multicast: [None; 2],
+            denied: [None; 2],
         });
         Ok(name)
     }
@@ -102,22 +105,24 @@ impl Responder {
     pub(super) fn was_multicast(&self, now: Instant, name: &LocalName, ipv4: bool) -> bool {
         let known = self.names.iter().find(|known| known.name == *name);
         known
-            .and_then(|known| known.last(ipv4))
+            .and_then(|known| of_family(&known.multicast, ipv4))
             .is_some_and(|last| now < after(last, RECENTLY))
     }
 
-    /// Whether a name may be multicast now; it then counts as such.
-    pub(super) fn may_multicast(&mut self, now: Instant, name: &LocalName, ipv4: bool) -> bool {
+    /// Whether a name, or its NSEC, may be multicast now; it then counts as such.
+    pub(super) fn may_multicast(&mut self, now: Instant, name: &LocalName, negative: bool, ipv4: bool) -> bool {
         let Some(known) = self.names.iter_mut().find(|known| known.name == *name) else {
             return false;
         };
-        if known
-            .last(ipv4)
-            .is_some_and(|last| now < after(last, MULTICAST_INTERVAL))
-        {
+        let times = if negative {
+            &mut known.denied
+        } else {
+            &mut known.multicast
+        };
+        if of_family(times, ipv4).is_some_and(|last| now < after(last, MULTICAST_INTERVAL)) {
             return false;
         }
-        let [v4, v6] = &mut known.multicast;
+        let [v4, v6] = times;
         *(if ipv4 { v4 } else { v6 }) = Some(now);
         true
     }
@@ -133,9 +138,9 @@ impl Registered {
             legacy: None,
         }
     }
+}
 
-    const fn last(&self, ipv4: bool) -> Option<Instant> {
-        let [v4, v6] = self.multicast;
-        if ipv4 { v4 } else { v6 }
-    }
+const fn of_family(times: &[Option<Instant>; 2], ipv4: bool) -> Option<Instant> {
+    let [v4, v6] = *times;
+    if ipv4 { v4 } else { v6 }
 }

@@ -164,6 +164,22 @@ fn other_families_are_denied_and_other_things_not_answered() {
 }
 
 #[test]
+fn a_denial_to_all_is_made_once_in_a_second() {
+    let (mut mdns, name, now) = registered();
+    let mut asked = |after, kind| {
+        let now = now + after;
+        mdns.handle_datagram(now, &from(NEIGHBOUR), &query(name, kind, false));
+        poll_all(&mut mdns, now).len()
+    };
+    assert_eq!(
+        [ms(0), ms(1), ms(999), ms(1000)].map(|after| asked(after, 28)),
+        [1, 0, 0, 1]
+    );
+    // The address is another record.
+    assert_eq!((asked(ms(1001), 1), asked(ms(1002), 1)), (1, 0));
+}
+
+#[test]
 fn what_the_querier_knows_is_not_said_again() {
     let (mut mdns, name, now) = registered();
     for (ttl, own, answered) in [(60, OWN, false), (59, OWN, true), (120, "192.0.2.8", true)] {
