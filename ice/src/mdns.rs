@@ -301,6 +301,7 @@ impl Mdns {
                 count(&mut self.counters.mdns_conflicts);
                 continue;
             }
+            let id = self.config.is_one_shot(path.remote.is_ipv4()).then_some(id);
             if !self.resolver.awaits(&name, id) {
                 continue;
             }
@@ -324,21 +325,19 @@ impl Mdns {
 
     /// Sends a query on each family.
     fn ask(&mut self, name: LocalName, unicast: bool) {
-        let one_shot = self.config.is_one_shot();
-        let id = if one_shot {
-            self.rng.next_u32().to_be_bytes()
-        } else {
-            [0; 4]
-        };
-        let [high, low, ..] = id;
+        let [high, low, ..] = self.rng.next_u32().to_be_bytes();
         let id = u16::from_be_bytes([high, low]);
-        self.resolver.asked(&name, one_shot.then_some(id));
-        self.multicast(Output::Query {
-            id,
-            name,
-            // An answer to another port is by unicast anyway.
-            unicast: unicast && !one_shot,
-        });
+        self.resolver.asked(&name, id);
+        for ipv4 in [true, false] {
+            let one_shot = self.config.is_one_shot(ipv4);
+            let query = Output::Query {
+                id: if one_shot { id } else { 0 },
+                name,
+                // An answer to another port is by unicast anyway.
+                unicast: unicast && !one_shot,
+            };
+            self.send_to(self.config.group(ipv4), query);
+        }
     }
 
     fn multicast(&mut self, output: Output) {

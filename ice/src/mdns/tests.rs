@@ -332,6 +332,40 @@ fn one_shot_queries_know_their_answers_by_the_id() {
 }
 
 #[test]
+fn one_family_may_have_the_port_and_the_other_not() {
+    let now = Instant::now();
+    let config = Config {
+        ipv6: Some(address("[fe80::7]:40000")),
+        ..config()
+    };
+    let queries = |mdns: &mut Mdns| {
+        mdns.resolve(now, name()).unwrap();
+        let [(_, ipv4), (_, ipv6)] = &poll_all(mdns, now)[..] else {
+            panic!()
+        };
+        (ipv4.clone(), ipv6.clone())
+    };
+    let mut mdns = Mdns::new(config.clone(), Seed::from_run(2));
+    let (ipv4, ipv6) = queries(&mut mdns);
+    assert!(ipv4.starts_with(&[0, 0]) && ipv4.ends_with(b"\x80\x01"));
+    assert!(!ipv6.starts_with(&[0, 0]) && ipv6.ends_with(b"\0\x01"));
+    let mut answer = response(name(), &[ip("192.0.2.9")], 120);
+    let resolved = Some(Event::Resolved(name(), ip("192.0.2.9")));
+    // Over IPv6 it has to have the id, over IPv4 it has none.
+    let path = Path::udp(address("[fe80::7]:40000"), address("[fe80::9]:5353"));
+    mdns.handle_datagram(now, &path, &answer);
+    assert_eq!(mdns.poll_event(), None);
+    mdns.handle_datagram(now, &from(NEIGHBOUR), &answer);
+    assert_eq!(mdns.poll_event(), resolved);
+
+    let mut mdns = Mdns::new(config, Seed::from_run(3));
+    let (_, ipv6) = queries(&mut mdns);
+    answer[..2].copy_from_slice(&ipv6[..2]);
+    mdns.handle_datagram(now, &path, &answer);
+    assert_eq!(mdns.poll_event(), resolved);
+}
+
+#[test]
 fn both_families_are_used_where_there_are_sockets() {
     let now = Instant::now();
     let ipv6 = SocketAddr::V6(SocketAddrV6::new(OWN_IPV6.parse().unwrap(), PORT, 0, 3));
