@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ice::mdns::{Config, Event, GROUP_IPV4, GROUP_IPV6, LocalName, MIN_OUT, Mdns, PORT, Subnet};
+use ice::mdns::{Config, Event, GROUP_IPV4, GROUP_IPV6, LocalName, MIN_OUT, Mdns, PORT, Scope, Subnet};
 use wire::{Path, Reader, Seed};
 
 /// Few, so that budgets are met.
@@ -71,7 +71,8 @@ impl Link {
     fn step(&mut self, operation: u8, argument: u8, bytes: &[u8]) {
         match operation % 8 {
             0 => {
-                if let Ok(name) = self.engines[0].register(self.now, address(argument)) {
+                if let Ok(name) = self.engines[0].register(self.now, Scope(u64::from(argument & 1)), address(argument))
+                {
                     assert_eq!(self.engines[0].address(&name), Some(address(argument)));
                     assert_eq!(name.to_string().parse(), Ok(name));
                     self.names.push(name);

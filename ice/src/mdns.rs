@@ -2,7 +2,7 @@
 //!
 //! - [`Mdns`]: registers names for our own addresses and answers for them; resolves the names of the peer.
 //! - [`LocalName`]: a name as it stands in a candidate.
-//! - [`Config`], [`Event`], [`Counters`].
+//! - [`Config`], [`Scope`], [`Event`], [`Counters`].
 
 mod config;
 mod counters;
@@ -14,7 +14,7 @@ mod responder;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Subnet};
+pub use config::{Config, Scope, Subnet};
 pub use counters::Counters;
 pub use name::{LocalName, NotLocalName};
 pub use resolver::Unresolved;
@@ -164,13 +164,13 @@ impl Mdns {
 
 /// Commands.
 impl Mdns {
-    /// The name for an address of ours, for its candidate. A new one is announced, without probing since nobody else
-    /// has it (draft §3.1.1).
+    /// The name for an address of ours, for its candidate: within a scope always the same. A new one is announced,
+    /// without probing since nobody else has it (draft §3.1.1).
     ///
     /// # Errors
     /// When there are too many.
-    pub fn register(&mut self, now: Instant, address: IpAddr) -> Result<LocalName, TooMany> {
-        let name = self.responder.register(now, address, &mut self.rng)?;
+    pub fn register(&mut self, now: Instant, scope: Scope, address: IpAddr) -> Result<LocalName, TooMany> {
+        let name = self.responder.register(now, scope, address, &mut self.rng)?;
         self.handle_timeout(now);
         Ok(name)
     }
@@ -179,6 +179,13 @@ impl Mdns {
     pub fn unregister(&mut self, name: &LocalName) {
         if let Some(goodbye) = self.responder.unregister(name) {
             self.multicast(Output::Answer(goodbye));
+        }
+    }
+
+    /// Gives up all names of a scope: when it ends, so that what comes after it cannot be told to be the same host.
+    pub fn end(&mut self, scope: Scope) {
+        while let Some(name) = self.responder.name_in(scope) {
+            self.unregister(&name);
         }
     }
 

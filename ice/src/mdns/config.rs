@@ -29,6 +29,11 @@ impl Subnet {
     }
 }
 
+/// Those who may know that their names are of one host: a browser has one for each page (draft, "Generated Name
+/// Reuse"). Names of different scopes cannot be told to belong together, though they are of one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Scope(pub u64);
+
 /// What an engine is told at construction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {

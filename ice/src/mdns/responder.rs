@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 use super::TooMany;
+use super::config::Scope;
 use super::message::Answer;
 use super::name::LocalName;
 use crate::timer::after;
@@ -25,6 +26,7 @@ const RECENTLY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Registered {
     name: LocalName,
+    scope: Scope,
     address: IpAddr,
     announcements_left: u8,
     announce_at: Instant,
@@ -56,9 +58,16 @@ impl Responder {
             .map(|known| known.address)
     }
 
-    /// The name of an address, new or known.
-    pub(super) fn register(&mut self, now: Instant, address: IpAddr, rng: &mut impl Rng) -> Result<LocalName, TooMany> {
-        if let Some(known) = self.names.iter().find(|known| known.address == address) {
+    /// The name of an address in a scope, new or known.
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        scope: Scope,
+        address: IpAddr,
+        rng: &mut impl Rng,
+    ) -> Result<LocalName, TooMany> {
+        let same = |known: &&Registered| known.scope == scope && known.address == address;
+        if let Some(known) = self.names.iter().find(same) {
             return Ok(known.name);
         }
         if self.names.len() >= self.limit {
@@ -67,6 +76,7 @@ impl Responder {
         let name = LocalName::random(rng);
         self.names.push(Registered {
             name,
+            scope,
             address,
             announcements_left: ANNOUNCEMENTS,
             announce_at: now,
@@ -84,6 +94,12 @@ impl Responder {
             ttl: 0,
             ..known.answer()
         })
+    }
+
+    /// A name of a scope.
+    pub(super) fn name_in(&self, scope: Scope) -> Option<LocalName> {
+        let known = self.names.iter().find(|known| known.scope == scope);
+        known.map(|known| known.name)
     }
 
     /// The next announcement that is due.

@@ -92,7 +92,7 @@ fn name() -> LocalName {
 /// An engine with a name whose announcements are over, a minute ago.
 fn registered() -> (Mdns, LocalName, Instant) {
     let (mut mdns, mut now) = (engine(1), Instant::now());
-    let name = mdns.register(now, ip(OWN)).unwrap();
+    let name = mdns.register(now, Scope(1), ip(OWN)).unwrap();
     now += secs(1);
     mdns.handle_timeout(now);
     assert_eq!(poll_all(&mut mdns, now).len(), 2);
@@ -102,7 +102,7 @@ fn registered() -> (Mdns, LocalName, Instant) {
 #[test]
 fn a_name_is_announced_twice_and_given_up_once() {
     let (mut mdns, now) = (engine(1), Instant::now());
-    let name = mdns.register(now, ip(OWN)).unwrap();
+    let name = mdns.register(now, Scope(1), ip(OWN)).unwrap();
     let announcement = response(name, &[ip(OWN)], 120);
     assert_eq!(poll_all(&mut mdns, now), [(group(), announcement.clone())]);
     assert_eq!(mdns.poll_timeout(), Some(now + secs(1)));
@@ -112,14 +112,41 @@ fn a_name_is_announced_twice_and_given_up_once() {
     assert_eq!(poll_all(&mut mdns, now), [(group(), announcement)]);
     assert_eq!(mdns.poll_timeout(), None);
     // The same address has the same name.
-    assert_eq!(mdns.register(now, ip(OWN)), Ok(name));
-    assert_ne!(mdns.register(now, ip("192.0.2.8")), Ok(name));
+    assert_eq!(mdns.register(now, Scope(1), ip(OWN)), Ok(name));
+    assert_ne!(mdns.register(now, Scope(1), ip("192.0.2.8")), Ok(name));
     poll_all(&mut mdns, now);
     mdns.unregister(&name);
     assert_eq!(poll_all(&mut mdns, now), [(group(), response(name, &[ip(OWN)], 0))]);
     assert_eq!(mdns.address(&name), None);
     mdns.unregister(&name);
     assert_eq!(poll(&mut mdns, now), None);
+}
+
+#[test]
+fn scopes_have_names_of_their_own() {
+    let (mut mdns, now) = (engine(1), Instant::now());
+    let one = mdns.register(now, Scope(1), ip(OWN)).unwrap();
+    let other = mdns.register(now, Scope(2), ip(OWN)).unwrap();
+    let third = mdns.register(now, Scope(1), ip("192.0.2.8")).unwrap();
+    assert!(one != other && one != third);
+    assert_eq!(mdns.register(now, Scope(2), ip(OWN)), Ok(other));
+    assert_eq!(
+        (mdns.address(&one), mdns.address(&other)),
+        (Some(ip(OWN)), Some(ip(OWN)))
+    );
+    poll_all(&mut mdns, now);
+    mdns.end(Scope(1));
+    let mut goodbyes: Vec<_> = poll_all(&mut mdns, now)
+        .into_iter()
+        .map(|(_, message)| message)
+        .collect();
+    goodbyes.sort();
+    let mut expected = [response(one, &[ip(OWN)], 0), response(third, &[ip("192.0.2.8")], 0)];
+    expected.sort();
+    assert_eq!(goodbyes, expected);
+    assert_eq!((mdns.address(&one), mdns.address(&other)), (None, Some(ip(OWN))));
+    // A page that comes later is not recognized.
+    assert_ne!(mdns.register(now, Scope(1), ip(OWN)), Ok(one));
 }
 
 #[test]
@@ -381,7 +408,7 @@ fn both_families_are_used_where_there_are_sockets() {
     let to: Vec<_> = poll_all(&mut mdns, now).into_iter().map(|(to, _)| to).collect();
     assert_eq!(to, [group(), group_ipv6]);
     // The answer goes the way that the query came.
-    let name = mdns.register(now, ip(OWN_IPV6)).unwrap();
+    let name = mdns.register(now, Scope(1), ip(OWN_IPV6)).unwrap();
     assert_eq!(poll_all(&mut mdns, now).len(), 2);
     let path = Path::udp(group_ipv6, address("[fe80::9]:5353"));
     mdns.handle_datagram(now + secs(60), &path, &query(name, 28, false));
@@ -435,8 +462,8 @@ fn everything_has_a_budget() {
         },
         Seed::from_run(2),
     );
-    let own = mdns.register(now, ip(OWN)).unwrap();
-    assert_eq!(mdns.register(now, ip("192.0.2.8")), Err(TooMany));
+    let own = mdns.register(now, Scope(1), ip(OWN)).unwrap();
+    assert_eq!(mdns.register(now, Scope(1), ip("192.0.2.8")), Err(TooMany));
     let mut rng = StdRng::from_seed([1; 32]);
     let names = [(); 3].map(|()| LocalName::random(&mut rng));
     mdns.resolve(now, names[0]).unwrap();
