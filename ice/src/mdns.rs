@@ -44,7 +44,7 @@ const MAX_PARTS: usize = 16;
 /// What was asked has come about, or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A name of the peer has this address.
+    /// A name of the peer has this address; [`Mdns::remote`] makes a candidate's of it.
     Resolved(LocalName, IpAddr),
     /// A name of the peer cannot be used: its candidate is to be ignored.
     Unresolved(LocalName, Unresolved),
@@ -103,6 +103,17 @@ impl Mdns {
     /// The address that is registered under a name.
     pub fn address(&self, name: &LocalName) -> Option<IpAddr> {
         self.responder.address(name)
+    }
+
+    /// A resolved address with the port of its candidate. A link-local one is of our link, and cannot be sent to without
+    /// its scope, which no name and no record has.
+    pub fn remote(&self, address: IpAddr, port: u16) -> SocketAddr {
+        match address {
+            IpAddr::V6(address) if address.is_unicast_link_local() => {
+                SocketAddr::V6(SocketAddrV6::new(address, port, 0, self.config.scope_id()))
+            }
+            _ => SocketAddr::new(address, port),
+        }
     }
 
     /// What was dropped or refused so far.
@@ -374,11 +385,15 @@ impl Config {
         if ipv4 {
             return SocketAddr::from((GROUP_IPV4, PORT));
         }
-        let scope = match self.ipv6 {
+        SocketAddr::V6(SocketAddrV6::new(GROUP_IPV6, PORT, 0, self.scope_id()))
+    }
+
+    /// Of our link.
+    const fn scope_id(&self) -> u32 {
+        match self.ipv6 {
             Some(SocketAddr::V6(local)) => local.scope_id(),
             _ => 0,
-        };
-        SocketAddr::V6(SocketAddrV6::new(GROUP_IPV6, PORT, 0, scope))
+        }
     }
 }
 

@@ -407,6 +407,12 @@ fn both_families_are_used_where_there_are_sockets() {
     mdns.resolve(now, name()).unwrap();
     let to: Vec<_> = poll_all(&mut mdns, now).into_iter().map(|(to, _)| to).collect();
     assert_eq!(to, [group(), group_ipv6]);
+    // Link-local addresses are of the same link.
+    let remote = SocketAddr::V6(SocketAddrV6::new("fe80::9".parse().unwrap(), 9, 0, 3));
+    assert_eq!(mdns.remote(ip("fe80::9"), 9), remote);
+    for other in ["2001:db8::9", "192.0.2.9"] {
+        assert_eq!(mdns.remote(ip(other), 9), SocketAddr::new(ip(other), 9));
+    }
     // The answer goes the way that the query came.
     let name = mdns.register(now, Scope(1), ip(OWN_IPV6)).unwrap();
     assert_eq!(poll_all(&mut mdns, now).len(), 2);
