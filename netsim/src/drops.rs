@@ -46,8 +46,11 @@ reasons! {
     NatNoHairpin => "no hairpinning",
     /// The NAT has no room, or no port, for another mapping.
     NatFull => "the NAT is full",
-    /// A firewall does not let it out.
+    /// A firewall does not let it out: a port that is not allowed (by a NAT's `allow`, too), or a segment of a TCP
+    /// connection of which it does not know.
     FirewallOutbound => "forbidden by the firewall",
+    /// The firewall has no room for another state.
+    FirewallFull => "the firewall is full",
     /// A firewall does not let it in, since nothing went out before.
     FirewallInbound => "filtered by the firewall",
     /// A NAT or firewall that takes no fragments.

@@ -30,7 +30,7 @@ pub(crate) enum What {
     /// A host sends to itself.
     Loops { node: u32, packet: u32 },
     /// A NAT looks again at a SYN that nothing had asked for.
-    Unsolicited { node: u32, packet: u32 },
+    Unsolicited { node: u32, packet: u32, reason: DropReason },
     /// A connection's timer.
     Tcp(u32),
     /// An endpoint's timer.
@@ -191,7 +191,7 @@ impl Network {
             What::Leaves(pipe) => self.leaves(pipe),
             What::Arrives { pipe, packet } => self.arrives(pipe, packet),
             What::Loops { node, packet } => self.host_receives(node, None, packet),
-            What::Unsolicited { node, packet } => self.unsolicited(node, packet),
+            What::Unsolicited { node, packet, reason } => self.unsolicited(node, packet, reason),
             What::Tcp(connection) => self.tcp_timeout(connection),
             What::Wake(_) | What::Script(_) => {}
         }
@@ -595,13 +595,13 @@ impl Network {
                 self.forward(node, true, answer);
             }
             (Some(_), Some(UnsolicitedSyn::Unreachable(after))) => {
-                self.schedule(self.now + nanos(after), What::Unsolicited { node, packet });
+                self.schedule(self.now + nanos(after), What::Unsolicited { node, packet, reason });
             }
             _ => self.drop_at(node, reason, packet),
         }
     }
 
-    fn unsolicited(&mut self, node: u32, packet: u32) {
+    fn unsolicited(&mut self, node: u32, packet: u32, reason: DropReason) {
         let it = self.packets.get(packet);
         let (source, destination, now) = (it.source, it.destination, self.now);
         let opened = self
@@ -610,7 +610,7 @@ impl Network {
         if !opened {
             self.complain(node, IcmpError::PortUnreachable, packet);
         }
-        self.drop_at(node, DropReason::NatFiltered, packet);
+        self.drop_at(node, reason, packet);
     }
 
     /// RFC 5508 §4.1: an error from inside about a packet that came in.
@@ -864,7 +864,10 @@ impl Filter {
             return Err(DropReason::FirewallOutbound);
         }
         let passed = self.table.outbound(now, tcp, source, destination);
-        passed.map(|_| ()).map_err(|_| DropReason::FirewallOutbound)
+        passed.map(|_| ()).map_err(|reason| match reason {
+            DropReason::NatFull => DropReason::FirewallFull,
+            _ => DropReason::FirewallOutbound,
+        })
     }
 }
 

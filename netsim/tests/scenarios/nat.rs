@@ -267,6 +267,11 @@ fn unsolicited(answer: UnsolicitedSyn) -> (Vec<String>, Duration) {
     home.sim
         .run_until(secs(300), |sim| !sim.get(server).tcp.is_empty())
         .unwrap();
+    let counters = home.sim.counters();
+    assert!(
+        counters.drops().all(|(reason, _)| reason == DropReason::NatNoMapping),
+        "{counters:?}"
+    );
     let tcp = &home.sim.get(server).tcp;
     (tcp.iter().map(|tcp| tcp.what.clone()).collect(), home.sim.elapsed())
 }

@@ -50,6 +50,28 @@ fn a_firewall_lets_only_answers_in() {
 }
 
 #[test]
+fn a_firewall_that_is_full_says_so() {
+    let mut sim = Sim::new(1);
+    let (a, b) = (sim.add_host("a"), sim.add_host("b"));
+    let config = Firewall {
+        max_states: 1,
+        ..Firewall::default()
+    };
+    let firewall = sim.add_firewall("firewall", config);
+    sim.attach(a, firewall.inside(), &[addr(IN6).ip()], Link::default());
+    sim.attach(b, firewall.outside(), &[addr(OUT6).ip()], Link::default());
+    let inside = Probe::bound(&mut sim, a, addr(IN6));
+    Probe::bound(&mut sim, b, addr(OUT6));
+    let second = sim.sockets(inside).bind_udp((addr(IN6).ip(), 5001).into()).unwrap();
+    for local in [addr(IN6), second] {
+        sim.get_mut(inside).send(local, addr(OUT6), b"out");
+    }
+    sim.run_for(ms(1)).unwrap();
+    let counters = sim.counters();
+    assert_eq!(counters.drops().collect::<Vec<_>>(), [(DropReason::FirewallFull, 1)]);
+}
+
+#[test]
 fn two_nats_translate_twice_and_the_same_addresses_live_in_both_homes() {
     let mut pair = pair(1, PairConfig::new(Access::DoubleNat, Access::EimEif));
     assert_eq!(pair.left.addresses, pair.right.addresses);
