@@ -157,11 +157,7 @@ impl Sim {
     /// # Panics
     /// When there is no external address, or one is IPv6: that passes untranslated.
     pub fn add_nat(&mut self, name: &str, config: Nat, external: &[IpAddr]) -> NatId {
-        assert!(!external.is_empty(), "the NAT {name} needs an external address");
-        assert!(
-            external.iter().all(IpAddr::is_ipv4),
-            "the NAT {name} translates IPv4 only: IPv6 passes it untranslated, leave its addresses out"
-        );
+        check_external(name, external);
         let filter6 = self.filter(config.firewall6.clone());
         let table = Table::new(Rules::nat(&config), external.to_vec(), self.net.next_rng());
         let nat = NatNode { config, table, filter6 };
@@ -305,7 +301,11 @@ impl Sim {
     }
 
     /// Gives a NAT other external addresses, and lets it forget all mappings.
+    ///
+    /// # Panics
+    /// As [`add_nat`](Self::add_nat).
     pub fn set_external(&mut self, nat: NatId, external: &[IpAddr]) {
+        check_external(&self.net.nodes[nat.0 as usize].name, external);
         self.nat(nat).table.pool = external.to_vec();
         self.forget_mappings(nat);
         self.net.forget_routes();
@@ -414,6 +414,14 @@ impl Sim {
     pub fn counters(&self) -> Counters {
         self.net.counters()
     }
+}
+
+fn check_external(name: &str, external: &[IpAddr]) {
+    assert!(!external.is_empty(), "the NAT {name} needs an external address");
+    assert!(
+        external.iter().all(IpAddr::is_ipv4),
+        "the NAT {name} translates IPv4 only: IPv6 passes it untranslated, leave its addresses out"
+    );
 }
 
 const FOREIGN: &str = "it has been removed, or is one of another simulation";

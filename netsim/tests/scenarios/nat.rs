@@ -226,6 +226,29 @@ fn paired_pooling_keeps_the_address() {
 }
 
 #[test]
+fn another_external_address_ends_the_mappings_of_the_old_one() {
+    let mut home = home(Nat::default(), &["203.0.113.1"]);
+    let before = home.out(S11).unwrap();
+    home.sim.set_external(home.nat, &["203.0.113.9".parse().unwrap()]);
+    assert!(!home.back(S11, before));
+    assert_eq!(home.out(S11), Some(addr("203.0.113.9:5000")));
+}
+
+#[test]
+#[should_panic(expected = "the NAT nat needs an external address")]
+fn a_nat_without_an_external_address_is_none() {
+    let mut home = home(Nat::default(), &["203.0.113.1"]);
+    home.sim.set_external(home.nat, &[]);
+}
+
+#[test]
+#[should_panic(expected = "the NAT nat translates IPv4 only")]
+fn an_external_address_of_ipv6_is_none() {
+    let mut home = home(Nat::default(), &["203.0.113.1"]);
+    home.sim.set_external(home.nat, &["2001:db8::1".parse().unwrap()]);
+}
+
+#[test]
 fn blocked_udp_and_forgotten_mappings() {
     let nat = Nat {
         allow: Allow::tcp_only(),
