@@ -97,8 +97,10 @@ struct TcpProgress {
 impl TcpProgress {
     fn saw(&mut self, flags: TcpFlags, outbound: bool) {
         if flags.syn {
-            // The same ports once more: a new connection.
-            self.closing = false;
+            // The same ports once more: a new connection, which is not open because the old one was.
+            if self.closing {
+                *self = Self::default();
+            }
             if outbound {
                 self.syn_out = true;
             } else {
@@ -448,3 +450,6 @@ impl Peer {
             };
     }
 }
+
+#[cfg(test)]
+mod tests;
