@@ -69,8 +69,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// How many packets came to which end. At any moment
-/// `sent + duplicated == delivered + dropped() + in_flight`.
+/// How many packets came to which end. At any moment `sent + duplicated == delivered + dropped() + in_flight`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Packets that hosts sent, and errors that routers sent.

@@ -141,8 +141,7 @@ pub enum Marking {
     /// Each ECT(1) packet that has waited longer than this, no ECT(0): the immediate marking of L4S (RFC 9331 §5.2).
     L4s(Duration),
     /// ECT(0) and ECT(1) with a probability that grows from 0 at `min` to `max_probability` at `max` and is 1 above, by
-    /// the
-    /// packet's own waiting time (as RED does it by the mean).
+    /// the packet's own waiting time (as RED does it by the mean).
     Ramp {
         /// Nothing is marked below.
         min: Duration,
@@ -162,9 +161,8 @@ pub enum Loss {
     /// Each with this probability, 0 to 1, whatever happened to the others.
     Random(f64),
     /// The model of Gilbert and Elliott: a good and a bad state, changed with the given probabilities before each
-    /// packet.
-    /// Bad times last `1 / leave_bad` packets on average; `enter_bad / (enter_bad + leave_bad)` of the packets fall
-    /// into them.
+    /// packet. Bad times last `1 / leave_bad` packets on average; `enter_bad / (enter_bad + leave_bad)` of the packets
+    /// fall into them.
     GilbertElliott {
         /// Probability to go from good to bad.
         enter_bad: f64,

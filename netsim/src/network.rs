@@ -108,8 +108,7 @@ impl Network {
     }
 
     /// 32 bytes that no other part of the run has. Each part of the network draws from a stream of its own, so that
-    /// what one of them
-    /// draws does not change what the others do.
+    /// what one of them draws does not change what the others do.
     pub(crate) fn next_seed(&mut self) -> wire::Seed {
         self.streams += 1;
         let mut seed = wire::Seed::from_run(self.run);

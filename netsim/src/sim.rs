@@ -128,8 +128,7 @@ impl Sim {
     }
 
     /// A seed for an engine, another one at each call. It follows from the number of the run and the calls before, so
-    /// make the calls in
-    /// a fixed order.
+    /// make the calls in a fixed order.
     pub fn next_seed(&mut self) -> Seed {
         let mut seed = self.net.next_seed();
         // Not one that a part of the network has, whatever the engine grows from it.

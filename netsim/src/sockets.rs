@@ -83,8 +83,8 @@ impl Sockets<'_> {
     }
 
     /// Lets datagrams from that socket be fragmented, by the host and (IPv4) by routers, or forbids it. When bound, it
-    /// is
-    /// forbidden: datagrams leave with DF, and those that do not fit end in an [`Event::Error`](crate::Event::Error).
+    /// is forbidden: datagrams leave with DF, and those that do not fit end in an
+    /// [`Event::Error`](crate::Event::Error).
     pub fn set_fragmentation(&mut self, local: SocketAddr, allowed: bool) {
         if let Some(socket) = self.host().and_then(|host| host.udp.get_mut(&local)) {
             socket.may_fragment = allowed;
@@ -126,8 +126,8 @@ impl Sockets<'_> {
     }
 
     /// Begins to connect, from `local` (port 0 chooses one) to `remote`. The port may be one that is listened on or
-    /// connected elsewhere, as simultaneous
-    /// open and ICE (RFC 6544 §4.1) need it. The path names the connection from then on.
+    /// connected elsewhere, as simultaneous open and ICE (RFC 6544 §4.1) need it. The path names the connection from
+    /// then on.
     ///
     /// # Errors
     /// When the host has no such address, the families differ, an address is a wildcard, or there is such a connection

@@ -62,8 +62,7 @@ fn bursts_have_their_length_and_their_rate() {
     let lost = n as usize - came.len();
     let bursts = came.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
     // A geometric length with mean 4 has the deviation sqrt(1 - 1/4) * 4 = 3.46; the mean of about 1000 bursts, a
-    // thousandth
-    // of the variance. The last burst may be cut.
+    // thousandth of the variance. The last burst may be cut.
     let mean = lost as f64 / bursts as f64;
     assert!(
         (mean - 4.0).abs() < 5.0 * 3.46 / (bursts as f64).sqrt(),
