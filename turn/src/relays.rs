@@ -41,8 +41,7 @@ pub struct FromRelay<'a> {
 ///
 /// An agent that sends from a relayed address hands its transmit to [`send`](Self::send) (or lays its data into the
 /// [`room`](Self::room) and has it [`sealed`](Self::seal)), and gets what to give to the socket. What a server sent is
-/// given to
-/// [`handle_datagram`](Self::handle_datagram), which says the path that the agent knows. Both are O(1).
+/// given to [`handle_datagram`](Self::handle_datagram), which says the path that the agent knows. Both are O(1).
 #[derive(Debug, Default)]
 pub struct Relays {
     /// In the order of their ids.

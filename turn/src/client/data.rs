@@ -304,8 +304,7 @@ impl Client {
 
     /// Takes what came on the stream so far, and hands what peers sent to `sink`. Gives the number of bytes that were
     /// used: the rest is the beginning of a message and is to be given again, with more behind it. The buffer has to
-    /// hold
-    /// [`MAX_FRAME`](crate::MAX_FRAME) bytes.
+    /// hold [`MAX_FRAME`](crate::MAX_FRAME) bytes.
     ///
     /// # Errors
     /// When the stream is not TURN: the client has closed, and the connection is to be closed.
