@@ -400,10 +400,10 @@ impl Client {
         if self.state != State::Allocated {
             return Err(SendError::NotAllocated);
         }
+        if self.config.relayed == Relayed::Tcp {
+            return Err(SendError::NotThatTransport);
+        }
         if !self.peers.contains(peer) {
-            if self.config.relayed == Relayed::Tcp {
-                return Err(SendError::NotThatTransport);
-            }
             self.add(peer)?;
         }
         match self.peers.way(peer) {

@@ -83,6 +83,8 @@ fn peers_may_connect_once_they_are_permitted() {
     assert_eq!(pair.client.counters().turn_unwanted_data, 1);
     pair.client.permit(pair.now, peer(1)).unwrap();
     pair.run();
+    // They are sent no datagrams for all that.
+    assert_eq!(pair.send(peer(1), b"x"), Err(SendError::NotThatTransport));
     pair.give(&attempt);
     pair.collect();
     let told = Event::ConnectionAttempt {
