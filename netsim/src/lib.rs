@@ -12,6 +12,7 @@ mod bitrate;
 mod drops;
 mod ended;
 mod endpoint;
+mod filter;
 mod firewall;
 mod hasher;
 mod link;

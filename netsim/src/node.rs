@@ -3,7 +3,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::rngs::StdRng;
 
 use crate::ended::Ended;
-use crate::firewall::Firewall;
+use crate::filter::Filter;
 use crate::hasher::Map;
 use crate::nat::Nat;
 use crate::table::Table;
@@ -107,12 +107,6 @@ pub(crate) struct NatNode {
     pub(crate) config: Nat,
     pub(crate) table: Table,
     pub(crate) filter6: Filter,
-}
-
-#[derive(Debug)]
-pub(crate) struct Filter {
-    pub(crate) config: Firewall,
-    pub(crate) table: Table,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,11 +8,12 @@ use wire::{Path, Protocol, Seed, Transmit};
 
 use crate::drops::{Counters, DropReason};
 use crate::endpoint::{ConnectError, Endpoint, Event, TcpEvent};
+use crate::filter::Filter;
 use crate::firewall::Firewall;
 use crate::link::{Direction, Link, Verdict, nanos};
 use crate::nat::Nat;
 use crate::network::{Network, News, Upcall, What};
-use crate::node::{Filter, FirewallId, Host, HostId, Kind, LinkId, NatId, NatNode, RouterId, Side};
+use crate::node::{FirewallId, Host, HostId, Kind, LinkId, NatId, NatNode, RouterId, Side};
 use crate::packet::{PacketView, Transport};
 use crate::sockets::{SocketCounters, Sockets};
 use crate::stuck::{MAX_EVENTS, MAX_TIMEOUTS, MAX_TRANSMITS, Spin, Stuck};
