@@ -2,8 +2,7 @@
 //! apdm/apdf`.
 //!
 //! Each asks a server in the open for its external address, learns that of the other (as signalling would tell it), and
-//! sends
-//! there. Whether they meet depends on the kinds of NAT alone.
+//! sends there. Whether they meet depends on the kinds of NAT alone.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

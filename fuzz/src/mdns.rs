@@ -1,14 +1,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use ice::mdns::{Config, Event, GROUP_IPV4, GROUP_IPV6, LocalName, MIN_OUT, Mdns, PORT, Subnet};
+use ice::mdns::{Config, Event, GROUP_IPV4, GROUP_IPV6, LocalName, MIN_OUT, Mdns, PORT, Scope, Subnet};
 use wire::{Path, Reader, Seed};
 
 /// Few, so that budgets are met.
 const MAX_QUERIES: usize = 4;
 
-/// mDNS on a link with whatever may come: each name that is resolved has one event at most, two engines understand each
-/// other, every message that is written is taken, and what is pending is bounded.
+/// mDNS on a link with whatever may come: each name that is resolved has one event, two engines understand each other,
+/// every message that is written is taken, and what is pending is bounded and ends.
 ///
 /// The input is any number of steps: operation, argument, length, that many bytes.
 pub fn mdns(data: &[u8]) {
@@ -19,8 +19,7 @@ pub fn mdns(data: &[u8]) {
         let bytes = r.take(len).unwrap_or_default();
         link.step(operation, argument, bytes);
     }
-    link.pass(20);
-    link.events();
+    link.end();
 }
 
 fn address(n: u8) -> IpAddr {
@@ -71,7 +70,8 @@ impl Link {
     fn step(&mut self, operation: u8, argument: u8, bytes: &[u8]) {
         match operation % 8 {
             0 => {
-                if let Ok(name) = self.engines[0].register(self.now, address(argument)) {
+                if let Ok(name) = self.engines[0].register(self.now, Scope(u64::from(argument & 1)), address(argument))
+                {
                     assert_eq!(self.engines[0].address(&name), Some(address(argument)));
                     assert_eq!(name.to_string().parse(), Ok(name));
                     self.names.push(name);
@@ -162,6 +162,23 @@ impl Link {
             }
         }
         self.now = end;
+    }
+
+    /// Whatever came before: everybody has heard, and nothing is pending.
+    fn end(&mut self) {
+        self.pass(20);
+        self.events();
+        assert_eq!(self.wanted, []);
+        for engine in &mut self.engines {
+            assert_eq!(engine.poll_timeout(), None);
+            let mut out = [0; MIN_OUT];
+            for turn in 0.. {
+                assert!(turn <= 8, "what is pending is bounded");
+                if engine.poll_transmit(self.now, &mut out).is_none() {
+                    break;
+                }
+            }
+        }
     }
 
     /// Each name that was asked for has one event, or none yet.

@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
@@ -16,7 +16,8 @@ const MAX_PEERS: usize = 5;
 
 /// A TURN client under everything that may happen to it, in any order: right answers, refusals, forgeries, noise, data,
 /// losses, the passing of time, commands. A forgery changes nothing, data is only taken from peers that are wanted, no
-/// data goes out before its permission was asked for, and everything ends.
+/// data goes out before its permission was asked for, and everything ends: with a server that answers again every known
+/// peer can be sent to or is refused, and a server that is silent is given up.
 ///
 /// The input is a byte that says what is asked for and of what server, and any number of steps: operation, argument,
 /// length, that many bytes. Three of four inputs begin with an allocation.
@@ -38,6 +39,9 @@ pub(crate) fn run_turn_client(data: &[u8]) -> bool {
         session.step(operation, argument, bytes);
         session.assert_consistent();
     }
+    if flags & 1 == 0 {
+        session.settle();
+    }
     session.end();
     session.allocated
 }
@@ -52,8 +56,17 @@ struct Session {
     requests: Vec<Vec<u8>>,
     /// Addresses whose permission was asked for, ever.
     asked: HashSet<IpAddr>,
+    /// Until when the server lets data through.
+    permitted: HashMap<IpAddr, Instant>,
     allocated: bool,
     closed: bool,
+}
+
+fn peers_of<'a>(message: &Message<'a>) -> impl Iterator<Item = IpAddr> + use<'a> {
+    message.attributes().filter_map(|attribute| match attribute.decode() {
+        Ok(Value::XorPeerAddress(peer)) => Some(peer.ip()),
+        _ => None,
+    })
 }
 
 fn peer(n: u8) -> SocketAddr {
@@ -95,6 +108,7 @@ impl Session {
             nonce: 0,
             requests: Vec::new(),
             asked: HashSet::new(),
+            permitted: HashMap::new(),
             allocated: false,
             closed: false,
         }
@@ -145,7 +159,7 @@ impl Session {
     }
 
     /// The server's answer.
-    fn answer(&self, request: &[u8], error: Option<(ErrorCode, &[u8])>) -> Vec<u8> {
+    fn answer(&mut self, request: &[u8], error: Option<(ErrorCode, &[u8])>) -> Vec<u8> {
         let message = Message::parse(request).expect("a request");
         let signed = message.nonce().expect("legal").is_some();
         let nonce = format!("nonce{}", self.nonce);
@@ -172,6 +186,10 @@ impl Session {
             b.push(&Value::AlternateServer(alternate)).expect("room");
         } else {
             self.grant(&message, &mut b);
+            if matches!(message.method(), Method::CREATE_PERMISSION | Method::CHANNEL_BIND) {
+                let until = self.now + Duration::from_secs(300);
+                self.permitted.extend(peers_of(&message).map(|peer| (peer, until)));
+            }
         }
         if signed {
             b.integrity(&Self::key()).expect("room");
@@ -327,14 +345,12 @@ impl Session {
             return;
         }
         let message = Message::parse(bytes).expect("we write what parses");
-        let peers = message.attributes().filter_map(|attribute| match attribute.decode() {
-            Ok(Value::XorPeerAddress(peer)) => Some(peer.ip()),
-            _ => None,
-        });
+        let mut peers = peers_of(&message);
         if message.class() == Class::Indication {
-            for peer in peers {
-                assert!(self.asked.contains(&peer), "data for {peer} overtook its permission");
-            }
+            assert!(
+                peers.all(|peer| self.asked.contains(&peer)),
+                "data overtook its permission"
+            );
             return;
         }
         self.asked.extend(peers);
@@ -436,6 +452,38 @@ impl Session {
         if self.client.state() == State::Closed {
             assert_eq!((self.client.poll_timeout(), self.client.peers().count()), (None, 0));
             assert!(self.client.poll_transmit(self.now, &mut [0; MIN_OUT]).is_none());
+        }
+    }
+
+    /// Whatever came before: once the server answers everything, nothing is waited for in vain.
+    fn settle(&mut self) {
+        self.exchange();
+        let end = self.now + Duration::from_secs(400);
+        while let Some(deadline) = self.client.poll_timeout().filter(|deadline| *deadline <= end) {
+            self.now = self.now.max(deadline);
+            self.client.handle_timeout(self.now);
+            self.exchange();
+        }
+        self.now = end;
+        // Where nothing is signed, noise may have granted what the server did not.
+        if !self.auth || self.client.state() != State::Allocated {
+            return;
+        }
+        let peers: Vec<_> = self.client.peers().collect();
+        for peer in peers {
+            let mut out = [0; 64];
+            // One that could have no channel was not asked for at all.
+            if self.client.send(self.now, peer, b"?", &mut out) == Ok(None) {
+                self.exchange();
+            }
+            match self.client.send(self.now, peer, b"?", &mut out) {
+                Ok(Some(_)) => {
+                    let until = self.permitted.get(&peer.ip());
+                    assert!(until.is_some_and(|until| *until > self.now), "{peer} is not reached");
+                }
+                Ok(None) => panic!("{peer} is waited for in vain"),
+                Err(_) => {}
+            }
         }
     }
 

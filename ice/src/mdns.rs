@@ -2,7 +2,7 @@
 //!
 //! - [`Mdns`]: registers names for our own addresses and answers for them; resolves the names of the peer.
 //! - [`LocalName`]: a name as it stands in a candidate.
-//! - [`Config`], [`Event`], [`Counters`].
+//! - [`Config`], [`Scope`], [`Event`], [`Counters`].
 
 mod config;
 mod counters;
@@ -14,7 +14,7 @@ mod responder;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, Subnet};
+pub use config::{Config, Scope, Subnet};
 pub use counters::Counters;
 pub use name::{LocalName, NotLocalName};
 pub use resolver::Unresolved;
@@ -44,7 +44,7 @@ const MAX_PARTS: usize = 16;
 /// What was asked has come about, or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// A name of the peer has this address.
+    /// A name of the peer has this address; [`Mdns::remote`] makes a candidate's of it.
     Resolved(LocalName, IpAddr),
     /// A name of the peer cannot be used: its candidate is to be ignored.
     Unresolved(LocalName, Unresolved),
@@ -103,6 +103,17 @@ impl Mdns {
     /// The address that is registered under a name.
     pub fn address(&self, name: &LocalName) -> Option<IpAddr> {
         self.responder.address(name)
+    }
+
+    /// A resolved address with the port of its candidate. A link-local one is of our link, and cannot be sent to without
+    /// its scope, which no name and no record has.
+    pub fn remote(&self, address: IpAddr, port: u16) -> SocketAddr {
+        match address {
+            IpAddr::V6(address) if address.is_unicast_link_local() => {
+                SocketAddr::V6(SocketAddrV6::new(address, port, 0, self.config.scope_id()))
+            }
+            _ => SocketAddr::new(address, port),
+        }
     }
 
     /// What was dropped or refused so far.
@@ -164,13 +175,13 @@ impl Mdns {
 
 /// Commands.
 impl Mdns {
-    /// The name for an address of ours, for its candidate. A new one is announced, without probing since nobody else
-    /// has it (draft §3.1.1).
+    /// The name for an address of ours, for its candidate: within a scope always the same. A new one is announced,
+    /// without probing since nobody else has it (draft §3.1.1).
     ///
     /// # Errors
     /// When there are too many.
-    pub fn register(&mut self, now: Instant, address: IpAddr) -> Result<LocalName, TooMany> {
-        let name = self.responder.register(now, address, &mut self.rng)?;
+    pub fn register(&mut self, now: Instant, scope: Scope, address: IpAddr) -> Result<LocalName, TooMany> {
+        let name = self.responder.register(now, scope, address, &mut self.rng)?;
         self.handle_timeout(now);
         Ok(name)
     }
@@ -179,6 +190,13 @@ impl Mdns {
     pub fn unregister(&mut self, name: &LocalName) {
         if let Some(goodbye) = self.responder.unregister(name) {
             self.multicast(Output::Answer(goodbye));
+        }
+    }
+
+    /// Gives up all names of a scope: when it ends, so that what comes after it cannot be told to be the same host.
+    pub fn end(&mut self, scope: Scope) {
+        while let Some(name) = self.responder.name_in(scope) {
+            self.unregister(&name);
         }
     }
 
@@ -279,7 +297,7 @@ impl Mdns {
             let ipv4 = path.remote.is_ipv4();
             if legacy || (question.unicast && (!exact || self.responder.was_multicast(now, &name, ipv4))) {
                 self.send_to(path.remote, Output::Answer(answer));
-            } else if !exact || self.responder.may_multicast(now, &name, ipv4) {
+            } else if self.responder.may_multicast(now, &name, !exact, ipv4) {
                 self.send_to(self.config.group(ipv4), Output::Answer(answer));
             }
         }
@@ -301,6 +319,7 @@ impl Mdns {
                 count(&mut self.counters.mdns_conflicts);
                 continue;
             }
+            let id = self.config.is_one_shot(path.remote.is_ipv4()).then_some(id);
             if !self.resolver.awaits(&name, id) {
                 continue;
             }
@@ -324,21 +343,19 @@ impl Mdns {
 
     /// Sends a query on each family.
     fn ask(&mut self, name: LocalName, unicast: bool) {
-        let one_shot = self.config.is_one_shot();
-        let id = if one_shot {
-            self.rng.next_u32().to_be_bytes()
-        } else {
-            [0; 4]
-        };
-        let [high, low, ..] = id;
+        let [high, low, ..] = self.rng.next_u32().to_be_bytes();
         let id = u16::from_be_bytes([high, low]);
-        self.resolver.asked(&name, one_shot.then_some(id));
-        self.multicast(Output::Query {
-            id,
-            name,
-            // An answer to another port is by unicast anyway.
-            unicast: unicast && !one_shot,
-        });
+        self.resolver.asked(&name, id);
+        for ipv4 in [true, false] {
+            let one_shot = self.config.is_one_shot(ipv4);
+            let query = Output::Query {
+                id: if one_shot { id } else { 0 },
+                name,
+                // An answer to another port is by unicast anyway.
+                unicast: unicast && !one_shot,
+            };
+            self.send_to(self.config.group(ipv4), query);
+        }
     }
 
     fn multicast(&mut self, output: Output) {
@@ -368,11 +385,15 @@ impl Config {
         if ipv4 {
             return SocketAddr::from((GROUP_IPV4, PORT));
         }
-        let scope = match self.ipv6 {
+        SocketAddr::V6(SocketAddrV6::new(GROUP_IPV6, PORT, 0, self.scope_id()))
+    }
+
+    /// Of our link.
+    const fn scope_id(&self) -> u32 {
+        match self.ipv6 {
             Some(SocketAddr::V6(local)) => local.scope_id(),
             _ => 0,
-        };
-        SocketAddr::V6(SocketAddrV6::new(GROUP_IPV6, PORT, 0, scope))
+        }
     }
 }
 

@@ -46,8 +46,11 @@ reasons! {
     NatNoHairpin => "no hairpinning",
     /// The NAT has no room, or no port, for another mapping.
     NatFull => "the NAT is full",
-    /// A firewall does not let it out.
+    /// A firewall does not let it out: a port that is not allowed (by a NAT's `allow`, too), or a segment of a TCP
+    /// connection of which it does not know.
     FirewallOutbound => "forbidden by the firewall",
+    /// The firewall has no room for another state.
+    FirewallFull => "the firewall is full",
     /// A firewall does not let it in, since nothing went out before.
     FirewallInbound => "filtered by the firewall",
     /// A NAT or firewall that takes no fragments.
@@ -66,8 +69,7 @@ impl fmt::Display for DropReason {
     }
 }
 
-/// How many packets came to which end. At any moment
-/// `sent + duplicated == delivered + dropped() + in_flight`.
+/// How many packets came to which end. At any moment `sent + duplicated == delivered + dropped() + in_flight`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Packets that hosts sent, and errors that routers sent.

@@ -12,13 +12,11 @@ use crate::sockets::Sockets;
 /// The first four methods have the shape of every engine of Hyaline, and the simulation relies on their contract:
 ///
 /// - After any input it calls [`poll_sockets`](Self::poll_sockets) once, then [`poll_transmit`](Self::poll_transmit)
-///   until `None`, and then asks
-///   [`poll_timeout`](Self::poll_timeout), which says when [`handle_timeout`](Self::handle_timeout) is due; `None` is
-///   never.
+///   until `None`, and then asks [`poll_timeout`](Self::poll_timeout), which says when
+///   [`handle_timeout`](Self::handle_timeout) is due; `None` is never.
 /// - Time never runs backwards. All inputs of one moment have the same `now`.
 /// - Spurious calls of `handle_timeout` do nothing. After one that was due, `poll_timeout` says something later, or
-///   `None`: who
-///   says otherwise again and again is reported as [`Stuck`](crate::Stuck).
+///   `None`: who says otherwise again and again is reported as [`Stuck`](crate::Stuck).
 pub trait Endpoint: Any {
     /// A UDP datagram came to a socket of this endpoint: `path.local` is where it came to. The bytes may be changed.
     fn handle_datagram(&mut self, now: Instant, path: &Path, ecn: Ecn, data: &mut [u8]);
@@ -27,14 +25,12 @@ pub trait Endpoint: Any {
     fn handle_timeout(&mut self, now: Instant);
 
     /// Writes what is to be sent next into `out`, which has [`MAX_TRANSMIT`](crate::MAX_TRANSMIT) bytes. A run of
-    /// datagrams is
-    /// split. `path.local` must be a bound port of this endpoint, an address of the host and no wildcard.
+    /// datagrams is split. `path.local` must be a bound port of this endpoint, an address of the host and no wildcard.
     ///
     /// With [`Protocol::Tcp`](wire::Protocol::Tcp) the bytes are appended to the stream of the connection with that
-    /// path, as they are: framing
-    /// is the endpoint's business. They are taken whole, or dropped whole when the send buffer has no room or there is
-    /// no
-    /// such connection ([`SocketCounters`](crate::SocketCounters)); who wants to know writes with [`Sockets::write`].
+    /// path, as they are: framing is the endpoint's business. They are taken whole, or dropped whole when the send
+    /// buffer has no room or there is no such connection ([`SocketCounters`](crate::SocketCounters)); who wants to know
+    /// writes with [`Sockets::write`].
     fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit>;
 
     /// When `handle_timeout` is due. Asked after `poll_transmit` gave `None`.
@@ -55,8 +51,7 @@ pub trait Endpoint: Any {
 #[derive(Debug)]
 pub enum Event<'a> {
     /// A datagram that was sent on this path has met an error: an ICMP message came back, or the host's own link was
-    /// too
-    /// narrow. Any number of datagrams may cause it, or the error may get lost.
+    /// too narrow. Any number of datagrams may cause it, or the error may get lost.
     Error {
         /// The path, as it was when the datagram was sent.
         path: Path,

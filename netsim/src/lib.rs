@@ -10,7 +10,9 @@
 
 mod bitrate;
 mod drops;
+mod ended;
 mod endpoint;
+mod filter;
 mod firewall;
 mod hasher;
 mod link;

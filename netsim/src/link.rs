@@ -36,8 +36,8 @@ impl Link {
 /// What one direction of a link does to packets. The default is perfect: no limit, no delay, an MTU of 1500 bytes.
 ///
 /// In this order: what does not fit the MTU is dropped or split, the queue takes the packet or does not, it waits for
-/// its turn at `rate` and may be marked when it leaves, is then lost or doubled, and arrives after `delay` and
-/// `jitter`.
+/// its turn and may be marked when that comes, takes its time at `rate`, is then lost or doubled, and arrives after
+/// `delay` and `jitter`.
 #[derive(Debug, Clone)]
 pub struct Direction {
     /// How fast packets leave, whole IP packets counted; `None` is no limit, and then there is no queue either.
@@ -129,7 +129,8 @@ impl Default for Limit {
     }
 }
 
-/// How a queue marks packets with CE (RFC 3168 §5) when they leave it.
+/// How a queue marks packets with CE (RFC 3168 §5) when they leave it, by the time that they waited for those before
+/// them: their own time at `rate` does not count, or a slow link would mark what finds it idle.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub enum Marking {
     /// Never.
@@ -140,8 +141,7 @@ pub enum Marking {
     /// Each ECT(1) packet that has waited longer than this, no ECT(0): the immediate marking of L4S (RFC 9331 §5.2).
     L4s(Duration),
     /// ECT(0) and ECT(1) with a probability that grows from 0 at `min` to `max_probability` at `max` and is 1 above, by
-    /// the
-    /// packet's own waiting time (as RED does it by the mean).
+    /// the packet's own waiting time (as RED does it by the mean).
     Ramp {
         /// Nothing is marked below.
         min: Duration,
@@ -161,9 +161,8 @@ pub enum Loss {
     /// Each with this probability, 0 to 1, whatever happened to the others.
     Random(f64),
     /// The model of Gilbert and Elliott: a good and a bad state, changed with the given probabilities before each
-    /// packet.
-    /// Bad times last `1 / leave_bad` packets on average; `enter_bad / (enter_bad + leave_bad)` of the packets fall
-    /// into them.
+    /// packet. Bad times last `1 / leave_bad` packets on average; `enter_bad / (enter_bad + leave_bad)` of the packets
+    /// fall into them.
     GilbertElliott {
         /// Probability to go from good to bad.
         enter_bad: f64,
@@ -222,7 +221,8 @@ pub enum Verdict {
     Drop,
     /// Goes on, and a copy with it.
     Duplicate,
-    /// Goes on, and is held back by so much.
+    /// Is held back by so much and then comes to the link like any other, which the hook is not asked about again:
+    /// later packets overtake it.
     Delay(Duration),
 }
 

@@ -17,8 +17,7 @@ pub enum Dependence {
 /// [`firewall6`](Self::firewall6).
 ///
 /// The default is what the RFCs recommend for the sake of applications: mapping and filtering are endpoint-independent,
-/// the port is
-/// preserved where it can be, it hairpins with the external source address.
+/// the port is preserved where it can be, it hairpins with the external source address.
 #[derive(Debug, Clone)]
 pub struct Nat {
     /// What a mapping holds for.
@@ -66,8 +65,7 @@ impl Default for Nat {
 
 impl Nat {
     /// A NAT with that mapping and filtering, and otherwise as the RFCs recommend; but with random ports where a
-    /// mapping depends on the
-    /// destination, so that ports cannot be guessed.
+    /// mapping depends on the destination, so that ports cannot be guessed.
     pub fn new(mapping: Dependence, filtering: Dependence) -> Self {
         Self {
             mapping,
@@ -100,8 +98,7 @@ pub enum PortAssignment {
     /// The internal one, or another one of the same range (below 1024, or not) when that is taken.
     Preserve,
     /// The internal one, even when it is taken: "port overloading", which the RFC forbids and which tells internal
-    /// hosts apart
-    /// only by whom they sent to.
+    /// hosts apart only by whom they sent to.
     Overload,
     /// One after the other.
     Sequential,

@@ -2,7 +2,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use rand::rngs::StdRng;
 
-use crate::firewall::Firewall;
+use crate::ended::Ended;
+use crate::filter::Filter;
 use crate::hasher::Map;
 use crate::nat::Nat;
 use crate::table::Table;
@@ -108,12 +109,6 @@ pub(crate) struct NatNode {
     pub(crate) filter6: Filter,
 }
 
-#[derive(Debug)]
-pub(crate) struct Filter {
-    pub(crate) config: Firewall,
-    pub(crate) table: Table,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Route {
     /// Over that direction of a link.
@@ -129,8 +124,8 @@ pub(crate) struct Host {
     pub(crate) udp: Map<SocketAddr, UdpSocket>,
     pub(crate) listeners: Map<SocketAddr, u32>,
     pub(crate) connections: Map<(SocketAddr, SocketAddr), u32>,
-    /// Connections that have ended well, and the numbers with which late segments are acknowledged.
-    pub(crate) ended: Map<(SocketAddr, SocketAddr), (u64, u64)>,
+    /// Connections that have ended well, for as long as segments of theirs may come late.
+    pub(crate) ended: Ended,
     pub(crate) next_port: u16,
     pub(crate) send_buffer: usize,
     pub(crate) rng: StdRng,
@@ -148,7 +143,7 @@ impl Host {
             udp: Map::default(),
             listeners: Map::default(),
             connections: Map::default(),
-            ended: Map::default(),
+            ended: Ended::default(),
             next_port: FIRST_EPHEMERAL,
             send_buffer: 128 * 1024,
             rng,

@@ -25,6 +25,15 @@ pub struct TcpHeader {
     pub flags: TcpFlags,
     /// Bytes that the sender of this segment has room for.
     pub window: u32,
+    /// The maximum segment size option of a SYN: how many bytes of payload its sender takes at once. Otherwise 0.
+    pub mss: u16,
+}
+
+impl TcpHeader {
+    /// With options, bytes.
+    pub(crate) const fn size(&self) -> usize {
+        TCP_HEADER + if self.mss > 0 { 4 } else { 0 }
+    }
 }
 
 /// The flags of a TCP header.
@@ -180,7 +189,7 @@ fn size(source: &SocketAddr, transport: &Transport, payload: usize, fragments: u
     let ip = ip_header(&source.ip());
     let above = match transport {
         Transport::Udp => UDP_HEADER + payload,
-        Transport::Tcp(_) => TCP_HEADER + payload,
+        Transport::Tcp(tcp) => tcp.size() + payload,
         // The error and what it quotes: an IP header and eight bytes.
         Transport::Icmp(_) => 8 + ip + 8,
     };

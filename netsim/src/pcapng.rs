@@ -6,10 +6,9 @@ use crate::trace::{Action, Observer, Place, TraceEvent};
 /// An observer that keeps a pcapng file (draft-ietf-opsawg-pcapng) of the run.
 ///
 /// Each host is an interface, with what it sent and what came to it; each direction of a link that dropped something is
-/// one, too, and has
-/// the dropped packets with the reason as a comment. Routers, NATs and firewalls have an interface for what they
-/// dropped.
-/// Packets that travelled in fragments are written whole. Times count from the start of the run, in nanoseconds.
+/// one, too, and has the dropped packets with the reason as a comment. Routers, NATs and firewalls have an interface
+/// for what they dropped. Packets that travelled in fragments are written whole. Times count from the start of the run,
+/// in nanoseconds.
 #[derive(Debug, Clone, Default)]
 pub struct PcapNg {
     interfaces: Vec<String>,
@@ -38,8 +37,7 @@ impl PcapNg {
     }
 
     /// Adds lines of an NSS key log, with which a reader decrypts the TLS and DTLS in the file. They are written in
-    /// front of
-    /// all packets, whenever they come.
+    /// front of all packets, whenever they come.
     pub fn add_key_log(&mut self, lines: &str) {
         self.secrets.extend_from_slice(lines.as_bytes());
         if !lines.is_empty() && !lines.ends_with('\n') {
@@ -189,10 +187,14 @@ fn tcp(packet: &PacketView<'_>) -> Vec<u8> {
     bytes.extend_from_slice(&packet.destination.port().to_be_bytes());
     bytes.extend_from_slice(&(header.seq as u32).to_be_bytes());
     bytes.extend_from_slice(&(header.ack as u32).to_be_bytes());
-    bytes.extend_from_slice(&[5 << 4, bits]);
+    bytes.extend_from_slice(&[(header.size() as u8 / 4) << 4, bits]);
     // There is no option for window scaling, so that more cannot be said.
     bytes.extend_from_slice(&(header.window.min(0xffff) as u16).to_be_bytes());
     bytes.extend_from_slice(&[0; 4]);
+    if header.mss > 0 {
+        bytes.extend_from_slice(&[2, 4]);
+        bytes.extend_from_slice(&header.mss.to_be_bytes());
+    }
     bytes.extend_from_slice(packet.payload);
     bytes
 }

@@ -8,8 +8,7 @@ use crate::node::{Kind, Node, Route};
 type Vertex = (u32, bool);
 
 /// The way from a side of a node to `destination`: the fewest links to whoever has the address in the same realm, and
-/// else to
-/// the nearest NAT that leads out of the realm.
+/// else to the nearest NAT that leads out of the realm.
 pub(crate) fn find(nodes: &[Node], pipes: &[Pipe], from: Vertex, destination: IpAddr) -> Route {
     let start = vertex(nodes, from.0, from.1, destination);
     let mut exit = if leads_out(nodes, start, destination) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::firewall::Allow;
 use crate::link::Link;
 use crate::nat::{Dependence, Nat};
-use crate::node::{HostId, LinkId, NatId, RouterId, Side};
+use crate::node::{HostId, LinkId, NatId, RouterId};
 use crate::sim::Sim;
 
 /// How a peer is connected to the internet, in the terms of RFC 4787: mapping, then filtering.
@@ -114,7 +114,8 @@ pub struct PairConfig {
     pub right: Access,
     /// Between a peer and its NAT.
     pub lan: Link,
-    /// Between a NAT (or an open peer) and the internet; forward leads to the internet.
+    /// Between a NAT (or an open peer) and the internet; forward leads to the internet. Of two NATs it is the
+    /// provider's, and the link between the two is perfect.
     pub access: Link,
     /// Between the server and the internet; forward leads to the internet.
     pub server: Link,
@@ -218,18 +219,19 @@ fn peer(sim: &mut Sim, internet: RouterId, config: &PairConfig, side: u8) -> Pee
             provider_nat: None,
         };
     };
-    let (provider_nat, uplink, external) = if access == Access::DoubleNat {
+    let (provider_nat, external) = if access == Access::DoubleNat {
         let provider = sim.add_nat(&format!("{name}-provider"), Nat::default(), &[public]);
-        (Some(provider), provider.inside(), [100, 64, 0, 2 + side].into())
+        (Some(provider), [100, 64, 0, 2 + side].into())
     } else {
-        (None, Side::from(internet), public)
+        (None, public)
     };
     let nat = sim.add_nat(&format!("{name}-nat"), nat, &[external]);
     let lan = sim.attach(host, nat.inside(), &addresses, config.lan.clone());
-    let mut access = sim.link(nat.outside(), uplink, config.access.clone());
-    if let Some(provider) = provider_nat {
-        access = sim.link(provider.outside(), internet, Link::default());
-    }
+    let outermost = provider_nat.map_or(nat.outside(), |provider| {
+        sim.link(nat.outside(), provider.inside(), Link::default());
+        provider.outside()
+    });
+    let access = sim.link(outermost, internet, config.access.clone());
     Peer {
         host,
         addresses,

@@ -8,11 +8,12 @@ use wire::{Path, Protocol, Seed, Transmit};
 
 use crate::drops::{Counters, DropReason};
 use crate::endpoint::{ConnectError, Endpoint, Event, TcpEvent};
+use crate::filter::Filter;
 use crate::firewall::Firewall;
 use crate::link::{Direction, Link, Verdict, nanos};
 use crate::nat::Nat;
 use crate::network::{Network, News, Upcall, What};
-use crate::node::{Filter, FirewallId, Host, HostId, Kind, LinkId, NatId, NatNode, RouterId, Side};
+use crate::node::{FirewallId, Host, HostId, Kind, LinkId, NatId, NatNode, RouterId, Side};
 use crate::packet::{PacketView, Transport};
 use crate::sockets::{SocketCounters, Sockets};
 use crate::stuck::{MAX_EVENTS, MAX_TIMEOUTS, MAX_TRANSMITS, Spin, Stuck};
@@ -128,8 +129,7 @@ impl Sim {
     }
 
     /// A seed for an engine, another one at each call. It follows from the number of the run and the calls before, so
-    /// make the calls in
-    /// a fixed order.
+    /// make the calls in a fixed order.
     pub fn next_seed(&mut self) -> Seed {
         let mut seed = self.net.next_seed();
         // Not one that a part of the network has, whatever the engine grows from it.
@@ -157,11 +157,7 @@ impl Sim {
     /// # Panics
     /// When there is no external address, or one is IPv6: that passes untranslated.
     pub fn add_nat(&mut self, name: &str, config: Nat, external: &[IpAddr]) -> NatId {
-        assert!(!external.is_empty(), "the NAT {name} needs an external address");
-        assert!(
-            external.iter().all(IpAddr::is_ipv4),
-            "the NAT {name} translates IPv4 only: IPv6 passes it untranslated, leave its addresses out"
-        );
+        check_external(name, external);
         let filter6 = self.filter(config.firewall6.clone());
         let table = Table::new(Rules::nat(&config), external.to_vec(), self.net.next_rng());
         let nat = NatNode { config, table, filter6 };
@@ -305,7 +301,11 @@ impl Sim {
     }
 
     /// Gives a NAT other external addresses, and lets it forget all mappings.
+    ///
+    /// # Panics
+    /// As [`add_nat`](Self::add_nat).
     pub fn set_external(&mut self, nat: NatId, external: &[IpAddr]) {
+        check_external(&self.net.nodes[nat.0 as usize].name, external);
         self.nat(nat).table.pool = external.to_vec();
         self.forget_mappings(nat);
         self.net.forget_routes();
@@ -414,6 +414,14 @@ impl Sim {
     pub fn counters(&self) -> Counters {
         self.net.counters()
     }
+}
+
+fn check_external(name: &str, external: &[IpAddr]) {
+    assert!(!external.is_empty(), "the NAT {name} needs an external address");
+    assert!(
+        external.iter().all(IpAddr::is_ipv4),
+        "the NAT {name} translates IPv4 only: IPv6 passes it untranslated, leave its addresses out"
+    );
 }
 
 const FOREIGN: &str = "it has been removed, or is one of another simulation";

@@ -5,7 +5,6 @@ use wire::{Path, Protocol};
 
 use crate::network::Network;
 use crate::node::{FIRST_EPHEMERAL, Host, UdpSocket};
-use crate::streams::unspecified;
 use crate::tcp::Connection;
 
 wire::counters! {
@@ -71,7 +70,7 @@ impl Sockets<'_> {
     /// When the host has no such address, or the port is taken.
     pub fn bind_udp(&mut self, local: SocketAddr) -> Result<SocketAddr, SocketError> {
         self.has(local.ip())?;
-        let local = self.choose_port(local, |host, local| host.udp.contains_key(&local))?;
+        let local = self.choose_port(local, |host, conflicts| host.udp.keys().any(conflicts))?;
         let endpoint = self.endpoint;
         let socket = UdpSocket {
             endpoint,
@@ -84,8 +83,8 @@ impl Sockets<'_> {
     }
 
     /// Lets datagrams from that socket be fragmented, by the host and (IPv4) by routers, or forbids it. When bound, it
-    /// is
-    /// forbidden: datagrams leave with DF, and those that do not fit end in an [`Event::Error`](crate::Event::Error).
+    /// is forbidden: datagrams leave with DF, and those that do not fit end in an
+    /// [`Event::Error`](crate::Event::Error).
     pub fn set_fragmentation(&mut self, local: SocketAddr, allowed: bool) {
         if let Some(socket) = self.host().and_then(|host| host.udp.get_mut(&local)) {
             socket.may_fragment = allowed;
@@ -108,7 +107,7 @@ impl Sockets<'_> {
     /// When the host has no such address, or somebody listens there.
     pub fn listen_tcp(&mut self, local: SocketAddr) -> Result<SocketAddr, SocketError> {
         self.has(local.ip())?;
-        let local = self.choose_port(local, |host, local| host.listeners.contains_key(&local))?;
+        let local = self.choose_port(local, |host, conflicts| host.listeners.keys().any(conflicts))?;
         let endpoint = self.endpoint;
         if let Some(host) = self.host() {
             host.listeners.insert(local, endpoint);
@@ -127,8 +126,8 @@ impl Sockets<'_> {
     }
 
     /// Begins to connect, from `local` (port 0 chooses one) to `remote`. The port may be one that is listened on or
-    /// connected elsewhere, as simultaneous
-    /// open and ICE (RFC 6544 §4.1) need it. The path names the connection from then on.
+    /// connected elsewhere, as simultaneous open and ICE (RFC 6544 §4.1) need it. The path names the connection from
+    /// then on.
     ///
     /// # Errors
     /// When the host has no such address, the families differ, an address is a wildcard, or there is such a connection
@@ -142,10 +141,10 @@ impl Sockets<'_> {
         }
         self.has(local.ip())?;
         let local = if local.port() == 0 {
-            let taken = |host: &Host, local| {
-                host.listeners.contains_key(&local) || host.connections.keys().any(|&(other, _)| other == local)
-            };
-            self.choose_port(local, taken)?
+            self.choose_port(local, |host, conflicts| {
+                let mut connected = host.connections.keys().map(|(local, _)| local);
+                host.listeners.keys().any(conflicts) || connected.any(conflicts)
+            })?
         } else {
             local
         };
@@ -255,16 +254,21 @@ impl Sockets<'_> {
     fn choose_port(
         &mut self,
         local: SocketAddr,
-        taken: impl Fn(&Host, SocketAddr) -> bool,
+        taken: impl Fn(&Host, &dyn Fn(&SocketAddr) -> bool) -> bool,
     ) -> Result<SocketAddr, SocketError> {
         let Some(host) = self.host() else {
             return Err(SocketError::NoPort);
         };
-        let wildcard = unspecified(&local);
-        let conflicts =
-            |host: &Host, local: SocketAddr| taken(host, local) || taken(host, SocketAddr::new(wildcard, local.port()));
+        // The wildcard of a family is each of its addresses.
+        let taken = |host: &Host, port: u16| {
+            taken(host, &|other: &SocketAddr| {
+                let wildcard = local.ip().is_unspecified() || other.ip().is_unspecified();
+                let family = local.is_ipv4() == other.is_ipv4();
+                other.port() == port && family && (wildcard || local.ip() == other.ip())
+            })
+        };
         if local.port() != 0 {
-            return if conflicts(host, local) {
+            return if taken(host, local.port()) {
                 Err(SocketError::InUse(local))
             } else {
                 Ok(local)
@@ -273,9 +277,8 @@ impl Sockets<'_> {
         for _ in FIRST_EPHEMERAL..=u16::MAX {
             let port = host.next_port;
             host.next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
-            let local = SocketAddr::new(local.ip(), port);
-            if !conflicts(host, local) {
-                return Ok(local);
+            if !taken(host, port) {
+                return Ok(SocketAddr::new(local.ip(), port));
             }
         }
         Err(SocketError::NoPort)

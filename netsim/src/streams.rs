@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use rand::RngExt;
 
 use crate::drops::DropReason;
+use crate::ended::Numbers;
 use crate::network::{Network, News, What};
 use crate::packet::{IcmpError, TCP_HEADER, TcpFlags, TcpHeader, Transport, ip_header};
 use crate::tcp::{Connection, Out};
@@ -26,9 +27,8 @@ impl Network {
         let mtu = node
             .port_of(&local.ip())
             .map_or(1500, |port| self.pipes[port.pipe as usize].config.mtu);
-        let mss = usize::from(mtu)
-            .saturating_sub(ip_header(&local.ip()) + TCP_HEADER)
-            .max(1);
+        let headers = (ip_header(&local.ip()) + TCP_HEADER) as u16;
+        let mss = mtu.saturating_sub(headers).max(1);
         let index = self.free_connections.pop().unwrap_or_else(|| {
             self.connections.push(None);
             (self.connections.len() - 1) as u32
@@ -38,7 +38,7 @@ impl Network {
             let connection = Connection::new(owner, local, remote, first, mss, host.send_buffer);
             self.connections[index as usize] = Some(connection);
             host.connections.insert((local, remote), index);
-            host.ended.remove(&(local, remote));
+            host.ended.remove((local, remote));
         }
         index
     }
@@ -89,7 +89,9 @@ impl Network {
             let host = self.nodes[connection.node as usize].host_mut();
             if let Some(host) = host {
                 host.connections.remove(&key);
-                host.ended.insert(key, numbers);
+                if let Some(numbers) = numbers {
+                    host.ended.insert(self.now, key, numbers);
+                }
             }
             self.connections[index as usize] = None;
             self.free_connections.push(index);
@@ -149,26 +151,28 @@ impl Network {
         let end = header.seq + it.payload.len() as u64 + u64::from(header.flags.syn) + u64::from(header.flags.fin);
         let ended = self.nodes[node as usize]
             .host()
-            .and_then(|host| host.ended.get(&(local, remote)).copied());
+            .and_then(|host| host.ended.get(self.now, (local, remote)));
         self.drop_at(node, DropReason::TcpStray, packet);
         if header.flags.rst {
             return;
         }
         let answer = match ended {
             // The last ACK got lost.
-            Some((seq, ack)) if header.flags.fin => TcpHeader {
+            Some(Numbers { seq, ack }) if header.flags.fin => TcpHeader {
                 seq,
                 ack,
                 flags: TcpFlags::ACK,
                 window: 0,
+                mss: 0,
             },
             // What answers an ACK is no news to a peer that has closed, too.
-            Some((_, ack)) if end <= ack && !header.flags.syn => return,
+            Some(Numbers { ack, .. }) if end <= ack && !header.flags.syn => return,
             _ if header.flags.ack => TcpHeader {
                 seq: header.ack,
                 ack: 0,
                 flags: TcpFlags::RST,
                 window: 0,
+                mss: 0,
             },
             _ => TcpHeader {
                 seq: 0,
@@ -178,6 +182,7 @@ impl Network {
                     ..TcpFlags::RST
                 },
                 window: 0,
+                mss: 0,
             },
         };
         let packet = self.packets.create(local, remote, Transport::Tcp(answer));

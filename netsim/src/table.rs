@@ -1,3 +1,5 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::net::{IpAddr, SocketAddr};
 
 use rand::RngExt;
@@ -76,6 +78,8 @@ struct Mapping {
     /// Of UDP; TCP lives as long as one of its peers.
     expires: u64,
     peers: Vec<Peer>,
+    /// When it is looked at next, to see whether it has ended; not later than that.
+    look_at: u64,
 }
 
 /// A remote endpoint that a packet went to.
@@ -97,8 +101,10 @@ struct TcpProgress {
 impl TcpProgress {
     fn saw(&mut self, flags: TcpFlags, outbound: bool) {
         if flags.syn {
-            // The same ports once more: a new connection.
-            self.closing = false;
+            // The same ports once more: a new connection, which is not open because the old one was.
+            if self.closing {
+                *self = Self::default();
+            }
             if outbound {
                 self.syn_out = true;
             } else {
@@ -117,6 +123,8 @@ pub(crate) struct Table {
     pub(crate) pool: Vec<IpAddr>,
     mappings: Vec<Option<Mapping>>,
     free: Vec<usize>,
+    /// The times to look at mappings, and some that do not hold any more.
+    looks: BinaryHeap<Reverse<(u64, usize)>>,
     by_internal: Map<InternalKey, usize>,
     by_external: Map<(bool, SocketAddr), Vec<usize>>,
     paired: Map<IpAddr, usize>,
@@ -132,6 +140,7 @@ impl Table {
             pool,
             mappings: Vec::new(),
             free: Vec::new(),
+            looks: BinaryHeap::new(),
             by_internal: Map::default(),
             by_external: Map::default(),
             paired: Map::default(),
@@ -151,6 +160,7 @@ impl Table {
     pub(crate) fn clear(&mut self) {
         self.mappings.clear();
         self.free.clear();
+        self.looks.clear();
         self.by_internal.clear();
         self.by_external.clear();
         self.paired.clear();
@@ -180,7 +190,9 @@ impl Table {
         }
         let peer = mapping.peer(now, remote, rules.max_peers);
         peer.touch(now, rules, tcp, true);
-        Ok(mapping.external)
+        let external = mapping.external;
+        self.touched(index, tcp);
+        Ok(external)
     }
 
     /// A packet comes in to `external`: the internal destination that it gets.
@@ -214,7 +226,9 @@ impl Table {
             let peer = mapping.peer(now, remote, rules.max_peers);
             peer.touch(now, rules, tcp, false);
         }
-        Ok(mapping.key.internal)
+        let internal = mapping.key.internal;
+        self.touched(index, tcp);
+        Ok(internal)
     }
 
     /// The internal endpoint behind an external one that has sent to `remote`: for the errors that quote it.
@@ -287,9 +301,7 @@ impl Table {
     }
 
     fn create(&mut self, now: u64, key: InternalKey) -> Result<usize, DropReason> {
-        if self.by_internal.len() >= self.rules.max_mappings {
-            self.sweep(now);
-        }
+        self.sweep(now);
         if self.by_internal.len() >= self.rules.max_mappings {
             return Err(DropReason::NatFull);
         }
@@ -299,12 +311,14 @@ impl Table {
             external,
             expires: now + self.rules.udp_timeout,
             peers: Vec::new(),
+            look_at: 0,
         };
         let index = self.free.pop().unwrap_or_else(|| {
             self.mappings.push(None);
             self.mappings.len() - 1
         });
         self.mappings[index] = Some(mapping);
+        self.watch(index, now + self.rules.udp_timeout.min(self.rules.transitory_timeout));
         self.by_internal.insert(key, index);
         self.by_external.entry((key.tcp, external)).or_default().push(index);
         Ok(index)
@@ -369,10 +383,34 @@ impl Table {
             .any(|&index| self.get(index).is_some_and(|mapping| mapping.alive(now)))
     }
 
+    /// Looks at a mapping at that time, and not before.
+    fn watch(&mut self, index: usize, at: u64) {
+        if let Some(mapping) = self.mappings.get_mut(index).and_then(Option::as_mut) {
+            mapping.look_at = at;
+            self.looks.push(Reverse((at, index)));
+        }
+    }
+
+    /// What is closed ends sooner than it would have.
+    fn touched(&mut self, index: usize, tcp: Option<TcpFlags>) {
+        if tcp.is_some_and(|flags| flags.fin || flags.rst)
+            && let Some(mapping) = self.get(index)
+            && mapping.end() < mapping.look_at
+        {
+            self.watch(index, mapping.end());
+        }
+    }
+
+    /// Removes what has ended.
     fn sweep(&mut self, now: u64) {
-        for index in 0..self.mappings.len() {
-            if self.get(index).is_some_and(|mapping| !mapping.alive(now)) {
-                self.remove(index);
+        while let Some(&Reverse((at, index))) = self.looks.peek()
+            && at <= now
+        {
+            self.looks.pop();
+            match self.get(index).filter(|mapping| mapping.look_at == at) {
+                Some(mapping) if mapping.alive(now) => self.watch(index, mapping.end()),
+                Some(_) => self.remove(index),
+                None => {}
             }
         }
     }
@@ -395,10 +433,14 @@ impl Table {
 
 impl Mapping {
     fn alive(&self, now: u64) -> bool {
+        self.end() > now
+    }
+
+    fn end(&self) -> u64 {
         if self.key.tcp {
-            self.peers.iter().any(|peer| peer.expires > now)
+            self.peers.iter().map(|peer| peer.expires).max().unwrap_or(0)
         } else {
-            self.expires > now
+            self.expires
         }
     }
 
@@ -448,3 +490,6 @@ impl Peer {
             };
     }
 }
+
+#[cfg(test)]
+mod tests;

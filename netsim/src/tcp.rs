@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
+use crate::ended::Numbers;
 use crate::packet::{TcpFlags, TcpHeader};
 
 /// What a receiver holds at most, in bytes: out of order, and while the endpoint does not read.
@@ -39,11 +40,13 @@ enum State {
     SynSent,
     SynReceived,
     Open,
+    /// Both ends have finished and everything is acknowledged. Otherwise like `Gone`.
+    Closed,
     /// No longer of interest; the owner removes it.
     Gone,
 }
 
-/// One end of a TCP connection: NewReno (RFC 6582) with the timer of RFC 6298, without options.
+/// One end of a TCP connection: NewReno (RFC 6582) with the timer of RFC 6298, without options but the MSS.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) node: u32,
@@ -56,6 +59,9 @@ pub(crate) struct Connection {
     pub(crate) armed: u64,
     state: State,
     passive: bool,
+    /// What we tell the peer that we take.
+    own_mss: u16,
+    /// What we send.
     mss: usize,
     una: u64,
     nxt: u64,
@@ -66,10 +72,14 @@ pub(crate) struct Connection {
     capacity: usize,
     finishing: bool,
     peer_window: usize,
+    /// Sequence and acknowledgement number of the segment that told the window: SND.WL1 and SND.WL2.
+    window_from: (u64, u64),
     congestion_window: usize,
     threshold: usize,
     duplicate_acks: u32,
-    recover: Option<u64>,
+    /// Behind the last byte that had been sent when the last loss was noticed (RFC 6582 §3.2).
+    recover: u64,
+    recovering: bool,
     rto: u64,
     smoothed: Option<u64>,
     variation: u64,
@@ -93,7 +103,7 @@ impl Connection {
         local: SocketAddr,
         remote: SocketAddr,
         first: u32,
-        mss: usize,
+        mss: u16,
         capacity: usize,
     ) -> Self {
         let first = u64::from(first);
@@ -106,7 +116,8 @@ impl Connection {
             armed: u64::MAX,
             state: State::SynSent,
             passive: false,
-            mss,
+            own_mss: mss,
+            mss: mss.into(),
             una: first,
             nxt: first,
             max_sent: first,
@@ -115,10 +126,12 @@ impl Connection {
             capacity,
             finishing: false,
             peer_window: 65_535,
-            congestion_window: 10 * mss,
+            window_from: (0, 0),
+            congestion_window: 10 * usize::from(mss),
             threshold: usize::MAX,
             duplicate_acks: 0,
-            recover: None,
+            recover: first,
+            recovering: false,
             rto: INITIAL_RTO,
             smoothed: None,
             variation: 0,
@@ -137,7 +150,7 @@ impl Connection {
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.state == State::Gone
+        matches!(self.state, State::Gone | State::Closed)
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -149,9 +162,14 @@ impl Connection {
         !self.passive && matches!(self.state, State::SynSent | State::SynReceived)
     }
 
-    /// What a late segment of the peer is answered with after the end: our and the peer's next numbers.
-    pub(crate) fn numbers(&self) -> (u64, u64) {
-        (self.nxt, self.rcv)
+    /// What a late segment of the peer is answered with after the end, when that was a good one. After any other, there
+    /// is RST for it (RFC 9293 §3.10.7.1).
+    pub(crate) fn numbers(&self) -> Option<Numbers> {
+        let numbers = Numbers {
+            seq: self.nxt,
+            ack: self.rcv,
+        };
+        (self.state == State::Closed).then_some(numbers)
     }
 
     /// The bytes of the stream that a segment carries.
@@ -163,7 +181,7 @@ impl Connection {
 
     /// Bytes that can be written now.
     pub(crate) fn room(&self) -> usize {
-        if self.finishing || self.state == State::Gone {
+        if self.finishing || self.is_gone() {
             0
         } else {
             self.capacity.saturating_sub(self.buffer.len())
@@ -182,8 +200,7 @@ impl Connection {
     pub(crate) fn accept(&mut self, now: u64, syn: &TcpHeader, out: &mut Vec<Out>) {
         self.passive = true;
         self.state = State::SynReceived;
-        self.rcv = syn.seq + 1;
-        self.peer_window = syn.window as usize;
+        self.take_syn(syn);
         self.open(now, out);
     }
 
@@ -209,7 +226,7 @@ impl Connection {
 
     /// Ends it at once.
     pub(crate) fn reset(&mut self, out: &mut Vec<Out>) {
-        if self.state != State::SynSent && self.state != State::Gone {
+        if self.state != State::SynSent && !self.is_gone() {
             let flags = TcpFlags {
                 ack: true,
                 ..TcpFlags::RST
@@ -252,7 +269,7 @@ impl Connection {
 
     pub(crate) fn handle_segment(&mut self, now: u64, header: &TcpHeader, payload: &[u8], out: &mut Vec<Out>) {
         match self.state {
-            State::Gone => return,
+            State::Gone | State::Closed => return,
             State::SynSent => return self.opening(now, header, out),
             State::SynReceived => {
                 if !self.half_open(now, header, out) {
@@ -285,6 +302,7 @@ impl Connection {
         if self.peer_finished && self.finishing && self.una == self.end_of_data() + 1 {
             self.tell_finished(out);
             self.end(Out::Closed, out);
+            self.state = State::Closed;
         }
     }
 
@@ -295,7 +313,7 @@ impl Connection {
         self.timer = None;
         self.timed = None;
         match self.state {
-            State::Gone => {}
+            State::Gone | State::Closed => {}
             State::SynSent | State::SynReceived => {
                 self.backoff += 1;
                 if self.backoff > SYN_RETRIES {
@@ -307,7 +325,16 @@ impl Connection {
         }
     }
 
-    /// SYN-SENT of RFC 9293.
+    fn take_syn(&mut self, syn: &TcpHeader) {
+        self.rcv = syn.seq + 1;
+        self.take_window(syn);
+        if syn.mss > 0 {
+            self.mss = self.mss.min(syn.mss.into());
+            self.congestion_window = 10 * self.mss;
+        }
+    }
+
+    /// SYN-SENT (RFC 9293 §3.10.7.3).
     fn opening(&mut self, now: u64, header: &TcpHeader, out: &mut Vec<Out>) {
         let ours = header.flags.ack && header.ack == self.nxt;
         if header.flags.rst {
@@ -316,11 +343,13 @@ impl Connection {
             }
             return;
         }
-        if !header.flags.syn || header.flags.ack && !ours {
+        if header.flags.ack && !ours {
+            return self.refuse(header, out);
+        }
+        if !header.flags.syn {
             return;
         }
-        self.rcv = header.seq + 1;
-        self.peer_window = header.window as usize;
+        self.take_syn(header);
         if ours {
             self.established(now, header, out);
             out.push(Out::Segment(self.header(self.nxt, TcpFlags::ACK), 0));
@@ -344,10 +373,17 @@ impl Connection {
             self.established(now, header, out);
             return true;
         }
-        if header.flags.syn {
+        if header.flags.ack {
+            self.refuse(header, out);
+        } else if header.flags.syn {
             self.send_syn(now, out);
         }
         false
+    }
+
+    /// The peer acknowledges what was never sent: it has another connection in mind, which ends by this.
+    fn refuse(&self, header: &TcpHeader, out: &mut Vec<Out>) {
+        out.push(Out::Segment(self.header(header.ack, TcpFlags::RST), 0));
     }
 
     fn established(&mut self, now: u64, header: &TcpHeader, out: &mut Vec<Out>) {
@@ -378,22 +414,31 @@ impl Connection {
     }
 
     fn acknowledged(&mut self, now: u64, header: &TcpHeader, empty: bool, out: &mut Vec<Out>) {
-        if header.ack > self.max_sent {
+        if header.ack < self.una || header.ack > self.max_sent {
             return;
         }
-        let window_moved = self.peer_window != header.window as usize;
+        // What was overtaken on the way knows an older window (RFC 9293 §3.10.7.4).
+        let newest = (header.seq, header.ack) >= self.window_from;
+        let window_moved = newest && self.peer_window != header.window as usize;
         if self.peer_window == 0 && window_moved {
             // What asked whether it is still closed was not taken.
             self.nxt = self.una.max(header.ack);
             self.backoff = 0;
             self.timer = None;
         }
-        self.peer_window = header.window as usize;
+        if newest {
+            self.take_window(header);
+        }
         if header.ack > self.una {
             self.advance(now, header.ack, out);
-        } else if header.ack == self.una && self.una < self.nxt && empty && !header.flags.fin && !window_moved {
+        } else if self.una < self.nxt && empty && !header.flags.fin && !window_moved {
             self.duplicate_ack(now, out);
         }
+    }
+
+    fn take_window(&mut self, header: &TcpHeader) {
+        self.peer_window = header.window as usize;
+        self.window_from = (header.seq, header.ack);
     }
 
     fn advance(&mut self, now: u64, ack: u64, out: &mut Vec<Out>) {
@@ -406,18 +451,17 @@ impl Connection {
         self.sample(now, ack);
         self.backoff = 0;
         self.duplicate_acks = 0;
-        match self.recover {
-            Some(recover) if ack < recover => {
-                // RFC 6582 §3.2, step 3: a partial acknowledgement.
-                self.congestion_window = self.congestion_window.saturating_sub(acked).max(self.mss) + self.mss;
-                self.retransmit_first(out);
-            }
-            Some(_) => {
-                self.recover = None;
-                self.congestion_window = self.threshold;
-            }
-            None if self.congestion_window < self.threshold => self.congestion_window += acked.min(self.mss),
-            None => self.congestion_window += (self.mss * self.mss / self.congestion_window).max(1),
+        if self.recovering && ack < self.recover {
+            // RFC 6582 §3.2, step 3: a partial acknowledgement.
+            self.congestion_window = self.congestion_window.saturating_sub(acked).max(self.mss) + self.mss;
+            self.retransmit_first(out);
+        } else if self.recovering {
+            self.recovering = false;
+            self.congestion_window = self.threshold;
+        } else if self.congestion_window < self.threshold {
+            self.congestion_window += acked.min(self.mss);
+        } else {
+            self.congestion_window += (self.mss * self.mss / self.congestion_window).max(1);
         }
         self.timer = None;
         if self.una < self.nxt {
@@ -431,11 +475,12 @@ impl Connection {
 
     fn duplicate_ack(&mut self, now: u64, out: &mut Vec<Out>) {
         self.duplicate_acks += 1;
-        if self.recover.is_some() {
+        if self.recovering {
             self.congestion_window += self.mss;
-        } else if self.duplicate_acks == 3 {
+        } else if self.duplicate_acks == 3 && self.una > self.recover {
             self.threshold = self.halved();
-            self.recover = Some(self.nxt);
+            self.recover = self.max_sent;
+            self.recovering = true;
             self.congestion_window = self.threshold + 3 * self.mss;
             self.retransmit_first(out);
             self.arm(now);
@@ -470,7 +515,8 @@ impl Connection {
         }
         self.threshold = self.halved();
         self.congestion_window = self.mss;
-        self.recover = None;
+        self.recover = self.max_sent;
+        self.recovering = false;
         self.duplicate_acks = 0;
         let first = self.send_from(self.una, if self.peer_window == 0 { 1 } else { self.mss }, out);
         self.nxt = self.una + first as u64;
@@ -583,6 +629,7 @@ impl Connection {
             ack: if flags.ack { self.rcv } else { 0 },
             flags,
             window: RECEIVE_BUFFER.saturating_sub(self.held.len()) as u32,
+            mss: if flags.syn { self.own_mss } else { 0 },
         }
     }
 
@@ -613,3 +660,6 @@ impl Connection {
         self.rto = (smoothed + 4 * self.variation).clamp(MIN_RTO, MAX_RTO);
     }
 }
+
+#[cfg(test)]
+mod tests;

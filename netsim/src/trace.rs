@@ -161,6 +161,7 @@ impl Observer for TraceHash {
         self.bytes(event.to_string().as_bytes());
         if let Transport::Tcp(tcp) = event.packet.transport {
             self.bytes(&tcp.window.to_be_bytes());
+            self.bytes(&tcp.mss.to_be_bytes());
         }
         self.bytes(&[event.packet.ecn as u8, event.packet.hop_limit]);
         self.bytes(event.packet.payload);

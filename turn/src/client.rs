@@ -57,7 +57,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use stun::{ErrorCode, TransactionId};
-use timer::{Timers, after};
+use timer::{Timers, after, retry_after};
 use transaction::{Transaction, Transactions};
 use waiting::Waiting;
 use wire::{Path, Seed, Transmit};
@@ -69,8 +69,6 @@ pub const MIN_OUT: usize = 2048;
 const REFRESH_BEFORE_END: Duration = Duration::from_secs(60);
 /// A server may announce any lifetime; whoever believes in more than a day has left.
 const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
-/// A refresh that was refused or not answered is tried again after half of what is left, but not sooner.
-const MIN_REFRESH_WAIT: Duration = Duration::from_secs(5);
 /// Refreshes are up to so much earlier, so that those of many clients that began together drift apart.
 const MAX_JITTER: Duration = Duration::from_secs(20);
 
@@ -250,7 +248,8 @@ impl Client {
     }
 
     /// Forgets a peer: its permission and its channel are not refreshed any more, and what still comes from it is
-    /// dropped.
+    /// dropped, unless it comes in an indication and another known peer has the same address: permissions know no
+    /// ports.
     pub fn forget(&mut self, now: Instant, peer: &SocketAddr) {
         let dropped = self.waiting.forget(peer);
         self.counters.turn_waiting_data_dropped = self.counters.turn_waiting_data_dropped.saturating_add(dropped);
@@ -401,10 +400,10 @@ impl Client {
         if self.state != State::Allocated {
             return Err(SendError::NotAllocated);
         }
+        if self.config.relayed == Relayed::Tcp {
+            return Err(SendError::NotThatTransport);
+        }
         if !self.peers.contains(peer) {
-            if self.config.relayed == Relayed::Tcp {
-                return Err(SendError::NotThatTransport);
-            }
             self.add(peer)?;
         }
         match self.peers.way(peer) {
@@ -461,13 +460,11 @@ impl Client {
     }
 
     /// Tries again to refresh after half of what is left.
-    #[allow(clippy::arithmetic_side_effects, reason = "divides by constants")]
     fn refresh_later(&mut self, now: Instant) {
         let left = self
             .expires
             .map_or(Duration::ZERO, |expires| expires.saturating_duration_since(now));
-        let wait = (left / 2).max(MIN_REFRESH_WAIT);
-        self.timers.set(Timer::Refresh, Some(after(now, wait)));
+        self.timers.set(Timer::Refresh, Some(after(now, retry_after(left))));
     }
 
     fn jitter(&mut self) -> Duration {
@@ -528,7 +525,16 @@ impl Client {
     }
 
     fn tell(&mut self, event: Event) {
-        if self.events.len() < self.config.max_events.max(1) {
+        self.tell_up_to(self.config.max_events.max(1), event);
+    }
+
+    /// Tells what a peer has caused. Peers can do so without end, hence half of the places are not for them.
+    fn tell_of_peer(&mut self, event: Event) {
+        self.tell_up_to(self.config.max_events.div_ceil(2), event);
+    }
+
+    fn tell_up_to(&mut self, limit: usize, event: Event) {
+        if self.events.len() < limit {
             self.events.push_back(event);
         } else {
             self.counters.turn_events_dropped = self.counters.turn_events_dropped.saturating_add(1);

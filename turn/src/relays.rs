@@ -41,8 +41,7 @@ pub struct FromRelay<'a> {
 ///
 /// An agent that sends from a relayed address hands its transmit to [`send`](Self::send) (or lays its data into the
 /// [`room`](Self::room) and has it [`sealed`](Self::seal)), and gets what to give to the socket. What a server sent is
-/// given to
-/// [`handle_datagram`](Self::handle_datagram), which says the path that the agent knows. Both are O(1).
+/// given to [`handle_datagram`](Self::handle_datagram), which says the path that the agent knows. Both are O(1).
 #[derive(Debug, Default)]
 pub struct Relays {
     /// In the order of their ids.
@@ -305,15 +304,9 @@ impl Relays {
 
     /// Has the tables say what a client says.
     fn index(&mut self, place: usize) {
+        self.index_path(place);
         let Some(slot) = self.slots.get_mut(place) else { return };
-        let (path, relayed) = (slot.client.path(), slot.relayed_now());
-        if path != slot.path {
-            if self.by_path.get(&slot.path) == Some(&place) {
-                self.by_path.remove(&slot.path);
-            }
-            slot.path = path;
-            self.by_path.entry(path).or_insert(place);
-        }
+        let relayed = slot.relayed_now();
         if relayed == slot.relayed {
             return;
         }
@@ -327,6 +320,22 @@ impl Relays {
         for address in relayed.into_iter().flatten() {
             self.by_relayed.entry(address).or_insert(place);
         }
+    }
+
+    fn index_path(&mut self, place: usize) {
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        let path = slot.client.path();
+        if path == slot.path {
+            return;
+        }
+        let before = std::mem::replace(&mut slot.path, path);
+        if self.by_path.get(&before) == Some(&place) {
+            self.by_path.remove(&before);
+            if let Some(next) = self.slots.iter().position(|slot| slot.path == before) {
+                self.by_path.insert(before, next);
+            }
+        }
+        self.by_path.entry(path).or_insert(place);
     }
 
     /// Gives an address to the next client that has it.

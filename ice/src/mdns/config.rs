@@ -29,10 +29,15 @@ impl Subnet {
     }
 }
 
+/// Those who may know that their names are of one host: a browser has one for each page (draft, "Generated Name
+/// Reuse"). Names of different scopes cannot be told to belong together, though they are of one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Scope(pub u64);
+
 /// What an engine is told at construction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Our socket of IPv4: an address of the link, and the port 5353 (else only one-shot queries are sent).
+    /// Our socket of IPv4: an address of the link, and the port 5353 (else only one-shot queries are sent there).
     pub ipv4: Option<SocketAddr>,
     /// Our socket of IPv6: a link-local address of the link, with its scope, and the same port.
     pub ipv6: Option<SocketAddr>,
@@ -72,10 +77,10 @@ impl Config {
         link_local || self.subnets.iter().any(|subnet| subnet.contains(address))
     }
 
-    /// Whether our sockets have other ports than that of mDNS (RFC 6762 §5.1).
-    pub(super) fn is_one_shot(&self) -> bool {
-        let other = |socket: Option<SocketAddr>| socket.is_some_and(|socket| socket.port() != PORT);
-        other(self.ipv4) || other(self.ipv6)
+    /// Whether our socket of a family has another port than that of mDNS (RFC 6762 §5.1).
+    pub(super) fn is_one_shot(&self, ipv4: bool) -> bool {
+        let socket = if ipv4 { self.ipv4 } else { self.ipv6 };
+        socket.is_some_and(|socket| socket.port() != PORT)
     }
 }
 

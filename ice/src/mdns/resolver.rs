@@ -28,7 +28,7 @@ pub enum Unresolved {
 #[derive(Debug)]
 struct Query {
     name: LocalName,
-    /// The id of the last one-shot query.
+    /// The id of the last query, where it was a one-shot query.
     id: Option<u16>,
     next: Instant,
     interval: Duration,
@@ -114,16 +114,16 @@ impl Resolver {
         self.queries.iter().map(|query| query.next.min(query.give_up)).min()
     }
 
-    pub(super) fn asked(&mut self, name: &LocalName, id: Option<u16>) {
+    pub(super) fn asked(&mut self, name: &LocalName, id: u16) {
         if let Some(query) = self.queries.iter_mut().find(|query| query.name == *name) {
-            query.id = id;
+            query.id = Some(id);
         }
     }
 
-    /// Whether an answer with this id is waited for. Only those to one-shot queries have one.
-    pub(super) fn awaits(&self, name: &LocalName, id: u16) -> bool {
+    /// Whether an answer is waited for: to a one-shot query, only one with its id.
+    pub(super) fn awaits(&self, name: &LocalName, id: Option<u16>) -> bool {
         let query = self.queries.iter().find(|query| query.name == *name);
-        query.is_some_and(|query| query.id.is_none_or(|asked| asked == id))
+        query.is_some_and(|query| id.is_none() || query.id == id)
     }
 
     pub(super) fn end(&mut self, name: &LocalName) {

@@ -2,6 +2,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 use super::TooMany;
+use super::config::Scope;
 use super::message::Answer;
 use super::name::LocalName;
 use crate::timer::after;
@@ -25,11 +26,14 @@ const RECENTLY: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Registered {
     name: LocalName,
+    scope: Scope,
     address: IpAddr,
     announcements_left: u8,
     announce_at: Instant,
     /// When it was last multicast over IPv4 and over IPv6.
     multicast: [Option<Instant>; 2],
+    /// The same of its NSEC, which is another record.
+    denied: [Option<Instant>; 2],
 }
 
 /// Our names.
@@ -54,9 +58,16 @@ impl Responder {
             .map(|known| known.address)
     }
 
-    /// The name of an address, new or known.
-    pub(super) fn register(&mut self, now: Instant, address: IpAddr, rng: &mut impl Rng) -> Result<LocalName, TooMany> {
-        if let Some(known) = self.names.iter().find(|known| known.address == address) {
+    /// The name of an address in a scope, new or known.
+    pub(super) fn register(
+        &mut self,
+        now: Instant,
+        scope: Scope,
+        address: IpAddr,
+        rng: &mut impl Rng,
+    ) -> Result<LocalName, TooMany> {
+        let same = |known: &&Registered| known.scope == scope && known.address == address;
+        if let Some(known) = self.names.iter().find(same) {
             return Ok(known.name);
         }
         if self.names.len() >= self.limit {
@@ -65,10 +76,12 @@ impl Responder {
         let name = LocalName::random(rng);
         self.names.push(Registered {
             name,
+            scope,
             address,
             announcements_left: ANNOUNCEMENTS,
             announce_at: now,
             multicast: [None; 2],
+            denied: [None; 2],
         });
         Ok(name)
     }
@@ -81,6 +94,12 @@ impl Responder {
             ttl: 0,
             ..known.answer()
         })
+    }
+
+    /// A name of a scope.
+    pub(super) fn name_in(&self, scope: Scope) -> Option<LocalName> {
+        let known = self.names.iter().find(|known| known.scope == scope);
+        known.map(|known| known.name)
     }
 
     /// The next announcement that is due.
@@ -102,22 +121,24 @@ impl Responder {
     pub(super) fn was_multicast(&self, now: Instant, name: &LocalName, ipv4: bool) -> bool {
         let known = self.names.iter().find(|known| known.name == *name);
         known
-            .and_then(|known| known.last(ipv4))
+            .and_then(|known| of_family(&known.multicast, ipv4))
             .is_some_and(|last| now < after(last, RECENTLY))
     }
 
-    /// Whether a name may be multicast now; it then counts as such.
-    pub(super) fn may_multicast(&mut self, now: Instant, name: &LocalName, ipv4: bool) -> bool {
+    /// Whether a name, or its NSEC, may be multicast now; it then counts as such.
+    pub(super) fn may_multicast(&mut self, now: Instant, name: &LocalName, negative: bool, ipv4: bool) -> bool {
         let Some(known) = self.names.iter_mut().find(|known| known.name == *name) else {
             return false;
         };
-        if known
-            .last(ipv4)
-            .is_some_and(|last| now < after(last, MULTICAST_INTERVAL))
-        {
+        let times = if negative {
+            &mut known.denied
+        } else {
+            &mut known.multicast
+        };
+        if of_family(times, ipv4).is_some_and(|last| now < after(last, MULTICAST_INTERVAL)) {
             return false;
         }
-        let [v4, v6] = &mut known.multicast;
+        let [v4, v6] = times;
         *(if ipv4 { v4 } else { v6 }) = Some(now);
         true
     }
@@ -133,9 +154,9 @@ impl Registered {
             legacy: None,
         }
     }
+}
 
-    const fn last(&self, ipv4: bool) -> Option<Instant> {
-        let [v4, v6] = self.multicast;
-        if ipv4 { v4 } else { v6 }
-    }
+const fn of_family(times: &[Option<Instant>; 2], ipv4: bool) -> Option<Instant> {
+    let [v4, v6] = *times;
+    if ipv4 { v4 } else { v6 }
 }

@@ -92,7 +92,7 @@ fn name() -> LocalName {
 /// An engine with a name whose announcements are over, a minute ago.
 fn registered() -> (Mdns, LocalName, Instant) {
     let (mut mdns, mut now) = (engine(1), Instant::now());
-    let name = mdns.register(now, ip(OWN)).unwrap();
+    let name = mdns.register(now, Scope(1), ip(OWN)).unwrap();
     now += secs(1);
     mdns.handle_timeout(now);
     assert_eq!(poll_all(&mut mdns, now).len(), 2);
@@ -102,7 +102,7 @@ fn registered() -> (Mdns, LocalName, Instant) {
 #[test]
 fn a_name_is_announced_twice_and_given_up_once() {
     let (mut mdns, now) = (engine(1), Instant::now());
-    let name = mdns.register(now, ip(OWN)).unwrap();
+    let name = mdns.register(now, Scope(1), ip(OWN)).unwrap();
     let announcement = response(name, &[ip(OWN)], 120);
     assert_eq!(poll_all(&mut mdns, now), [(group(), announcement.clone())]);
     assert_eq!(mdns.poll_timeout(), Some(now + secs(1)));
@@ -112,14 +112,41 @@ fn a_name_is_announced_twice_and_given_up_once() {
     assert_eq!(poll_all(&mut mdns, now), [(group(), announcement)]);
     assert_eq!(mdns.poll_timeout(), None);
     // The same address has the same name.
-    assert_eq!(mdns.register(now, ip(OWN)), Ok(name));
-    assert_ne!(mdns.register(now, ip("192.0.2.8")), Ok(name));
+    assert_eq!(mdns.register(now, Scope(1), ip(OWN)), Ok(name));
+    assert_ne!(mdns.register(now, Scope(1), ip("192.0.2.8")), Ok(name));
     poll_all(&mut mdns, now);
     mdns.unregister(&name);
     assert_eq!(poll_all(&mut mdns, now), [(group(), response(name, &[ip(OWN)], 0))]);
     assert_eq!(mdns.address(&name), None);
     mdns.unregister(&name);
     assert_eq!(poll(&mut mdns, now), None);
+}
+
+#[test]
+fn scopes_have_names_of_their_own() {
+    let (mut mdns, now) = (engine(1), Instant::now());
+    let one = mdns.register(now, Scope(1), ip(OWN)).unwrap();
+    let other = mdns.register(now, Scope(2), ip(OWN)).unwrap();
+    let third = mdns.register(now, Scope(1), ip("192.0.2.8")).unwrap();
+    assert!(one != other && one != third);
+    assert_eq!(mdns.register(now, Scope(2), ip(OWN)), Ok(other));
+    assert_eq!(
+        (mdns.address(&one), mdns.address(&other)),
+        (Some(ip(OWN)), Some(ip(OWN)))
+    );
+    poll_all(&mut mdns, now);
+    mdns.end(Scope(1));
+    let mut goodbyes: Vec<_> = poll_all(&mut mdns, now)
+        .into_iter()
+        .map(|(_, message)| message)
+        .collect();
+    goodbyes.sort();
+    let mut expected = [response(one, &[ip(OWN)], 0), response(third, &[ip("192.0.2.8")], 0)];
+    expected.sort();
+    assert_eq!(goodbyes, expected);
+    assert_eq!((mdns.address(&one), mdns.address(&other)), (None, Some(ip(OWN))));
+    // A page that comes later is not recognized.
+    assert_ne!(mdns.register(now, Scope(1), ip(OWN)), Ok(one));
 }
 
 #[test]
@@ -161,6 +188,22 @@ fn other_families_are_denied_and_other_things_not_answered() {
     *chaos.last_mut().unwrap() = 3;
     mdns.handle_datagram(now, &from(NEIGHBOUR), &chaos);
     assert_eq!(poll(&mut mdns, now), None);
+}
+
+#[test]
+fn a_denial_to_all_is_made_once_in_a_second() {
+    let (mut mdns, name, now) = registered();
+    let mut asked = |after, kind| {
+        let now = now + after;
+        mdns.handle_datagram(now, &from(NEIGHBOUR), &query(name, kind, false));
+        poll_all(&mut mdns, now).len()
+    };
+    assert_eq!(
+        [ms(0), ms(1), ms(999), ms(1000)].map(|after| asked(after, 28)),
+        [1, 0, 0, 1]
+    );
+    // The address is another record.
+    assert_eq!((asked(ms(1001), 1), asked(ms(1002), 1)), (1, 0));
 }
 
 #[test]
@@ -316,6 +359,40 @@ fn one_shot_queries_know_their_answers_by_the_id() {
 }
 
 #[test]
+fn one_family_may_have_the_port_and_the_other_not() {
+    let now = Instant::now();
+    let config = Config {
+        ipv6: Some(address("[fe80::7]:40000")),
+        ..config()
+    };
+    let queries = |mdns: &mut Mdns| {
+        mdns.resolve(now, name()).unwrap();
+        let [(_, ipv4), (_, ipv6)] = &poll_all(mdns, now)[..] else {
+            panic!()
+        };
+        (ipv4.clone(), ipv6.clone())
+    };
+    let mut mdns = Mdns::new(config.clone(), Seed::from_run(2));
+    let (ipv4, ipv6) = queries(&mut mdns);
+    assert!(ipv4.starts_with(&[0, 0]) && ipv4.ends_with(b"\x80\x01"));
+    assert!(!ipv6.starts_with(&[0, 0]) && ipv6.ends_with(b"\0\x01"));
+    let mut answer = response(name(), &[ip("192.0.2.9")], 120);
+    let resolved = Some(Event::Resolved(name(), ip("192.0.2.9")));
+    // Over IPv6 it has to have the id, over IPv4 it has none.
+    let path = Path::udp(address("[fe80::7]:40000"), address("[fe80::9]:5353"));
+    mdns.handle_datagram(now, &path, &answer);
+    assert_eq!(mdns.poll_event(), None);
+    mdns.handle_datagram(now, &from(NEIGHBOUR), &answer);
+    assert_eq!(mdns.poll_event(), resolved);
+
+    let mut mdns = Mdns::new(config, Seed::from_run(3));
+    let (_, ipv6) = queries(&mut mdns);
+    answer[..2].copy_from_slice(&ipv6[..2]);
+    mdns.handle_datagram(now, &path, &answer);
+    assert_eq!(mdns.poll_event(), resolved);
+}
+
+#[test]
 fn both_families_are_used_where_there_are_sockets() {
     let now = Instant::now();
     let ipv6 = SocketAddr::V6(SocketAddrV6::new(OWN_IPV6.parse().unwrap(), PORT, 0, 3));
@@ -330,8 +407,14 @@ fn both_families_are_used_where_there_are_sockets() {
     mdns.resolve(now, name()).unwrap();
     let to: Vec<_> = poll_all(&mut mdns, now).into_iter().map(|(to, _)| to).collect();
     assert_eq!(to, [group(), group_ipv6]);
+    // Link-local addresses are of the same link.
+    let remote = SocketAddr::V6(SocketAddrV6::new("fe80::9".parse().unwrap(), 9, 0, 3));
+    assert_eq!(mdns.remote(ip("fe80::9"), 9), remote);
+    for other in ["2001:db8::9", "192.0.2.9"] {
+        assert_eq!(mdns.remote(ip(other), 9), SocketAddr::new(ip(other), 9));
+    }
     // The answer goes the way that the query came.
-    let name = mdns.register(now, ip(OWN_IPV6)).unwrap();
+    let name = mdns.register(now, Scope(1), ip(OWN_IPV6)).unwrap();
     assert_eq!(poll_all(&mut mdns, now).len(), 2);
     let path = Path::udp(group_ipv6, address("[fe80::9]:5353"));
     mdns.handle_datagram(now + secs(60), &path, &query(name, 28, false));
@@ -385,8 +468,8 @@ fn everything_has_a_budget() {
         },
         Seed::from_run(2),
     );
-    let own = mdns.register(now, ip(OWN)).unwrap();
-    assert_eq!(mdns.register(now, ip("192.0.2.8")), Err(TooMany));
+    let own = mdns.register(now, Scope(1), ip(OWN)).unwrap();
+    assert_eq!(mdns.register(now, Scope(1), ip("192.0.2.8")), Err(TooMany));
     let mut rng = StdRng::from_seed([1; 32]);
     let names = [(); 3].map(|()| LocalName::random(&mut rng));
     mdns.resolve(now, names[0]).unwrap();

@@ -2,7 +2,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use netsim::shapes::{Access, PairConfig, pair};
-use netsim::{Link, Sim, TraceEvent, TraceHash};
+use netsim::{Link, Sim, SocketError, TraceEvent, TraceHash};
 
 use crate::probe::{Probe, addr, ms, secs};
 
@@ -23,6 +23,37 @@ fn a_datagram_takes_the_delay_of_its_links() {
     assert_eq!(sim.get(left).got[0].bytes, b"hello");
     assert_eq!(sim.counters().delivered, 2);
     assert_eq!(sim.counters().dropped(), 0);
+}
+
+#[test]
+fn a_wildcard_takes_the_port_of_each_address_of_its_family() {
+    let mut sim = Sim::new(1);
+    let (a, b) = (sim.add_host("a"), sim.add_host("b"));
+    let addresses = ["10.0.0.1:0", "10.0.0.2:0", "[2001:db8::1]:0"].map(|text| addr(text).ip());
+    sim.attach(a, b, &addresses, Link::default());
+    let probe = Probe::add(&mut sim, a, "probe");
+    let mut sockets = sim.sockets(probe);
+    let (one, other) = (addr("10.0.0.1:5000"), addr("10.0.0.2:5000"));
+    let (any, any6) = (addr("0.0.0.0:5000"), addr("[::]:5000"));
+    let in_use = |local| Err(SocketError::InUse(local));
+    // The one with the address first, then the one with the wildcard.
+    sockets.bind_udp(one).unwrap();
+    assert_eq!(sockets.bind_udp(any), in_use(any));
+    sockets.bind_udp(other).unwrap();
+    sockets.close_udp(one);
+    sockets.close_udp(other);
+    sockets.bind_udp(any).unwrap();
+    assert_eq!(sockets.bind_udp(one), in_use(one));
+    sockets.bind_udp(any6).unwrap();
+    // TCP has ports of its own.
+    sockets.listen_tcp(one).unwrap();
+    assert_eq!(sockets.listen_tcp(any), in_use(any));
+    // Ports that are chosen are free for all addresses.
+    let ephemeral = sockets.bind_udp(addr("10.0.0.1:0")).unwrap();
+    sockets.close_udp(ephemeral);
+    let next = ephemeral.port() + 1;
+    sockets.bind_udp(addr(&format!("10.0.0.2:{next}"))).unwrap();
+    assert_eq!(sockets.bind_udp(addr("0.0.0.0:0")).unwrap().port(), next + 1);
 }
 
 fn punch(run: u64, left: Access, right: Access) -> (bool, u64, Vec<String>) {

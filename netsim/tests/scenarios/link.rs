@@ -62,8 +62,7 @@ fn bursts_have_their_length_and_their_rate() {
     let lost = n as usize - came.len();
     let bursts = came.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
     // A geometric length with mean 4 has the deviation sqrt(1 - 1/4) * 4 = 3.46; the mean of about 1000 bursts, a
-    // thousandth
-    // of the variance. The last burst may be cut.
+    // thousandth of the variance. The last burst may be cut.
     let mean = lost as f64 / bursts as f64;
     assert!(
         (mean - 4.0).abs() < 5.0 * 3.46 / (bursts as f64).sqrt(),
@@ -161,18 +160,19 @@ fn marks_those_who_waited_and_understand() {
         assert_eq!(sim.get(right).got.len(), 10);
         sim.get(right).got.iter().filter(|got| got.ecn == Ecn::Ce).count()
     };
-    // The n-th leaves after n times 10 ms.
-    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect0), 5);
-    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect1), 5);
+    // The n-th has waited for those before it, 10 ms each: the first not at all, the last 90 ms.
+    assert_eq!(marked(Marking::Step(ms(0)), Ecn::Ect0), 9);
+    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect0), 4);
+    assert_eq!(marked(Marking::Step(ms(55)), Ecn::Ect1), 4);
     assert_eq!(marked(Marking::Step(ms(55)), Ecn::NotEct), 0);
-    assert_eq!(marked(Marking::L4s(ms(25)), Ecn::Ect1), 8);
+    assert_eq!(marked(Marking::L4s(ms(25)), Ecn::Ect1), 7);
     assert_eq!(marked(Marking::L4s(ms(25)), Ecn::Ect0), 0);
     let ramp = Marking::Ramp {
         min: ms(5),
         max: ms(25),
         max_probability: 0.0,
     };
-    assert_eq!(marked(ramp, Ecn::Ect0), 8);
+    assert_eq!(marked(ramp, Ecn::Ect0), 7);
 }
 
 #[test]
@@ -235,6 +235,49 @@ fn a_link_goes_down_and_a_hook_decides() {
     let got: Vec<_> = sim.get(right).got.iter().map(|got| got.bytes[0]).collect();
     assert_eq!(got, b"334");
     assert_eq!(sim.counters().dropped_for(DropReason::Hook), 1);
+}
+
+#[test]
+fn what_a_hook_held_back_meets_the_link_like_any_other() {
+    // 222 bytes and 28 of headers: 2 ms each.
+    let slow = Direction {
+        rate: Some(Bitrate::from_mbps(1)),
+        ..Direction::with_delay(ms(5))
+    };
+    let (mut sim, left, right, link) = two(1, slow);
+    sim.set_hook(link, Way::Forward, |_, packet| match packet.payload.first() {
+        Some(1) => Verdict::Delay(ms(10)),
+        _ => Verdict::Pass,
+    });
+    let send = |sim: &mut Sim, first: u8, len: usize| {
+        sim.get_mut(left).send(addr(A), addr(B), &vec![first; len]);
+    };
+    send(&mut sim, 1, 222);
+    send(&mut sim, 1, 222);
+    send(&mut sim, 2, 222);
+    assert!(sim.run_until_idle(secs(1)).unwrap());
+    let got = |sim: &Sim| {
+        let got = sim.get(right).got.iter();
+        got.map(|got| (got.bytes[0], got.at)).collect::<Vec<_>>()
+    };
+    assert_eq!(got(&sim), [(2, ms(7)), (1, ms(17)), (1, ms(19))], "each takes its time");
+
+    sim.direction_mut(link, Way::Forward).mtu = 200;
+    send(&mut sim, 1, 222);
+    sim.run_for(ms(20)).unwrap();
+    assert_eq!(sim.counters().dropped_for(DropReason::TooBig), 1);
+
+    sim.direction_mut(link, Way::Forward).loss = Loss::Random(1.0);
+    send(&mut sim, 1, 1);
+    sim.run_for(ms(20)).unwrap();
+    assert_eq!(sim.counters().dropped_for(DropReason::Loss), 1);
+
+    send(&mut sim, 1, 1);
+    sim.run_for(ms(5)).unwrap();
+    sim.set_link_up(link, false);
+    sim.run_for(ms(20)).unwrap();
+    assert_eq!(sim.counters().dropped_for(DropReason::LinkDown), 1);
+    assert_eq!(got(&sim).len(), 3);
 }
 
 proptest! {

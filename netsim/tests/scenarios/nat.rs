@@ -226,6 +226,29 @@ fn paired_pooling_keeps_the_address() {
 }
 
 #[test]
+fn another_external_address_ends_the_mappings_of_the_old_one() {
+    let mut home = home(Nat::default(), &["203.0.113.1"]);
+    let before = home.out(S11).unwrap();
+    home.sim.set_external(home.nat, &["203.0.113.9".parse().unwrap()]);
+    assert!(!home.back(S11, before));
+    assert_eq!(home.out(S11), Some(addr("203.0.113.9:5000")));
+}
+
+#[test]
+#[should_panic(expected = "the NAT nat needs an external address")]
+fn a_nat_without_an_external_address_is_none() {
+    let mut home = home(Nat::default(), &["203.0.113.1"]);
+    home.sim.set_external(home.nat, &[]);
+}
+
+#[test]
+#[should_panic(expected = "the NAT nat translates IPv4 only")]
+fn an_external_address_of_ipv6_is_none() {
+    let mut home = home(Nat::default(), &["203.0.113.1"]);
+    home.sim.set_external(home.nat, &["2001:db8::1".parse().unwrap()]);
+}
+
+#[test]
 fn blocked_udp_and_forgotten_mappings() {
     let nat = Nat {
         allow: Allow::tcp_only(),
@@ -267,6 +290,11 @@ fn unsolicited(answer: UnsolicitedSyn) -> (Vec<String>, Duration) {
     home.sim
         .run_until(secs(300), |sim| !sim.get(server).tcp.is_empty())
         .unwrap();
+    let counters = home.sim.counters();
+    assert!(
+        counters.drops().all(|(reason, _)| reason == DropReason::NatNoMapping),
+        "{counters:?}"
+    );
     let tcp = &home.sim.get(server).tcp;
     (tcp.iter().map(|tcp| tcp.what.clone()).collect(), home.sim.elapsed())
 }

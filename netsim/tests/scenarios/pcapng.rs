@@ -79,6 +79,18 @@ fn check_ip(packet: &[u8]) -> u8 {
     protocol
 }
 
+/// The header is as long as it says, and has an MSS with each SYN.
+fn check_tcp(segment: &[u8]) {
+    let options = &segment[20..usize::from(segment[12] >> 4) * 4];
+    let syn = segment[13] & 2 != 0;
+    let mss: &[u8] = if syn {
+        &[2, 4, (1460_u16 >> 8) as u8, 1460_u16 as u8]
+    } else {
+        &[]
+    };
+    assert_eq!(options, mss);
+}
+
 #[test]
 fn the_file_has_everything_and_its_checksums_are_right() {
     let config = PairConfig {
@@ -138,7 +150,12 @@ fn the_file_has_everything_and_its_checksums_are_right() {
                 assert!(at >= last);
                 last = at;
                 let len = u32_at(&block.body, 12) as usize;
-                protocols[usize::from(check_ip(&block.body[20..20 + len]))] += 1;
+                let packet = &block.body[20..20 + len];
+                let protocol = check_ip(packet);
+                protocols[usize::from(protocol)] += 1;
+                if protocol == 6 {
+                    check_tcp(&packet[20..]);
+                }
                 let options = options(&block.body[20 + len.next_multiple_of(4)..]);
                 directions[u32_at(&options[0].1, 0) as usize] += 1;
                 let comment = options.iter().find(|(code, _)| *code == 1);

@@ -1,6 +1,11 @@
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
-use netsim::{Bitrate, Direction, DropReason, EndpointId, Link, Loss, Queue, Sim};
+use netsim::{
+    Action, Bitrate, Direction, DropReason, EndpointId, Link, LinkId, Loss, Place, Queue, Sim, TraceEvent, Transport,
+    Verdict, Way,
+};
 use wire::Path;
 
 use crate::probe::{Probe, addr, ms, secs};
@@ -10,13 +15,18 @@ const B: &str = "10.0.0.2:2000";
 
 /// Two hosts with one link between them.
 fn two(direction: Direction) -> (Sim, EndpointId<Probe>, EndpointId<Probe>) {
+    let (sim, left, right, _) = linked(direction);
+    (sim, left, right)
+}
+
+fn linked(direction: Direction) -> (Sim, EndpointId<Probe>, EndpointId<Probe>, LinkId) {
     let mut sim = Sim::new(3);
     let (a, b) = (sim.add_host("a"), sim.add_host("b"));
     let link = sim.attach(a, b, &[addr(A).ip()], Link::symmetric(direction));
     sim.add_address(b, link, addr(B).ip());
     let left = Probe::add(&mut sim, a, "left");
     let right = Probe::add(&mut sim, b, "right");
-    (sim, left, right)
+    (sim, left, right, link)
 }
 
 fn path(local: &str, remote: &str) -> Path {
@@ -77,6 +87,36 @@ fn losses_cost_time_and_nothing_else() {
 }
 
 #[test]
+fn segments_fit_the_link_of_the_peer_without_a_word_of_icmp() {
+    let mut sim = Sim::new(3);
+    let (a, b) = (sim.add_host("a"), sim.add_host("b"));
+    let router = sim.add_router("router");
+    sim.set_sends_icmp(router, false);
+    sim.attach(a, router, &[addr(A).ip()], Link::default());
+    let narrow = Direction {
+        mtu: 576,
+        ..Direction::default()
+    };
+    sim.attach(b, router, &[addr(B).ip()], Link::symmetric(narrow));
+    let left = Probe::add(&mut sim, a, "left");
+    let right = Probe::add(&mut sim, b, "right");
+    sim.sockets(right).listen_tcp(addr(B)).unwrap();
+    let there = sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.run_for(ms(1)).unwrap();
+    let largest = Rc::new(Cell::new(0));
+    let noted = largest.clone();
+    sim.observe(move |event: &TraceEvent<'_>| noted.set(noted.get().max(event.packet.size())));
+    sim.sockets(left).write(&there, &[1; 10_000]);
+    sim.sockets(right).write(&path(B, A), &[2; 10_000]);
+    sim.run_for(ms(1)).unwrap();
+    assert_eq!(
+        (sim.get(right).stream.len(), sim.get(left).stream.len()),
+        (10_000, 10_000)
+    );
+    assert_eq!((largest.get(), sim.counters().dropped()), (576, 0));
+}
+
+#[test]
 fn the_rate_is_used_and_kept() {
     let rate = Bitrate::from_mbps(10);
     let direction = Direction {
@@ -91,6 +131,74 @@ fn the_rate_is_used_and_kept() {
         took > rate.time_for(5_000_000) && took < rate.time_for(7_500_000),
         "{took:?}"
     );
+}
+
+/// Notes the flags of all segments that `node` sends.
+fn flags_of(sim: &mut Sim, node: &'static str) -> Rc<RefCell<Vec<String>>> {
+    let flags = Rc::new(RefCell::new(Vec::new()));
+    let noted = flags.clone();
+    sim.observe(move |event: &TraceEvent<'_>| {
+        if let (Action::Sent, Transport::Tcp(tcp)) = (event.action, event.packet.transport)
+            && event.place == Place::Node(node)
+        {
+            noted.borrow_mut().push(tcp.flags.to_string());
+        }
+    });
+    flags
+}
+
+#[test]
+fn what_was_reset_has_no_answer_but_rst() {
+    let (mut sim, left, right) = two(Direction::with_delay(ms(20)));
+    sim.sockets(right).listen_tcp(addr(B)).unwrap();
+    let there = sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.run_for(secs(1)).unwrap();
+    let flags = flags_of(&mut sim, "a");
+    sim.sockets(right).finish(&path(B, A));
+    sim.sockets(left).reset(&there);
+    sim.run_for(secs(1)).unwrap();
+    assert_eq!(
+        *flags.borrow(),
+        ["R.", "R"],
+        "its own, and one for the FIN that crossed it"
+    );
+}
+
+#[test]
+fn who_has_lost_its_connection_ends_that_of_the_peer_by_opening_another() {
+    let (mut sim, left, right, link) = linked(Direction::with_delay(ms(20)));
+    sim.sockets(right).listen_tcp(addr(B)).unwrap();
+    let there = sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.run_for(secs(1)).unwrap();
+    sim.set_link_up(link, false);
+    sim.sockets(left).reset(&there);
+    sim.run_for(secs(1)).unwrap();
+    assert_eq!(sim.get(right).tcp_names(), ["Accepted"], "the RST got lost");
+    sim.set_link_up(link, true);
+    let flags = flags_of(&mut sim, "a");
+    sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.run_for(secs(2)).unwrap();
+    assert_eq!(*flags.borrow(), ["S", "R", "S", "."]);
+    assert_eq!(sim.get(right).tcp_names(), ["Accepted", "Reset", "Accepted"]);
+    assert_eq!(sim.get(left).tcp_names(), ["Connected", "Connected"]);
+}
+
+#[test]
+fn late_fins_are_acknowledged_for_four_minutes() {
+    let (mut sim, left, right, link) = linked(Direction::with_delay(ms(500)));
+    sim.sockets(right).listen_tcp(addr(B)).unwrap();
+    let there = sim.sockets(left).connect_tcp(addr(A), addr(B)).unwrap();
+    sim.run_for(secs(2)).unwrap();
+    sim.sockets(left).finish(&there);
+    sim.run_for(secs(2)).unwrap();
+    // The last acknowledgement never arrives. The FIN comes again after 1, 3, 7, 15, 31, 63, 123, 183 and 243 s.
+    sim.set_hook(link, Way::Forward, |_, _| Verdict::Drop);
+    sim.sockets(right).finish(&path(B, A));
+    sim.run_for(secs(1)).unwrap();
+    assert_eq!(sim.get(left).tcp_names().last(), Some(&"Closed"));
+    let flags = flags_of(&mut sim, "a");
+    sim.run_for(secs(250)).unwrap();
+    assert_eq!(*flags.borrow(), [".", ".", ".", ".", ".", ".", ".", ".", "R"]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use netsim::shapes::{Access, PairConfig, pair};
-use netsim::{Dependence, DropReason, Firewall, IcmpError, Link, Sim};
+use netsim::{Dependence, DropReason, Firewall, IcmpError, Link, Sim, Verdict, Way};
 
 use crate::probe::{Probe, addr, ms, secs};
 
@@ -48,6 +50,28 @@ fn a_firewall_lets_only_answers_in() {
 }
 
 #[test]
+fn a_firewall_that_is_full_says_so() {
+    let mut sim = Sim::new(1);
+    let (a, b) = (sim.add_host("a"), sim.add_host("b"));
+    let config = Firewall {
+        max_states: 1,
+        ..Firewall::default()
+    };
+    let firewall = sim.add_firewall("firewall", config);
+    sim.attach(a, firewall.inside(), &[addr(IN6).ip()], Link::default());
+    sim.attach(b, firewall.outside(), &[addr(OUT6).ip()], Link::default());
+    let inside = Probe::bound(&mut sim, a, addr(IN6));
+    Probe::bound(&mut sim, b, addr(OUT6));
+    let second = sim.sockets(inside).bind_udp((addr(IN6).ip(), 5001).into()).unwrap();
+    for local in [addr(IN6), second] {
+        sim.get_mut(inside).send(local, addr(OUT6), b"out");
+    }
+    sim.run_for(ms(1)).unwrap();
+    let counters = sim.counters();
+    assert_eq!(counters.drops().collect::<Vec<_>>(), [(DropReason::FirewallFull, 1)]);
+}
+
+#[test]
 fn two_nats_translate_twice_and_the_same_addresses_live_in_both_homes() {
     let mut pair = pair(1, PairConfig::new(Access::DoubleNat, Access::EimEif));
     assert_eq!(pair.left.addresses, pair.right.addresses);
@@ -60,6 +84,34 @@ fn two_nats_translate_twice_and_the_same_addresses_live_in_both_homes() {
     assert_eq!(pair.sim.get(left).got.len(), 1);
     for nat in [pair.left.nat, pair.left.provider_nat] {
         assert_eq!(pair.sim.mappings(nat.unwrap()), 1);
+    }
+}
+
+#[test]
+fn the_access_of_a_peer_is_the_link_that_the_configuration_means() {
+    for access in Access::ALL {
+        let mut pair = pair(1, PairConfig::new(access, Access::Open));
+        assert_eq!(pair.sim.direction_mut(pair.left.access, Way::Forward).delay, ms(10));
+        let left = Probe::add(&mut pair.sim, pair.left.host, "left");
+        let local = pair
+            .sim
+            .sockets(left)
+            .bind_udp((pair.left.addresses[0], 0).into())
+            .unwrap();
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let noted = seen.clone();
+        pair.sim.set_hook(pair.left.access, Way::Forward, move |_, packet| {
+            noted.borrow_mut().push(packet.source.ip());
+            Verdict::Pass
+        });
+        pair.sim.get_mut(left).send(local, addr("198.51.100.1:9"), b"x");
+        pair.sim.run_for(secs(1)).unwrap();
+        let expected = if access == Access::UdpBlocked {
+            vec![]
+        } else {
+            vec![addr("203.0.113.2:0").ip()]
+        };
+        assert_eq!(*seen.borrow(), expected, "{access}");
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use stun::{Attribute, AttributeType, Class, ErrorCode, FingerprintError, Message, Value};
 
 /// How often the same request may be challenged: the first time without credentials, then by nonces that are stale at
-/// once.
+/// once, or by another realm.
 const MAX_CHALLENGES: u32 = 3;
 /// RFC 8656 §7.4: so many local addresses are tried before the server is given up.
 const MAX_ADDRESSES: u32 = 3;
@@ -163,7 +163,8 @@ impl Client {
             }
             return;
         }
-        let Some(transaction) = self.transactions.end(now, id) else {
+        let challenge = matches!(verdict, Verdict::Challenge(_));
+        let Some(transaction) = self.transactions.end(now, id, challenge) else {
             return;
         };
         match verdict {
@@ -191,7 +192,7 @@ impl Client {
             if let Some(transaction) = self.transactions.find(id) {
                 transaction.tampered = true;
             }
-        } else if let Some(transaction) = self.transactions.end(now, id) {
+        } else if let Some(transaction) = self.transactions.end(now, id, false) {
             self.fail(now, transaction, Failure::IntegrityViolated);
             self.arm();
         }
@@ -202,8 +203,8 @@ impl Client {
         let Some(login) = &mut self.login else {
             return self.fail(now, transaction, Failure::NoCredentials);
         };
-        // RFC 8489 §9.2.5: not again with the same username and password.
-        if code == ErrorCode::UNAUTHENTICATED && transaction.signed {
+        // RFC 8489 §9.2.5: not again with the same username, password and realm.
+        if code == ErrorCode::UNAUTHENTICATED && transaction.signed && !transaction.is_of_another_realm(message) {
             return self.fail(now, transaction, Failure::WrongCredentials);
         }
         if transaction.challenges >= MAX_CHALLENGES {
@@ -219,12 +220,15 @@ impl Client {
             // Refused, so that there is nothing to delete.
             return self.finish(CloseReason::Deleted);
         }
+        // The server dropped what came behind the request.
+        self.waiting.repeat(&transaction.request.permits());
         let challenges = transaction.challenges.saturating_add(1);
         self.request(transaction.request, challenges);
     }
 
     fn handle_success(&mut self, now: Instant, transaction: Transaction, message: &Message<'_>) {
         let sent = transaction.first_sent(now);
+        self.waiting.settle(&transaction.request.permits());
         match &transaction.request {
             Request::Allocate => self.take_allocation(sent, message),
             Request::Delete => self.finish(CloseReason::Deleted),
@@ -250,13 +254,14 @@ impl Client {
             Request::ChannelBind { channel, peer } => {
                 let jitter = self.jitter();
                 let (wanted, news) = self.peers.channels.granted(sent, *channel, jitter);
+                // Other peers at the address may want the permission even if nobody wants the channel any more.
+                if self.peers.granted(sent, &peer.ip(), true, jitter) {
+                    self.tell(Event::Permitted(peer.ip()));
+                }
                 if !wanted {
                     return;
                 }
                 self.peers.set_channel(peer, Some(*channel));
-                if self.peers.granted(sent, &peer.ip(), true, jitter) {
-                    self.tell(Event::Permitted(peer.ip()));
-                }
                 if news {
                     self.tell(Event::ChannelBound(*peer));
                 }
@@ -374,6 +379,15 @@ impl Client {
     fn fail(&mut self, now: Instant, transaction: Transaction, failure: Failure) {
         // RFC 8656 §5, §8.3: whatever was asked, there is no allocation (any more).
         let mismatch = failure == Failure::Refused(ErrorCode::ALLOCATION_MISMATCH);
+        let lost = matches!(failure, Failure::TimedOut | Failure::IntegrityViolated);
+        match &transaction.request {
+            // Each is asked for alone, with what went behind.
+            Request::CreatePermission(addresses) if addresses.len() > 1 && !lost => self.waiting.repeat(addresses),
+            // The permission is asked for without a channel.
+            Request::ChannelBind { peer, .. } if !lost => self.waiting.repeat(&[peer.ip()]),
+            // What was sent so long ago is of no use to anybody.
+            request => self.waiting.settle(&request.permits()),
+        }
         match transaction.request {
             Request::Allocate if self.delete => self.finish(CloseReason::Deleted),
             Request::Allocate if mismatch => self.try_another_address(),
@@ -384,29 +398,29 @@ impl Client {
                 self.refresh_error = failure.error();
                 self.refresh_later(now);
             }
-            Request::CreatePermission(addresses) => match failure {
-                Failure::TimedOut | Failure::IntegrityViolated => {
-                    for address in &addresses {
-                        self.peers.ask_again(address);
-                    }
+            Request::CreatePermission(addresses) if lost => {
+                for address in &addresses {
+                    self.peers.ask_again(address);
                 }
-                _ => {
-                    let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
-                    for peer in self.peers.refused(now, &addresses, error) {
-                        self.tell(Event::PeerRefused { peer, error });
-                    }
+            }
+            Request::CreatePermission(addresses) => {
+                let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
+                for peer in self.peers.refused(now, &addresses, error) {
+                    self.tell(Event::PeerRefused { peer, error });
                 }
-            },
-            Request::ChannelBind { channel, peer } => match failure {
-                Failure::TimedOut | Failure::IntegrityViolated => self.peers.channels.ask_again(channel),
-                _ => {
-                    let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
-                    self.peers.channels.refused(channel);
-                    self.peers.set_channel(&peer, None);
-                    self.peers.refused_by_channel(&peer.ip());
-                    self.tell(Event::ChannelRefused { peer, error });
+            }
+            Request::ChannelBind { channel, peer } if lost => {
+                if !self.peers.channels.ask_again(channel) {
+                    self.peers.lost_by_channel(&peer.ip());
                 }
-            },
+            }
+            Request::ChannelBind { channel, peer } => {
+                let error = failure.error().unwrap_or(ErrorCode::SERVER_ERROR);
+                self.peers.channels.refused(channel);
+                self.peers.set_channel(&peer, None);
+                self.peers.lost_by_channel(&peer.ip());
+                self.tell(Event::ChannelRefused { peer, error });
+            }
             Request::Connect { peer } => {
                 if self.failed_connects.len() >= MAX_FAILED_CONNECTS {
                     self.failed_connects.pop_front();
@@ -424,7 +438,7 @@ impl Client {
     /// 437 on the first request (RFC 8656 §7.4).
     fn try_another_address(&mut self) {
         self.addresses = self.addresses.saturating_add(1);
-        if self.addresses >= MAX_ADDRESSES {
+        if self.addresses >= MAX_ADDRESSES || !self.redirects.take_attempt() {
             return self.finish(CloseReason::Refused(ErrorCode::ALLOCATION_MISMATCH));
         }
         self.reconnect(ReconnectCause::AllocationMismatch, self.server, None);

@@ -85,6 +85,14 @@ impl Channels {
         (channel.wanted && bound).then_some(channel.number)
     }
 
+    /// The peer is one again. The server may have bound its channel still, and then what it sends comes there.
+    pub(crate) fn remember(&mut self, peer: &SocketAddr) {
+        let Some(&number) = self.at.get(peer) else { return };
+        if let Some(channel) = self.get_mut(number) {
+            channel.forgotten = false;
+        }
+    }
+
     pub(crate) fn forget(&mut self, now: Instant, peer: &SocketAddr) {
         let Some(&number) = self.at.get(peer) else { return };
         let Some(channel) = self.get_mut(number) else { return };
@@ -142,14 +150,17 @@ impl Channels {
         }
     }
 
-    /// Takes that the server did not answer: it is asked again as long as the channel is wanted.
-    pub(crate) fn ask_again(&mut self, number: ChannelNumber) {
-        if let Some(channel) = self.get_mut(number) {
-            channel.pending = channel.wanted;
-            if channel.wanted {
-                self.to_ask.push_back(number);
-            }
+    /// Takes that the server did not answer: it is asked again as long as the channel is wanted. Whether it is.
+    pub(crate) fn ask_again(&mut self, number: ChannelNumber) -> bool {
+        let Some(channel) = self.get_mut(number) else {
+            return false;
+        };
+        channel.pending = channel.wanted;
+        let wanted = channel.wanted;
+        if wanted {
+            self.to_ask.push_back(number);
         }
+        wanted
     }
 
     /// Asks for what is due; gives the peers whose channels have ended.

@@ -115,7 +115,8 @@ pub struct Config {
     pub max_channels: usize,
     /// Most bytes of data that wait for the CreatePermission that goes before them.
     pub max_waiting_bytes: usize,
-    /// Most events that wait to be polled.
+    /// Most events that wait to be polled; half of them may be [`Event::Icmp`](crate::client::Event::Icmp) and
+    /// [`Event::ConnectionAttempt`](crate::client::Event::ConnectionAttempt), which peers cause.
     pub max_events: usize,
     /// Most times that another server or another local address is tried (RFC 8489 §10, RFC 8656 §7.4).
     pub max_reconnects: u32,

@@ -119,7 +119,7 @@ impl DataConnection {
             return self.fail(CloseReason::BadAnswer);
         };
         let verdict = judge(&message, self.login.as_ref(), signed);
-        let Some(transaction) = self.transactions.end(now, message.transaction_id()) else {
+        let Some(transaction) = self.transactions.end(now, message.transaction_id(), false) else {
             return;
         };
         match verdict {
@@ -141,7 +141,7 @@ impl DataConnection {
         message: &Message<'_>,
     ) -> Result<(), Failure> {
         let login = self.login.as_mut().ok_or(Failure::NoCredentials)?;
-        if code == ErrorCode::UNAUTHENTICATED && transaction.signed {
+        if code == ErrorCode::UNAUTHENTICATED && transaction.signed && !transaction.is_of_another_realm(message) {
             return Err(Failure::WrongCredentials);
         }
         if transaction.challenges >= MAX_CHALLENGES {

@@ -212,12 +212,17 @@ impl Client {
             let (_, data) = self.waiting.front()?;
             let space = out.get_mut(room.head..)?.get_mut(..len)?;
             space.copy_from_slice(data);
-            let written = self.wrap(room, &peer, len, out).ok();
-            self.waiting.pop();
-            if written.is_some() {
-                return written;
+            let Ok(written) = self.wrap(room, &peer, len, out) else {
+                self.waiting.pop();
+                self.count_waiting_dropped();
+                continue;
+            };
+            if self.peers.way(&peer) == Some(Way::Indication(super::Grant::Asked)) {
+                self.waiting.keep();
+            } else {
+                self.waiting.pop();
             }
-            self.count_waiting_dropped();
+            return Some(written);
         }
     }
 
@@ -299,8 +304,7 @@ impl Client {
 
     /// Takes what came on the stream so far, and hands what peers sent to `sink`. Gives the number of bytes that were
     /// used: the rest is the beginning of a message and is to be given again, with more behind it. The buffer has to
-    /// hold
-    /// [`MAX_FRAME`](crate::MAX_FRAME) bytes.
+    /// hold [`MAX_FRAME`](crate::MAX_FRAME) bytes.
     ///
     /// # Errors
     /// When the stream is not TURN: the client has closed, and the connection is to be closed.
@@ -370,7 +374,7 @@ impl Client {
             return Content::Data(peer, start..start.saturating_add(data.value().len()));
         }
         match message.attribute(AttributeType::ICMP).map(|icmp| icmp.decode()) {
-            Some(Ok(Value::Icmp { kind, code, data })) => self.tell(Event::Icmp { peer, kind, code, data }),
+            Some(Ok(Value::Icmp { kind, code, data })) => self.tell_of_peer(Event::Icmp { peer, kind, code, data }),
             _ => self.count(Fault::Malformed),
         }
         Content::Nothing
@@ -380,7 +384,7 @@ impl Client {
     fn read_connection_attempt(&mut self, message: &Message<'_>) {
         let Some(peer) = self.sender(message) else { return };
         match connection_id(message).filter(|_| self.config.relayed == Relayed::Tcp) {
-            Some(connection) => self.tell(Event::ConnectionAttempt { peer, connection }),
+            Some(connection) => self.tell_of_peer(Event::ConnectionAttempt { peer, connection }),
             None => self.count(Fault::Malformed),
         }
     }

@@ -68,8 +68,9 @@ pub enum Event {
     Permitted(IpAddr),
     /// Data to this peer takes a channel from now on.
     ChannelBound(SocketAddr),
-    /// The server does not relay to this peer: 403 mostly, or 443, or 508 for the next minute. Other peers are not
-    /// concerned.
+    /// The server does not relay to this peer: 400, 403, 440 and 443 are final, after others it is asked again in a
+    /// minute. Other peers are not concerned. A refusal of a refresh is only told when it is final, or when the
+    /// permission has ended meanwhile.
     PeerRefused {
         /// The peer.
         peer: SocketAddr,

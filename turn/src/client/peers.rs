@@ -1,6 +1,6 @@
 use super::channels::Channels;
 use super::event::SendError;
-use super::timer::{after, earliest};
+use super::timer::{after, earliest, retry_after};
 use crate::ChannelNumber;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -29,6 +29,17 @@ pub(crate) enum Grant {
     Granted { until: Instant },
     /// Refused, until then or for good.
     Refused { error: ErrorCode, until: Option<Instant> },
+}
+
+/// Whether a refusal is about the peer itself, so that the same request would meet it again (RFC 8656 §10.2).
+const fn is_final(error: ErrorCode) -> bool {
+    matches!(
+        error,
+        ErrorCode::BAD_REQUEST
+            | ErrorCode::FORBIDDEN
+            | ErrorCode::ADDRESS_FAMILY_NOT_SUPPORTED
+            | ErrorCode::PEER_ADDRESS_FAMILY_MISMATCH
+    )
 }
 
 /// The permission of an IP address (RFC 8656 §9).
@@ -139,6 +150,7 @@ impl Peers {
             address: peer,
             channel: None,
         });
+        self.channels.remember(&peer);
         let address = peer.ip();
         if let Some(permission) = self.permission_mut(&address) {
             permission.peers = permission.peers.saturating_add(1);
@@ -234,8 +246,9 @@ impl Peers {
         }
     }
 
-    /// Takes that the ChannelBind was refused which was to bring the permission of a peer too: it is asked for alone.
-    pub(crate) fn refused_by_channel(&mut self, address: &IpAddr) {
+    /// Takes that the ChannelBind which was to bring the permission of a peer too was refused, or not answered and is
+    /// not sent again: the permission is asked for alone.
+    pub(crate) fn lost_by_channel(&mut self, address: &IpAddr) {
         let Some(permission) = self.permission_mut(address) else {
             return;
         };
@@ -284,11 +297,18 @@ impl Peers {
         let Some(permission) = self.permission_mut(address) else {
             return Vec::new();
         };
-        let transient = error == ErrorCode::INSUFFICIENT_CAPACITY || error.0 >= 500;
-        let until = transient.then(|| after(now, CAPACITY_WAIT));
-        permission.grant = Grant::Refused { error, until };
         permission.pending = false;
         permission.alone = false;
+        if let Grant::Granted { until } = permission.grant
+            && !is_final(error)
+            && until > now
+        {
+            // It still holds. As with the allocation: again after half of what is left.
+            permission.refresh_at = Some(after(now, retry_after(until.saturating_duration_since(now))));
+            return Vec::new();
+        }
+        let until = (!is_final(error)).then(|| after(now, CAPACITY_WAIT));
+        permission.grant = Grant::Refused { error, until };
         permission.refresh_at = until;
         let peers: Vec<SocketAddr> = self.iter().filter(|peer| peer.ip() == *address).collect();
         for peer in &peers {

@@ -42,6 +42,15 @@ impl Request {
         }
     }
 
+    /// The addresses whose permission it asks for.
+    pub(crate) fn permits(&self) -> Vec<IpAddr> {
+        match self {
+            Self::CreatePermission(addresses) => addresses.clone(),
+            Self::ChannelBind { peer, .. } => vec![peer.ip()],
+            _ => Vec::new(),
+        }
+    }
+
     /// The message, signed once the server has challenged us.
     pub(crate) fn write<'a>(
         &self,

@@ -12,7 +12,7 @@ pub enum Timer {
     Expiry,
     /// The time to refresh a permission, or its end.
     Permission,
-    /// The time to refresh a channel, its end, or the time when its number may be used again.
+    /// The time to refresh a channel, or its end.
     Channel,
 }
 
@@ -67,6 +67,15 @@ const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// `now + delay`.
 pub(crate) fn after(now: Instant, delay: Duration) -> Instant {
     now.checked_add(delay.min(NEVER)).unwrap_or(now)
+}
+
+/// A refresh that was refused or not answered is tried again after half of what is left, but not sooner.
+const MIN_RETRY: Duration = Duration::from_secs(5);
+
+/// When to try again to refresh what ends after `left`.
+#[allow(clippy::arithmetic_side_effects, reason = "divides by a constant")]
+pub(crate) fn retry_after(left: Duration) -> Duration {
+    (left / 2).max(MIN_RETRY)
 }
 
 /// The earlier of two deadlines, of which either may be missing.

@@ -4,7 +4,7 @@ use super::rtt::Rtt;
 use super::timer::after;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use stun::TransactionId;
+use stun::{Message, TransactionId};
 
 /// A request and what became of it so far.
 #[derive(Debug)]
@@ -40,6 +40,13 @@ impl Transaction {
             rto: Duration::ZERO,
             deadline: None,
         }
+    }
+
+    /// Whether the server has a realm that the request was not written for.
+    pub(crate) fn is_of_another_realm(&self, challenge: &Message<'_>) -> bool {
+        let own = Message::parse(&self.bytes);
+        let own = own.as_ref().ok().and_then(|own| own.realm().ok().flatten());
+        challenge.realm().ok().flatten().is_some_and(|realm| own != Some(realm))
     }
 
     /// When it was first sent: the server may have acted on it as early as that.
@@ -136,11 +143,14 @@ impl Transactions {
             .find(|transaction| transaction.id == id && transaction.first_sent.is_some())
     }
 
-    /// Ends a transaction that was answered, and measures how long that took unless it was sent more than once.
-    pub(crate) fn end(&mut self, now: Instant, id: TransactionId) -> Option<Transaction> {
+    /// Ends a transaction that was answered, and measures how long that took: unless it was sent more than once
+    /// (Karn's algorithm), or the answer says nothing of how long others take. A challenge comes before the server has
+    /// looked for the password, and Connect waits for the peer.
+    pub(crate) fn end(&mut self, now: Instant, id: TransactionId, challenge: bool) -> Option<Transaction> {
         let at = self.list.iter().position(|transaction| transaction.id == id)?;
         let transaction = self.list.swap_remove(at);
-        if transaction.sent == 1 {
+        let usual = !challenge && !matches!(transaction.request, Request::Connect { .. });
+        if usual && transaction.sent == 1 {
             let rtt = now.saturating_duration_since(transaction.first_sent(now));
             self.rtt.take(now, rtt);
         }

@@ -245,6 +245,30 @@ fn another_server_has_another_path() {
 }
 
 #[test]
+fn a_path_that_a_client_leaves_is_that_of_the_next_who_has_it() {
+    let now = Instant::now();
+    let mut relays = Relays::default();
+    let [first, second] = [(); 2].map(|()| relays.insert(client(Transport::Udp, Families::Ipv4, SERVERS[0], now)));
+    let mut server = Server {
+        auth: false,
+        alternates: vec![address(SERVERS[1])],
+        ..Server::default()
+    };
+    server
+        .errors
+        .push_back((stun::Method::ALLOCATE, stun::ErrorCode::TRY_ALTERNATE));
+    let mut out = [0; MIN_OUT];
+    let (asks, transmit) = relays.poll_transmit(now, &mut out).unwrap();
+    assert_eq!((asks, relays.relay_on(&transmit.path)), (first, Some(first)));
+    let mut answer = server.handle(&out[..transmit.len]).unwrap();
+    relays.handle_datagram(now, &transmit.path, &mut answer);
+    relays.command(first, |client| client.reconnected(address(LOCAL)));
+    assert_eq!(relays.relay_on(&transmit.path), Some(second));
+    let other = Path::udp(address(LOCAL), address(SERVERS[1]));
+    assert_eq!(relays.relay_on(&other), Some(first));
+}
+
+#[test]
 fn timers_are_those_of_the_clients() {
     let mut two = Two::new();
     let deadline = two.relays.poll_timeout().unwrap();

@@ -38,6 +38,19 @@ fn connections_are_asked_for_and_told() {
 }
 
 #[test]
+fn the_time_that_a_peer_takes_is_not_that_of_the_server() {
+    let mut pair = Pair::allocated(tcp());
+    let before = pair.client.rtt();
+    pair.client.connect(pair.now, peer(1)).unwrap();
+    let answer = pair.poll().and_then(|message| pair.server.handle(&message)).unwrap();
+    pair.now += secs(20);
+    pair.give(&answer);
+    pair.collect();
+    assert!(matches!(pair.events[..], [Event::Connected { .. }]));
+    assert_eq!(pair.client.rtt(), before);
+}
+
+#[test]
 fn a_connect_that_failed_may_be_tried_again_in_ten_seconds() {
     let mut pair = Pair::allocated(tcp());
     let error = ErrorCode::CONNECTION_TIMEOUT_OR_FAILURE;
@@ -70,6 +83,8 @@ fn peers_may_connect_once_they_are_permitted() {
     assert_eq!(pair.client.counters().turn_unwanted_data, 1);
     pair.client.permit(pair.now, peer(1)).unwrap();
     pair.run();
+    // They are sent no datagrams for all that.
+    assert_eq!(pair.send(peer(1), b"x"), Err(SendError::NotThatTransport));
     pair.give(&attempt);
     pair.collect();
     let told = Event::ConnectionAttempt {
@@ -127,6 +142,17 @@ fn a_data_connection_is_bound_with_a_nonce_of_its_own() {
     assert_eq!(connection.state(), ConnectionState::Open);
     assert_eq!(connection.handle_stream(pair.now, b"\x40"), 0);
     assert_eq!((poll(&pair, &mut connection), connection.poll_timeout()), (None, None));
+}
+
+#[test]
+fn a_data_connection_is_bound_in_another_realm() {
+    let (mut pair, mut connection) = opening();
+    pair.server.realm = "other.example.org";
+    while let Some(request) = poll(&pair, &mut connection) {
+        let answer = pair.server.handle(&request).unwrap();
+        connection.handle_stream(pair.now, &answer);
+    }
+    assert_eq!(connection.state(), ConnectionState::Open);
 }
 
 #[test]

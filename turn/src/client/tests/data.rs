@@ -56,6 +56,24 @@ fn data_without_a_permission_is_not_taken() {
 }
 
 #[test]
+fn a_peer_that_comes_back_is_heard_on_its_old_channel() {
+    for asks in [false, true] {
+        let mut pair = Pair::bound(config(), peer(1));
+        pair.client.forget(pair.now, &peer(1));
+        assert_eq!(received(&mut pair, b"\x40\x00\x00\x02hi"), None);
+        // Without a channel, but the server has not forgotten that of before.
+        if asks {
+            pair.client.permit(pair.now, peer(1)).unwrap();
+        } else {
+            pair.deliver(peer(1), b"x");
+        }
+        assert!(received(&mut pair, b"\x40\x00\x00\x02hi").is_some());
+        assert!(!pair.client.is_bound(&peer(1)));
+        assert_eq!(pair.server.count(Method::CHANNEL_BIND), 1);
+    }
+}
+
+#[test]
 fn indications_that_lack_something_are_counted() {
     let mut pair = Pair::bound(config(), peer(1));
     for values in [
@@ -81,7 +99,7 @@ fn indications_that_lack_something_are_counted() {
 fn icmp_errors_are_told() {
     let mut pair = Pair::bound(
         Config {
-            max_events: 2,
+            max_events: 4,
             ..config()
         },
         peer(1),
@@ -106,8 +124,15 @@ fn icmp_errors_are_told() {
         data: 1200,
     };
     assert_eq!(pair.events, [told.clone(), told]);
+    // They leave room for what the server says.
+    for _ in 0..9 {
+        assert_eq!(received(&mut pair, &message), None);
+    }
+    pair.client.permit(pair.now, peer(2)).unwrap();
+    pair.run();
+    assert_eq!(pair.events.last(), Some(&Event::Permitted(peer(2).ip())));
     let counters = pair.client.counters();
-    assert_eq!((counters.turn_events_dropped, counters.turn_unwanted_data), (1, 1));
+    assert_eq!((counters.turn_events_dropped, counters.turn_unwanted_data), (1 + 7, 1));
 }
 
 #[test]

@@ -265,6 +265,92 @@ fn data_takes_the_channel_once_it_is_bound() {
 }
 
 #[test]
+fn a_channel_that_nobody_wants_any_more_leaves_its_permission_to_others() {
+    for answered in [true, false] {
+        let mut pair = Pair::allocated(config());
+        pair.client.bind(pair.now, peer(1)).unwrap();
+        let request = pair.poll().unwrap();
+        // Behind the request of the channel: no other is needed.
+        assert!(pair.send(other_port(peer(1)), b"x").unwrap().is_some());
+        pair.client.forget(pair.now, &peer(1));
+        if answered {
+            let answer = pair.server.handle(&request).unwrap();
+            pair.give(&answer);
+        } else {
+            pair.pass_unanswered(secs(39));
+            assert_eq!(pair.server.seen.len(), 0);
+        }
+        pair.pass(secs(1));
+        assert_eq!(pair.events, [Event::Permitted(peer(1).ip())]);
+        pair.server.seen.clear();
+        pair.pass(secs(1000));
+        // And keeps it.
+        assert!((3..=5).contains(&pair.server.count(Method::CREATE_PERMISSION)));
+        assert_eq!(pair.server.count(Method::CHANNEL_BIND), 0);
+        assert!(!pair.client.is_bound(&peer(1)));
+    }
+}
+
+#[test]
+fn a_refresh_that_is_refused_for_now_costs_no_permission() {
+    for code in [401, 420, 429, 486, 500, 508] {
+        let mut pair = Pair::allocated(config());
+        pair.client.permit(pair.now, peer(1)).unwrap();
+        pair.run();
+        pair.events.clear();
+        let refusals = 3;
+        for _ in 0..refusals {
+            let error = (Method::CREATE_PERMISSION, ErrorCode(code));
+            pair.server.errors.push_back(error);
+        }
+        // After half of the 60 to 80 s that are left, and half of that, and so on.
+        pair.pass(secs(299));
+        assert_eq!(pair.server.count(Method::CREATE_PERMISSION), 1 + refusals + 1, "{code}");
+        assert!(pair.send(peer(1), b"x").unwrap().is_some());
+        assert_eq!(pair.events, []);
+        pair.pass(secs(900));
+        assert_eq!(pair.events, []);
+    }
+}
+
+#[test]
+fn a_permission_that_is_refused_until_its_end_is_asked_for_every_minute() {
+    let mut pair = Pair::allocated(config());
+    pair.client.permit(pair.now, peer(1)).unwrap();
+    pair.run();
+    pair.events.clear();
+    let error = ErrorCode::ALLOCATION_QUOTA_REACHED;
+    for _ in 0..20 {
+        pair.server.errors.push_back((Method::CREATE_PERMISSION, error));
+    }
+    pair.pass(secs(299));
+    assert_eq!(pair.events, []);
+    pair.pass(secs(2));
+    let refused = Event::PeerRefused { peer: peer(1), error };
+    assert_eq!(pair.events, [refused]);
+    assert_eq!(pair.send(peer(1), b"x"), Err(SendError::Refused(error)));
+    pair.server.errors.clear();
+    pair.pass(secs(60));
+    assert_eq!(pair.events.last(), Some(&Event::Permitted(peer(1).ip())));
+}
+
+#[test]
+fn a_peer_that_is_forbidden_at_a_refresh_is_lost() {
+    for code in [400, 403, 440, 443] {
+        let mut pair = Pair::allocated(config());
+        pair.client.permit(pair.now, peer(1)).unwrap();
+        pair.run();
+        let error = ErrorCode(code);
+        pair.server.errors.push_back((Method::CREATE_PERMISSION, error));
+        pair.pass(secs(241));
+        assert_eq!(pair.events.last(), Some(&Event::PeerRefused { peer: peer(1), error }));
+        let asked = pair.server.count(Method::CREATE_PERMISSION);
+        pair.pass(secs(900));
+        assert_eq!(pair.server.count(Method::CREATE_PERMISSION), asked);
+    }
+}
+
+#[test]
 fn a_channel_keeps_itself_and_its_permission() {
     let mut pair = Pair::bound(config(), peer(1));
     pair.server.seen.clear();
@@ -404,6 +490,71 @@ fn peers_have_a_budget() {
     pair.client.forget(pair.now, &peer(1));
     assert_eq!(pair.send(peer(3), b"x"), Ok(None));
     assert_eq!(pair.client.peers().collect::<Vec<_>>(), [peer(2), peer(3)]);
+}
+
+/// What the server relayed once it has seen all that came at once before the client gets any answer.
+fn relayed(pair: &mut Pair) -> Vec<(u8, Vec<u8>)> {
+    loop {
+        let messages = pair.poll_all();
+        if messages.is_empty() {
+            pair.collect();
+            let relayed = pair.server.relayed.iter();
+            return relayed
+                .map(|r| ((r.peer.port() - 9000) as u8, r.data.clone()))
+                .collect();
+        }
+        let answers: Vec<_> = messages.iter().filter_map(|m| pair.server.handle(m)).collect();
+        for answer in answers {
+            pair.give(&answer);
+        }
+    }
+}
+
+#[test]
+fn data_behind_a_request_that_is_challenged_goes_again() {
+    let mut pair = Pair::allocated(config());
+    pair.server.nonce += 1;
+    for data in [b"one", b"two"] {
+        assert_eq!(pair.send(peer(1), data), Ok(None));
+    }
+    assert_eq!(relayed(&mut pair), [(1, b"one".to_vec()), (1, b"two".to_vec())]);
+    // And not once more when the refresh is challenged.
+    pair.server.nonce += 1;
+    pair.pass(secs(241));
+    assert_eq!(relayed(&mut pair).len(), 2);
+    pair.assert_clean();
+    // Behind a channel's request as well.
+    pair.server.nonce += 1;
+    assert_eq!(pair.send(peer(3), b"three"), Ok(None));
+    pair.client.bind(pair.now, peer(3)).unwrap();
+    assert_eq!(relayed(&mut pair)[2..], [(3, b"three".to_vec())]);
+    pair.assert_clean();
+}
+
+#[test]
+fn data_of_those_who_are_not_forbidden_goes_again_when_each_is_asked_for_alone() {
+    let mut pair = Pair::allocated(config());
+    pair.server.forbidden.insert(peer(2).ip());
+    for n in 1..=3 {
+        assert_eq!(pair.send(peer(n), &[n]), Ok(None));
+    }
+    let mut relayed = relayed(&mut pair);
+    relayed.sort();
+    assert_eq!(relayed, [(1, vec![1]), (3, vec![3])]);
+    // That of the forbidden one was sent behind its own request.
+    assert_eq!(pair.client.counters().turn_waiting_data_dropped, 0);
+}
+
+#[test]
+fn data_behind_a_request_that_was_never_answered_is_not_kept() {
+    let mut pair = Pair::allocated(config());
+    assert_eq!(pair.send(peer(1), b"old"), Ok(None));
+    pair.pass_unanswered(secs(60));
+    pair.server.nonce += 1;
+    pair.pass(secs(20));
+    assert!(pair.client.counters().turn_timeouts > 0);
+    assert_eq!(pair.events.last(), Some(&Event::Permitted(peer(1).ip())));
+    assert_eq!(pair.server.relayed, []);
 }
 
 #[test]

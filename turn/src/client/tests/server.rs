@@ -42,6 +42,7 @@ pub(crate) struct Relayed {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) auth: bool,
+    pub(crate) realm: &'static str,
     /// Offered in PASSWORD-ALGORITHMS; none are offered when empty.
     pub(crate) algorithms: Vec<PasswordAlgorithm>,
     pub(crate) anonymity: bool,
@@ -78,6 +79,7 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             auth: true,
+            realm: REALM,
             algorithms: Vec::new(),
             anonymity: false,
             nonce: 1,
@@ -248,9 +250,9 @@ impl Server {
         let password = if self.wrong_key { "other" } else { PASSWORD };
         match chosen {
             Some(Ok(Value::PasswordAlgorithm(chosen))) if chosen.algorithm == PasswordAlgorithm::SHA256 => {
-                Key::long_term_sha256(USER, REALM, password)
+                Key::long_term_sha256(USER, self.realm, password)
             }
-            _ => Key::long_term_md5(USER, REALM, password),
+            _ => Key::long_term_md5(USER, self.realm, password),
         }
     }
 
@@ -258,7 +260,7 @@ impl Server {
     fn accepts(&self, message: &Message<'_>) -> bool {
         let name = match (message.username().unwrap(), message.userhash().unwrap()) {
             (Some(name), None) => !self.anonymity && name == USER,
-            (None, Some(hash)) => self.anonymity && *hash == userhash(USER, REALM),
+            (None, Some(hash)) => self.anonymity && *hash == userhash(USER, self.realm),
             _ => false,
         };
         let has = |kind| message.attribute(kind).is_some();
@@ -266,11 +268,11 @@ impl Server {
         let both = has(AttributeType::PASSWORD_ALGORITHMS) && has(AttributeType::PASSWORD_ALGORITHM);
         let neither = !has(AttributeType::PASSWORD_ALGORITHMS) && !has(AttributeType::PASSWORD_ALGORITHM);
         let right = Self {
-            wrong_key: false,
+            realm: self.realm,
             ..Self::default()
         };
         let proof = message.verify_integrity(&right.key(message));
-        name && message.realm().unwrap() == Some(REALM)
+        name && message.realm().unwrap() == Some(self.realm)
             && if offered { both } else { neither }
             && proof.is_ok_and(|proof| (proof.algorithm() == IntegrityAlgorithm::Sha256) == offered)
     }
@@ -278,7 +280,7 @@ impl Server {
     fn challenge(&self, message: &Message<'_>, code: ErrorCode) -> Vec<u8> {
         build(message, Class::ErrorResponse, |b| {
             b.error_code(code).unwrap();
-            b.push(&Value::Realm(REALM)).unwrap();
+            b.push(&Value::Realm(self.realm)).unwrap();
             let nonce = if self.plain { "plain".to_owned() } else { self.nonce() };
             b.push(&Value::Nonce(&nonce)).unwrap();
             if !self.algorithms.is_empty() && !self.strip_algorithms && !self.plain {

@@ -21,6 +21,39 @@ fn a_second_401_is_the_end() {
 }
 
 #[test]
+fn a_401_of_another_realm_is_answered() {
+    let mut pair = Pair::allocated(config());
+    pair.server.realm = "other.example.org";
+    pair.client.permit(pair.now, peer(1)).unwrap();
+    pair.client.permit(pair.now, address("203.0.113.2:1")).unwrap();
+    pair.client.bind(pair.now, peer(3)).unwrap();
+    // Both requests were written for the old one.
+    let requests = pair.poll_all();
+    for request in &requests {
+        let challenge = pair.server.handle(request).unwrap();
+        pair.give(&challenge);
+    }
+    pair.run();
+    assert_eq!((requests.len(), pair.server.seen.len()), (2, 4));
+    assert!(pair.client.is_bound(&peer(3)));
+    assert_eq!(pair.events.len(), 4, "{:?}", pair.events);
+    pair.assert_clean();
+}
+
+#[test]
+fn realms_that_change_all_the_time_do_not_go_on_for_ever() {
+    let mut pair = Pair::new(config());
+    let mut realms = ["a", "b", "c", "d", "e", "f"].into_iter();
+    while let Some(request) = pair.poll() {
+        pair.server.realm = realms.next().unwrap();
+        let challenge = pair.server.handle(&request).unwrap();
+        pair.give(&challenge);
+    }
+    assert_eq!(pair.server.seen.len(), 4);
+    pair.assert_closed(CloseReason::Refused(ErrorCode::UNAUTHENTICATED));
+}
+
+#[test]
 fn without_credentials_a_challenge_is_the_end() {
     let mut pair = Pair::new(Config::default());
     pair.run();
