@@ -33,7 +33,7 @@ mod signalling;
 /// A PeerConnection without I/O.
 ///
 /// Its ICE agent decides the role: with [`ice::Mode::Lite`] it answers ([`accept_offer`](Self::accept_offer)), with
-/// [`ice::Mode::Controlling`] it offers ([`add_section`](Self::add_section), [`offer`](Self::offer),
+/// [`ice::Mode::Full`] it offers ([`add_section`](Self::add_section), [`offer`](Self::offer),
 /// [`accept_answer`](Self::accept_answer)).
 ///
 /// Methods in four families: getters, inputs, commands, outputs. Inputs and commands come in any order and number; then
