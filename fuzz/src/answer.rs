@@ -43,7 +43,7 @@ struct Call {
 /// The end that offers.
 fn calling() -> Config {
     let mut config = Pair::config();
-    config.ice.mode = ice::Mode::Controlling;
+    config.ice.mode = ice::Mode::Full;
     config.extensions.push(Extension::TransportCc);
     config
 }

@@ -330,6 +330,7 @@ impl Session {
                     assert_ne!(self.state, state);
                     self.state = state;
                 }
+                other => panic!("only a full agent tells {other:?}"),
             }
         }
     }

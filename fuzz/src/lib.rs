@@ -9,6 +9,7 @@ mod answer;
 mod dtls;
 mod guest;
 mod ice;
+mod ice_agent;
 mod mdns;
 mod peer;
 mod rtcp;
@@ -25,6 +26,7 @@ pub use answer::peer_answer;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
 pub use guest::ivf;
 pub use ice::ice;
+pub use ice_agent::ice_agent;
 pub use mdns::mdns;
 pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
@@ -62,6 +64,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "dtls_records", run: dtls_records, seeds: &["fixtures/dtls"] },
     Target { name: "dtls_server", run: dtls_server, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "ice", run: ice, seeds: &["fuzz/seeds/ice"] },
+    Target { name: "ice_agent", run: ice_agent, seeds: &["fuzz/seeds/ice_agent"] },
     Target { name: "ivf", run: ivf, seeds: &["fuzz/seeds/ivf"] },
     Target { name: "mdns", run: mdns, seeds: &["fuzz/seeds/mdns"] },
     Target { name: "peer_answer", run: peer_answer, seeds: &["fuzz/seeds/peer_answer"] },

@@ -169,7 +169,7 @@ impl Visit {
         let certificate = Certificate::generate().map_err(because)?;
         let crypto = Arc::new(RingCrypto::new());
         let mut config = Config::new(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
-        config.ice.mode = ice::Mode::Controlling;
+        config.ice.mode = ice::Mode::Full;
         // The file's.
         config.video_codecs = vec![peer::Codec::Vp8];
         config.extensions = vec![Extension::AudioLevel, Extension::TransportCc];

@@ -1,27 +1,33 @@
-use crate::candidate::Candidate;
-use crate::checklist::{Checklist, Outcome, Success};
-use crate::checks::{Check, Fault};
+use crate::candidate::{Candidate, CandidateKind};
+use crate::checks::Check;
 use crate::config::{Config, Mode};
-use crate::consent::{Liveness, Verdict};
+use crate::consent::Liveness;
 use crate::counters::Counters;
 use crate::credentials::{Credentials, Generations};
 use crate::event::{Activity, Event, State};
-use crate::pair::{Accepted, PairInfo, Pairs};
+use crate::foundation::Foundations;
+use crate::gathering::GatheringState;
+use crate::pair::{PairInfo, Pairs};
 use crate::response::{Answer, MIN_OUT, Response, Responses};
-use crate::timer::{Timer, Timers, after};
+use crate::role::{Conflict, Role};
+use crate::timer::{Timer, Timers};
 use crate::transactions::{Seen, Transactions};
+use full::Full;
+use rand::SeedableRng;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use wire::{Path, Seed, Transmit};
+use wire::{Path, Protocol, Seed, Transmit};
+
+mod full;
+mod session;
 
 /// An ICE agent for one transport (RFC 8445 with one component, as BUNDLE and RTCP multiplexing leave it).
 ///
 /// Methods in four families: getters, inputs, commands, outputs. No socket, no clock; all randomness from the seed.
 ///
 /// In [`Mode::Lite`](crate::Mode::Lite) it is controlled, answers the checks of any number of paths, and sends none itself. In
-/// [`Mode::Controlling`](crate::Mode::Controlling) it checks the pairs of host candidates itself and nominates one. An agent that
-/// gathers, and takes either role, is not there yet.
+/// [`Mode::Full`](crate::Mode::Full) it gathers reflexive candidates, checks pairs, and takes either role.
 #[derive(Debug)]
 pub struct Agent {
     config: Config,
@@ -29,9 +35,10 @@ pub struct Agent {
     remote: Option<Credentials>,
     local_candidates: Vec<Candidate>,
     remote_candidates: Vec<Candidate>,
+    foundations: Foundations,
     pairs: Pairs,
-    /// Our own checks; in lite mode there are none.
-    checklist: Option<Checklist>,
+    /// What a full agent has beyond a lite one.
+    full: Option<Full>,
     transactions: Transactions,
     responses: Responses,
     liveness: Liveness,
@@ -46,18 +53,17 @@ impl Agent {
     /// An agent with fresh local credentials. The time of construction is where its clock begins.
     pub fn new(config: Config, seed: Seed, now: Instant) -> Self {
         let mut rng = StdRng::from_seed(seed.0);
-        let checklist = (config.mode == Mode::Controlling).then(|| {
-            let mut own = [0; 32];
-            rng.fill_bytes(&mut own);
-            Checklist::new(StdRng::from_seed(own), config.max_pairs)
-        });
+        let full = (config.mode == Mode::Full).then(|| Full::new(&config, &mut rng));
+        let mut pairs = Pairs::new(config.max_pairs);
+        pairs.lead(full.is_some() && config.role == Role::Controlling);
         Self {
             generations: Generations::new(rng),
             remote: None,
             local_candidates: Vec::new(),
             remote_candidates: Vec::new(),
-            pairs: Pairs::new(config.max_pairs),
-            checklist,
+            foundations: Foundations::default(),
+            pairs,
+            full,
             transactions: Transactions::default(),
             responses: Responses::new(config.max_pending_responses),
             liveness: Liveness::new(now),
@@ -128,7 +134,24 @@ impl Agent {
 
     /// The round-trip time that our own checks measured: `None` in lite mode, which sends none.
     pub fn rtt(&self) -> Option<Duration> {
-        self.checklist.as_ref()?.rtt()
+        self.full.as_ref()?.checklist.rtt()
+    }
+
+    /// Our role; a lite agent is always controlled.
+    pub fn role(&self) -> Role {
+        self.full
+            .as_ref()
+            .map_or(Role::Controlled, |full| full.checklist.role())
+    }
+
+    /// Where gathering stands; a lite agent gathers nothing.
+    pub fn gathering_state(&self) -> GatheringState {
+        self.full.as_ref().map_or(GatheringState::New, |full| full.gathering)
+    }
+
+    /// Whether the peer has told that all its candidates are known.
+    pub fn has_all_remote_candidates(&self) -> bool {
+        self.full.as_ref().is_some_and(|full| full.remote_ended)
     }
 
     /// The timer that is due next.
@@ -146,9 +169,8 @@ impl Agent {
 impl Agent {
     /// Takes a STUN datagram that came on `path`.
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, datagram: &[u8]) {
-        let own = self.checklist.as_mut();
-        if let Some(outcome) = own.and_then(|checklist| checklist.take_response(now, path, datagram)) {
-            return self.conclude(now, path, outcome);
+        if self.take_response(now, path, datagram) {
+            return;
         }
         let check = match Check::authenticate(datagram, &self.generations) {
             Ok(check) => check,
@@ -161,14 +183,15 @@ impl Agent {
         let answer = if let Some(unknown) = check.unknown {
             self.counters.ice_unknown_attributes += 1;
             Answer::UnknownAttributes(unknown)
-        } else if self.has_same_role(&check) {
-            // A lite agent is always controlled (RFC 8445 §6.1.1) and cannot change its role, whatever the tiebreakers
-            // say (§7.3.1.1): the peer has to. One that offers always controls.
+        } else if self.conflict(&check) == Conflict::PeerSwitches {
             self.counters.ice_role_conflicts += 1;
             Answer::RoleConflict
         } else {
             match self.transactions.take(check.transaction_id, path) {
-                Seen::New => self.accept(now, path, &check),
+                Seen::New => {
+                    self.yield_role(&check);
+                    self.accept(now, path, &check);
+                }
                 // The answer was lost or is still on its way. It is given again, but nothing follows from such a check:
                 // Firefox nominates each pair with its first one, which would come up again with every retransmission,
                 // and whoever repeats the checks of a peer that is gone does not keep it alive.
@@ -204,14 +227,24 @@ impl Agent {
         }
     }
 
-    /// Takes that nothing can come or go by `path` any more: its TCP connection was closed. The pair is removed, and of
-    /// those that remain one is selected. Without any the peer is `Disconnected` at once; it may open another
-    /// connection for as long as silence is borne. For validated pairs: checks of our own, which go over UDP alone, do
-    /// not change.
-    pub fn handle_path_closed(&mut self, path: &Path) {
+    /// Takes that the TCP connection of `path` was closed, or, with the local port 0, that the one which
+    /// [`Event::OpenConnection`] asked for could not be opened. Its pair is removed, and of those that remain one is selected.
+    /// Without any the peer is `Disconnected` at once; it may open another connection for as long as silence is borne.
+    pub fn handle_closed(&mut self, now: Instant, path: &Path) {
         self.responses.forget(path);
-        if self.pairs.remove(path) && self.pairs.is_empty() {
-            // How long it may stay away is judged by when it was last heard.
+        if let Some(full) = &mut self.full {
+            full.checklist.closed(path);
+            self.settle();
+            self.arm_check(now);
+        } else if self.pairs.contains(path) {
+            self.pairs.remove(path);
+            self.follow_last_pair();
+        }
+    }
+
+    /// If the pair that was removed was the last one, how long the peer may stay away is judged by when it was last heard.
+    fn follow_last_pair(&mut self) {
+        if self.pairs.is_empty() {
             self.timers.stop(Timer::PairExpiry);
             self.timers.stop(Timer::Retire);
             if self.state == State::Connected {
@@ -224,11 +257,11 @@ impl Agent {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.timers.take_due(now) {
             match timer {
-                Timer::Connect => self.fail(),
+                Timer::Connect => self.end_waiting(now),
                 Timer::Liveness => self.judge(now),
                 Timer::PairExpiry => self.expire(now),
                 Timer::Retire => self.retire(),
-                Timer::Check => self.judge_consent(now),
+                Timer::Check => self.follow(now),
             }
         }
     }
@@ -236,34 +269,103 @@ impl Agent {
 
 /// Commands.
 impl Agent {
-    /// Adds an address of ours. An empty foundation is filled in; an address that is already there is not added again.
+    /// Adds an address of ours: host candidates of all interfaces that are to be used, and relayed ones. An empty foundation is
+    /// filled in; an address that is already there is not added again. A full agent asks the STUN servers about each UDP host
+    /// candidate, and reports what is to be trickled ([`Event::CandidateGathered`]).
     pub fn add_local_candidate(&mut self, mut candidate: Candidate) {
-        let known = |other: &Candidate| (other.address, other.protocol) == (candidate.address, candidate.protocol);
-        if !self.local_candidates.iter().any(known) {
-            candidate.assign_foundation(&self.local_candidates);
-            if let Some(checklist) = &mut self.checklist {
-                for remote in &self.remote_candidates {
-                    self.counters.ice_pairs_evicted += u64::from(!checklist.pair(&candidate, remote));
-                }
+        let known = |other: &Candidate| {
+            (other.address, other.protocol, other.tcp_type)
+                == (candidate.address, candidate.protocol, candidate.tcp_type)
+        };
+        if self.local_candidates.iter().any(known) {
+            return;
+        }
+        if self.full.is_some() && self.local_candidates.len() >= self.config.max_local_candidates {
+            self.counters.ice_local_candidates_dropped += 1;
+            return;
+        }
+        self.foundations.assign(&mut candidate, None);
+        let has_mapping = candidate.kind == CandidateKind::Host && candidate.protocol == Protocol::Udp;
+        if let Some(full) = self.full.as_mut().filter(|_| has_mapping) {
+            full.gatherer.add_base(candidate.address);
+        }
+        self.introduce(candidate);
+    }
+
+    /// Removes an address of ours, with all that belongs to it: its interface is gone. Media moves to another pair that works;
+    /// an agent that may nominate it does, and else says [`Event::NeedsRestart`].
+    pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr, protocol: Protocol) {
+        let gone = |candidate: &Candidate| candidate.protocol == protocol && candidate.base() == address;
+        self.local_candidates.retain(|candidate| !gone(candidate));
+        let Some(full) = &mut self.full else { return };
+        full.unannounced.retain(|candidate| !gone(candidate));
+        full.reflexive.retain(|candidate| !gone(candidate));
+        full.gatherer.remove_base(address);
+        full.checklist.remove_base(address, protocol);
+        self.settle();
+        if self.pairs.is_empty() && self.state == State::Disconnected {
+            // The peer may be reached another way, soon: until then nothing shows that it is there, and so its silence ends
+            // the session.
+            if let Some(full) = &mut self.full {
+                full.restart_needed = true;
             }
-            self.local_candidates.push(candidate);
+        }
+        self.arm_check(now);
+    }
+
+    /// No more host or relayed candidates come: gathering is complete once the STUN servers have answered.
+    pub fn end_of_local_candidates(&mut self) {
+        if let Some(full) = &mut self.full {
+            full.local_ended = true;
+        }
+        self.follow_gathering();
+    }
+
+    /// No more candidates of the peer's come (RFC 8838 §13).
+    pub fn end_of_remote_candidates(&mut self) {
+        if let Some(full) = &mut self.full {
+            full.remote_ended = true;
+        }
+    }
+
+    /// Takes a role, when offer and answer have told it: who offers controls (RFC 8445 §6.1.1). To no effect in lite mode, and
+    /// against a lite peer.
+    pub fn set_role(&mut self, role: Role) {
+        if let Some(full) = self.full.as_mut().filter(|full| !full.checklist.peer_is_lite()) {
+            full.checklist.set_role(role);
+        }
+        self.settle();
+    }
+
+    /// Tells whether the peer is lite: then we control (RFC 8445 §6.1.1).
+    pub fn set_peer_lite(&mut self, lite: bool) {
+        if let Some(full) = &mut self.full {
+            full.checklist.set_peer_lite(lite);
+        }
+        self.settle();
+    }
+
+    /// Tells whether another pair may be nominated later: see [`Config::renomination`].
+    pub fn set_renomination(&mut self, allowed: bool) {
+        if let Some(full) = &mut self.full {
+            full.checklist.set_renomination(allowed);
         }
     }
 
     /// Sets the peer's credentials, from its offer or answer. Checks are awaited or sent from now on. When they replace others,
     /// the peer restarts ICE ([`Credentials::is_restarted_by`]): call [`restart`](Self::restart) first. They may come after a
-    /// controlling agent has failed, as the late answer to a restart of ours: it tries again then.
+    /// full agent has failed, as the late answer to a restart of ours: it tries again then.
     pub fn set_remote_credentials(&mut self, now: Instant, credentials: Credentials) {
         let changed = self
             .remote
             .as_ref()
             .is_some_and(|known| known.is_restarted_by(&credentials));
-        let again = self.state == State::Failed && changed && self.checklist.is_some();
+        let again = self.state == State::Failed && changed && self.full.is_some();
         // One that has failed checks nothing any more for the same credentials (RFC 7675 §5.1).
         if self.state != State::Failed || again {
             let ours = &self.generations.newest().credentials.ufrag;
-            if let Some(checklist) = &mut self.checklist {
-                checklist.set_remote(&credentials, ours);
+            if let Some(full) = &mut self.full {
+                full.checklist.set_remote(&credentials, ours);
             }
         }
         self.remote = Some(credentials);
@@ -278,19 +380,20 @@ impl Agent {
 
     /// Takes a candidate of the peer's. A lite agent only remembers it: the peer's checks tell the addresses.
     pub fn add_remote_candidate(&mut self, candidate: Candidate) {
-        if self.remote_candidates.contains(&candidate) {
+        if self.remote_candidates.contains(&candidate) || self.adopt(&candidate) {
             return;
         }
-        if self.remote_candidates.len() < self.config.max_remote_candidates {
-            if let Some(checklist) = &mut self.checklist {
-                for local in &self.local_candidates {
-                    self.counters.ice_pairs_evicted += u64::from(!checklist.pair(local, &candidate));
-                }
-            }
-            self.remote_candidates.push(candidate);
-        } else {
+        if self.remote_candidates.len() >= self.config.max_remote_candidates {
             self.counters.ice_remote_candidates_dropped += 1;
+            return;
         }
+        if let Some(full) = &mut self.full {
+            for local in &self.local_candidates {
+                self.counters.ice_pairs_evicted += u64::from(!full.checklist.form(local, &candidate));
+            }
+        }
+        self.remote_candidates.push(candidate);
+        self.settle();
     }
 
     /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until one is nominated under the
@@ -301,9 +404,10 @@ impl Agent {
         self.generations.restart(keep_previous);
         self.pairs.restart(keep_previous);
         self.remote_candidates.clear();
-        if let Some(checklist) = &mut self.checklist {
-            checklist.restart(now, keep_previous, self.pairs.selected());
+        if let Some(full) = &mut self.full {
+            full.restart(now, keep_previous, self.pairs.selected());
         }
+        self.settle();
         self.timers.stop(Timer::Retire);
         match self.state {
             State::Failed => {
@@ -329,14 +433,12 @@ impl Agent {
         if let Some(transmit) = self.responses.write_next(&self.generations, out, dropped) {
             return Some(transmit);
         }
-        let checklist = self.checklist.as_mut()?;
-        if let Some((path, len)) = checklist.poll(now, out) {
+        let refresh = matches!(self.state, State::New | State::Checking);
+        let written = self.full.as_mut()?.poll(now, self.pairs.selected(), refresh, out);
+        if let Some((path, len)) = written {
             return Some(Transmit::one(path, len));
         }
-        match checklist.due(now, self.config.consent_expires_after) {
-            Some(due) => self.timers.arm(Timer::Check, due),
-            None => self.timers.stop(Timer::Check),
-        }
+        self.arm_check(now);
         None
     }
 
@@ -347,7 +449,8 @@ impl Agent {
         self.timers.next().map(|(_, deadline)| deadline)
     }
 
-    /// What changed since the last poll: removed paths, then validated ones, the selected one, the state.
+    /// What changed since the last poll: removed paths, then validated ones, the selected one, the state; then what a full agent
+    /// has to tell of candidates and connections.
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some(path) = self.pairs.poll_removed() {
             return Some(Event::PathRemoved(path));
@@ -366,187 +469,7 @@ impl Agent {
             self.announced_state = self.state;
             return Some(Event::StateChanged(self.state));
         }
-        None
-    }
-}
-
-impl Agent {
-    /// Pairs all candidates that are known by now.
-    fn pair_all(&mut self) {
-        let Some(checklist) = &mut self.checklist else { return };
-        for local in &self.local_candidates {
-            for remote in &self.remote_candidates {
-                self.counters.ice_pairs_evicted += u64::from(!checklist.pair(local, remote));
-            }
-        }
-    }
-
-    fn accept(&mut self, now: Instant, path: &Path, check: &Check) {
-        if check.priority.is_none() {
-            self.counters.ice_missing_priority += 1;
-        }
-        let newest = check.generation == self.generations.newest().number;
-        let local = self
-            .local_candidates
-            .iter()
-            .find(|candidate| (candidate.address, candidate.protocol) == (path.local, path.protocol));
-        let local_priority = local.map_or(0, |candidate| candidate.priority);
-        if let Some(checklist) = &mut self.checklist {
-            // That the peer reaches us tells nothing of the other way: we try it ourselves.
-            if newest && !checklist.trigger(path, local_priority, check.priority.unwrap_or(0)) {
-                self.counters.ice_pairs_evicted += 1;
-            }
-            return;
-        }
-        let accepted = Accepted {
-            newest,
-            priority: check.priority,
-            nominates: check.use_candidate,
-            local_priority,
-        };
-        self.validate(now, path, accepted);
-    }
-
-    /// A check has shown that a path works.
-    fn validate(&mut self, now: Instant, path: &Path, accepted: Accepted) {
-        if !self.pairs.check(now, path, accepted) {
-            self.counters.ice_pairs_evicted += 1;
-        }
-        self.timers
-            .arm_if_idle(Timer::PairExpiry, after(now, self.config.consent_expires_after));
-        if accepted.newest && accepted.nominates && self.generations.previous().is_some() {
-            self.timers
-                .arm_if_idle(Timer::Retire, after(now, self.config.retire_after));
-        }
-        if matches!(self.state, State::New | State::Checking) {
-            self.timers.stop(Timer::Connect);
-            self.state = State::Connected;
-            self.liveness.seen(now);
-            self.judge(now);
-        }
-        self.alive(now);
-    }
-
-    /// Whether the peer believes that it has our role.
-    const fn has_same_role(&self, check: &Check) -> bool {
-        match self.config.mode {
-            Mode::Lite => check.peer_is_controlled,
-            Mode::Controlling => check.peer_controls,
-        }
-    }
-
-    /// One of our own checks was answered.
-    fn conclude(&mut self, now: Instant, path: &Path, outcome: Outcome) {
-        let counters = &mut self.counters;
-        let counter = match outcome {
-            Outcome::Works(success) => return self.succeed(now, path, success),
-            Outcome::Late => return,
-            Outcome::Unexpected => &mut counters.ice_unexpected_responses,
-            Outcome::Malformed => &mut counters.ice_malformed,
-            Outcome::BadFingerprint => &mut counters.ice_bad_fingerprint,
-            Outcome::WrongIntegrity => &mut counters.ice_wrong_integrity,
-            Outcome::Asymmetric => &mut counters.ice_asymmetric_responses,
-            Outcome::Refused => &mut counters.ice_refused_checks,
-            Outcome::RoleConflict => &mut counters.ice_role_conflicts,
-        };
-        *counter = counter.saturating_add(1);
-    }
-
-    fn succeed(&mut self, now: Instant, path: &Path, success: Success) {
-        let accepted = Accepted {
-            newest: success.newest,
-            priority: Some(success.remote_priority),
-            nominates: success.nominated,
-            local_priority: success.local_priority,
-        };
-        self.validate(now, path, accepted);
-    }
-
-    /// Ends the session when the peer has not consented for too long (RFC 7675 §5.1).
-    fn judge_consent(&mut self, now: Instant) {
-        let silence = self.config.consent_expires_after;
-        let checklist = self.checklist.as_ref();
-        if checklist.is_some_and(|checklist| checklist.has_lost_consent(now, silence)) {
-            self.fail();
-        }
-    }
-
-    /// The peer has shown that it is there. The timer stays as it is and looks when it fires.
-    fn alive(&mut self, now: Instant) {
-        self.liveness.seen(now);
-        if self.state == State::Disconnected {
-            self.state = State::Connected;
-            self.judge(now);
-        }
-    }
-
-    /// Sets the state by how long the peer has been silent, and the timer to when that changes.
-    fn judge(&mut self, now: Instant) {
-        match self.liveness.verdict(now, &self.config) {
-            Verdict::Alive(next) => {
-                self.state = if self.pairs.is_empty() {
-                    State::Disconnected
-                } else {
-                    State::Connected
-                };
-                self.timers.arm(Timer::Liveness, next);
-            }
-            Verdict::Silent(next) => {
-                self.state = State::Disconnected;
-                self.timers.arm(Timer::Liveness, next);
-            }
-            Verdict::Gone => self.fail(),
-        }
-    }
-
-    fn retire(&mut self) {
-        self.generations.forget_previous();
-        self.pairs.retire_previous();
-        if self.pairs.is_empty() {
-            self.fail();
-        }
-    }
-
-    fn expire(&mut self, now: Instant) {
-        self.pairs.expire(now, self.config.consent_expires_after);
-        match self.pairs.longest_silent_since() {
-            Some(since) => self
-                .timers
-                .arm(Timer::PairExpiry, after(since, self.config.consent_expires_after)),
-            // Consent to send anywhere has ended.
-            None => self.fail(),
-        }
-    }
-
-    fn await_first_check(&mut self, now: Instant) {
-        self.state = State::Checking;
-        self.timers.arm(Timer::Connect, after(now, self.config.connect_timeout));
-    }
-
-    fn fail(&mut self) {
-        self.state = State::Failed;
-        self.pairs.clear();
-        if let Some(checklist) = &mut self.checklist {
-            checklist.stop();
-        }
-        self.responses.clear();
-        self.generations.forget_previous();
-        self.timers.stop_all();
-    }
-
-    const fn count(&mut self, fault: Fault) {
-        let counters = &mut self.counters;
-        let counter = match fault {
-            Fault::Malformed => &mut counters.ice_malformed,
-            Fault::BadFingerprint => &mut counters.ice_bad_fingerprint,
-            Fault::UnexpectedResponse => &mut counters.ice_unexpected_responses,
-            Fault::Indication => &mut counters.ice_ignored_indications,
-            Fault::UnexpectedMethod => &mut counters.ice_unexpected_methods,
-            Fault::MissingCredentials => &mut counters.ice_missing_credentials,
-            Fault::WrongUfrag => &mut counters.ice_wrong_ufrag,
-            Fault::WrongIntegrity => &mut counters.ice_wrong_integrity,
-        };
-        *counter = counter.saturating_add(1);
+        self.full.as_mut()?.poll_event()
     }
 }
 
@@ -554,5 +477,7 @@ impl Agent {
 mod captures;
 #[cfg(test)]
 mod controlling;
+#[cfg(test)]
+mod gathering;
 #[cfg(test)]
 mod tests;

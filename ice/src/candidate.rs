@@ -1,6 +1,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+use crate::foundation::Foundations;
 use std::net::{IpAddr, SocketAddr};
 use wire::Protocol;
 
@@ -38,7 +39,7 @@ pub struct Candidate {
     pub component: u16,
     /// The transport.
     pub protocol: Protocol,
-    /// 1 to 2^31 - 1, more is better.
+    /// 1 to 2^31 - 1, more is better (RFC 8445 §5.1.2.1).
     pub priority: u32,
     /// The address.
     pub address: SocketAddr,
@@ -54,61 +55,111 @@ impl Candidate {
     /// A host candidate of component 1, passive when it is TCP. `local_preference` tells it from its siblings: 65535
     /// when it is alone (RFC 8445 §5.1.2.1), and at most 8191 counts with TCP (RFC 6544 §4.2). The foundation is left empty.
     pub fn host(address: SocketAddr, protocol: Protocol, local_preference: u16) -> Self {
-        let component = 1;
-        let (type_preference, local_preference, tcp_type) = match protocol {
-            Protocol::Udp => (HOST_UDP, local_preference, None),
-            // 2^13 times 4, the direction preference of passive candidates.
-            Protocol::Tcp => (HOST_TCP, (4 << 13) | local_preference.min(8191), Some(TcpType::Passive)),
-        };
+        match protocol {
+            Protocol::Udp => Self::new(CandidateKind::Host, address, priority(HOST_UDP, local_preference)),
+            Protocol::Tcp => Self::tcp(address, TcpType::Passive, local_preference),
+        }
+    }
+
+    /// A host candidate that opens TCP connections from an address. Its port is 9, which says nothing (RFC 6544 §4.5).
+    pub fn tcp_active(address: IpAddr, local_preference: u16) -> Self {
+        Self::tcp(SocketAddr::new(address, DISCARD), TcpType::Active, local_preference)
+    }
+
+    /// A UDP candidate that a STUN server saw; `base` is the host candidate's address that it belongs to.
+    pub fn server_reflexive(mapped: SocketAddr, base: SocketAddr, local_preference: u16) -> Self {
+        Self {
+            related: Some(base),
+            ..Self::new(
+                CandidateKind::ServerReflexive,
+                mapped,
+                priority(SERVER_REFLEXIVE, local_preference),
+            )
+        }
+    }
+
+    /// A UDP address on a TURN server; `mapped` is ours as the server sees it (RFC 8839 §5.1). Datagrams of paths whose
+    /// local address is `relayed` are to be sent through the server.
+    pub fn relayed(relayed: SocketAddr, mapped: SocketAddr, local_preference: u16) -> Self {
+        Self {
+            related: Some(mapped),
+            ..Self::new(CandidateKind::Relayed, relayed, priority(RELAYED, local_preference))
+        }
+    }
+
+    const fn new(kind: CandidateKind, address: SocketAddr, priority: u32) -> Self {
         Self {
             foundation: String::new(),
-            component,
-            protocol,
-            priority: priority(type_preference, local_preference, component),
+            component: COMPONENT,
+            protocol: Protocol::Udp,
+            priority,
             address,
-            kind: CandidateKind::Host,
-            tcp_type,
+            kind,
+            tcp_type: None,
             related: None,
         }
     }
 
+    fn tcp(address: SocketAddr, tcp_type: TcpType, local_preference: u16) -> Self {
+        // The direction preference times 2^13 (RFC 6544 §4.2).
+        let direction = match tcp_type {
+            TcpType::Active => 6,
+            TcpType::Passive => 4,
+            TcpType::SimultaneousOpen => 2,
+        };
+        let local_preference = (direction << 13) | local_preference.min(8191);
+        Self {
+            protocol: Protocol::Tcp,
+            tcp_type: Some(tcp_type),
+            ..Self::new(CandidateKind::Host, address, priority(HOST_TCP, local_preference))
+        }
+    }
+
     /// Where the agent sends from when it uses the candidate (RFC 8445 §4).
-    const fn base(&self) -> SocketAddr {
+    pub const fn base(&self) -> SocketAddr {
         match (self.kind, self.related) {
             (CandidateKind::ServerReflexive | CandidateKind::PeerReflexive, Some(base)) => base,
             _ => self.address,
         }
     }
 
-    /// Whether two candidates have one foundation. (That of the STUN and TURN servers, the fourth condition of RFC 8445
-    /// §5.1.1.3, is the same: there are none.)
-    fn shares_foundation(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.base().ip() == other.base().ip() && self.protocol == other.protocol
+    /// The local preference in its priority (RFC 8445 §5.1.2.1).
+    pub const fn local_preference(&self) -> u16 {
+        let [_, high, low, _] = self.priority.to_be_bytes();
+        u16::from_be_bytes([high, low])
     }
 
-    /// Fills in an empty foundation: that of a sibling, or the next number.
-    pub(crate) fn assign_foundation(&mut self, siblings: &[Self]) {
-        if !self.foundation.is_empty() {
-            return;
-        }
-        self.foundation = match siblings.iter().find(|sibling| self.shares_foundation(sibling)) {
-            Some(sibling) => sibling.foundation.clone(),
-            None => (1_usize..)
-                .map(|number| number.to_string())
-                .find(|number| siblings.iter().all(|sibling| sibling.foundation != *number))
-                .unwrap_or_default(),
-        };
+    /// The priority that it would have if the peer learnt of it by a check (RFC 8445 §7.1.1).
+    pub(crate) const fn peer_reflexive_priority(&self) -> u32 {
+        peer_reflexive_priority(self.priority, self.protocol)
     }
 }
 
+/// What a candidate of such a priority would have as a peer-reflexive one.
+pub(crate) const fn peer_reflexive_priority(priority: u32, protocol: Protocol) -> u32 {
+    let type_preference: u32 = match protocol {
+        Protocol::Udp => 110,
+        // Below host candidates of TCP as 110 is below those of UDP; Chromium has the same.
+        Protocol::Tcp => 80,
+    };
+    (type_preference << 24) | (priority & 0x00ff_ffff)
+}
+
+/// With RTCP multiplexing there is one component.
+const COMPONENT: u16 = 1;
+/// The port of active TCP candidates (RFC 6544 §4.5).
+const DISCARD: u16 = 9;
+/// Type preferences of server-reflexive and relayed candidates (RFC 8445 §5.1.2.2).
+const SERVER_REFLEXIVE: u8 = 100;
+const RELAYED: u8 = 0;
 /// Type preference of UDP host candidates (RFC 8445 §5.1.2.2).
 const HOST_UDP: u8 = 126;
 /// Type preference of TCP host candidates: below all of UDP but relayed ones, as RFC 6544 §4.2 advises for RTP.
 const HOST_TCP: u8 = 90;
 
 /// RFC 8445 §5.1.2.1.
-const fn priority(type_preference: u8, local_preference: u16, component: u16) -> u32 {
-    ((type_preference as u32) << 24) | ((local_preference as u32) << 8) | 256_u32.saturating_sub(component as u32)
+const fn priority(type_preference: u8, local_preference: u16) -> u32 {
+    ((type_preference as u32) << 24) | ((local_preference as u32) << 8) | 256_u32.saturating_sub(COMPONENT as u32)
 }
 
 /// The host candidates of a machine, in the order of their priority. Within a family the order given is kept; the families
@@ -125,10 +176,11 @@ pub fn host_candidates(addresses: impl IntoIterator<Item = (SocketAddr, Protocol
         }
     }
     let mut candidates: Vec<Candidate> = Vec::new();
+    let mut foundations = Foundations::default();
     for (list, protocol, highest) in [(udp, Protocol::Udp, u16::MAX), (tcp, Protocol::Tcp, 8191)] {
         for (address, below) in intermingle(&list).into_iter().zip(0..highest) {
             let mut candidate = Candidate::host(address, protocol, highest.saturating_sub(below));
-            candidate.assign_foundation(&candidates);
+            foundations.assign(&mut candidate, None);
             candidates.push(candidate);
         }
     }

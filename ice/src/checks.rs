@@ -3,6 +3,7 @@
 
 use crate::credentials::Generations;
 use crate::response::Unknown;
+use crate::role::Role;
 use stun::{AttributeType, Class, IntegrityAlgorithm, Message, Method, TransactionId, Value};
 
 /// A Binding request that the peer sent, for its integrity matches a password of ours.
@@ -14,10 +15,8 @@ pub(crate) struct Check {
     pub(crate) algorithm: IntegrityAlgorithm,
     pub(crate) priority: Option<u32>,
     pub(crate) use_candidate: bool,
-    /// ICE-CONTROLLED is there: the peer believes that we control.
-    pub(crate) peer_is_controlled: bool,
-    /// ICE-CONTROLLING is there.
-    pub(crate) peer_controls: bool,
+    /// The role that the peer claims, with its tiebreaker (ICE-CONTROLLING, ICE-CONTROLLED).
+    pub(crate) claimed: Option<(Role, u64)>,
     /// What has to be understood and is not.
     pub(crate) unknown: Option<Unknown>,
 }
@@ -74,8 +73,7 @@ impl Check {
             algorithm: proven.algorithm(),
             priority: None,
             use_candidate: false,
-            peer_is_controlled: false,
-            peer_controls: false,
+            claimed: None,
             unknown: Unknown::collect(message.unknown_required()),
         };
         for attribute in proven.message().attributes() {
@@ -89,8 +87,10 @@ impl Check {
             match attribute.decode()? {
                 Value::Priority(priority) => check.priority = check.priority.or(Some(priority)),
                 Value::UseCandidate => check.use_candidate = true,
-                Value::IceControlled(_) => check.peer_is_controlled = true,
-                Value::IceControlling(_) => check.peer_controls = true,
+                Value::IceControlled(tiebreaker) => check.claimed = Some((Role::Controlled, tiebreaker)),
+                Value::IceControlling(tiebreaker) => {
+                    check.claimed = check.claimed.or(Some((Role::Controlling, tiebreaker)));
+                }
                 _ => {}
             }
         }

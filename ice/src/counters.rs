@@ -39,5 +39,11 @@ wire::counters! {
         pub ice_unvalidated_activity,
         /// Candidates of the peer beyond the limit.
         pub ice_remote_candidates_dropped,
+        /// Candidates of our own beyond the limit.
+        pub ice_local_candidates_dropped,
+        /// Requests for our reflexive address that a STUN server refused.
+        pub ice_refused_gathering,
+        /// Role conflicts that ended with our changing the role (RFC 8445 §7.3.1.1). No fault of anybody's.
+        pub ice_role_switches,
     }
 }

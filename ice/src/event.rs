@@ -1,3 +1,5 @@
+use crate::candidate::Candidate;
+use crate::gathering::GatheringState;
 use wire::Path;
 
 /// Where the agent stands; the names are those of `RTCIceTransportState`.
@@ -17,7 +19,7 @@ pub enum State {
 
 /// What an agent reports. Events tell what changed since they were last polled: a state that came and went between two
 /// polls is not reported, so that they need no queue that could overflow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// A path is no longer validated.
     PathRemoved(Path),
@@ -27,6 +29,17 @@ pub enum Event {
     SelectedPath(Path),
     /// The state changed.
     StateChanged(State),
+    /// A full agent has a candidate that the peer is to be told of (RFC 8838 §9).
+    CandidateGathered(Candidate),
+    /// Gathering began, or is complete: then the peer is told the end of candidates (RFC 8838 §13).
+    GatheringChanged(GatheringState),
+    /// A TCP connection is to be opened (RFC 6544 §7.1): from the local address, port 0 being the system's choice, to the
+    /// remote one. [`Agent::handle_connected`](crate::Agent::handle_connected) or
+    /// [`Agent::handle_closed`](crate::Agent::handle_closed) tells what became of it.
+    OpenConnection(Path),
+    /// The nominated pair does not work any more, and only a restart can name another one (RFC 8445 §8.1.1). Media goes on
+    /// over whatever pair works.
+    NeedsRestart,
 }
 
 /// What was received on a path, other than checks. Proof of life is what only the peer can have sent.

@@ -1,9 +1,10 @@
 //! The ICE agent (RFC 8445, RFC 8838, RFC 7675) without I/O.
 //!
 //! - [`Agent`]: one type for all modes. In [`Mode::Lite`] it answers the peer's checks and sends none of its own; in
-//!   [`Mode::Controlling`] it checks, nominates and asks for consent. What gathers candidates and takes either role is not
-//!   there yet.
-//! - [`Candidate`]: addresses with their priorities and foundations; [`host_candidates`] computes them for a host's addresses.
+//!   [`Mode::Full`] it gathers, checks, nominates or follows, and asks for consent.
+//! - [`Candidate`]: addresses with their priorities and foundations; [`host_candidates`] computes them for a host's
+//!   addresses, [`interface_candidates`] for those of all interfaces, which it filters.
+//! - [`Deframer`], [`write_frame`]: the framing of TCP candidates (RFC 4571).
 //! - [`Credentials`]: ufrag and password; [`addressed_ufrag`] reads whom a check is for.
 //! - [`Counters`]: what was dropped or refused, and why.
 //!
@@ -28,9 +29,15 @@ mod consent;
 mod counters;
 mod credentials;
 mod event;
+mod foundation;
+mod framing;
+mod gathering;
+mod interface;
 pub mod mdns;
+mod pacer;
 mod pair;
 mod response;
+mod role;
 mod timer;
 mod transactions;
 
@@ -40,6 +47,10 @@ pub use config::{Config, Mode};
 pub use counters::Counters;
 pub use credentials::{Credentials, CredentialsError, addressed_ufrag};
 pub use event::{Activity, Event, State};
+pub use framing::{Deframer, FRAME_HEADER, FrameTooLong, frame_header, write_frame};
+pub use gathering::GatheringState;
+pub use interface::{Interface, interface_candidates};
 pub use pair::PairInfo;
 pub use response::MIN_OUT;
+pub use role::Role;
 pub use timer::Timer;

@@ -39,6 +39,10 @@ struct Pair {
     previous: Option<Standing>,
     /// Priority of our own candidate, 0 when it is none that we announced as it is.
     local_priority: u32,
+    /// Priority of the pair (RFC 8445 §6.1.2.3), of a full agent; 0 for a lite one.
+    order: u64,
+    /// Our checks on it are not answered while those on another one are.
+    doubtful: bool,
     /// When the newest DTLS, SRTP or SRTCP came, in ticks of [`Pairs::clock`]; 0 when none did.
     activity: u64,
     last_seen: Instant,
@@ -48,6 +52,7 @@ struct Pair {
 /// How much a pair may be used; a higher rank always wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
+    Doubtful,
     Validated,
     NominatedBefore,
     Nominated,
@@ -55,6 +60,14 @@ enum Rank {
 
 impl Pair {
     fn rank(&self) -> Rank {
+        if self.doubtful {
+            Rank::Doubtful
+        } else {
+            self.nomination_rank()
+        }
+    }
+
+    fn nomination_rank(&self) -> Rank {
         let nominated = |standing: Option<Standing>| standing.is_some_and(|standing| standing.nomination > 0);
         if nominated(self.newest) {
             Rank::Nominated
@@ -67,26 +80,31 @@ impl Pair {
 
     /// The standing that its rank comes from.
     fn standing(&self) -> Option<Standing> {
-        match self.rank() {
+        match self.nomination_rank() {
             Rank::NominatedBefore => self.previous,
             Rank::Nominated => self.newest,
-            Rank::Validated => self.newest.or(self.previous),
+            Rank::Validated | Rank::Doubtful => self.newest.or(self.previous),
         }
     }
 
-    /// PRIORITY, and between equals the priority of our own candidate: a browser sends one PRIORITY from one of its
-    /// addresses to all of ours.
-    fn priority(&self) -> (u32, u32) {
+    /// The pair's own priority, which only a full agent knows. Then PRIORITY, and between equals the priority of our own
+    /// candidate: a browser sends one PRIORITY from one of its addresses to all of ours.
+    fn priority(&self) -> (u64, u32, u32) {
         (
+            self.order,
             self.standing().map_or(0, |standing| standing.priority),
             self.local_priority,
         )
     }
 
+    /// When it was nominated last.
+    fn nomination(&self) -> u64 {
+        self.standing().map_or(0, |standing| standing.nomination)
+    }
+
     /// When the peer last chose this pair by sending on it or nominating it.
     fn chosen(&self) -> u64 {
-        let nomination = self.standing().map_or(0, |standing| standing.nomination);
-        self.activity.max(nomination)
+        self.activity.max(self.nomination())
     }
 }
 
@@ -101,6 +119,8 @@ pub(crate) struct Accepted {
     pub(crate) nominates: bool,
     /// Priority of our candidate that it came to.
     pub(crate) local_priority: u32,
+    /// Priority of the pair; 0 for a lite agent.
+    pub(crate) order: u64,
 }
 
 /// The validated pairs, and which of them to send on.
@@ -116,6 +136,8 @@ pub(crate) struct Pairs {
     recent: usize,
     /// Counts what the choice depends on. Arrival order and not time: a batch of datagrams has one time.
     clock: u64,
+    /// Whether it is us who choose: what the peer sends on does not move the path then.
+    leads: bool,
     /// Announced paths that are gone: never more than were announced since the last poll, hence bounded by `limit`.
     removed: Vec<Path>,
 }
@@ -128,6 +150,7 @@ impl Pairs {
             selected: None,
             recent: 0,
             clock: 0,
+            leads: false,
             removed: Vec::new(),
         }
     }
@@ -143,19 +166,19 @@ impl Pairs {
     pub(crate) fn iter(&self) -> impl Iterator<Item = PairInfo> {
         self.pairs.iter().enumerate().map(|(index, pair)| PairInfo {
             path: pair.path,
-            nominated: pair.rank() > Rank::Validated,
+            nominated: pair.nomination_rank() > Rank::Validated,
             selected: self.selected == Some(index),
-            priority: pair.priority().0,
+            priority: pair.standing().map_or(0, |standing| standing.priority),
             last_seen: pair.last_seen,
         })
     }
 
     /// Whether it is the session before the last restart that carries the call, and has to survive another restart.
     pub(crate) fn previous_carries(&self) -> bool {
-        match self.pairs.iter().map(Pair::rank).max() {
+        match self.pairs.iter().map(Pair::nomination_rank).max() {
             None | Some(Rank::Nominated) => false,
             Some(Rank::NominatedBefore) => true,
-            Some(Rank::Validated) => self.pairs.iter().all(|pair| pair.newest.is_none()),
+            Some(Rank::Validated | Rank::Doubtful) => self.pairs.iter().all(|pair| pair.newest.is_none()),
         }
     }
 
@@ -178,6 +201,8 @@ impl Pairs {
                     newest: None,
                     previous: None,
                     local_priority: check.local_priority,
+                    order: check.order,
+                    doubtful: false,
                     activity: 0,
                     last_seen: now,
                     announced: false,
@@ -188,6 +213,7 @@ impl Pairs {
         let tick = self.tick();
         if let Some(pair) = self.pairs.get_mut(index) {
             pair.last_seen = now;
+            pair.order = check.order;
             let standing = if check.newest {
                 &mut pair.newest
             } else {
@@ -222,7 +248,7 @@ impl Pairs {
             pair.last_seen = now;
         }
         self.recent = index;
-        if self.selected != Some(index) {
+        if self.selected != Some(index) && !self.leads {
             // The newest activity of all: it wins unless pairs of a higher rank exist.
             let rank = pair.rank();
             let selected = self.selected.and_then(|selected| self.pairs.get(selected));
@@ -245,6 +271,31 @@ impl Pairs {
         self.retain(|pair| pair.previous.is_some());
     }
 
+    /// Sets whether we choose the path (RFC 8445 §8.1.1), or the peer.
+    pub(crate) fn lead(&mut self, leads: bool) {
+        if self.leads != leads {
+            self.leads = leads;
+            self.selected = self.choose();
+        }
+    }
+
+    pub(crate) fn has_doubts(&self) -> bool {
+        self.pairs.iter().any(|pair| pair.doubtful)
+    }
+
+    /// Sets which pairs are only used when there is no other.
+    pub(crate) fn doubt(&mut self, is_doubtful: impl Fn(&Path) -> bool) {
+        for pair in &mut self.pairs {
+            pair.doubtful = is_doubtful(&pair.path);
+        }
+        self.selected = self.choose();
+    }
+
+    /// Forgets a pair.
+    pub(crate) fn remove(&mut self, path: &Path) {
+        self.retain(|pair| pair.path != *path);
+    }
+
     /// Ends the previous session.
     pub(crate) fn retire_previous(&mut self) {
         for pair in &mut self.pairs {
@@ -256,15 +307,6 @@ impl Pairs {
     /// Forgets the pairs that were silent for so long.
     pub(crate) fn expire(&mut self, now: Instant, silence: Duration) {
         self.retain(|pair| now.saturating_duration_since(pair.last_seen) < silence);
-    }
-
-    /// Forgets the pair of a path; false when there is none.
-    pub(crate) fn remove(&mut self, path: &Path) -> bool {
-        let known = self.contains(path);
-        if known {
-            self.retain(|pair| pair.path != *path);
-        }
-        known
     }
 
     /// When the peer was last heard on the pair that has been silent longest.
@@ -305,13 +347,18 @@ impl Pairs {
     /// every pair with its first check and then uses the one of highest priority (RFC 8445 §8.1.1), Chromium moves
     /// USE-CANDIDATE to the pair that it has changed to. While none is nominated: the pair on which the newest DTLS came,
     /// else that of the highest PRIORITY. After a restart the nominations before it count until there is one after it.
+    /// When the choice is ours: the pair that we nominated last; before, that of the highest priority.
     fn choose(&self) -> Option<usize> {
         let best = self.pairs.iter().map(Pair::rank).max()?;
         let peers = || self.pairs.iter().enumerate().filter(|(_, pair)| pair.rank() == best);
         let active = peers().any(|(_, pair)| pair.activity > 0);
         peers()
             .max_by_key(|&(index, pair)| {
-                let chosen = if active { pair.chosen() } else { 0 };
+                let chosen = match (self.leads, active) {
+                    (true, _) => pair.nomination(),
+                    (false, true) => pair.chosen(),
+                    (false, false) => 0,
+                };
                 // Of equals, the one that was validated first.
                 (chosen, pair.priority(), Reverse(index))
             })

@@ -33,7 +33,7 @@ mod signalling;
 /// A PeerConnection without I/O.
 ///
 /// Its ICE agent decides the role: with [`ice::Mode::Lite`] it answers ([`accept_offer`](Self::accept_offer)), with
-/// [`ice::Mode::Controlling`] it offers ([`add_section`](Self::add_section), [`offer`](Self::offer),
+/// [`ice::Mode::Full`] it offers ([`add_section`](Self::add_section), [`offer`](Self::offer),
 /// [`accept_answer`](Self::accept_answer)).
 ///
 /// Methods in four families: getters, inputs, commands, outputs. Inputs and commands come in any order and number; then
@@ -292,7 +292,7 @@ impl Peer {
     /// failed if it does not come back in time.
     pub fn handle_path_closed(&mut self, now: Instant, path: &Path) {
         if self.state != State::Closed {
-            self.ice.handle_path_closed(path);
+            self.ice.handle_closed(now, path);
             self.update(now);
         }
     }

@@ -8,6 +8,7 @@ use dtls_srtp::fake::{self, FakeCrypto};
 use peer::testing::{Collected, check_answer};
 use peer::{Config, Direction, Event, Extension, Kind, Peer, SectionError, SenderId, State};
 use rtp::{Packet, RtpOut};
+use stun::{Builder, Class, Key, Method, TransactionId, Value};
 use wire::{Path, Seed};
 
 const CALLER: &str = "198.51.100.7:5000";
@@ -70,7 +71,7 @@ fn config(certificate: u64) -> Config {
 
 fn calling() -> Config {
     let mut config = config(1);
-    config.ice.mode = ice::Mode::Controlling;
+    config.ice.mode = ice::Mode::Full;
     config.extensions.push(Extension::TransportCc);
     config
 }
@@ -687,6 +688,41 @@ fn a_fragment_does_not_restart_ice_at_who_offers() {
     assert_eq!(call.caller.peer.state(), State::Connected);
     // The next answer still fits.
     call.negotiate();
+}
+
+#[test]
+fn who_answers_with_ice_lite_cannot_take_control() {
+    // RFC 8445 §6.1.1: a lite agent is controlled, whatever its tiebreaker; of two full ones the larger decides (§7.3.1.1).
+    for (lite, conflicts) in [(true, 1), (false, 0)] {
+        let mut call = Call::new();
+        let offer = call.caller.peer.offer().unwrap();
+        let mut answer = call.answer(&offer);
+        if !lite {
+            answer = answer.replace("a=ice-lite\r\n", "");
+        }
+        call.caller.peer.accept_answer(call.now, &answer).unwrap();
+        let (_, _, (ufrag, pwd)) = apart(&offer);
+        let mut out = [0; 200];
+        let mut check = Builder::new(&mut out, Class::Request, Method::BINDING, TransactionId([1; 12])).unwrap();
+        check.push(&Value::Username(&format!("{ufrag}:them"))).unwrap();
+        check.push(&Value::IceControlling(u64::MAX)).unwrap();
+        check.push(&Value::Priority(1)).unwrap();
+        check.integrity(&Key::short_term(&pwd)).unwrap();
+        check.fingerprint().unwrap();
+        let mut check = check.finish().to_vec();
+        let path = Path::udp(CALLER.parse().unwrap(), SERVER.parse().unwrap());
+        let End { peer, sink, .. } = &mut call.caller;
+        peer.handle_datagram(call.now, &path, &mut check, sink);
+        let counters = call.caller.counters();
+        assert_eq!(
+            counters.get("ice_role_conflicts").copied().unwrap_or_default(),
+            conflicts
+        );
+        assert_eq!(
+            counters.get("ice_role_switches").copied().unwrap_or_default(),
+            1 - conflicts
+        );
+    }
 }
 
 #[test]

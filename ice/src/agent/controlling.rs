@@ -1,4 +1,4 @@
-//! The controlling agent against a lite one, in virtual time.
+//! The full agent in the controlling role against a lite one, in virtual time.
 
 mod consent;
 
@@ -11,15 +11,15 @@ use wire::Protocol;
 const OURS: &str = "198.51.100.7:5000";
 const SERVER: [&str; 2] = ["192.0.2.1:3478", "192.0.2.2:3478"];
 
-fn address(text: &str) -> SocketAddr {
+pub(super) fn address(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
 
-fn host(text: &str, preference: u16) -> Candidate {
+pub(super) fn host(text: &str, preference: u16) -> Candidate {
     Candidate::host(address(text), Protocol::Udp, preference)
 }
 
-fn raised(agent: &Agent) -> BTreeMap<&'static str, u64> {
+pub(super) fn raised(agent: &Agent) -> BTreeMap<&'static str, u64> {
     agent.counters().iter().filter(|(_, value)| *value > 0).collect()
 }
 
@@ -44,7 +44,7 @@ impl Call {
     fn with(config: Config) -> Self {
         let now = Instant::now();
         let config = Config {
-            mode: Mode::Controlling,
+            mode: Mode::Full,
             ..config
         };
         let mut call = Self {
@@ -257,19 +257,57 @@ fn pairs_are_tried_in_turn_and_each_check_is_repeated() {
     let mut call = Call::new();
     call.dead = SERVER.map(address).to_vec();
     call.exchange_credentials();
-    call.run(Duration::from_secs(29));
+    call.run(Duration::from_millis(39_549));
     let sent_to = |server: usize| -> Vec<u128> {
         let checks = call.checks.iter().filter(|check| check.1 == address(SERVER[server]));
         checks.map(|check| (check.0 - call.start).as_millis()).collect()
     };
-    assert_eq!(sent_to(0), [0, 500, 1500, 3500, 7500, 15500]);
-    assert_eq!(sent_to(1), [50, 550, 1550, 3550, 7550, 15550]);
+    // RFC 8489 §6.2.1: seven times, and 16 * RTO for the last one.
+    assert_eq!(sent_to(0), [0, 500, 1500, 3500, 7500, 15500, 31500]);
+    assert_eq!(sent_to(1), [50, 550, 1550, 3550, 7550, 15550, 31550]);
     let ids: std::collections::BTreeSet<_> = call.checks.iter().map(|check| check.2.0).collect();
     assert_eq!(ids.len(), 2, "a repeated check keeps its transaction");
+    // The patience of RFC 8863 was over at 39.5 s, but the second pair was still open.
     assert_eq!(call.ours.state(), State::Checking);
-    call.run(Duration::from_secs(1));
+    call.run(Duration::from_millis(1));
     assert_eq!(call.ours.state(), State::Failed);
     assert_eq!(call.ours.poll_timeout(), None);
+}
+
+#[test]
+fn nothing_to_check_is_no_failure_before_the_patience_is_over() {
+    let mut call = Call::new();
+    let theirs = call.lite.local_credentials().clone();
+    call.ours.set_remote_credentials(call.now, theirs);
+    call.ours.end_of_remote_candidates();
+    call.run(Duration::from_millis(39_499));
+    // RFC 8863 §4: a check of the peer's may come yet.
+    assert_eq!(call.ours.state(), State::Checking);
+    call.run(Duration::from_millis(1));
+    assert_eq!(call.ours.state(), State::Failed);
+}
+
+#[test]
+fn patience_begins_anew_with_new_credentials() {
+    let mut call = Call::new();
+    call.dead = SERVER.map(address).to_vec();
+    call.exchange_credentials();
+    call.run(Duration::from_millis(39_550));
+    assert_eq!(call.ours.state(), State::Failed);
+    call.lite.restart(call.now);
+    call.exchange_credentials();
+    let pwd = call.lite.local_credentials().pwd.clone();
+    for _ in SERVER {
+        let (path, check) = call.next_check();
+        let refused = call.answer(&check, &pwd, Some(ErrorCode::BAD_REQUEST));
+        call.ours.handle_datagram(call.now, &path, &refused);
+        call.now += Duration::from_millis(50);
+    }
+    assert_eq!(call.ours.state(), State::Checking);
+    call.run(Duration::from_millis(39_399));
+    assert_eq!(call.ours.state(), State::Checking);
+    call.run(Duration::from_millis(1));
+    assert_eq!(call.ours.state(), State::Failed);
 }
 
 #[test]
@@ -277,7 +315,7 @@ fn a_worse_pair_is_nominated_when_the_best_does_not_answer() {
     let mut call = Call::new();
     call.dead.push(address(SERVER[0]));
     call.exchange_credentials();
-    call.run(Duration::from_millis(149));
+    call.run(Duration::from_millis(99));
     // It may be used before.
     assert_eq!(call.ours.selected(), Some(call.path(1)));
     assert!(call.checks.iter().all(|check| !check.3));
@@ -447,19 +485,16 @@ fn answers_that_are_wrong_are_counted_and_change_nothing() {
     );
 }
 
-/// A check of the peer's.
-fn check_from_peer(agent: &Agent, controls: bool, id: u8) -> Vec<u8> {
+const CONTROLLED: Value<'_> = Value::IceControlled(1);
+
+/// A check of the peer's that claims a role.
+fn check_from_peer(agent: &Agent, role: Value<'_>, id: u8) -> Vec<u8> {
     let credentials = agent.local_credentials();
     let mut out = [0; MIN_OUT];
     let mut builder = Builder::new(&mut out, Class::Request, Method::BINDING, TransactionId([id; 12])).unwrap();
     builder
         .push(&Value::Username(&format!("{}:them", credentials.ufrag)))
         .unwrap();
-    let role = if controls {
-        Value::IceControlling(u64::MAX)
-    } else {
-        Value::IceControlled(1)
-    };
     builder.push(&role).unwrap();
     builder.push(&Value::Priority(1000)).unwrap();
     builder.integrity(&Key::short_term(&credentials.pwd)).unwrap();
@@ -475,7 +510,7 @@ fn a_check_of_the_peer_is_answered_and_tried_the_other_way() {
     call.run(Duration::from_millis(60));
     // From behind a NAT: no candidate says so.
     let path = Path::udp(address(OURS), address("203.0.113.5:7000"));
-    let check = check_from_peer(&call.ours, false, 1);
+    let check = check_from_peer(&call.ours, CONTROLLED, 1);
     call.ours.handle_datagram(call.now, &path, &check);
     assert!(
         !call.ours.is_validated(&path),
@@ -484,6 +519,10 @@ fn a_check_of_the_peer_is_answered_and_tried_the_other_way() {
     let (to, answer) = call.next_check();
     assert_eq!(to, path);
     assert_eq!(Message::parse(&answer).unwrap().class(), Class::SuccessResponse);
+    // Checks keep their distance (RFC 8445 §14.1), this one too: those of before went at 0 and 50 ms.
+    call.now = call.start + Duration::from_millis(99);
+    assert_eq!(call.ours.poll_transmit(call.now, &mut [0; MIN_OUT]), None);
+    call.now += Duration::from_millis(1);
     let (to, own) = call.next_check();
     assert_eq!(to, path);
     let answer = call.answer(&own, &call.lite.local_credentials().pwd.clone(), None);
@@ -502,9 +541,9 @@ fn a_check_of_the_peer_on_a_pair_under_way_makes_a_new_one() {
     let sent = call.checks.len();
     // As often as the peer likes, but not for ever.
     for id in 1..=20 {
-        let check = check_from_peer(&call.ours, false, id);
+        let check = check_from_peer(&call.ours, CONTROLLED, id);
         call.ours.handle_datagram(call.now, &path, &check);
-        call.run(Duration::from_millis(1));
+        call.run(Duration::from_millis(50));
     }
     let again: Vec<_> = call.checks[sent..]
         .iter()
@@ -529,7 +568,7 @@ fn the_pair_on_which_the_peer_asks_is_tried_before_better_ones() {
     let mut call = Call::new();
     call.dead = SERVER.map(address).to_vec();
     call.exchange_credentials();
-    let check = check_from_peer(&call.ours, false, 1);
+    let check = check_from_peer(&call.ours, CONTROLLED, 1);
     let path = call.path(1);
     call.ours.handle_datagram(call.now, &path, &check);
     // The answer goes first.
@@ -597,11 +636,13 @@ fn the_nominated_pair_is_asked_for_consent_whoever_calls() {
     let server = call.path(0).remote.ip();
     for n in 1..=40 {
         let elsewhere = Path::udp(address(OURS), SocketAddr::new(server, 7000 + u16::from(n)));
-        let check = check_from_peer(&call.ours, false, n);
+        let check = check_from_peer(&call.ours, CONTROLLED, n);
         call.ours.handle_datagram(call.now, &elsewhere, &check);
     }
-    // Once a pair is nominated a check makes no other one, so that none has to give way.
-    assert_eq!(call.counters(), BTreeMap::from([("ice_refused_checks", 1)]));
+    assert_eq!(
+        call.counters(),
+        BTreeMap::from([("ice_refused_checks", 1), ("ice_pairs_evicted", 10)])
+    );
     assert_goes_on(call);
 }
 
@@ -625,20 +666,93 @@ fn a_pair_that_works_does_not_give_way_to_better_candidates() {
         call.ours.add_remote_candidate(better);
     }
     assert_eq!(call.counters(), BTreeMap::from([("ice_pairs_evicted", 10)]));
-    call.run(Duration::from_millis(200));
+    call.run(Duration::from_millis(999));
+    assert!(!call.ours.pairs().any(|pair| pair.nominated));
+    call.run(Duration::from_millis(1));
     assert!(call.ours.pairs().any(|pair| pair.path == path && pair.nominated));
 }
 
 #[test]
 fn a_peer_that_would_control_is_told_so() {
+    // RFC 8445 §7.3.1.1: whose tiebreaker is larger; a lite peer never controls (§6.1.1).
+    for (tiebreaker, lite) in [(0, false), (0, true), (u64::MAX, true)] {
+        let mut call = Call::new();
+        call.exchange_credentials();
+        call.ours.set_peer_lite(lite);
+        let check = check_from_peer(&call.ours, Value::IceControlling(tiebreaker), 1);
+        call.ours.handle_datagram(call.now, &call.path(0), &check);
+        let (_, answer) = call.next_check();
+        let answer = Message::parse(&answer).unwrap();
+        assert_eq!(answer.error_code().unwrap().unwrap().code, ErrorCode::ROLE_CONFLICT);
+        assert_eq!(call.counters(), BTreeMap::from([("ice_role_conflicts", 1)]));
+        assert_eq!(call.ours.role(), Role::Controlling);
+    }
+}
+
+#[test]
+fn a_peer_with_the_larger_tiebreaker_controls() {
     let mut call = Call::new();
     call.exchange_credentials();
-    let check = check_from_peer(&call.ours, true, 1);
+    let check = check_from_peer(&call.ours, Value::IceControlling(u64::MAX), 1);
     call.ours.handle_datagram(call.now, &call.path(0), &check);
     let (_, answer) = call.next_check();
-    let answer = Message::parse(&answer).unwrap();
-    assert_eq!(answer.error_code().unwrap().unwrap().code, ErrorCode::ROLE_CONFLICT);
+    assert_eq!(Message::parse(&answer).unwrap().class(), Class::SuccessResponse);
+    assert_eq!(call.counters(), BTreeMap::from([("ice_role_switches", 1)]));
+    assert_eq!(call.ours.role(), Role::Controlled);
+    let (_, check) = call.next_check();
+    assert!(Message::parse(&check).unwrap().ice_controlled().unwrap().is_some());
+}
+
+#[test]
+fn a_check_that_somebody_repeats_changes_no_role() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let check = check_from_peer(&call.ours, Value::IceControlling(u64::MAX), 1);
+    call.ours.handle_datagram(call.now, &call.path(0), &check);
+    call.ours.set_role(Role::Controlling);
+    for path in [call.path(1), call.path(0)] {
+        call.ours.handle_datagram(call.now, &path, &check);
+        assert_eq!(call.ours.role(), Role::Controlling);
+    }
+    assert_eq!(
+        call.counters(),
+        BTreeMap::from([("ice_role_switches", 1), ("ice_replayed_checks", 1)])
+    );
+}
+
+#[test]
+fn a_check_that_meets_a_role_conflict_is_repeated_in_the_other_role() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let pwd = call.lite.local_credentials().pwd.clone();
+    let (path, check) = call.next_check();
+    let first = Message::parse(&check).unwrap().ice_controlling().unwrap().unwrap();
+    let conflict = call.answer(&check, &pwd, Some(ErrorCode::ROLE_CONFLICT));
+    call.ours.handle_datagram(call.now, &path, &conflict);
+    assert_eq!(call.ours.role(), Role::Controlled);
+    call.now += Duration::from_millis(50);
+    let (to, again) = call.next_check();
+    assert_eq!(to, path, "it comes before all others");
+    let again = Message::parse(&again).unwrap();
+    // RFC 8445 §7.2.5.1: "the agent MUST change the tiebreaker value".
+    assert_ne!(again.ice_controlled().unwrap(), Some(first));
+    assert!(again.ice_controlled().unwrap().is_some() && again.ice_controlling().unwrap().is_none());
     assert_eq!(call.counters(), BTreeMap::from([("ice_role_conflicts", 1)]));
+}
+
+#[test]
+fn a_lite_peer_that_claims_our_role_is_not_called_again_on_that_pair() {
+    let mut call = Call::new();
+    call.ours.set_peer_lite(true);
+    call.exchange_credentials();
+    let pwd = call.lite.local_credentials().pwd.clone();
+    let (path, check) = call.next_check();
+    let conflict = call.answer(&check, &pwd, Some(ErrorCode::ROLE_CONFLICT));
+    call.ours.handle_datagram(call.now, &path, &conflict);
+    call.dead = SERVER.map(address).to_vec();
+    call.run(Duration::from_secs(10));
+    assert_eq!(call.ours.role(), Role::Controlling);
+    assert!(call.checks.iter().all(|check| check.1 != path.remote) && call.checks.len() == 5);
 }
 
 #[test]
@@ -653,7 +767,12 @@ fn pairs_are_bounded_and_the_best_stay() {
             .add_remote_candidate(host(&format!("192.0.2.100:{}", 1000 + n), 100 + n));
     }
     assert_eq!(call.counters(), BTreeMap::from([("ice_pairs_evicted", 8)]));
-    call.dead = SERVER.map(address).to_vec();
+    call.dead = call
+        .ours
+        .remote_candidates()
+        .iter()
+        .map(|candidate| candidate.address)
+        .collect();
     call.run(Duration::from_millis(499));
     let tried: Vec<u16> = call.checks.iter().map(|check| check.1.port()).collect();
     assert_eq!(tried[..4], [3478, 3478, 1009, 1008]);

@@ -241,7 +241,7 @@ fn a_closed_path_is_gone_at_once_and_what_remains_is_selected() {
     bench.receive(&tcp, &bench.check().nominating());
     bench.events();
     assert_eq!(bench.agent.selected(), Some(tcp));
-    bench.agent.handle_path_closed(&tcp);
+    bench.agent.handle_closed(bench.now, &tcp);
     assert_eq!(
         bench.events(),
         [Event::PathRemoved(tcp), Event::SelectedPath(path(0, 5000))]
@@ -259,7 +259,7 @@ fn who_has_lost_its_only_path_may_come_back_for_as_long_as_silence_is_borne() {
         bench.receive(&path(0, 5000), &bench.check());
         bench.pass(13_000);
         bench.receive(&path(0, 5000), &bench.check());
-        bench.agent.handle_path_closed(&path(0, 5000));
+        bench.agent.handle_closed(bench.now, &path(0, 5000));
         assert_eq!(
             (bench.agent.state(), bench.agent.selected()),
             (State::Disconnected, None)
@@ -531,10 +531,11 @@ fn remote_candidates_are_bounded() {
 
 #[test]
 fn every_counter_has_a_test() {
-    // Those of answers to our own checks have theirs beside the agent that sends some.
-    let (tests, controlling) = (include_str!("tests.rs"), include_str!("controlling.rs"));
+    // Those of a full agent have theirs beside it.
+    let tests = include_str!("tests.rs");
+    let full = [include_str!("controlling.rs"), include_str!("gathering.rs")].concat();
     for (name, _) in Counters::default().iter() {
-        let named = tests.contains(&format!("(\"{name}\"")) || controlling.contains(&format!("\"{name}\""));
+        let named = tests.contains(&format!("(\"{name}\"")) || full.contains(&format!("\"{name}\""));
         assert!(named, "{name}");
     }
 }
@@ -1216,6 +1217,7 @@ fn view(events: &[Event]) -> (Vec<Path>, Option<Path>, State) {
                 assert_ne!(state, *new);
                 state = *new;
             }
+            other => panic!("only a full agent tells {other:?}"),
         }
     }
     if state == State::Failed || paths.is_empty() {

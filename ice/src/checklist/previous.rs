@@ -1,7 +1,12 @@
 #![deny(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
-use super::{Checklist, Outcome, Purpose, Remote, Success, refusal};
+use super::request::{Purpose, Request};
+use super::response::refusal;
+use super::{Checklist, Outcome, Remote, Success};
+use crate::candidate::peer_reflexive_priority;
+use crate::timer::after;
+use std::collections::VecDeque;
 use std::time::Instant;
 use stun::{Message, TransactionId};
 use wire::Path;
@@ -13,63 +18,100 @@ pub(super) struct Previous {
     remote: Remote,
     path: Path,
     priorities: (u32, u32),
-    /// Whether the path was nominated, not only found to work.
-    nominated: bool,
+    order: u64,
     ask_next: Instant,
-    /// The last request, and when it was sent.
-    asked: Option<(TransactionId, Instant)>,
+    /// When the peer answered last.
+    answered: Instant,
+    /// The requests that may be answered, the oldest first.
+    asked: VecDeque<(TransactionId, Instant)>,
 }
 
-impl Previous {
-    pub(super) const fn ask_next(&self) -> Instant {
-        self.ask_next
-    }
-
-    /// Whether `id` is that of the last request.
-    pub(super) fn asked(&self, id: TransactionId) -> bool {
-        self.asked.is_some_and(|(asked, _)| asked == id)
-    }
-}
+/// Most requests that may be answered: more than are sent until consent has expired.
+const ASKED: usize = 16;
 
 impl Checklist {
-    /// At a restart: what is needed to go on asking on `path`, which media takes. A request that is under way there may
+    /// At a restart: what is needed to go on asking on `path`, which media takes. Requests that are under way there may
     /// still be answered.
     pub(super) fn leave_behind(&mut self, now: Instant, path: Path) -> Option<Previous> {
         let remote = self.remote.take()?;
-        let pair = self.pairs.iter_mut().find(|pair| pair.path == path);
-        let priorities = pair.as_ref().map_or((0, 0), |pair| pair.priorities);
-        let request = pair.and_then(|pair| pair.request.take_if(|request| request.purpose == Purpose::Consent));
-        let consent = self.consent.filter(|consent| consent.path == path);
+        let pair = self.on_path(&path)?;
+        let (id, priorities, order) = (
+            pair.id,
+            (pair.local_priority, pair.remote_priority),
+            pair.priority(self.role),
+        );
+        let (regular, answered) = (pair.ask_regularly, pair.answered.unwrap_or(now));
+        let on_it = |request: &&Request| request.pair == id && request.purpose == Purpose::Consent;
+        let asked = self
+            .requests
+            .iter()
+            .filter(on_it)
+            .map(|request| (request.id, request.first_sent));
+        let asked: VecDeque<_> = asked.take(ASKED).collect();
+        self.requests
+            .retain(|request| !asked.iter().any(|(asked, _)| *asked == request.id));
         Some(Previous {
             remote,
             path,
             priorities,
-            nominated: consent.is_some(),
-            ask_next: consent.map_or_else(|| self.draw_consent(now), |consent| consent.ask_next),
-            asked: request.map(|request| (request.id, request.first_sent)),
+            order,
+            ask_next: regular.unwrap_or_else(|| self.draw_consent(now)),
+            answered,
+            asked,
         })
     }
 
+    pub(crate) fn previous_path(&self) -> Option<Path> {
+        self.previous.as_ref().map(|previous| previous.path)
+    }
+
     /// The new session has nominated a pair, or there is nothing to ask for any more.
-    pub(super) fn forget_previous(&mut self) {
-        if let Some((id, _)) = self.previous.take().and_then(|previous| previous.asked) {
-            self.finish(id);
-        }
+    pub(crate) fn forget_previous(&mut self) {
+        let asked = self.previous.take().map(|previous| previous.asked).unwrap_or_default();
+        asked.into_iter().for_each(|(id, _)| self.finish(id));
+    }
+
+    /// When the next request is due, or consent ends.
+    pub(super) fn previous_due(&self) -> Option<Instant> {
+        let previous = self.previous.as_ref()?;
+        Some(previous.ask_next.min(after(previous.answered, self.settings.consent)))
     }
 
     /// Writes the next request for consent on the old path when it is due.
     pub(super) fn ask_previous(&mut self, now: Instant, out: &mut [u8]) -> Option<(Path, usize)> {
         let mut previous = self.previous.take_if(|previous| previous.ask_next <= now)?;
-        let id = self.draw_id();
-        let written = self.write(&previous.remote, previous.priorities, id, Purpose::Consent, out);
-        if let Some((before, _)) = previous.asked.replace((id, now)) {
-            self.finish(before);
+        let request = self.begin(now, super::PairId(0), Purpose::Consent);
+        let priority = peer_reflexive_priority(previous.priorities.0, previous.path.protocol);
+        let written = self.write(&previous.remote, &request, priority, out);
+        if previous.asked.len() >= ASKED
+            && let Some((id, _)) = previous.asked.pop_front()
+        {
+            self.finish(id);
         }
         // Each is sent once only, written or not.
+        previous.asked.push_back((request.id, now));
         previous.ask_next = self.draw_consent(now);
         let path = previous.path;
         self.previous = Some(previous);
         Some((path, written.ok()?))
+    }
+
+    /// Ends the old session when consent has ended.
+    pub(super) fn judge_previous(&mut self, now: Instant) {
+        let silence = self.settings.consent;
+        let over = |previous: &Previous| now.saturating_duration_since(previous.answered) >= silence;
+        if self.previous.as_ref().is_some_and(over)
+            && let Some(path) = self.previous_path()
+        {
+            self.forget_previous();
+            self.lost.push(path);
+        }
+    }
+
+    /// Whether a response is one to the old session's requests.
+    pub(super) fn is_on_previous(&self, id: TransactionId) -> bool {
+        let asked = |previous: &Previous| previous.asked.iter().any(|(asked, _)| *asked == id);
+        self.previous.as_ref().is_some_and(asked)
     }
 
     /// Takes the answer to such a request.
@@ -80,6 +122,7 @@ impl Checklist {
         message: &Message<'_>,
         refused: bool,
     ) -> Outcome {
+        let id = message.transaction_id();
         let Some(previous) = &mut self.previous else {
             return Outcome::Unexpected;
         };
@@ -87,24 +130,26 @@ impl Checklist {
             Ok(proven) => proven,
             Err(outcome) => return outcome,
         };
-        let asked = previous.asked.take();
+        let place = previous.asked.iter().position(|(asked, _)| *asked == id);
+        let asked = place.and_then(|place| previous.asked.remove(place));
         let outcome = if refused {
             refusal(proven)
         } else if previous.path != *path {
             Outcome::Asymmetric
         } else {
-            self.given = Some((*path, now));
+            previous.answered = now;
             self.rtt = asked.map(|(_, sent)| now.saturating_duration_since(sent)).or(self.rtt);
             Outcome::Works(Success {
                 newest: false,
-                nominated: previous.nominated,
+                nominated: false,
                 local_priority: previous.priorities.0,
                 remote_priority: previous.priorities.1,
+                order: previous.order,
+                mapped: None,
+                local: path.local,
             })
         };
-        if let Some((id, _)) = asked {
-            self.finish(id);
-        }
+        self.finish(id);
         outcome
     }
 }

@@ -158,7 +158,7 @@ proptest! {
             let now = second(step);
             match op {
                 Op::Check { port, newest, nominates, priority } => {
-                    let check = Accepted { newest, priority: Some(priority), nominates, local_priority: 0 };
+                    let check = Accepted { newest, priority: Some(priority), nominates, local_priority: 0, order: 0 };
                     prop_assert!(pairs.check(now, &path(port), check));
                 }
                 Op::Note { port } => {
@@ -187,6 +187,7 @@ fn a_handshake_keeps_no_pair_alive() {
         priority: None,
         nominates: false,
         local_priority: 0,
+        order: 0,
     };
     pairs.check(t0, &path(1), check);
     pairs.note(t0 + Duration::from_secs(9), &path(1), false);
@@ -204,6 +205,7 @@ fn a_pair_that_was_never_announced_goes_silently() {
         priority: None,
         nominates: true,
         local_priority: 0,
+        order: 0,
     };
     assert!(pairs.check(t0, &path(1), check));
     assert!(!pairs.check(t0, &path(2), check), "a limit of 0 counts as 1");

@@ -10,7 +10,7 @@ use crate::offer_text::OfferText;
 use crate::wish::Wish;
 use crate::{AnswerError, Direction, Event, Kind, Section, SectionError, State};
 
-/// Signalling in the offering role, for peers whose ICE agent is controlling ([`ice::Mode::Controlling`]).
+/// Signalling in the offering role, for peers whose ICE agent is a full one ([`ice::Mode::Full`]).
 impl Peer {
     /// Wants a section, from the next offer on, and gives its index. Its mid is the index as text. A section that sends gets
     /// its SSRCs now.
@@ -163,6 +163,7 @@ impl Peer {
         self.tagged = plan.bundle.as_ref().map(|bundle| bundle.tagged);
         if let (Some(transport), Some(accepted)) = (&transport, accepted) {
             self.restarting = false;
+            self.ice.set_peer_lite(answer.session.ice_lite);
             self.connect(now, transport, accepted);
         }
         for (wish, section) in self.wishes.iter_mut().zip(&self.sections) {

@@ -32,8 +32,10 @@ fn media_does_not_stand_for_consent() {
         call.run(Duration::from_millis(500));
         let path = call.path(0);
         call.ours.note_activity(call.now, &path, Activity::Srtp);
-        assert_eq!(call.ours.state(), State::Connected);
+        assert_eq!(call.ours.selected(), Some(path));
     }
+    // That what we send does not arrive is told before (`unanswered_after`).
+    assert_eq!(call.ours.state(), State::Disconnected);
     call.run(Duration::from_millis(2000));
     assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
 }
@@ -45,10 +47,8 @@ fn media_does_not_stand_for_consent_after_a_restart_or_before_the_nomination() {
         while call.now < begin + Duration::from_secs(29) {
             call.run(Duration::from_millis(500));
             call.ours.note_activity(call.now, &path, Activity::Srtp);
-            assert_eq!(
-                (call.ours.state(), call.ours.selected()),
-                (State::Connected, Some(path))
-            );
+            assert_ne!(call.ours.state(), State::Failed);
+            assert_eq!(call.ours.selected(), Some(path));
         }
         call.run(Duration::from_millis(1500));
         assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));

@@ -1,0 +1,239 @@
+//! Candidates of our own and of the peer's, as a full agent keeps them.
+
+use super::controlling::{address, host, raised};
+use super::*;
+use std::collections::BTreeMap;
+use stun::{Builder, Class, ErrorCode, Message, Method, Value};
+
+const OURS: &str = "198.51.100.7:5000";
+const STUN: &str = "192.0.2.53:3478";
+
+struct Bench {
+    agent: Agent,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(change: impl FnOnce(&mut Config)) -> Self {
+        let now = Instant::now();
+        let mut config = Config::full(Role::Controlling);
+        config.stun_servers = vec![address(STUN)];
+        change(&mut config);
+        Self {
+            agent: Agent::new(config, Seed::from_run(1), now),
+            now,
+        }
+    }
+
+    /// What is sent until then: when, where, and the bytes.
+    fn run(&mut self, time: Duration) -> Vec<(u128, Path, Vec<u8>)> {
+        let (begin, end) = (self.now, self.now + time);
+        let mut sent = Vec::new();
+        let mut out = [0; MIN_OUT];
+        loop {
+            while let Some(transmit) = self.agent.poll_transmit(self.now, &mut out) {
+                let at = (self.now - begin).as_millis();
+                sent.push((at, transmit.path, out[..transmit.len].to_vec()));
+            }
+            let Some(next) = self.agent.poll_timeout().filter(|next| *next <= end) else {
+                break;
+            };
+            self.now = self.now.max(next);
+            self.agent.handle_timeout(self.now);
+        }
+        self.now = end;
+        sent
+    }
+
+    fn events(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.agent.poll_event()).collect()
+    }
+
+    /// An answer of the STUN server's.
+    fn answer(&mut self, request: &[u8], value: Result<SocketAddr, ErrorCode>) -> Vec<u8> {
+        let id = Message::parse(request).unwrap().transaction_id();
+        let mut out = [0; 200];
+        let class = if value.is_ok() {
+            Class::SuccessResponse
+        } else {
+            Class::ErrorResponse
+        };
+        let mut builder = Builder::new(&mut out, class, Method::BINDING, id).unwrap();
+        match value {
+            Ok(mapped) => builder.push(&Value::XorMappedAddress(mapped)).unwrap(),
+            Err(code) => builder.error_code(code).unwrap(),
+        }
+        builder.fingerprint().unwrap();
+        builder.finish().to_vec()
+    }
+
+    fn gather(&mut self, value: Result<SocketAddr, ErrorCode>) {
+        let (_, path, request) = self.run(Duration::ZERO).remove(0);
+        let answer = self.answer(&request, value);
+        self.agent.handle_datagram(self.now, &path, &answer);
+    }
+}
+
+#[test]
+fn a_stun_server_is_asked_until_it_is_given_up() {
+    let mut bench = Bench::new(|_| {});
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    bench.agent.end_of_local_candidates();
+    let asked = bench.run(Duration::from_secs(20));
+    // RFC 8489 §6.2.1, for 5 s.
+    assert_eq!(
+        asked.iter().map(|asked| asked.0).collect::<Vec<_>>(),
+        [0, 500, 1500, 3500]
+    );
+    assert!(asked.iter().all(|(_, path, bytes)| {
+        let message = Message::parse(bytes).unwrap();
+        // RFC 8445 §5.1.1.2 with the FINGERPRINT of RFC 5389's multiplexing; no credentials.
+        message.verify_fingerprint().is_ok()
+            && message.username().unwrap().is_none()
+            && *path == Path::udp(address(OURS), address(STUN))
+    }));
+    assert!(asked.iter().all(|(_, _, bytes)| bytes == &asked[0].2));
+    assert_eq!(bench.agent.gathering_state(), GatheringState::Complete);
+    assert_eq!(
+        bench.events().last(),
+        Some(&Event::GatheringChanged(GatheringState::Complete))
+    );
+    assert!(raised(&bench.agent).is_empty());
+}
+
+#[test]
+fn gathering_and_checks_share_one_pace() {
+    let mut bench = Bench::new(|config| config.stun_servers.push(address("192.0.2.54:3478")));
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    let theirs = Credentials::new("them", &"p".repeat(24)).unwrap();
+    bench.agent.set_remote_credentials(bench.now, theirs);
+    for port in [1, 2] {
+        bench
+            .agent
+            .add_remote_candidate(host(&format!("192.0.2.1:{port}"), port));
+    }
+    let sent = bench.run(Duration::from_millis(499));
+    // RFC 8445 §14.1.
+    assert_eq!(sent.iter().map(|sent| sent.0).collect::<Vec<_>>(), [0, 50, 100, 150]);
+}
+
+#[test]
+fn what_the_server_sees_is_a_candidate_once() {
+    let mut bench = Bench::new(|_| {});
+    let mapped = address("203.0.113.9:61000");
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    bench.gather(Ok(mapped));
+    let gathered = bench.agent.local_candidates()[1].clone();
+    assert_eq!(
+        (gathered.kind, gathered.address, gathered.base()),
+        (CandidateKind::ServerReflexive, mapped, address(OURS))
+    );
+    assert!(bench.events().contains(&Event::CandidateGathered(gathered)));
+    // A refresh tells nothing new.
+    bench.now += Duration::from_secs(15);
+    bench.agent.handle_timeout(bench.now);
+    bench.gather(Ok(mapped));
+    assert_eq!(bench.agent.local_candidates().len(), 2);
+    assert!(bench.events().is_empty());
+    assert!(raised(&bench.agent).is_empty());
+}
+
+#[test]
+fn answers_of_no_use_are_counted() {
+    let t = |value: Result<SocketAddr, ErrorCode>, spoil: &dyn Fn(&mut Vec<u8>, &mut Path), name: &'static str| {
+        let mut bench = Bench::new(|_| {});
+        bench.agent.add_local_candidate(host(OURS, 65535));
+        bench.agent.end_of_local_candidates();
+        let (_, mut path, request) = bench.run(Duration::ZERO).remove(0);
+        let mut answer = bench.answer(&request, value);
+        spoil(&mut answer, &mut path);
+        bench.agent.handle_datagram(bench.now, &path, &answer);
+        assert_eq!(raised(&bench.agent), BTreeMap::from([(name, 1)]));
+        assert_eq!(bench.agent.local_candidates().len(), 1);
+        bench.agent.gathering_state()
+    };
+    let mapped = Ok(address("203.0.113.9:61000"));
+    let refused = t(Err(ErrorCode::SERVER_ERROR), &|_, _| {}, "ice_refused_gathering");
+    assert_eq!(refused, GatheringState::Complete);
+    let other_family = t(Ok(address("[2001:db8::1]:1")), &|_, _| {}, "ice_refused_gathering");
+    assert_eq!(other_family, GatheringState::Complete);
+    let broken = |answer: &mut Vec<u8>, _: &mut Path| *answer.last_mut().unwrap() ^= 1;
+    assert_eq!(t(mapped, &broken, "ice_bad_fingerprint"), GatheringState::Gathering);
+    let elsewhere = |_: &mut Vec<u8>, path: &mut Path| path.remote.set_port(1);
+    assert_eq!(
+        t(mapped, &elsewhere, "ice_unexpected_responses"),
+        GatheringState::Gathering
+    );
+    let other_id = |answer: &mut Vec<u8>, _: &mut Path| answer[10] ^= 1;
+    assert_eq!(
+        t(mapped, &other_id, "ice_unexpected_responses"),
+        GatheringState::Gathering
+    );
+}
+
+#[test]
+fn our_candidates_are_bounded() {
+    let mut bench = Bench::new(|config| config.max_local_candidates = 2);
+    for port in 1..=3 {
+        bench
+            .agent
+            .add_local_candidate(host(&format!("198.51.100.7:{port}"), port));
+    }
+    assert_eq!(
+        raised(&bench.agent),
+        BTreeMap::from([("ice_local_candidates_dropped", 1)])
+    );
+    bench.gather(Ok(address("203.0.113.9:61000")));
+    assert_eq!(
+        raised(&bench.agent),
+        BTreeMap::from([("ice_local_candidates_dropped", 2)])
+    );
+    assert_eq!(bench.agent.local_candidates().len(), 2);
+}
+
+#[test]
+fn gathering_begins_with_the_first_candidate_and_may_begin_again() {
+    let mut bench = Bench::new(|config| config.stun_servers.clear());
+    assert_eq!(bench.agent.gathering_state(), GatheringState::New);
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    assert_eq!(bench.agent.gathering_state(), GatheringState::Gathering);
+    bench.agent.end_of_local_candidates();
+    let candidate = bench.agent.local_candidates()[0].clone();
+    // RFC 8838 §13: the end is told after all candidates.
+    assert_eq!(
+        bench.events(),
+        [
+            Event::GatheringChanged(GatheringState::Gathering),
+            Event::CandidateGathered(candidate),
+            Event::GatheringChanged(GatheringState::Complete)
+        ]
+    );
+}
+
+#[test]
+fn a_signalled_candidate_replaces_what_checks_have_told() {
+    let mut bench = Bench::new(|_| {});
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    let source = address("203.0.113.5:7000");
+    let mut out = [0; MIN_OUT];
+    let ours = bench.agent.local_credentials().clone();
+    let mut builder = Builder::new(&mut out, Class::Request, Method::BINDING, stun::TransactionId([1; 12])).unwrap();
+    builder.push(&Value::Username(&format!("{}:them", ours.ufrag))).unwrap();
+    builder.push(&Value::IceControlled(1)).unwrap();
+    builder.push(&Value::Priority(1000)).unwrap();
+    builder.integrity(&stun::Key::short_term(&ours.pwd)).unwrap();
+    builder.fingerprint().unwrap();
+    let check = builder.finish().to_vec();
+    bench
+        .agent
+        .handle_datagram(bench.now, &Path::udp(address(OURS), source), &check);
+    let learnt = bench.agent.remote_candidates()[0].clone();
+    assert_eq!(
+        (learnt.kind, learnt.priority, learnt.address),
+        (CandidateKind::PeerReflexive, 1000, source)
+    );
+    // RFC 8445 §7.3.1.3: "it will signal the actual foundation".
+    let signalled = host("203.0.113.5:7000", 9);
+    bench.agent.add_remote_candidate(signalled.clone());
+    assert_eq!(bench.agent.remote_candidates(), [signalled]);
+}

@@ -1,0 +1,82 @@
+#![deny(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+use super::Checklist;
+use super::pair::{Connection, State};
+use crate::role::Role;
+use std::time::Instant;
+use wire::Path;
+
+/// Most checks that are replaced on a pair because of the peer's own while none is answered: as many as an unanswered check
+/// is sent in all.
+const REPLACED: u32 = 7;
+
+/// A check of the peer's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trigger<'a> {
+    pub(crate) path: &'a Path,
+    /// Of our candidate that it came to.
+    pub(crate) local_priority: u32,
+    pub(crate) local_foundation: &'a str,
+    /// Of the peer's candidate that it came from.
+    pub(crate) remote_priority: u32,
+    pub(crate) remote_foundation: &'a str,
+    pub(crate) use_candidate: bool,
+}
+
+/// What a check of the peer's did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Triggered {
+    /// No pair had to give way.
+    pub(crate) room: bool,
+    /// The peer has nominated a pair that works: its priority.
+    pub(crate) nominated: Option<u64>,
+}
+
+impl Checklist {
+    /// A check of the peer's came on a path: it is tried next (RFC 8445 §7.3.1.4), as a pair with a peer-reflexive candidate if
+    /// it is none yet (§7.3.1.3).
+    pub(crate) fn trigger(&mut self, now: Instant, check: &Trigger<'_>) -> Triggered {
+        let nominates = check.use_candidate && self.role == Role::Controlled;
+        let mut room = true;
+        let mut index = self.pairs.iter().position(|pair| pair.path == *check.path);
+        if index.is_none() {
+            let foundation = (check.local_foundation.to_owned(), check.remote_foundation.to_owned());
+            room = self.add(*check.path, (check.local_priority, check.remote_priority), foundation);
+            index = self.pairs.iter().position(|pair| pair.path == *check.path);
+            // Perhaps the peer has changed its network.
+            if self.nominated.is_some() {
+                self.ask_selected(now);
+            }
+        }
+        let mut outcome = Triggered { room, nominated: None };
+        let role = self.role;
+        let Some(pair) = index.and_then(|index| self.pairs.get_mut(index)) else {
+            return outcome;
+        };
+        // A check that came on it shows that the connection is there.
+        pair.connection = Connection::Ready;
+        let id = pair.id;
+        if pair.works() {
+            if nominates {
+                outcome.nominated = Some(pair.priority(role));
+                self.conclude(id);
+            }
+            return outcome;
+        }
+        pair.peer_nominates |= nominates;
+        if pair.state == State::InProgress {
+            if pair.replaced >= REPLACED {
+                return outcome;
+            }
+            // The one under way is not sent again; a new one is.
+            pair.replaced = pair.replaced.saturating_add(1);
+        }
+        pair.state = State::Waiting;
+        self.cancel(id);
+        if !self.triggered.contains(&id) {
+            self.triggered.push_back(id);
+        }
+        outcome
+    }
+}
