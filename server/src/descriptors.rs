@@ -24,6 +24,11 @@ pub(crate) fn connections(wanted: usize) -> usize {
     within(getrlimit(Resource::Nofile).current, wanted)
 }
 
+/// How many TCP connections for media each of so many workers may have: a quarter of the limit in all.
+pub(crate) fn media(workers: usize) -> usize {
+    half(getrlimit(Resource::Nofile).current.map(|limit| limit / 2), usize::MAX) / workers.max(1)
+}
+
 /// How many relay sockets the limit leaves room for, at most `wanted`: half of it is for everything else.
 pub(crate) fn relays(wanted: usize) -> usize {
     half(getrlimit(Resource::Nofile).current, wanted)

@@ -133,7 +133,7 @@ impl Server {
         let mut setups = Vec::new();
         let mut media = Vec::new();
         for worker in 0..options.workers.get() {
-            let sockets = bind_media(options.udp_port, worker, options.tcp)?;
+            let sockets = bind_media(options, worker)?;
             if let Some(ip) = options
                 .announce
                 .iter()
@@ -144,7 +144,7 @@ impl Server {
             let setup = WorkerSetup {
                 worker,
                 addresses: candidates(&addresses, &sockets.udp),
-                tcp: options.tcp,
+                tcp: !sockets.tcp.is_empty(),
                 seed: system_seed()?,
             };
             if setup.addresses.is_empty() {
@@ -372,16 +372,22 @@ fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
 /// The sockets of one worker: IPv4 and IPv6 on the same port, on all interfaces. Each datagram leaves from the address
 /// that it is an answer of, so that one socket per family serves every interface, also those that come later.
 ///
-/// With `tcp` there is a listener beside each socket, on the port of the same number.
-fn bind_media(base: u16, worker: usize, tcp: bool) -> Result<Media, StartError> {
-    if base != 0 {
-        let port = base.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX));
-        return bind_port(port, tcp);
+/// A listener is beside each socket, on the port of the same number, unless that is one of ours for something else.
+fn bind_media(options: &Options, worker: usize) -> Result<Media, StartError> {
+    let connections = descriptors::media(options.workers.get());
+    if options.udp_port != 0 {
+        let port = options.udp_port.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX));
+        let turn = &options.turn;
+        let is_ours = port == options.http.port() || turn.is_wanted() && [turn.port, turn.tls_port].contains(&port);
+        if options.tcp && is_ours {
+            tracing::warn!(port, "no media over TCP on this port: it is one of this server's for something else");
+        }
+        return bind_port(port, options.tcp && !is_ours, connections);
     }
     let mut tries = 0;
     loop {
         tries += 1;
-        match bind_port(0, tcp) {
+        match bind_port(0, options.tcp, connections) {
             // The port that was free for IPv4 is taken for IPv6, or for TCP.
             Err(StartError::Media(_, error) | StartError::MediaTcp(_, error))
                 if error.kind() == ErrorKind::AddrInUse && tries < PORT_TRIES => {}
@@ -406,7 +412,7 @@ fn bind_free_port(port: u16) -> io::Result<Vec<Socket>> {
     Err(last)
 }
 
-fn bind_port(port: u16, tcp: bool) -> Result<Media, StartError> {
+fn bind_port(port: u16, tcp: bool, connections: usize) -> Result<Media, StartError> {
     let udp = bind_udp(port).map_err(|error| StartError::Media(port, error))?;
     let mut listeners = Vec::new();
     for socket in udp.iter().filter(|_| tcp) {
@@ -414,7 +420,11 @@ fn bind_port(port: u16, tcp: bool) -> Result<Media, StartError> {
         let listener = tcp::listen(address).map_err(|error| StartError::MediaTcp(address.port(), error))?;
         listeners.push(listener);
     }
-    Ok(Media { udp, tcp: listeners })
+    Ok(Media {
+        udp,
+        tcp: listeners,
+        connections,
+    })
 }
 
 fn bind_udp(port: u16) -> io::Result<Vec<Socket>> {

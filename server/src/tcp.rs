@@ -25,6 +25,12 @@ const BACKLOG: i32 = 128;
 const MAX_CONNECTIONS: usize = 1024;
 /// Of these, so many from one address (of IPv6, one network of 64 bits): a whole office may stand behind one.
 const MAX_PER_ADDRESS: usize = 128;
+/// Strangers are those whose path ICE has not validated. They have half of the connections at most, ...
+const MAX_STRANGERS: usize = MAX_CONNECTIONS / 2;
+/// ... so many of one address, ...
+const MAX_STRANGERS_PER_ADDRESS: usize = 32;
+/// ... and send no longer frames than this: all they have to say is a check.
+const MAX_STRANGE_FRAME: usize = 2 << 10;
 /// Connections accepted, or refused, in one turn.
 const ACCEPTS_PER_TURN: usize = 32;
 /// Connections that are read in one turn, once each.
@@ -45,7 +51,7 @@ const FIRST_LISTENER: usize = 1 << 16;
 const FIRST_CONNECTION: usize = 1 << 17;
 
 wire::counters! {
-    /// What came of TCP connections for media. In a call over UDP all of them stay 0.
+    /// What came of TCP connections for media. Browsers open some in calls over UDP, too.
     pub(crate) struct Counters {
         /// Connections accepted.
         pub tcp_connections_accepted,
@@ -95,6 +101,8 @@ struct Connection {
     outgoing: Outgoing,
     /// When ICE was last known to use it, or else when it was made.
     used: Instant,
+    /// ICE has validated its path.
+    known: bool,
     /// It is in [`Connections::readable`].
     readable: bool,
     /// It is in [`Connections::writable`].
@@ -103,13 +111,23 @@ struct Connection {
     blocked: bool,
 }
 
+/// Connections from one address.
+#[derive(Debug, Clone, Copy, Default)]
+struct Count {
+    all: usize,
+    strangers: usize,
+}
+
 /// The listeners of a worker and their connections.
 pub(crate) struct Connections {
     listeners: Vec<(TcpListener, bool)>,
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
     by_path: HashMap<Path, usize>,
-    by_address: HashMap<IpAddr, usize>,
+    by_address: HashMap<IpAddr, Count>,
+    /// How many there may be, and how many of them are strangers'.
+    most: usize,
+    strangers: usize,
     /// Those that have, or may have, something to read: by turns.
     readable: VecDeque<usize>,
     /// Those that were given something to write since the last turn.
@@ -120,11 +138,11 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    /// Takes in listeners.
+    /// Takes in listeners, whose connections may be so many at once.
     ///
     /// # Errors
     /// They cannot be waited for.
-    pub(crate) fn new(registry: &Registry, listeners: Vec<TcpListener>) -> io::Result<Self> {
+    pub(crate) fn new(registry: &Registry, listeners: Vec<TcpListener>, most: usize) -> io::Result<Self> {
         let mut registered = Vec::new();
         for (index, mut listener) in listeners.into_iter().enumerate() {
             registry.register(&mut listener, Token(FIRST_LISTENER + index), Interest::READABLE)?;
@@ -137,6 +155,8 @@ impl Connections {
             free: Vec::new(),
             by_path: HashMap::new(),
             by_address: HashMap::new(),
+            most: most.min(MAX_CONNECTIONS),
+            strangers: 0,
             readable: VecDeque::new(),
             writable: Vec::new(),
             swept: None,
@@ -216,8 +236,9 @@ impl Connections {
         mut stream: TcpStream,
         remote: SocketAddr,
     ) {
-        let of_address = self.by_address.get(&network(remote.ip())).copied().unwrap_or(0);
-        if self.by_path.len() >= MAX_CONNECTIONS || of_address >= MAX_PER_ADDRESS {
+        let of_address = self.by_address.get(&network(remote.ip())).copied().unwrap_or_default();
+        let has_room = self.by_path.len() < self.most && self.strangers < MAX_STRANGERS.min(self.most.div_ceil(2));
+        if !has_room || of_address.all >= MAX_PER_ADDRESS || of_address.strangers >= MAX_STRANGERS_PER_ADDRESS {
             self.counters.tcp_connections_refused += 1;
             return;
         }
@@ -239,16 +260,20 @@ impl Connections {
             self.close(now, engine, former);
         }
         self.counters.tcp_connections_accepted += 1;
-        *self.by_address.entry(network(path.remote.ip())).or_default() += 1;
+        let of_address = self.by_address.entry(network(path.remote.ip())).or_default();
+        of_address.all += 1;
+        of_address.strangers += 1;
+        self.strangers += 1;
         self.by_path.insert(path, index);
         self.swept.get_or_insert(now);
         self.readable.push_back(index);
         let connection = Connection {
             stream,
             path,
-            deframer: Deframer::default(),
+            deframer: Deframer::new(MAX_STRANGE_FRAME),
             outgoing: Outgoing::default(),
             used: now,
+            known: false,
             readable: true,
             writes: false,
             blocked: false,
@@ -294,6 +319,8 @@ impl Connections {
                     if pushed.is_err() {
                         self.counters.tcp_bad_length += 1;
                         self.close(now, engine, index);
+                    } else {
+                        self.get_to_know(engine, index);
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
@@ -308,6 +335,21 @@ impl Connections {
             }
         }
         !self.readable.is_empty()
+    }
+
+    /// Looks whether a stranger has become known.
+    fn get_to_know<E: Engine>(&mut self, engine: &E, index: usize) {
+        let connection = self.slots.get_mut(index).and_then(Option::as_mut);
+        let Some(connection) = connection.filter(|connection| !connection.known && engine.is_path_open(&connection.path))
+        else {
+            return;
+        };
+        connection.known = true;
+        connection.deframer.set_longest(Deframer::MAX_FRAME);
+        self.strangers -= 1;
+        if let Some(count) = self.by_address.get_mut(&network(connection.path.remote.ip())) {
+            count.strangers -= 1;
+        }
     }
 
     /// Takes what an engine has written for a TCP path, frame by frame.
@@ -372,6 +414,7 @@ impl Connections {
             };
             if engine.is_path_open(&connection.path) {
                 connection.used = now;
+                self.get_to_know(engine, index);
             } else if now.saturating_duration_since(connection.used) >= UNUSED {
                 self.counters.tcp_connections_unused += 1;
                 self.close(now, engine, index);
@@ -388,9 +431,11 @@ impl Connections {
         self.free.push(index);
         self.by_path.remove(&connection.path);
         let address = network(connection.path.remote.ip());
+        self.strangers -= usize::from(!connection.known);
         if let Some(count) = self.by_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
+            count.all -= 1;
+            count.strangers -= usize::from(!connection.known);
+            if count.all == 0 {
                 self.by_address.remove(&address);
             }
         }

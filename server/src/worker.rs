@@ -264,6 +264,8 @@ impl fmt::Debug for WorkerHandle {
 pub(crate) struct Media {
     pub(crate) udp: Vec<Socket>,
     pub(crate) tcp: Vec<TcpListener>,
+    /// TCP connections at most.
+    pub(crate) connections: usize,
 }
 
 /// Starts a worker thread on sockets. The engine is made in the thread, where it stays. `stopped` is called when the
@@ -284,7 +286,7 @@ pub(crate) fn start<E: Engine>(
             .register(&mut socket, Token(index), Interest::READABLE)?;
         ports.push(socket);
     }
-    let tcp = Connections::new(poll.registry(), media.tcp)?;
+    let tcp = Connections::new(poll.registry(), media.tcp, media.connections)?;
     let queued = Arc::new(AtomicUsize::new(0));
     let handle = WorkerHandle {
         commands,

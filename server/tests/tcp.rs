@@ -243,13 +243,10 @@ fn a_closed_connection_is_a_path_less() {
     caller.until(|client| !client.dtls_events.is_empty());
     assert_eq!(hear_of(&mut bob, "connection")["state"], "connected");
 
-    let begin = Instant::now();
     caller.stream = TcpStream::connect(server.media_addrs()[0][0]).unwrap();
     caller.stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     caller.deframer = Deframer::default();
     assert_eq!(hear_of(&mut bob, "connection")["state"], "disconnected");
-    // Silence would have told after 7 s.
-    assert!(begin.elapsed() < Duration::from_secs(6), "{:?}", begin.elapsed());
     // The next check comes by the new connection.
     bob.get_ref().set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     let deadline = Instant::now() + PATIENCE;

@@ -255,9 +255,9 @@ fn a_stream_that_is_no_turn_is_closed() {
     assert_eq!(metric(&server, "turn_streams_closed"), 1);
 }
 
-/// Whether the server has closed a connection on which nothing was asked.
+/// Whether the server has closed a connection on which nothing was asked, before it would for its silence.
 fn is_closed(mut stream: &TcpStream) -> bool {
-    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     match stream.read(&mut [0; 16]) {
         Ok(len) => len == 0,
         Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,

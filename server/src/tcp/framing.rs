@@ -13,24 +13,35 @@
 
 use std::fmt;
 
+/// Bytes that stay allocated between frames: a datagram of media.
+const KEPT: usize = 2 << 10;
+
 /// Bytes before each frame: its length without them (RFC 4571 §2).
 pub(crate) const HEADER: usize = 2;
 
 /// Takes the frames out of a stream, whatever the pieces in which it comes.
 ///
 /// Only what has come of an unfinished frame is kept, never what its length merely announces.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Deframer {
     kept: Vec<u8>,
+    longest: usize,
 }
 
-/// A frame is longer than a datagram can be. Nothing after it in the stream can be told apart.
+/// One that takes every frame.
+impl Default for Deframer {
+    fn default() -> Self {
+        Self::new(Self::MAX_FRAME)
+    }
+}
+
+/// A frame is longer than is taken. Nothing after it in the stream can be told apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLong;
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a frame is longer than a datagram can be")
+        f.write_str("a frame is longer than is taken")
     }
 }
 
@@ -39,6 +50,19 @@ impl std::error::Error for TooLong {}
 impl Deframer {
     /// The longest frame, in bytes: what a UDP datagram can carry.
     pub const MAX_FRAME: usize = udp::MAX_MESSAGE;
+
+    /// One that takes frames of so many bytes, at most [`MAX_FRAME`](Self::MAX_FRAME).
+    pub fn new(longest: usize) -> Self {
+        Self {
+            kept: Vec::new(),
+            longest: longest.min(Self::MAX_FRAME),
+        }
+    }
+
+    /// Takes frames of so many bytes from now on.
+    pub fn set_longest(&mut self, longest: usize) {
+        self.longest = longest.min(Self::MAX_FRAME);
+    }
 
     /// Takes the next piece of the stream, and hands each frame that it completes to `each`, to be worked on in place.
     /// Those that are empty are legal (RFC 4571 §2) and handed on too.
@@ -49,7 +73,7 @@ impl Deframer {
         let mut rest = piece;
         while !self.kept.is_empty() {
             // Either the header or the frame is not complete.
-            let wanted = match frame_len(&self.kept)? {
+            let wanted = match self.frame_len(&self.kept)? {
                 None => HEADER,
                 Some(len) => HEADER.saturating_add(len),
             };
@@ -57,16 +81,18 @@ impl Deframer {
             let (part, after) = std::mem::take(&mut rest).split_at_mut(missing);
             self.kept.extend_from_slice(part);
             rest = after;
-            match frame_len(&self.kept)? {
+            match self.frame_len(&self.kept)? {
                 Some(len) if self.kept.len() == HEADER.saturating_add(len) => {
                     each(self.kept.get_mut(HEADER..).unwrap_or_default());
                     self.kept.clear();
+                    // What one long frame took is not kept for ever.
+                    self.kept.shrink_to(KEPT);
                 }
                 _ if rest.is_empty() => return Ok(()),
                 _ => {}
             }
         }
-        while let Some(len) = frame_len(rest)? {
+        while let Some(len) = self.frame_len(rest)? {
             if rest.len() < HEADER.saturating_add(len) {
                 break;
             }
@@ -77,18 +103,18 @@ impl Deframer {
         self.kept.extend_from_slice(rest);
         Ok(())
     }
-}
 
-/// The length that a frame announces; `None` while its header is not complete.
-fn frame_len(data: &[u8]) -> Result<Option<usize>, TooLong> {
-    let Some((header, _)) = data.split_first_chunk::<HEADER>() else {
-        return Ok(None);
-    };
-    let len = usize::from(u16::from_be_bytes(*header));
-    if len > Deframer::MAX_FRAME {
-        return Err(TooLong);
+    /// The length that a frame announces; `None` while its header is not complete.
+    fn frame_len(&self, data: &[u8]) -> Result<Option<usize>, TooLong> {
+        let Some((header, _)) = data.split_first_chunk::<HEADER>() else {
+            return Ok(None);
+        };
+        let len = usize::from(u16::from_be_bytes(*header));
+        if len > self.longest {
+            return Err(TooLong);
+        }
+        Ok(Some(len))
     }
-    Ok(Some(len))
 }
 
 #[cfg(test)]
@@ -135,6 +161,18 @@ mod tests {
         for pieces in [&[&[0, 1, 9, high, low][..]][..], &[&[0, 1, 9, high], &[low]]] {
             assert_eq!(deframe(pieces), (vec![vec![9]], Err(TooLong)));
         }
+    }
+
+    #[test]
+    fn how_long_frames_are_may_change() {
+        let (mut deframer, mut lengths) = (Deframer::new(3), Vec::new());
+        let mut four = [0, 4, 1, 2, 3, 4];
+        deframer.push(&mut [0, 3, 1, 2, 3], |frame| lengths.push(frame.len())).unwrap();
+        assert_eq!(deframer.push(&mut four, |_| unreachable!()), Err(TooLong));
+        let mut deframer = Deframer::new(3);
+        deframer.set_longest(usize::MAX);
+        deframer.push(&mut four, |frame| lengths.push(frame.len())).unwrap();
+        assert_eq!(lengths, [3, 4]);
     }
 
     #[test]

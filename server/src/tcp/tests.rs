@@ -90,7 +90,7 @@ impl Bench {
         let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         Self {
-            connections: Connections::new(poll.registry(), vec![listener]).unwrap(),
+            connections: Connections::new(poll.registry(), vec![listener], usize::MAX).unwrap(),
             poll,
             notes: Notes::default(),
             address,
@@ -210,16 +210,61 @@ fn what_ice_does_not_use_is_closed() {
 }
 
 #[test]
-fn one_address_gets_so_many_connections() {
+fn one_address_gets_so_many_connections_and_fewer_for_strangers() {
     let mut bench = Bench::new();
-    let mut clients: Vec<_> = (0..MAX_PER_ADDRESS).map(|_| bench.connect()).collect();
+    let mut clients: Vec<_> = (0..MAX_STRANGERS_PER_ADDRESS).map(|_| bench.connect()).collect();
     let _refused = Client::connect(bench.address).unwrap();
     bench.until(|bench| bench.connections.counters.tcp_connections_refused == 1);
     // One that goes makes room, and its place is taken again.
     drop(clients.pop());
     bench.until(|bench| bench.notes.closed.len() == 1);
-    let _next = bench.connect();
-    assert_eq!(bench.connections.slots.len(), MAX_PER_ADDRESS);
+    clients.push(bench.connect());
+    assert_eq!(bench.connections.slots.len(), MAX_STRANGERS_PER_ADDRESS);
+    // So does one that becomes known.
+    bench.notes.open = true;
+    while clients.len() < MAX_PER_ADDRESS {
+        bench.now += SWEEP;
+        bench.turn();
+        clients.push(bench.connect());
+    }
+    bench.now += SWEEP;
+    bench.turn();
+    assert_eq!(bench.connections.strangers, 0);
+    let _refused = Client::connect(bench.address).unwrap();
+    bench.until(|bench| bench.connections.counters.tcp_connections_refused == 2);
+    drop(clients);
+    bench.until(|bench| bench.connections.by_path.is_empty());
+    assert!(bench.connections.by_address.is_empty());
+}
+
+#[test]
+fn strangers_have_half_of_all_places() {
+    let mut bench = Bench::new();
+    bench.connections.most = 5;
+    let _strangers: Vec<_> = (0..3).map(|_| bench.connect()).collect();
+    let _refused = Client::connect(bench.address).unwrap();
+    bench.until(|bench| bench.connections.counters.tcp_connections_refused == 1);
+    bench.notes.open = true;
+    bench.now += SWEEP;
+    bench.turn();
+    let _others: Vec<_> = (0..2).map(|_| bench.connect()).collect();
+    let _refused = Client::connect(bench.address).unwrap();
+    bench.until(|bench| bench.connections.counters.tcp_connections_refused == 2);
+}
+
+#[test]
+fn strangers_say_little() {
+    let mut bench = Bench::new();
+    let (mut stranger, mut known) = (bench.connect(), bench.connect());
+    let len = u16::try_from(MAX_STRANGE_FRAME + 1).unwrap();
+    let frame = [&len.to_be_bytes()[..], &vec![7; usize::from(len)]].concat();
+    stranger.write_all(&frame).unwrap();
+    bench.until(|bench| bench.connections.counters.tcp_bad_length == 1);
+    bench.notes.open = true;
+    known.write_all(&[0, 1, 9]).unwrap();
+    bench.until(|bench| bench.notes.frames.len() == 1);
+    known.write_all(&frame).unwrap();
+    bench.until(|bench| bench.notes.frames.len() == 2);
 }
 
 /// One that floods is read as often as the others, and no more than so much in a turn.

@@ -128,7 +128,8 @@ impl Thread {
                 .register(listener, Token(LISTENERS | index), Interest::READABLE)?;
         }
         let now = Instant::now();
-        engine.set_addresses(all_addresses());
+        let addresses = all_addresses().ok_or_else(|| io::Error::other("the network interfaces cannot be listed"))?;
+        engine.set_addresses(addresses);
         Ok(Self {
             poll,
             engine,
@@ -606,6 +607,8 @@ impl Thread {
             }
         };
         self.engine.handle_bound(now, relay, bound, &mut self.out);
+        // Many may be bound in one turn.
+        self.make_room();
     }
 
     fn splice(&mut self, connection: ConnectionId, client: &Path) {
@@ -650,7 +653,10 @@ impl Thread {
                 self.out.streams.counters.absorb(&relay.news());
             }
             // Addresses come and go, above all those of IPv6.
-            self.engine.set_addresses(all_addresses());
+            // Those of the last time are the machine's still if the system does not tell now.
+            if let Some(addresses) = all_addresses() {
+                self.engine.set_addresses(addresses);
+            }
         }
         for index in self.out.streams.indices() {
             let Some(stream) = self.out.streams.get_mut(index) else {

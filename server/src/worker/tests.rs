@@ -95,7 +95,7 @@ fn worker(most: u8) -> (Worker<Writer>, [UdpSocket; 2]) {
     }
     let writer = Writer { paths, polled: 0, most };
     let (_, queue) = sync_channel(1);
-    let tcp = Connections::new(poll.registry(), Vec::new()).unwrap();
+    let tcp = Connections::new(poll.registry(), Vec::new(), 0).unwrap();
     let worker = Worker::new(poll, ports, tcp, queue, Arc::default(), Arc::default(), writer);
     (worker, viewers)
 }
