@@ -100,6 +100,8 @@ pub struct Options<'a> {
     pub disable_features: Vec<String>,
     /// More preferences for Firefox; they win over the ones set here.
     pub prefs: BTreeMap<String, Value>,
+    /// How nice it is to others on the machine, from 0 to 19 (`nice(1)`).
+    pub nice: u8,
 }
 
 impl<'a> Options<'a> {

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 
 use crate::guard::Guard;
 use crate::{Error, Kind, Namespace, Options};
@@ -70,6 +70,11 @@ impl Process {
             Some(namespace) => namespace.run(|| command.spawn())??,
             None => command.spawn()?,
         };
+        if options.nice > 0 {
+            // Its children are made later, and inherit it.
+            setpriority_process(Some(Pid::from_child(&child)), options.nice.into())
+                .map_err(|errno| Error::Io(errno.into()))?;
+        }
         let stderr = Arc::new(Mutex::new(VecDeque::new()));
         let said = follow(child.stderr.take(), Arc::clone(&stderr));
         let mut process = Self {

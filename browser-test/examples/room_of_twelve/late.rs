@@ -1,7 +1,9 @@
 use std::time::{Duration, Instant};
 
-use browser_test::{Browser, Error, Kind, Namespace, Options, SMALL_CAMERA, Viewport};
+use browser_test::{Browser, Error, Kind, Namespace, SMALL_CAMERA, Viewport};
 use serde_json::Value;
+
+use crate::viewer::nice;
 
 /// A browser whose page comes late, again and again.
 pub(crate) struct Late {
@@ -39,7 +41,7 @@ const WINDOW: Viewport = Viewport {
 
 impl Late {
     pub(crate) fn new(kind: Kind, network: &Namespace) -> Result<Self, Error> {
-        let browser = Browser::launch(kind, &Options::within(network))?;
+        let browser = Browser::launch(kind, &nice(network))?;
         Ok(Self { browser })
     }
 

@@ -1,6 +1,7 @@
 //! Twelve in one room: three Chromium pages, one Firefox and eight headless guests who speak in turns; then twenty more who come
 //! and go. At last the pages make room for four more guests, and twenty pages come and go, of one browser at a time: two cores do not
-//! carry five. Prints what everybody received, and what the server's worker needed for a packet that somebody received; fails when
+//! carry five. Browsers stand back for the server and the guests (`nice`). Prints what everybody received, and what the server's worker
+//! needed for a packet that somebody received; fails when
 //!
 //! - somebody does not play everybody in view, which all are: fewer than there are tiles;
 //! - somebody receives the sound of more than three;
