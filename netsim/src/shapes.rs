@@ -227,10 +227,12 @@ fn peer(sim: &mut Sim, internet: RouterId, config: &PairConfig, side: u8) -> Pee
     };
     let nat = sim.add_nat(&format!("{name}-nat"), nat, &[external]);
     let lan = sim.attach(host, nat.inside(), &addresses, config.lan.clone());
-    let outermost = provider_nat.map_or(nat.outside(), |provider| {
+    let outermost = if let Some(provider) = provider_nat {
         sim.link(nat.outside(), provider.inside(), Link::default());
         provider.outside()
-    });
+    } else {
+        nat.outside()
+    };
     let access = sim.link(outermost, internet, config.access.clone());
     Peer {
         host,

@@ -376,11 +376,16 @@ fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
 fn bind_media(options: &Options, worker: usize) -> Result<Media, StartError> {
     let connections = descriptors::media(options.workers.get());
     if options.udp_port != 0 {
-        let port = options.udp_port.saturating_add(u16::try_from(worker).unwrap_or(u16::MAX));
+        let port = options
+            .udp_port
+            .saturating_add(u16::try_from(worker).unwrap_or(u16::MAX));
         let turn = &options.turn;
         let is_ours = port == options.http.port() || turn.is_wanted() && [turn.port, turn.tls_port].contains(&port);
         if options.tcp && is_ours {
-            tracing::warn!(port, "no media over TCP on this port: it is one of this server's for something else");
+            tracing::warn!(
+                port,
+                "no media over TCP on this port: it is one of this server's for something else"
+            );
         }
         return bind_port(port, options.tcp && !is_ours, connections);
     }

@@ -340,7 +340,8 @@ impl Connections {
     /// Looks whether a stranger has become known.
     fn get_to_know<E: Engine>(&mut self, engine: &E, index: usize) {
         let connection = self.slots.get_mut(index).and_then(Option::as_mut);
-        let Some(connection) = connection.filter(|connection| !connection.known && engine.is_path_open(&connection.path))
+        let Some(connection) =
+            connection.filter(|connection| !connection.known && engine.is_path_open(&connection.path))
         else {
             return;
         };

@@ -50,7 +50,7 @@ impl Bench {
     }
 
     /// An answer of the STUN server's.
-    fn answer(&mut self, request: &[u8], value: Result<SocketAddr, ErrorCode>) -> Vec<u8> {
+    fn answer(&self, request: &[u8], value: Result<SocketAddr, ErrorCode>) -> Vec<u8> {
         let id = Message::parse(request).unwrap().transaction_id();
         let mut out = [0; 200];
         let class = if value.is_ok() {

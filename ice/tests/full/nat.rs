@@ -36,7 +36,8 @@ fn can_meet(left: Access, right: Access) -> bool {
     let wanders = |access| matches!(access, AdmApdf | ApdmApdf);
     let minds_ports = |access| matches!(access, EimApdf | AdmApdf | ApdmApdf | DoubleNat);
     let blocked = left == UdpBlocked || right == UdpBlocked;
-    !blocked && !(wanders(left) && minds_ports(right)) && !(wanders(right) && minds_ports(left))
+    let hopeless = wanders(left) && minds_ports(right) || wanders(right) && minds_ports(left);
+    !(blocked || hopeless)
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl Case {
     /// The timer expires.
     fn expire(&mut self) -> Vec<(u64, usize)> {
         self.now = self.connection.timer.unwrap();
-        self.run(|connection, now, out| connection.handle_timeout(now, out))
+        self.run(Connection::handle_timeout)
     }
 }
 

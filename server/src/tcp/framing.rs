@@ -167,7 +167,9 @@ mod tests {
     fn how_long_frames_are_may_change() {
         let (mut deframer, mut lengths) = (Deframer::new(3), Vec::new());
         let mut four = [0, 4, 1, 2, 3, 4];
-        deframer.push(&mut [0, 3, 1, 2, 3], |frame| lengths.push(frame.len())).unwrap();
+        deframer
+            .push(&mut [0, 3, 1, 2, 3], |frame| lengths.push(frame.len()))
+            .unwrap();
         assert_eq!(deframer.push(&mut four, |_| unreachable!()), Err(TooLong));
         let mut deframer = Deframer::new(3);
         deframer.set_longest(usize::MAX);
