@@ -337,9 +337,11 @@ fn start_turn(
     if !turn.is_wanted() {
         return Ok(None);
     }
-    let udp = bind_free_port(turn.port).map_err(|error| StartError::Turn(turn.port, error))?;
     let tls_port = tls.is_some().then_some(turn.tls_port);
-    let bound = turn::bind(udp, tls_port).map_err(|(port, error)| StartError::Turn(port, error))?;
+    let bound = on_free_port(turn.port, || {
+        let udp = bind_udp(turn.port).map_err(|error| StartError::Turn(turn.port, error))?;
+        turn::bind(udp, tls_port).map_err(|(port, error)| StartError::Turn(port, error))
+    })?;
     let mut config = turn.config(addresses, &bound.ports(), &media.concat());
     config.limits.sockets = descriptors::relays(config.limits.sockets);
     // Pages have credentials with a time in any case; of two secrets the last is the new one.
@@ -389,32 +391,20 @@ fn bind_media(options: &Options, worker: usize) -> Result<Media, StartError> {
         }
         return bind_port(port, options.tcp && !is_ours, connections);
     }
+    on_free_port(0, || bind_port(0, options.tcp, connections))
+}
+
+/// Binds what belongs to one port. 0 is a free one, and is tried again where that is taken for the other family, or for TCP.
+fn on_free_port<T>(port: u16, bind: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
     let mut tries = 0;
     loop {
         tries += 1;
-        match bind_port(0, options.tcp, connections) {
-            // The port that was free for IPv4 is taken for IPv6, or for TCP.
-            Err(StartError::Media(_, error) | StartError::MediaTcp(_, error))
-                if error.kind() == ErrorKind::AddrInUse && tries < PORT_TRIES => {}
+        match bind() {
+            Err(StartError::Media(_, error) | StartError::MediaTcp(_, error) | StartError::Turn(_, error))
+                if port == 0 && error.kind() == ErrorKind::AddrInUse && tries < PORT_TRIES => {}
             result => return result,
         }
     }
-}
-
-/// As [`bind_udp`], which for 0 is tried until a port is free for both families.
-fn bind_free_port(port: u16) -> io::Result<Vec<Socket>> {
-    if port != 0 {
-        return bind_udp(port);
-    }
-    let mut last = ErrorKind::AddrInUse.into();
-    for _ in 0..PORT_TRIES {
-        match bind_udp(0) {
-            // The port that was free for IPv4 is taken for IPv6.
-            Err(error) if error.kind() == ErrorKind::AddrInUse => last = error,
-            bound => return bound,
-        }
-    }
-    Err(last)
 }
 
 fn bind_port(port: u16, tcp: bool, connections: usize) -> Result<Media, StartError> {
