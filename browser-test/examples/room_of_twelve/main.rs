@@ -284,12 +284,15 @@ impl<'a> Party<'a> {
                 std::thread::sleep(Duration::from_millis(20));
             }
             let report = guest.leave();
+            let mut complaints = report.complaints();
             if !sees_all(&report) {
+                complaints.push(format!("{} does not see all", report.name));
+            }
+            if !complaints.is_empty() {
                 println!("{report}");
-                self.complaints.push(format!("{} does not see all", report.name));
             }
             times.extend(report.pictures.iter().map(|(_, time)| time.unwrap_or(Duration::MAX)));
-            self.complaints.extend(report.complaints());
+            self.complaints.extend(complaints);
         }
         self.judge_first_pictures("guests", times);
         Ok(())
