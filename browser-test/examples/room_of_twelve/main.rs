@@ -246,10 +246,9 @@ impl<'a> Party<'a> {
                 self.complaints
                     .push(format!("{who} plays {} of {OTHERS}", change.moving));
             }
-            // What is late in one inspection comes in the next.
-            if change.voices > TOP_K as f64 * 1.05 {
+            if change.voices_so_far > TOP_K as f64 {
                 self.complaints
-                    .push(format!("{who} receives the sound of {:.2}", change.voices));
+                    .push(format!("{who} receives the sound of {:.2}", change.voices_so_far));
             }
         }
         let frames: Vec<BTreeMap<String, u64>> = self.guests.iter().map(|guest| frames(&guest.report())).collect();

@@ -9,11 +9,12 @@ pub(crate) struct Viewer {
     pub(crate) name: &'static str,
     browser: Browser,
     page: Page,
+    first: Option<Figures>,
     last: Option<Figures>,
 }
 
 /// What a page has received so far.
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Figures {
     /// When the browser counted, in milliseconds by its own clock: a busy one may tell it much later.
     at: f64,
@@ -25,12 +26,23 @@ struct Figures {
     packets: u64,
 }
 
+impl Figures {
+    /// Packets of sound by fifty a second, if those that came were sent in so many milliseconds more.
+    fn voices_since(&self, then: &Self, more: f64) -> f64 {
+        let sound = self.sound.saturating_sub(then.sound) as f64;
+        sound / 50.0 / (self.at - then.at + more) * 1e3
+    }
+}
+
 /// What a page has received since it was asked last.
 pub(crate) struct Change {
     /// Sections whose picture has moved.
     pub(crate) moving: usize,
     /// How many streams of sound that would be, one after another not counted twice: packets of sound by fifty a second.
     pub(crate) voices: f64,
+    /// How many streams of sound it would have to be since the first time, if all that came was sent in that time and in the two
+    /// seconds before: what was held up then comes later.
+    pub(crate) voices_so_far: f64,
 }
 
 /// All that came, as [mid, kind, packets, frames, milliseconds].
@@ -57,6 +69,9 @@ pub(crate) fn nice(network: &Namespace) -> Options<'_> {
     }
 }
 
+/// What the machine may have held up when a page is asked first, in milliseconds.
+const HELD_UP: f64 = 2000.0;
+
 /// A page on a busy machine takes its time to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -70,6 +85,7 @@ impl Viewer {
             name,
             browser,
             page,
+            first: None,
             last: None,
         })
     }
@@ -105,12 +121,14 @@ impl Viewer {
         let change = self.last.as_ref().map(|last| {
             let before = |mid: &String| last.frames.get(mid).copied().unwrap_or_default();
             let moving = now.frames.iter().filter(|(mid, frames)| **frames > before(mid));
-            let sound = now.sound.saturating_sub(last.sound) as f64;
+            let first = self.first.as_ref().unwrap_or(last);
             Change {
                 moving: moving.count(),
-                voices: sound / 50.0 / (now.at - last.at) * 1e3,
+                voices: now.voices_since(last, 0.0),
+                voices_so_far: now.voices_since(first, HELD_UP),
             }
         });
+        self.first.get_or_insert_with(|| now.clone());
         self.last = Some(now);
         Ok(change)
     }
