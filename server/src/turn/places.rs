@@ -9,11 +9,14 @@ pub(super) const MAX_PER_NETWORK: usize = 256;
 pub(super) const MAX_STRANGERS_PER_NETWORK: usize = 64;
 
 /// Who may come in: strangers take at most half of the places, so that those who are in can open more connections
-/// (RFC 6062 §4.3) whatever strangers do.
+/// (RFC 6062 §4.3) whatever strangers do. Connections of peers have a quarter, and those that end another, so that
+/// clients have half whatever those who are in do.
 #[derive(Debug)]
 pub(super) struct Places {
     places: usize,
     strangers: usize,
+    peers: usize,
+    ending: usize,
     networks: HashMap<IpAddr, Network>,
 }
 
@@ -28,6 +31,8 @@ impl Places {
         Self {
             places,
             strangers: 0,
+            peers: 0,
+            ending: 0,
             networks: HashMap::new(),
         }
     }
@@ -56,7 +61,31 @@ impl Places {
         }
     }
 
-    /// A connection is gone.
+    /// Gives a peer's connection a place; false when there is none for it.
+    pub(super) fn enter_peer(&mut self) -> bool {
+        let room = self.peers < self.places / 4;
+        self.peers += usize::from(room);
+        room
+    }
+
+    /// A peer's connection is gone.
+    pub(super) const fn leave_peer(&mut self) {
+        self.peers -= 1;
+    }
+
+    /// Gives a connection that ends a place; false when there is none for it.
+    pub(super) fn enter_ending(&mut self) -> bool {
+        let room = self.ending < self.places / 4;
+        self.ending += usize::from(room);
+        room
+    }
+
+    /// A connection has ended.
+    pub(super) const fn leave_ending(&mut self) {
+        self.ending -= 1;
+    }
+
+    /// A client's connection is gone.
     pub(super) fn leave(&mut self, ip: IpAddr, stranger: bool) {
         let key = network(ip);
         if let Some(known) = self.networks.get_mut(&key) {
