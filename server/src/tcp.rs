@@ -37,6 +37,10 @@ const ACCEPTS_PER_TURN: usize = 32;
 const READS_PER_TURN: usize = 32;
 /// Bytes that one of them may bring in a turn.
 const READ: usize = 16 << 10;
+/// Frames with something in them that all of them may bring in a turn, and what is read at once with the last of them:
+/// more than one of them can bring, so that one that floods with short frames takes nobody's turn.
+const FRAMES_PER_TURN: usize = 6 << 10;
+const _: () = assert!(FRAMES_PER_TURN > READ / (framing::HEADER + 1));
 /// How long a connection may be there without a path that ICE has validated, before the first check and after the last.
 const UNUSED: Duration = Duration::from_secs(10);
 /// How often that is looked after.
@@ -290,7 +294,11 @@ impl Connections {
 
     /// Reads once from each of those whose turn it is. UDP has its turn after that.
     fn read<E: Engine>(&mut self, now: Instant, engine: &mut E) -> bool {
+        let mut frames = 0;
         for _ in 0..READS_PER_TURN.min(self.readable.len()) {
+            if frames >= FRAMES_PER_TURN {
+                break;
+            }
             let Some(index) = self.readable.pop_front() else {
                 break;
             };
@@ -312,6 +320,7 @@ impl Connections {
                         if frame.is_empty() {
                             counters.tcp_empty_frames += 1;
                         } else {
+                            frames += 1;
                             counters.tcp_received_frames += 1;
                             engine.handle_datagram(now, &path, Ecn::NotEct, frame);
                         }

@@ -267,6 +267,34 @@ fn strangers_say_little() {
     bench.until(|bench| bench.notes.frames.len() == 2);
 }
 
+#[test]
+fn many_that_flood_with_short_frames_leave_a_turn_to_others() {
+    let mut bench = Bench::new();
+    let mut floods: Vec<_> = (0..8).map(|_| bench.connect()).collect();
+    bench.until(|bench| bench.connections.readable.is_empty());
+    for flood in &mut floods {
+        flood.write_all(&[0, 1, 7].repeat(READ)).unwrap();
+    }
+    let (connections, mut events) = (&mut bench.connections, Events::with_capacity(8));
+    while connections.readable.len() < floods.len() {
+        bench.poll.poll(&mut events, None).unwrap();
+        events.iter().for_each(|event| connections.handle_event(event));
+    }
+    let most = FRAMES_PER_TURN + READ / 3 + 1;
+    let mut before = 0;
+    // Each has its turn after the others.
+    for _ in 0..4 {
+        bench.turn();
+        let came = bench.notes.frames.len() - before;
+        assert!(came > 0 && came <= most, "{came}");
+        before += came;
+    }
+    let mut paths: Vec<_> = bench.notes.frames.iter().map(|(path, _)| *path).collect();
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths.len(), floods.len());
+}
+
 /// One that floods is read as often as the others, and no more than so much in a turn.
 #[test]
 fn a_flood_waits_for_its_turn() {

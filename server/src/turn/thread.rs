@@ -32,6 +32,9 @@ const BATCHES_PER_TURN: usize = 4;
 const ACCEPTS_PER_TURN: usize = 16;
 /// Reads of one connection before others have their turn.
 const READS_PER_TURN: usize = 4;
+/// Messages that connections may bring in a turn, and what is read at once with the last of them: they can be short,
+/// and UDP waits meanwhile.
+const FRAMES_PER_TURN: usize = 8 << 10;
 /// What the kernel is asked to hold for a relay socket, in each direction: half a second of 4 Mbit/s.
 const RELAY_BUFFER: usize = 256 << 10;
 /// How often idle connections are looked for and counters are told.
@@ -96,6 +99,8 @@ pub(super) struct Thread {
     /// What may have more to read, each once.
     ready: VecDeque<Token>,
     queued: HashSet<Token>,
+    /// Messages that connections have brought in this turn.
+    frames: usize,
     /// Listeners at which accepting has failed.
     unaccepted: HashSet<Token>,
     /// Spliced connections whose allocation has relayed enough, and when they are read again.
@@ -146,6 +151,7 @@ impl Thread {
             counts,
             ready: VecDeque::new(),
             queued: HashSet::new(),
+            frames: 0,
             unaccepted: HashSet::new(),
             slowed: BTreeSet::new(),
             received: RecvBatch::new(),
@@ -204,7 +210,12 @@ impl Thread {
     }
 
     fn turn(&mut self, now: Instant) {
+        self.frames = 0;
         for _ in 0..self.ready.len() {
+            if self.frames >= FRAMES_PER_TURN {
+                // Those who have not had a turn are the first in the next one.
+                break;
+            }
             let Some(token) = self.ready.pop_front() else { break };
             self.queued.remove(&token);
             let index = token.0 & !KIND;
@@ -343,6 +354,9 @@ impl Thread {
     /// Reads a connection. True when there may be more.
     fn read(&mut self, now: Instant, index: usize) -> bool {
         for _ in 0..READS_PER_TURN {
+            if self.frames >= FRAMES_PER_TURN {
+                return true;
+            }
             let Some(stream) = self.out.streams.get_mut(index) else {
                 return false;
             };
@@ -446,6 +460,7 @@ impl Thread {
             self.engine
                 .handle_datagram(now, path, Ecn::NotEct, frame, &mut self.out);
             at += len;
+            self.frames += 1;
             self.make_room();
             self.act(now);
             if self.out.streams.get_mut(index).is_some_and(|stream| stream.stranger) && self.engine.is_in_use(path) {
@@ -736,3 +751,6 @@ impl Sockets for Ports<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream as Client};
+
+use turn::{RelayAddress, ServerConfig as TurnConfig};
+use wire::Seed;
+
+use super::*;
+use crate::turn::bind;
+
+/// The thread's loop, turn by turn, in virtual time.
+struct Bench {
+    thread: Thread,
+    address: SocketAddr,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr();
+        let bound = bind(vec![socket], None).unwrap();
+        let config = TurnConfig {
+            users: vec![("u".into(), "p".into())],
+            ipv4: Some(RelayAddress::new(address.ip())),
+            ..TurnConfig::default()
+        };
+        let poll = Poll::new().unwrap();
+        let engine = Server::new(config, Seed::from_run(1), Instant::now(), Duration::ZERO).unwrap();
+        let thread = Thread::new(poll, bound, engine, None, Arc::default(), Arc::default()).unwrap();
+        Self {
+            now: thread.clock_read,
+            thread,
+            address,
+        }
+    }
+
+    /// Hears of what has come.
+    fn hear(&mut self) {
+        let mut events = Events::with_capacity(64);
+        self.thread
+            .poll
+            .poll(&mut events, Some(Duration::from_millis(10)))
+            .unwrap();
+        for event in &events {
+            let readable = event.is_readable() || event.is_read_closed();
+            self.thread
+                .heard(self.now, event.token(), readable, event.is_writable());
+        }
+    }
+
+    /// Goes on until it has come to `done`.
+    fn until(&mut self, done: impl Fn(&Thread) -> bool) {
+        for _ in 0..1000 {
+            if done(&self.thread) {
+                return;
+            }
+            self.hear();
+            self.thread.turn(self.now);
+        }
+        panic!("it does not come to that");
+    }
+
+    /// A client, and the number of its connection.
+    fn connect(&mut self) -> (Client, usize) {
+        let client = Client::connect(self.address).unwrap();
+        let path = Path {
+            local: self.address,
+            remote: client.local_addr().unwrap(),
+            protocol: wire::Protocol::Tcp,
+        };
+        self.until(|thread| thread.out.streams.by_path(&path).is_some() && thread.ready.is_empty());
+        (client, self.thread.out.streams.by_path(&path).unwrap())
+    }
+
+    fn count(&self) -> u64 {
+        self.thread.engine.counters().turn_no_allocation
+    }
+}
+
+#[test]
+fn many_that_flood_with_short_messages_leave_a_turn_to_others() {
+    let mut bench = Bench::new();
+    let mut floods: Vec<_> = (0..8).map(|_| bench.connect().0).collect();
+    for flood in &mut floods {
+        // ChannelData without data.
+        flood.write_all(&[0x40, 0, 0, 0].repeat(8 << 10)).unwrap();
+    }
+    for _ in 0..1000 {
+        bench.hear();
+        if bench.thread.ready.len() == floods.len() {
+            break;
+        }
+    }
+    // A stranger's read has 4 KiB.
+    let most = FRAMES_PER_TURN as u64 + 1024;
+    let mut before = 0;
+    for _ in 0..4 {
+        bench.thread.turn(bench.now);
+        let came = bench.count() - before;
+        assert!(came > 0 && came <= most, "{came}");
+        before += came;
+    }
+    // Each has its turn, and all is read in the end.
+    bench.until(|thread| thread.engine.counters().turn_no_allocation == 8 * (8 << 10));
+}
