@@ -19,6 +19,7 @@ mod engine;
 mod http;
 mod listener;
 mod names;
+mod networks;
 mod options;
 mod placement;
 mod protocol;

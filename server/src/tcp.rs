@@ -5,7 +5,7 @@ mod outgoing;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
@@ -17,13 +17,14 @@ use wire::{Ecn, Path, Protocol, Transmit};
 pub use self::framing::{Deframer, TooLong};
 use self::outgoing::Outgoing;
 use crate::engine::Engine;
-use crate::rate::network;
+use crate::networks::{Count, Networks};
 
 /// Connections that wait to be accepted. Those beyond are up to the kernel's SYN cookies.
 const BACKLOG: i32 = 128;
 /// Connections of one worker.
 const MAX_CONNECTIONS: usize = 1024;
-/// Of these, so many from one address (of IPv6, one network of 64 bits): a whole office may stand behind one.
+/// Of these, so many from one address (of IPv6, one network of 64 bits, and four times as many from one of 56): a whole
+/// office may stand behind one.
 const MAX_PER_ADDRESS: usize = 128;
 /// Strangers are those whose path ICE has not validated. They have half of the connections at most, ...
 const MAX_STRANGERS: usize = MAX_CONNECTIONS / 2;
@@ -115,20 +116,13 @@ struct Connection {
     blocked: bool,
 }
 
-/// Connections from one address.
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    all: usize,
-    strangers: usize,
-}
-
 /// The listeners of a worker and their connections.
 pub(crate) struct Connections {
     listeners: Vec<(TcpListener, bool)>,
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
     by_path: HashMap<Path, usize>,
-    by_address: HashMap<IpAddr, Count>,
+    networks: Networks,
     /// How many there may be, and how many of them are strangers'.
     most: usize,
     strangers: usize,
@@ -158,7 +152,10 @@ impl Connections {
             slots: Vec::new(),
             free: Vec::new(),
             by_path: HashMap::new(),
-            by_address: HashMap::new(),
+            networks: Networks::new(Count {
+                all: MAX_PER_ADDRESS,
+                strangers: MAX_STRANGERS_PER_ADDRESS,
+            }),
             most: most.min(MAX_CONNECTIONS),
             strangers: 0,
             readable: VecDeque::new(),
@@ -240,9 +237,8 @@ impl Connections {
         mut stream: TcpStream,
         remote: SocketAddr,
     ) {
-        let of_address = self.by_address.get(&network(remote.ip())).copied().unwrap_or_default();
         let has_room = self.by_path.len() < self.most && self.strangers < MAX_STRANGERS.min(self.most.div_ceil(2));
-        if !has_room || of_address.all >= MAX_PER_ADDRESS || of_address.strangers >= MAX_STRANGERS_PER_ADDRESS {
+        if !has_room || self.networks.full(remote.ip()).is_some() {
             self.counters.tcp_connections_refused += 1;
             return;
         }
@@ -264,9 +260,7 @@ impl Connections {
             self.close(now, engine, former);
         }
         self.counters.tcp_connections_accepted += 1;
-        let of_address = self.by_address.entry(network(path.remote.ip())).or_default();
-        of_address.all += 1;
-        of_address.strangers += 1;
+        self.networks.enter(path.remote.ip());
         self.strangers += 1;
         self.by_path.insert(path, index);
         self.swept.get_or_insert(now);
@@ -357,9 +351,7 @@ impl Connections {
         connection.known = true;
         connection.deframer.set_longest(Deframer::MAX_FRAME);
         self.strangers -= 1;
-        if let Some(count) = self.by_address.get_mut(&network(connection.path.remote.ip())) {
-            count.strangers -= 1;
-        }
+        self.networks.recognize(connection.path.remote.ip());
     }
 
     /// Takes what an engine has written for a TCP path, frame by frame.
@@ -440,15 +432,8 @@ impl Connections {
         };
         self.free.push(index);
         self.by_path.remove(&connection.path);
-        let address = network(connection.path.remote.ip());
         self.strangers -= usize::from(!connection.known);
-        if let Some(count) = self.by_address.get_mut(&address) {
-            count.all -= 1;
-            count.strangers -= usize::from(!connection.known);
-            if count.all == 0 {
-                self.by_address.remove(&address);
-            }
-        }
+        self.networks.leave(connection.path.remote.ip(), !connection.known);
         // The next one in this place has nothing to read for it.
         if connection.readable {
             self.readable.retain(|other| *other != index);

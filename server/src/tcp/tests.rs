@@ -175,7 +175,7 @@ fn the_engine_is_told_of_an_end() {
     assert_eq!(bench.connections.counters.tcp_connections_lost, 1);
     bench.connections.queue(&Transmit::one(path, 1), &[1]);
     assert_eq!(bench.connections.counters.tcp_frames_dropped, 1);
-    assert!(bench.connections.by_path.is_empty() && bench.connections.by_address.is_empty());
+    assert!(bench.connections.by_path.is_empty() && bench.connections.networks.is_empty());
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn one_address_gets_so_many_connections_and_fewer_for_strangers() {
     bench.until(|bench| bench.connections.counters.tcp_connections_refused == 2);
     drop(clients);
     bench.until(|bench| bench.connections.by_path.is_empty());
-    assert!(bench.connections.by_address.is_empty());
+    assert!(bench.connections.networks.is_empty());
 }
 
 #[test]

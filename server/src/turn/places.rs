@@ -1,12 +1,11 @@
-use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::rate::network;
+use crate::networks::{Count, Networks};
 
 /// Connections of one IPv4 address or IPv6 /64.
-pub(super) const MAX_PER_NETWORK: usize = 256;
+const MAX_PER_NETWORK: usize = 256;
 /// Of these, connections that have shown no password yet. A client needs one for some round trips.
-pub(super) const MAX_STRANGERS_PER_NETWORK: usize = 64;
+const MAX_STRANGERS_PER_NETWORK: usize = 64;
 
 /// Who may come in: strangers take at most half of the places, so that those who are in can open more connections
 /// (RFC 6062 §4.3) whatever strangers do. Connections of peers have a quarter, and those that end another, so that
@@ -17,13 +16,7 @@ pub(super) struct Places {
     strangers: usize,
     peers: usize,
     ending: usize,
-    networks: HashMap<IpAddr, Network>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Network {
-    all: usize,
-    strangers: usize,
+    networks: Networks,
 }
 
 impl Places {
@@ -33,32 +26,28 @@ impl Places {
             strangers: 0,
             peers: 0,
             ending: 0,
-            networks: HashMap::new(),
+            networks: Networks::new(Count {
+                all: MAX_PER_NETWORK,
+                strangers: MAX_STRANGERS_PER_NETWORK,
+            }),
         }
     }
 
     /// Gives a stranger a place; false when there is none for it.
     pub(super) fn enter(&mut self, ip: IpAddr) -> bool {
-        let key = network(ip);
-        let known = self.networks.get(&key).copied().unwrap_or_default();
-        let is_in = known.all > known.strangers;
-        let room = is_in || self.strangers < self.places / 2;
-        if !room || known.all >= MAX_PER_NETWORK || known.strangers >= MAX_STRANGERS_PER_NETWORK {
+        let room = self.networks.is_known(ip) || self.strangers < self.places / 2;
+        if !room || self.networks.full(ip).is_some() {
             return false;
         }
         self.strangers += 1;
-        let known = self.networks.entry(key).or_default();
-        known.all += 1;
-        known.strangers += 1;
+        self.networks.enter(ip);
         true
     }
 
     /// A stranger has shown a password.
     pub(super) fn recognize(&mut self, ip: IpAddr) {
-        if let Some(known) = self.networks.get_mut(&network(ip)) {
-            known.strangers -= 1;
-            self.strangers -= 1;
-        }
+        self.strangers -= 1;
+        self.networks.recognize(ip);
     }
 
     /// Gives a peer's connection a place; false when there is none for it.
@@ -87,15 +76,8 @@ impl Places {
 
     /// A client's connection is gone.
     pub(super) fn leave(&mut self, ip: IpAddr, stranger: bool) {
-        let key = network(ip);
-        if let Some(known) = self.networks.get_mut(&key) {
-            known.all -= 1;
-            known.strangers -= usize::from(stranger);
-            self.strangers -= usize::from(stranger);
-            if known.all == 0 {
-                self.networks.remove(&key);
-            }
-        }
+        self.strangers -= usize::from(stranger);
+        self.networks.leave(ip, stranger);
     }
 }
 
@@ -131,12 +113,12 @@ mod tests {
         let mut places = Places::new(200);
         assert!(places.enter(v6(0, 1)));
         places.recognize(v6(0, 1));
-        let came = (1..1000).filter(|n| places.enter(v6(*n, 1))).count();
+        let came = (1..250).filter(|n| places.enter(v6(*n << 8, 1))).count();
         assert_eq!(came, 100);
         assert!(places.enter(v6(0, 2)), "the network of one who is in");
         places.leave(v6(0, 2), true);
-        places.leave(v6(5, 1), true);
-        assert!(places.enter(v6(2000, 1)) && !places.enter(v6(2001, 1)));
+        places.leave(v6(5 << 8, 1), true);
+        assert!(places.enter(v6(200 << 8, 1)) && !places.enter(v6(201 << 8, 1)));
         // The last one who was in is gone.
         places.leave(v6(0, 1), false);
         assert!(!places.enter(v6(0, 1)));
