@@ -17,7 +17,7 @@ use wire::{Ecn, Path, Protocol, Transmit};
 pub use self::framing::{Deframer, TooLong};
 use self::outgoing::Outgoing;
 use crate::engine::Engine;
-use crate::networks::{Count, Networks};
+use crate::networks::{Count, Full, Networks};
 
 /// Connections that wait to be accepted. Those beyond are up to the kernel's SYN cookies.
 const BACKLOG: i32 = 128;
@@ -44,6 +44,8 @@ const FRAMES_PER_TURN: usize = 6 << 10;
 const _: () = assert!(FRAMES_PER_TURN > READ / (framing::HEADER + 1));
 /// How long a connection may be there without a path that ICE has validated, before the first check and after the last.
 const UNUSED: Duration = Duration::from_secs(10);
+/// How long at least, when there are too many: a check takes some round trips.
+const SPARED: Duration = Duration::from_secs(2);
 /// How often that is looked after.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Bytes that the kernel takes before it has sent what it has: what lies there can neither be dropped nor overtaken.
@@ -60,11 +62,13 @@ wire::counters! {
     pub(crate) struct Counters {
         /// Connections accepted.
         pub tcp_connections_accepted,
-        /// Connections above the number that there may be, in all or from one address; they were closed at once.
+        /// Connections above the number that there may be, in all or from one address, when none of these was unused;
+        /// they were closed at once.
         pub tcp_connections_refused,
         /// Connections that could not be accepted or set up.
         pub tcp_accept_failed,
-        /// Connections closed because no authenticated check came in time, or none any more.
+        /// Connections closed because no authenticated check came in time, or none any more. The time is shorter when
+        /// there is no room for others.
         pub tcp_connections_unused,
         /// Connections that the other end closed or that broke.
         pub tcp_connections_lost,
@@ -237,8 +241,7 @@ impl Connections {
         mut stream: TcpStream,
         remote: SocketAddr,
     ) {
-        let has_room = self.by_path.len() < self.most && self.strangers < MAX_STRANGERS.min(self.most.div_ceil(2));
-        if !has_room || self.networks.full(remote.ip()).is_some() {
+        if !self.make_room(now, engine, remote) {
             self.counters.tcp_connections_refused += 1;
             return;
         }
@@ -284,6 +287,36 @@ impl Connections {
                 *slot = Some(connection);
             }
         }
+    }
+
+    /// Closes what is unused for the longest time where there is no room for another stranger. False when nothing is.
+    ///
+    /// Browsers open connections in calls over UDP too, one for each of their addresses, and do not use them.
+    fn make_room<E: Engine>(&mut self, now: Instant, engine: &mut E, remote: SocketAddr) -> bool {
+        loop {
+            let of = self.networks.full(remote.ip());
+            let too_many_strangers = self.strangers >= MAX_STRANGERS.min(self.most.div_ceil(2));
+            let strangers = of.map_or(too_many_strangers, |of| of.strangers);
+            if of.is_none() && !strangers && self.by_path.len() < self.most {
+                return true;
+            }
+            let Some(unused) = self.longest_unused(now, of, strangers) else {
+                return false;
+            };
+            self.counters.tcp_connections_unused += 1;
+            self.close(now, engine, unused);
+        }
+    }
+
+    fn longest_unused(&self, now: Instant, of: Option<Full>, strangers: bool) -> Option<usize> {
+        let connections = self.slots.iter().enumerate();
+        let connections = connections.filter_map(|(index, slot)| Some((index, slot.as_ref()?)));
+        connections
+            .filter(|(_, connection)| now.saturating_duration_since(connection.used) >= SPARED)
+            .filter(|(_, connection)| !(strangers && connection.known))
+            .filter(|(_, connection)| of.is_none_or(|of| of.contains(connection.path.remote.ip())))
+            .min_by_key(|(_, connection)| connection.used)
+            .map(|(index, _)| index)
     }
 
     /// Reads once from each of those whose turn it is. UDP has its turn after that.

@@ -253,6 +253,47 @@ fn strangers_have_half_of_all_places() {
 }
 
 #[test]
+fn the_longest_unused_makes_room() {
+    let mut bench = Bench::new();
+    bench.connections.most = 4;
+    let first = bench.connect();
+    bench.now += SPARED / 2;
+    let second = bench.connect();
+    // Two are as many strangers as there may be. Each has some time.
+    let _refused = Client::connect(bench.address).unwrap();
+    bench.until(|bench| bench.connections.counters.tcp_connections_refused == 1);
+    bench.now += SPARED / 2;
+    let third = bench.connect();
+    assert_eq!(bench.notes.closed, [bench.path(&first)]);
+    // Those that are in use stay.
+    bench.notes.open = true;
+    bench.now += SWEEP;
+    bench.turn();
+    let others = [bench.connect(), bench.connect()];
+    bench.now += SPARED;
+    let _refused = Client::connect(bench.address).unwrap();
+    bench.until(|bench| bench.connections.counters.tcp_connections_refused == 2);
+    assert_eq!(bench.notes.closed.len(), 1);
+    // Until they are not used any more.
+    bench.notes.open = false;
+    bench.now += SPARED;
+    let last = bench.connect();
+    assert_eq!(bench.connections.counters.tcp_connections_unused, 2);
+    assert_eq!(bench.connections.by_path.len(), 4);
+    drop((second, third, others, last));
+}
+
+#[test]
+fn an_address_makes_room_for_itself() {
+    let mut bench = Bench::new();
+    let mut clients: Vec<_> = (0..MAX_STRANGERS_PER_ADDRESS).map(|_| bench.connect()).collect();
+    bench.now += SPARED;
+    clients.push(bench.connect());
+    assert_eq!(bench.notes.closed, [bench.path(&clients[0])]);
+    assert_eq!(bench.connections.counters.tcp_connections_refused, 0);
+}
+
+#[test]
 fn strangers_say_little() {
     let mut bench = Bench::new();
     let (mut stranger, mut known) = (bench.connect(), bench.connect());
