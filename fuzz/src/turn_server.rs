@@ -96,6 +96,7 @@ const LIMITS: ServerLimits = ServerLimits {
     allocations: 6,
     sockets: 12,
     allocations_per_user: 5,
+    allocations_per_name: 6,
     permissions: 3,
     channels: 2,
     reservations: 2,

@@ -170,11 +170,15 @@ impl Server {
         let limits = &self.config.limits;
         let quota = &asked.proof.account.quota;
         let reservation = asked.attributes.token.and_then(|token| self.reservations.get(&token));
-        let taken_over = reservation.is_some_and(|reservation| reservation.quota == *quota);
-        let used = self.quotas.used(quota).allocations - usize::from(taken_over);
         let wanted = if plan.wish == PortWish::Pair { 2 } else { 1 };
-        if used + wanted > limits.allocations_per_user {
-            return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
+        let of_name = quota.name();
+        let of_name = of_name.as_ref().map(|name| (name, limits.allocations_per_name));
+        for (quota, most) in [(quota, limits.allocations_per_user)].into_iter().chain(of_name) {
+            let taken_over = reservation.is_some_and(|reservation| reservation.quota.is_part_of(quota));
+            let used = self.quotas.used(quota).allocations - usize::from(taken_over);
+            if used + wanted > most {
+                return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
+            }
         }
         if self.allocations.len() >= limits.allocations {
             return Err(ErrorCode::INSUFFICIENT_CAPACITY);

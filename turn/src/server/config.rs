@@ -71,6 +71,8 @@ pub struct ServerLimits {
     /// Allocations of one user, reserved ports counted with them; of a username with a time, of its id, and
     /// of a user with a password, of each /24 or /56 that clients with its name come from.
     pub allocations_per_user: usize,
+    /// Allocations of all clients that use the name of a user with a password, reserved ports counted with them.
+    pub allocations_per_name: usize,
     /// Permissions of one allocation.
     pub permissions: usize,
     /// Channels of one allocation.
@@ -100,6 +102,7 @@ impl Default for ServerLimits {
             allocations: 10_000,
             sockets: 20_000,
             allocations_per_user: 100,
+            allocations_per_name: 5000,
             permissions: 64,
             channels: 64,
             reservations: 1000,

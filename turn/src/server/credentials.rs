@@ -84,20 +84,16 @@ impl Credentials {
     /// Whose a username is, and whose quota counts when it comes from `client`.
     pub(super) fn account(&self, name: &str, client: IpAddr) -> Account {
         if let Some((name, _)) = self.users.get_key_value(name) {
-            let quota = Quota {
-                who: name.clone(),
-                network: Some(prefix(client)),
-            };
             return Account {
                 name: name.clone(),
-                quota,
+                quota: Quota::User(name.clone(), prefix(client)),
             };
         }
         let name: Arc<str> = name.into();
-        let who = name.split_once(':').map_or_else(|| name.clone(), |(_, id)| id.into());
+        let id = name.split_once(':').map_or_else(|| name.clone(), |(_, id)| id.into());
         Account {
             name,
-            quota: Quota { who, network: None },
+            quota: Quota::Id(id),
         }
     }
 
@@ -222,15 +218,13 @@ mod tests {
     fn quotas_are_those_of_the_id() {
         let credentials = Credentials::new("realm", &[("a:b".into(), "pass".into())], &["secret".into()]);
         let quota = |name: &str, from: &str| credentials.account(name, from.parse().unwrap()).quota;
-        let of = |who: &str, network: Option<&str>| Quota {
-            who: who.into(),
-            network: network.map(|ip| prefix(ip.parse().unwrap())),
-        };
-        assert_eq!(quota("1001:ann", "192.0.2.1"), of("ann", None));
-        assert_eq!(quota("1001", "192.0.2.1"), of("1001", None));
+        let of_user = |name: &str, from: &str| Quota::User(name.into(), prefix(from.parse().unwrap()));
+        assert_eq!(quota("1001:ann", "192.0.2.1"), Quota::Id("ann".into()));
+        assert_eq!(quota("1001", "192.0.2.1"), Quota::Id("1001".into()));
         // A name with a password may be that of many.
-        assert_eq!(quota("a:b", "192.0.2.1"), of("a:b", Some("192.0.2.9")));
+        assert_eq!(quota("a:b", "192.0.2.1"), of_user("a:b", "192.0.2.9"));
         assert_ne!(quota("a:b", "192.0.2.1"), quota("a:b", "192.0.3.1"));
+        assert_eq!(quota("a:b", "192.0.2.1").name(), quota("a:b", "192.0.3.1").name());
         assert_eq!(credentials.name_of(&userhash("a:b", "realm")).as_deref(), Some("a:b"));
         assert_eq!(credentials.name_of(&userhash("a:b", "other")), None);
     }

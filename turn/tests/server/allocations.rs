@@ -473,6 +473,38 @@ fn those_who_share_a_name_do_not_share_a_quota() {
 }
 
 #[test]
+fn those_who_share_a_name_share_a_quota_as_well() {
+    let mut house = House::with(|config| {
+        config.limits.allocations_per_user = 2;
+        config.limits.allocations_per_name = 3;
+    });
+    let from = |remote: &str| Path::udp(address("192.0.2.1:3478"), address(remote));
+    let mut ann = Client::new(from("198.51.100.1:1"));
+    let token = house.granted(&mut ann, Method::ALLOCATE, &[UDP, PAIR]).token().unwrap();
+    ann.path = from("198.51.101.1:1");
+    house.granted(&mut ann, Method::ALLOCATE, &[UDP]);
+    ann.path = from("198.51.102.1:1");
+    assert_eq!(house.refused(&mut ann, Method::ALLOCATE, &[UDP]), 486);
+    // A port that was reserved from another part of the net counts already.
+    house.granted(&mut ann, Method::ALLOCATE, &[UDP, Value::ReservationToken(token)]);
+    ann.path = from("198.51.103.1:1");
+    assert_eq!(house.refused(&mut ann, Method::ALLOCATE, &[UDP]), 486);
+    let mut bob = Client {
+        name: "bob".into(),
+        password: "secret of bob".into(),
+        ..ann.clone()
+    };
+    house.granted(&mut bob, Method::ALLOCATE, &[UDP]);
+    // What ends makes room.
+    ann.path = from("198.51.101.1:1");
+    house.granted(&mut ann, Method::REFRESH, &[Value::Lifetime(0)]);
+    ann.path = from("198.51.104.1:1");
+    house.granted(&mut ann, Method::ALLOCATE, &[UDP]);
+    house.pass(700);
+    assert_eq!(house.server.remembered(), 0);
+}
+
+#[test]
 fn quotas() {
     let mut house = House::with(|config| {
         config.limits.allocations = 3;
