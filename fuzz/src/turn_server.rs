@@ -95,6 +95,8 @@ const REALM: &str = "example.org";
 const LIMITS: ServerLimits = ServerLimits {
     allocations: 6,
     sockets: 12,
+    sockets_per_user: 12,
+    sockets_per_name: 12,
     allocations_per_user: 5,
     allocations_per_name: 6,
     permissions: 3,

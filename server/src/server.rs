@@ -343,7 +343,11 @@ fn start_turn(
         turn::bind(udp, tls_port).map_err(|(port, error)| StartError::Turn(port, error))
     })?;
     let mut config = turn.config(addresses, &bound.ports(), &media.concat());
-    config.limits.sockets = descriptors::relays(config.limits.sockets);
+    let limits = &mut config.limits;
+    limits.sockets = descriptors::relays(limits.sockets);
+    // With few files nobody takes more than half of them, either.
+    limits.sockets_per_user = limits.sockets_per_user.min(limits.sockets / 2);
+    limits.sockets_per_name = limits.sockets_per_name.min(limits.sockets / 2);
     // Pages have credentials with a time in any case; of two secrets the last is the new one.
     let secret = turn.secrets.last().cloned().unwrap_or_else(Secret::random);
     if turn.secrets.is_empty() {

@@ -68,6 +68,10 @@ pub struct ServerLimits {
     /// Relay sockets, listeners and peers' TCP connections in all: an allocation has one socket or two, one more with a
     /// reserved port, and of TCP as many connections as below.
     pub sockets: usize,
+    /// As many as these of one user, who is told from others as for allocations.
+    pub sockets_per_user: usize,
+    /// As many as these of all clients that use the name of a user with a password.
+    pub sockets_per_name: usize,
     /// Allocations of one user, reserved ports counted with them; of a username with a time, of its id, and
     /// of a user with a password, of each /24 or /56 that clients with its name come from.
     pub allocations_per_user: usize,
@@ -101,6 +105,8 @@ impl Default for ServerLimits {
         Self {
             allocations: 10_000,
             sockets: 20_000,
+            sockets_per_user: 400,
+            sockets_per_name: 10_000,
             allocations_per_user: 100,
             allocations_per_name: 5000,
             permissions: 64,

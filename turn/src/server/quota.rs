@@ -36,6 +36,8 @@ pub(super) struct Quotas(HashMap<Quota, Used>);
 pub(super) struct Used {
     /// Allocations and reserved ports.
     pub(super) allocations: usize,
+    /// Relay sockets, listeners and peers' connections.
+    pub(super) sockets: usize,
     /// Peers' connections that are being opened, or that no client has claimed.
     pub(super) unclaimed: usize,
 }
