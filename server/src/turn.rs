@@ -34,6 +34,8 @@ wire::counters! {
         pub turn_send_dropped,
         /// Data to clients and peers over TCP that read too slowly.
         pub turn_stream_dropped,
+        /// Bytes that came on connections after the other end of the splice had ended, and went nowhere.
+        pub turn_ending_bytes,
         /// Connections of clients that were closed: too many, no TURN, silent, or reading nothing.
         pub turn_streams_closed,
         /// Datagrams that the kernel dropped before they were read. Those of relay sockets are told after a minute, or

@@ -32,6 +32,8 @@ const BATCHES_PER_TURN: usize = 4;
 const ACCEPTS_PER_TURN: usize = 16;
 /// Reads of one connection before others have their turn.
 const READS_PER_TURN: usize = 4;
+/// How long a connection that ends is not read after each read of 64 KiB: what comes is of use to nobody.
+const ENDING_PAUSE: Duration = Duration::from_millis(50);
 /// Messages that connections may bring in a turn, and what is read at once with the last of them: they can be short,
 /// and UDP waits meanwhile.
 const FRAMES_PER_TURN: usize = 8 << 10;
@@ -103,7 +105,7 @@ pub(super) struct Thread {
     frames: usize,
     /// Listeners at which accepting has failed.
     unaccepted: HashSet<Token>,
-    /// Spliced connections whose allocation has relayed enough, and when they are read again.
+    /// Spliced connections whose allocation has relayed enough, and such that end, and when they are read again.
     slowed: BTreeSet<(Instant, usize)>,
     received: RecvBatch,
     scratch: Vec<u8>,
@@ -364,12 +366,8 @@ impl Thread {
                 // Is read once somebody wants it, or only whether it is open is of interest.
                 Role::Opening(_) | Role::Peer(_, None) => return false,
                 Role::Ending => {
-                    let got = stream.read(&mut self.scratch);
-                    stream.input.clear();
-                    if got == Got::End {
-                        self.out.streams.remove(self.poll.registry(), index);
-                    }
-                    return got == Got::More;
+                    self.read_ending(now, index);
+                    return false;
                 }
                 Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused || stream.resumes.is_some() => {
                     return false;
@@ -389,6 +387,28 @@ impl Thread {
             }
         }
         true
+    }
+
+    /// Reads from a connection that ends only to see that the other side has ended too.
+    fn read_ending(&mut self, now: Instant, index: usize) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        if stream.resumes.is_some() {
+            return;
+        }
+        let got = stream.read(&mut self.scratch);
+        let bytes = stream.input.len() as u64;
+        stream.input.clear();
+        if got == Got::More {
+            let at = now + ENDING_PAUSE;
+            stream.resumes = Some(at);
+            self.slowed.insert((at, index));
+        }
+        self.out.streams.counters.turn_ending_bytes += bytes;
+        if got == Got::End {
+            self.out.streams.remove(self.poll.registry(), index);
+        }
     }
 
     /// Works on what was read.
@@ -426,7 +446,7 @@ impl Thread {
         }
     }
 
-    /// Reads those again whose allocation may relay more now.
+    /// Reads those again whose time has come.
     fn resume_slowed(&mut self, now: Instant) {
         while let Some(&(at, index)) = self.slowed.first().filter(|(at, _)| *at <= now) {
             self.slowed.pop_first();

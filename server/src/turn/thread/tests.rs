@@ -103,3 +103,32 @@ fn many_that_flood_with_short_messages_leave_a_turn_to_others() {
     // Each has its turn, and all is read in the end.
     bench.until(|thread| thread.engine.counters().turn_no_allocation == 8 * (8 << 10));
 }
+
+#[test]
+fn what_comes_after_the_end_is_read_slowly() {
+    let mut bench = Bench::new();
+    let (mut client, index) = bench.connect();
+    let streams = &mut bench.thread.out.streams;
+    streams.recognize(index);
+    streams.end(bench.thread.poll.registry(), index, bench.now);
+    let writer = std::thread::spawn(move || {
+        client.write_all(&[7; 256 << 10]).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        client
+    });
+    let read = |thread: &Thread| thread.out.streams.counters.turn_ending_bytes;
+    let mut before = 0;
+    bench.until(|thread| read(thread) > 0);
+    while bench.thread.out.streams.get_mut(index).is_some() {
+        for _ in 0..10 {
+            bench.hear();
+            bench.thread.turn(bench.now);
+        }
+        assert!(read(&bench.thread) - before <= 64 << 10);
+        before = read(&bench.thread);
+        bench.now += ENDING_PAUSE;
+    }
+    assert_eq!(before, 256 << 10);
+    assert!(bench.thread.slowed.is_empty());
+    drop(writer.join().unwrap());
+}
