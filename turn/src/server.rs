@@ -111,8 +111,9 @@ impl Server {
     pub fn new(config: ServerConfig, seed: Seed, now: Instant, unix: Duration) -> Result<Self, ServerConfigError> {
         config.check()?;
         let mut rng = StdRng::from_seed(seed.0);
-        let mut key = [0; 32];
+        let (mut key, mut nobody) = ([0; 32], [0; 32]);
         rng.fill_bytes(&mut key);
+        rng.fill_bytes(&mut nobody);
         let features = SecurityFeatures {
             password_algorithms: true,
             // A client that is told so sends USERHASH only, by which a username with a time cannot be found.
@@ -123,7 +124,7 @@ impl Server {
         Ok(Self {
             rate: Rate::new(limits.bytes_per_second, limits.burst_bytes),
             rng,
-            credentials: Credentials::new(&config.realm, &config.users, &config.secrets),
+            credentials: Credentials::new(&config.realm, &config.users, &config.secrets, &nobody),
             nonces: Nonces::new(&key, features, config.nonce_lifetime, now),
             refusals,
             refusal_rate: Rate::new(refusals::PER_SECOND, refusals::BURST),
