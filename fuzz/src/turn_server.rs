@@ -108,6 +108,8 @@ const LIMITS: ServerLimits = ServerLimits {
     burst_bytes: 2000,
     refusals_per_second: 1000,
     refusals_burst: 1000,
+    requests_per_second: 1000,
+    requests_burst: 1_000_000,
 };
 
 /// What the server sent.

@@ -98,6 +98,10 @@ pub struct ServerLimits {
     pub refusals_per_second: u32,
     /// How many of them may come at once.
     pub refusals_burst: u32,
+    /// Requests of one user, as for allocations, per second: 1 to 1000. Those beyond are dropped.
+    pub requests_per_second: u32,
+    /// How many of them may come at once.
+    pub requests_burst: u32,
 }
 
 impl Default for ServerLimits {
@@ -118,6 +122,8 @@ impl Default for ServerLimits {
             burst_bytes: 2_000_000,
             refusals_per_second: 10,
             refusals_burst: 50,
+            requests_per_second: 200,
+            requests_burst: 2000,
         }
     }
 }
