@@ -95,6 +95,11 @@ impl Stream {
         })
     }
 
+    /// Whether reading may have to make a signature.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
     /// Bytes that wait.
     pub(super) fn waiting(&self) -> usize {
         self.output.len() - self.sent + usize::from(self.tls.as_ref().is_some_and(|tls| tls.wants_write()))

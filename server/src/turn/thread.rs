@@ -32,6 +32,8 @@ const BATCHES_PER_TURN: usize = 4;
 const ACCEPTS_PER_TURN: usize = 16;
 /// Reads of one connection before others have their turn.
 const READS_PER_TURN: usize = 4;
+/// Reads of connections that are in a TLS handshake, in a turn: a signature takes up to a millisecond.
+const HANDSHAKES_PER_TURN: usize = 8;
 /// How long a connection that ends is not read after each read of 64 KiB: what comes is of use to nobody.
 const ENDING_PAUSE: Duration = Duration::from_millis(50);
 /// Messages that connections may bring in a turn, and what is read at once with the last of them: they can be short,
@@ -103,6 +105,8 @@ pub(super) struct Thread {
     queued: HashSet<Token>,
     /// Messages that connections have brought in this turn.
     frames: usize,
+    /// Reads of connections in a handshake in this turn.
+    handshakes: usize,
     /// Listeners at which accepting has failed.
     unaccepted: HashSet<Token>,
     /// Spliced connections whose allocation has relayed enough, and such that end, and when they are read again.
@@ -154,6 +158,7 @@ impl Thread {
             ready: VecDeque::new(),
             queued: HashSet::new(),
             frames: 0,
+            handshakes: 0,
             unaccepted: HashSet::new(),
             slowed: BTreeSet::new(),
             received: RecvBatch::new(),
@@ -212,7 +217,7 @@ impl Thread {
     }
 
     fn turn(&mut self, now: Instant) {
-        self.frames = 0;
+        (self.frames, self.handshakes) = (0, 0);
         for _ in 0..self.ready.len() {
             if self.frames >= FRAMES_PER_TURN {
                 // Those who have not had a turn are the first in the next one.
@@ -362,6 +367,12 @@ impl Thread {
             let Some(stream) = self.out.streams.get_mut(index) else {
                 return false;
             };
+            if stream.is_handshaking() {
+                if self.handshakes >= HANDSHAKES_PER_TURN {
+                    return true;
+                }
+                self.handshakes += 1;
+            }
             match stream.role {
                 // Is read once somebody wants it, or only whether it is open is of interest.
                 Role::Opening(_) | Role::Peer(_, None) => return false,

@@ -16,9 +16,14 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(tls: Option<Arc<ServerConfig>>) -> Self {
         let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr();
-        let bound = bind(vec![socket], None).unwrap();
+        let bound = bind(vec![socket], tls.as_ref().map(|_| 0)).unwrap();
+        let secure = bound.tls_addrs().first().copied();
         let config = TurnConfig {
             users: vec![("u".into(), "p".into())],
             ipv4: Some(RelayAddress::new(address.ip())),
@@ -26,11 +31,11 @@ impl Bench {
         };
         let poll = Poll::new().unwrap();
         let engine = Server::new(config, Seed::from_run(1), Instant::now(), Duration::ZERO).unwrap();
-        let thread = Thread::new(poll, bound, engine, None, Arc::default(), Arc::default()).unwrap();
+        let thread = Thread::new(poll, bound, engine, tls, Arc::default(), Arc::default()).unwrap();
         Self {
             now: thread.clock_read,
             thread,
-            address,
+            address: secure.unwrap_or(address),
         }
     }
 
@@ -131,4 +136,41 @@ fn what_comes_after_the_end_is_read_slowly() {
     assert_eq!(before, 256 << 10);
     assert!(bench.thread.slowed.is_empty());
     drop(writer.join().unwrap());
+}
+
+/// The first message of a TLS client.
+fn hello() -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let name = "turn.example.org".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut out = Vec::new();
+    client.write_tls(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn many_that_want_tls_at_once_have_it_by_turns() {
+    let tls = crate::tls::Tls::SelfSigned.server_config(&[]).unwrap();
+    let mut bench = Bench::with(Some(tls));
+    let mut clients: Vec<_> = (0..3 * HANDSHAKES_PER_TURN).map(|_| bench.connect().0).collect();
+    for client in &mut clients {
+        client.write_all(&hello()).unwrap();
+        client.set_nonblocking(true).unwrap();
+    }
+    for _ in 0..1000 {
+        if bench.thread.ready.len() == clients.len() {
+            break;
+        }
+        bench.hear();
+    }
+    let answered = || clients.iter().filter(|client| client.peek(&mut [0]).is_ok()).count();
+    bench.thread.turn(bench.now);
+    let first = answered();
+    assert!(first > 0 && first <= HANDSHAKES_PER_TURN, "{first}");
+    bench.until(|_| answered() == clients.len());
 }
