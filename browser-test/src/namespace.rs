@@ -102,6 +102,15 @@ impl Namespace {
         self.swallow("output", "meta l4proto udp")
     }
 
+    /// Swallows what would leave to or enter from a TCP port of somebody else; all other TCP goes on.
+    ///
+    /// # Errors
+    /// As [`nft`](Self::nft).
+    pub fn swallow_tcp(&self, port: u16) -> Result<(), Error> {
+        self.swallow("input", &format!("tcp sport {port}"))?;
+        self.swallow("output", &format!("tcp dport {port}"))
+    }
+
     /// Swallows every UDP datagram that comes from another namespace. Its sender notices nothing, whereas Linux refuses to send
     /// what the sender's own firewall drops; a path without traffic in either direction is swallowed at both ends.
     ///

@@ -423,11 +423,9 @@ impl Peer {
             .config
             .report_interval
             .clamp(MIN_REPORT_INTERVAL, MAX_REPORT_INTERVAL);
-        let introduces = |at: Instant| now.saturating_duration_since(at) < INTRODUCTION;
-        let interval = match self.senders.introduced() {
-            Some(at) if introduces(at) => interval / 2,
-            _ => interval,
-        };
+        let introduced = self.senders.introduced();
+        let is_new = introduced.is_some_and(|at| now.saturating_duration_since(at) < INTRODUCTION);
+        let interval = if is_new { interval / 2 } else { interval };
         let spread = interval.mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX));
         let at = now + interval / 2 + spread;
         let sooner = self.timers.get(Timer::Report).map_or(at, |armed| armed.min(at));

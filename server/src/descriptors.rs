@@ -26,7 +26,7 @@ pub(crate) fn connections(wanted: usize) -> usize {
 
 /// How many TCP connections for media each of so many workers may have: a quarter of the limit in all.
 pub(crate) fn media(workers: usize) -> usize {
-    half(getrlimit(Resource::Nofile).current.map(|limit| limit / 2), usize::MAX) / workers.max(1)
+    quarter(usize::MAX) / workers.max(1)
 }
 
 /// How many relay sockets the limit leaves room for, at most `wanted`: half of it is for everything else.
@@ -36,6 +36,10 @@ pub(crate) fn relays(wanted: usize) -> usize {
 
 /// How many connections of TURN clients and their peers the limit leaves room for, at most `wanted`: a quarter.
 pub(crate) fn streams(wanted: usize) -> usize {
+    quarter(wanted)
+}
+
+fn quarter(wanted: usize) -> usize {
     half(getrlimit(Resource::Nofile).current.map(|limit| limit / 2), wanted)
 }
 

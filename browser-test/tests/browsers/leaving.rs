@@ -48,6 +48,8 @@ fn whose_media_is_swallowed_is_gone_within_fifteen_seconds() {
         bob.wait_to_see_and_hear("Ada");
 
         far.swallow_udp().unwrap();
+        // Or media would go on by TCP.
+        far.swallow_tcp(arena.server.media_addrs()[0][0].port()).unwrap();
         let begin = Instant::now();
         bob.wait(GONE, SOON);
         let took = begin.elapsed();
