@@ -60,6 +60,8 @@ pub(super) struct Stream {
     pub(super) resumes: Option<Instant>,
     /// It is among those that have something to send.
     pub(super) dirty: bool,
+    /// The other side was told that nothing more will come.
+    shut: bool,
 }
 
 /// What reading came to.
@@ -92,6 +94,7 @@ impl Stream {
             paused: false,
             resumes: None,
             dirty: false,
+            shut: false,
         })
     }
 
@@ -182,7 +185,8 @@ impl Stream {
         if waiting > 0 && self.stalled.is_none() {
             self.stalled = Some(now);
         }
-        if self.role == Role::Ending && waiting == 0 {
+        // Whenever this is said the system tells that the connection can be written to, upon which it would be said again.
+        if self.role == Role::Ending && waiting == 0 && !std::mem::replace(&mut self.shut, true) {
             drop(self.io.shutdown(Shutdown::Write));
         }
         match done {

@@ -39,8 +39,8 @@ impl Bench {
         }
     }
 
-    /// Hears of what has come.
-    fn hear(&mut self) {
+    /// Hears of what has come, and says of how much.
+    fn hear(&mut self) -> usize {
         let mut events = Events::with_capacity(64);
         self.thread
             .poll
@@ -51,6 +51,7 @@ impl Bench {
             self.thread
                 .heard(self.now, event.token(), readable, event.is_writable());
         }
+        events.iter().count()
     }
 
     /// Goes on until it has come to `done`.
@@ -107,6 +108,20 @@ fn many_that_flood_with_short_messages_leave_a_turn_to_others() {
     }
     // Each has its turn, and all is read in the end.
     bench.until(|thread| thread.engine.counters().turn_no_allocation == 8 * (8 << 10));
+}
+
+#[test]
+fn a_connection_that_ends_keeps_nobody_busy() {
+    let mut bench = Bench::new();
+    let (_client, index) = bench.connect();
+    let streams = &mut bench.thread.out.streams;
+    streams.end(bench.thread.poll.registry(), index, bench.now);
+    let heard = (0..1000).map(|_| {
+        bench.thread.turn(bench.now);
+        bench.hear()
+    });
+    assert!(heard.take_while(|events| *events > 0).count() < 10);
+    assert!(bench.thread.out.streams.get_mut(index).is_some());
 }
 
 #[test]
