@@ -399,7 +399,7 @@ fn bind_media(options: &Options, worker: usize) -> Result<Media, StartError> {
 }
 
 /// Binds what belongs to one port. 0 is a free one, and is tried again where that is taken for the other family, or for TCP.
-fn on_free_port<T>(port: u16, bind: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
+pub(crate) fn on_free_port<T>(port: u16, bind: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
     let mut tries = 0;
     loop {
         tries += 1;

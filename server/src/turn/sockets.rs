@@ -59,6 +59,18 @@ pub(crate) fn bind(udp: Vec<Socket>, tls_port: Option<u16>) -> Result<Bound, (u1
     Ok(Bound { udp, tcp })
 }
 
+/// Binds UDP to a free port of an address, and the rest.
+#[cfg(test)]
+pub(super) fn bind_free(address: &str, tls_port: Option<u16>) -> Bound {
+    use crate::StartError;
+
+    let bound = crate::server::on_free_port(0, || {
+        let udp = Socket::bind(address.parse().unwrap()).map_err(|error| StartError::Turn(0, error))?;
+        bind(vec![udp], tls_port).map_err(|(port, error)| StartError::Turn(port, error))
+    });
+    bound.unwrap()
+}
+
 /// A listener of one family. `shared` ones leave their address to connections that are opened from it (RFC 6062 §5.2).
 pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<std::net::TcpListener> {
     if shared {
@@ -109,9 +121,8 @@ mod tests {
 
     #[test]
     fn tcp_is_where_udp_is() {
-        let udp = Socket::bind("0.0.0.0:0".parse().unwrap()).unwrap();
-        let port = udp.local_addr().port();
-        let bound = bind(vec![udp], Some(0)).unwrap();
+        let bound = bind_free("0.0.0.0:0", Some(0));
+        let port = bound.udp[0].local_addr().port();
         assert_eq!(bound.tcp.len(), 2);
         assert_eq!(bound.tcp[0].0.local_addr().unwrap().port(), port);
         assert_eq!(bound.tls_addrs().len(), 1);

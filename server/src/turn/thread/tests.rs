@@ -5,7 +5,7 @@ use turn::{RelayAddress, ServerConfig as TurnConfig};
 use wire::Seed;
 
 use super::*;
-use crate::turn::bind;
+use crate::turn::sockets::bind_free;
 
 /// The thread's loop, turn by turn, in virtual time.
 struct Bench {
@@ -20,9 +20,8 @@ impl Bench {
     }
 
     fn with(tls: Option<Arc<ServerConfig>>) -> Self {
-        let socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let address = socket.local_addr();
-        let bound = bind(vec![socket], tls.as_ref().map(|_| 0)).unwrap();
+        let bound = bind_free("127.0.0.1:0", tls.as_ref().map(|_| 0));
+        let address = bound.udp[0].local_addr();
         let secure = bound.tls_addrs().first().copied();
         let config = TurnConfig {
             users: vec![("u".into(), "p".into())],
