@@ -1,6 +1,5 @@
 //! The passive end of ICE over TCP (RFC 6544): connections in which datagrams are framed (RFC 4571).
 
-mod framing;
 mod outgoing;
 
 use std::collections::{HashMap, VecDeque};
@@ -9,12 +8,12 @@ use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
+use ice::{Deframer, FRAME_HEADER};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockRef, Type};
 use wire::{Ecn, Path, Protocol, Transmit};
 
-pub use self::framing::{Deframer, TooLong};
 use self::outgoing::Outgoing;
 use crate::engine::Engine;
 use crate::networks::{Count, Full, Networks};
@@ -32,6 +31,8 @@ const MAX_STRANGERS: usize = MAX_CONNECTIONS / 2;
 const MAX_STRANGERS_PER_ADDRESS: usize = 32;
 /// ... and send no longer frames than this: all they have to say is a check.
 const MAX_STRANGE_FRAME: usize = 2 << 10;
+/// The longest frame of others: what a UDP datagram can carry.
+const MAX_FRAME: usize = udp::MAX_MESSAGE;
 /// Connections accepted, or refused, in one turn.
 const ACCEPTS_PER_TURN: usize = 32;
 /// Connections that are read in one turn, once each.
@@ -41,7 +42,7 @@ const READ: usize = 16 << 10;
 /// Frames with something in them that all of them may bring in a turn, and what is read at once with the last of them:
 /// more than one of them can bring, so that one that floods with short frames takes nobody's turn.
 const FRAMES_PER_TURN: usize = 6 << 10;
-const _: () = assert!(FRAMES_PER_TURN > READ / (framing::HEADER + 1));
+const _: () = assert!(FRAMES_PER_TURN > READ / (FRAME_HEADER + 1));
 /// How long a connection may be there without a path that ICE has validated, before the first check and after the last.
 const UNUSED: Duration = Duration::from_secs(10);
 /// How long at least, when there are too many: a check takes some round trips.
@@ -382,7 +383,7 @@ impl Connections {
             return;
         };
         connection.known = true;
-        connection.deframer.set_longest(Deframer::MAX_FRAME);
+        connection.deframer.set_limit(MAX_FRAME);
         self.strangers -= 1;
         self.networks.recognize(connection.path.remote.ip());
     }
