@@ -16,6 +16,7 @@ pub(crate) struct Count {
 pub(crate) struct Networks {
     networks: HashMap<IpAddr, Count>,
     sites: HashMap<IpAddr, Count>,
+    total: Count,
     most: Count,
 }
 
@@ -45,6 +46,7 @@ impl Networks {
         Self {
             networks: HashMap::new(),
             sites: HashMap::new(),
+            total: Count::default(),
             most,
         }
     }
@@ -65,6 +67,11 @@ impl Networks {
                 strangers: !all,
             })
         })
+    }
+
+    /// Strangers from everywhere.
+    pub(crate) const fn strangers(&self) -> usize {
+        self.total.strangers
     }
 
     /// Whether somebody of the network is no stranger.
@@ -95,6 +102,7 @@ impl Networks {
     }
 
     fn change(&mut self, ip: IpAddr, change: impl Fn(&mut Count)) {
+        change(&mut self.total);
         for (counts, key) in [(&mut self.networks, network(ip)), (&mut self.sites, site(ip))] {
             let count = counts.entry(key).or_default();
             change(count);
@@ -107,7 +115,7 @@ impl Networks {
     /// Whether nobody is there.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.networks.is_empty() && self.sites.is_empty()
+        self.networks.is_empty() && self.sites.is_empty() && self.total == Count::default()
     }
 }
 
@@ -165,7 +173,9 @@ mod tests {
         networks.enter(v6(1, 1, 1));
         assert!(!networks.is_known(v6(1, 1, 2)));
         networks.enter(v6(1, 1, 2));
+        assert_eq!(networks.strangers(), 2);
         networks.recognize(v6(1, 1, 1));
+        assert_eq!(networks.strangers(), 1);
         assert!(networks.is_known(v6(1, 1, 2)) && !networks.is_known(v6(1, 2, 2)));
         networks.leave(v6(1, 1, 1), false);
         networks.leave(v6(1, 1, 2), true);

@@ -128,9 +128,8 @@ pub(crate) struct Connections {
     free: Vec<usize>,
     by_path: HashMap<Path, usize>,
     networks: Networks,
-    /// How many there may be, and how many of them are strangers'.
+    /// How many there may be.
     most: usize,
-    strangers: usize,
     /// Those that have, or may have, something to read: by turns.
     readable: VecDeque<usize>,
     /// Those that were given something to write since the last turn.
@@ -162,7 +161,6 @@ impl Connections {
                 strangers: MAX_STRANGERS_PER_ADDRESS,
             }),
             most: most.min(MAX_CONNECTIONS),
-            strangers: 0,
             readable: VecDeque::new(),
             writable: Vec::new(),
             swept: None,
@@ -265,7 +263,6 @@ impl Connections {
         }
         self.counters.tcp_connections_accepted += 1;
         self.networks.enter(path.remote.ip());
-        self.strangers += 1;
         self.by_path.insert(path, index);
         self.swept.get_or_insert(now);
         self.readable.push_back(index);
@@ -296,7 +293,7 @@ impl Connections {
     fn make_room<E: Engine>(&mut self, now: Instant, engine: &mut E, remote: SocketAddr) -> bool {
         loop {
             let of = self.networks.full(remote.ip());
-            let too_many_strangers = self.strangers >= MAX_STRANGERS.min(self.most.div_ceil(2));
+            let too_many_strangers = self.networks.strangers() >= MAX_STRANGERS.min(self.most.div_ceil(2));
             let strangers = of.map_or(too_many_strangers, |of| of.strangers);
             if of.is_none() && !strangers && self.by_path.len() < self.most {
                 return true;
@@ -384,7 +381,6 @@ impl Connections {
         };
         connection.known = true;
         connection.deframer.set_limit(MAX_FRAME);
-        self.strangers -= 1;
         self.networks.recognize(connection.path.remote.ip());
     }
 
@@ -466,7 +462,6 @@ impl Connections {
         };
         self.free.push(index);
         self.by_path.remove(&connection.path);
-        self.strangers -= usize::from(!connection.known);
         self.networks.leave(connection.path.remote.ip(), !connection.known);
         // The next one in this place has nothing to read for it.
         if connection.readable {

@@ -229,7 +229,7 @@ fn one_address_gets_so_many_connections_and_fewer_for_strangers() {
     }
     bench.now += SWEEP;
     bench.turn();
-    assert_eq!(bench.connections.strangers, 0);
+    assert_eq!(bench.connections.networks.strangers(), 0);
     let _refused = Client::connect(bench.address).unwrap();
     bench.until(|bench| bench.connections.counters.tcp_connections_refused == 2);
     drop(clients);

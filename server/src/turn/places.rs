@@ -13,7 +13,6 @@ const MAX_STRANGERS_PER_NETWORK: usize = 64;
 #[derive(Debug)]
 pub(super) struct Places {
     places: usize,
-    strangers: usize,
     peers: usize,
     ending: usize,
     networks: Networks,
@@ -23,7 +22,6 @@ impl Places {
     pub(super) fn new(places: usize) -> Self {
         Self {
             places,
-            strangers: 0,
             peers: 0,
             ending: 0,
             networks: Networks::new(Count {
@@ -35,18 +33,16 @@ impl Places {
 
     /// Gives a stranger a place; false when there is none for it.
     pub(super) fn enter(&mut self, ip: IpAddr) -> bool {
-        let room = self.networks.is_known(ip) || self.strangers < self.places / 2;
+        let room = self.networks.is_known(ip) || self.networks.strangers() < self.places / 2;
         if !room || self.networks.full(ip).is_some() {
             return false;
         }
-        self.strangers += 1;
         self.networks.enter(ip);
         true
     }
 
     /// A stranger has shown a password.
     pub(super) fn recognize(&mut self, ip: IpAddr) {
-        self.strangers -= 1;
         self.networks.recognize(ip);
     }
 
@@ -76,7 +72,6 @@ impl Places {
 
     /// A client's connection is gone.
     pub(super) fn leave(&mut self, ip: IpAddr, stranger: bool) {
-        self.strangers -= usize::from(stranger);
         self.networks.leave(ip, stranger);
     }
 }
@@ -133,7 +128,7 @@ mod tests {
                 places.recognize(v6(1, 1));
             }
             places.leave(v6(1, 1), stranger);
-            assert!(places.networks.is_empty() && places.strangers == 0);
+            assert!(places.networks.is_empty());
         }
     }
 }
