@@ -21,7 +21,7 @@ use crate::networks::{Count, Full, Networks};
 /// Connections that wait to be accepted. Those beyond are up to the kernel's SYN cookies.
 const BACKLOG: i32 = 128;
 /// Connections of one worker.
-const MAX_CONNECTIONS: usize = 1024;
+pub(crate) const MAX_CONNECTIONS: usize = 1024;
 /// Of these, so many from one address (of IPv6, one network of 64 bits, and four times as many from one of 56): a whole
 /// office may stand behind one.
 const MAX_PER_ADDRESS: usize = 128;

@@ -26,6 +26,7 @@ use crate::worker::OnDrop;
 pub(crate) use invitation::Invitation;
 pub use options::TurnOptions;
 pub(crate) use sockets::{Bound, bind};
+pub(crate) use streams::MAX_STREAMS;
 
 wire::counters! {
     /// What the driver of the TURN server dropped.

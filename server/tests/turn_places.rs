@@ -11,8 +11,8 @@ use client::{Client, start_with, tcp};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use stun::{Message, Method, Value};
 
-/// A quarter of the connections that the limit below leaves to TURN.
-const PEERS: usize = 32;
+/// A quarter of the connections that the limit below leaves to TURN: 55.
+const PEERS: usize = 13;
 
 #[test]
 fn peers_leave_places_to_clients() {

@@ -14,10 +14,9 @@ use super::places::Places;
 use super::slab::SendSlab;
 use super::stream::{MAX_OUTPUT, Role, Stream};
 use super::thread::{STREAMS, from_client_socket, from_relay};
-use crate::descriptors;
 
 /// Connections in all, where the system gives as many descriptors.
-const MAX_STREAMS: usize = 4096;
+pub(crate) const MAX_STREAMS: usize = 4096;
 /// How long a connection may belong to nobody, and how long one that ends may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -79,8 +78,9 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new() -> Self {
-        let most = descriptors::streams(MAX_STREAMS);
+    /// So many at most.
+    pub(super) fn new(most: usize) -> Self {
+        let most = most.min(MAX_STREAMS);
         Self {
             most,
             streams: Vec::new(),
@@ -298,8 +298,7 @@ mod tests {
     fn of_many_that_end_the_first_are_cut_off() {
         let poll = Poll::new().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut streams = Streams::new();
-        streams.places = Places::new(8);
+        let mut streams = Streams::new(8);
         let start = Instant::now();
         let mut clients = Vec::new();
         for n in 0..4 {

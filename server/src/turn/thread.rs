@@ -129,6 +129,7 @@ impl Thread {
         let Bound {
             udp: mut sockets,
             tcp: mut listeners,
+            connections,
         } = bound;
         for (index, socket) in sockets.iter_mut().enumerate() {
             poll.registry()
@@ -147,7 +148,7 @@ impl Thread {
             out: Out {
                 slab: SendSlab::new(),
                 listening: sockets.iter().map(Socket::local_addr).collect(),
-                streams: Streams::new(),
+                streams: Streams::new(connections),
             },
             sockets,
             listeners,
