@@ -32,6 +32,13 @@ const BATCHES_PER_TURN: usize = 4;
 const ACCEPTS_PER_TURN: usize = 16;
 /// Reads of one connection before others have their turn.
 const READS_PER_TURN: usize = 4;
+/// Reads of connections that are in a TLS handshake, in a turn: a signature takes up to a millisecond.
+const HANDSHAKES_PER_TURN: usize = 8;
+/// How long a connection that ends is not read after each read of 64 KiB: what comes is of use to nobody.
+const ENDING_PAUSE: Duration = Duration::from_millis(50);
+/// Messages that connections may bring in a turn, and what is read at once with the last of them: they can be short,
+/// and UDP waits meanwhile.
+const FRAMES_PER_TURN: usize = 8 << 10;
 /// What the kernel is asked to hold for a relay socket, in each direction: half a second of 4 Mbit/s.
 const RELAY_BUFFER: usize = 256 << 10;
 /// How often idle connections are looked for and counters are told.
@@ -96,9 +103,13 @@ pub(super) struct Thread {
     /// What may have more to read, each once.
     ready: VecDeque<Token>,
     queued: HashSet<Token>,
+    /// Messages that connections have brought in this turn.
+    frames: usize,
+    /// Reads of connections in a handshake in this turn.
+    handshakes: usize,
     /// Listeners at which accepting has failed.
     unaccepted: HashSet<Token>,
-    /// Spliced connections whose allocation has relayed enough, and when they are read again.
+    /// Spliced connections whose allocation has relayed enough, and such that end, and when they are read again.
     slowed: BTreeSet<(Instant, usize)>,
     received: RecvBatch,
     scratch: Vec<u8>,
@@ -118,6 +129,7 @@ impl Thread {
         let Bound {
             udp: mut sockets,
             tcp: mut listeners,
+            connections,
         } = bound;
         for (index, socket) in sockets.iter_mut().enumerate() {
             poll.registry()
@@ -136,7 +148,7 @@ impl Thread {
             out: Out {
                 slab: SendSlab::new(),
                 listening: sockets.iter().map(Socket::local_addr).collect(),
-                streams: Streams::new(),
+                streams: Streams::new(connections),
             },
             sockets,
             listeners,
@@ -146,6 +158,8 @@ impl Thread {
             counts,
             ready: VecDeque::new(),
             queued: HashSet::new(),
+            frames: 0,
+            handshakes: 0,
             unaccepted: HashSet::new(),
             slowed: BTreeSet::new(),
             received: RecvBatch::new(),
@@ -204,7 +218,12 @@ impl Thread {
     }
 
     fn turn(&mut self, now: Instant) {
+        (self.frames, self.handshakes) = (0, 0);
         for _ in 0..self.ready.len() {
+            if self.frames >= FRAMES_PER_TURN {
+                // Those who have not had a turn are the first in the next one.
+                break;
+            }
             let Some(token) = self.ready.pop_front() else { break };
             self.queued.remove(&token);
             let index = token.0 & !KIND;
@@ -343,19 +362,24 @@ impl Thread {
     /// Reads a connection. True when there may be more.
     fn read(&mut self, now: Instant, index: usize) -> bool {
         for _ in 0..READS_PER_TURN {
+            if self.frames >= FRAMES_PER_TURN {
+                return true;
+            }
             let Some(stream) = self.out.streams.get_mut(index) else {
                 return false;
             };
+            if stream.is_handshaking() {
+                if self.handshakes >= HANDSHAKES_PER_TURN {
+                    return true;
+                }
+                self.handshakes += 1;
+            }
             match stream.role {
                 // Is read once somebody wants it, or only whether it is open is of interest.
                 Role::Opening(_) | Role::Peer(_, None) => return false,
                 Role::Ending => {
-                    let got = stream.read(&mut self.scratch);
-                    stream.input.clear();
-                    if got == Got::End {
-                        self.out.streams.remove(self.poll.registry(), index);
-                    }
-                    return got == Got::More;
+                    self.read_ending(now, index);
+                    return false;
                 }
                 Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused || stream.resumes.is_some() => {
                     return false;
@@ -375,6 +399,28 @@ impl Thread {
             }
         }
         true
+    }
+
+    /// Reads from a connection that ends only to see that the other side has ended too.
+    fn read_ending(&mut self, now: Instant, index: usize) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        if stream.resumes.is_some() {
+            return;
+        }
+        let got = stream.read(&mut self.scratch);
+        let bytes = stream.input.len() as u64;
+        stream.input.clear();
+        if got == Got::More {
+            let at = now + ENDING_PAUSE;
+            stream.resumes = Some(at);
+            self.slowed.insert((at, index));
+        }
+        self.out.streams.counters.turn_ending_bytes += bytes;
+        if got == Got::End {
+            self.out.streams.remove(self.poll.registry(), index);
+        }
     }
 
     /// Works on what was read.
@@ -412,7 +458,7 @@ impl Thread {
         }
     }
 
-    /// Reads those again whose allocation may relay more now.
+    /// Reads those again whose time has come.
     fn resume_slowed(&mut self, now: Instant) {
         while let Some(&(at, index)) = self.slowed.first().filter(|(at, _)| *at <= now) {
             self.slowed.pop_first();
@@ -446,6 +492,7 @@ impl Thread {
             self.engine
                 .handle_datagram(now, path, Ecn::NotEct, frame, &mut self.out);
             at += len;
+            self.frames += 1;
             self.make_room();
             self.act(now);
             if self.out.streams.get_mut(index).is_some_and(|stream| stream.stranger) && self.engine.is_in_use(path) {
@@ -736,3 +783,6 @@ impl Sockets for Ports<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
