@@ -56,6 +56,8 @@ impl Socket {
         drop(state.set_recv_buffer_size(UdpSockRef::from(&io), buffer));
         drop(state.set_send_buffer_size(UdpSockRef::from(&io), buffer));
         let local = io.local_addr()?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        crate::mmsg::tell_less(&io, local);
         let segmentation = cfg!(any(target_os = "linux", target_os = "android")) && state.max_gso_segments() > 1;
         Ok(Self {
             io,
@@ -160,6 +162,23 @@ mod tests {
         // Linux counts its own needs in, and says the double.
         assert!((64 << 10..=128 << 10).contains(&small), "{small}");
         assert!(room(Socket::bind(address).unwrap()) > small);
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn the_kernel_tells_what_is_read_and_no_more() {
+        for (address, told) in [("127.0.0.1:0", false), ("0.0.0.0:0", true)] {
+            let socket = Socket::bind(address.parse().unwrap()).unwrap();
+            let port = socket.local_addr().port();
+            let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            sender.send_to(b"x", ("127.0.0.1", port)).unwrap();
+            let mut bytes = [0; 8];
+            let mut meta = [quinn_udp::RecvMeta::default()];
+            let mut slices = [io::IoSliceMut::new(&mut bytes)];
+            let io = UdpSockRef::from(&socket.io);
+            assert_eq!(socket.state.recv(io, &mut slices, &mut meta).unwrap(), 1);
+            assert_eq!((meta[0].dst_ip.is_some(), meta[0].timestamp), (told, None));
+        }
     }
 
     #[test]
