@@ -89,7 +89,7 @@ impl Socket {
     }
 
     /// Receives as many messages as are there and fit into `batch`, whose former content is gone. False when there was
-    /// none: then mio will say when there is.
+    /// none: then mio will say when there is. A batch that is not full has emptied the socket too.
     pub fn receive(&mut self, batch: &mut RecvBatch) -> bool {
         // An error that an ICMP message left behind is gone once it is read; one that stays must not hold the thread.
         for _ in 0..MAX_FAILURES {
@@ -162,6 +162,29 @@ mod tests {
         // Linux counts its own needs in, and says the double.
         assert!((64 << 10..=128 << 10).contains(&small), "{small}");
         assert!(room(Socket::bind(address).unwrap()) > small);
+    }
+
+    #[test]
+    fn a_batch_that_is_not_full_has_emptied_the_socket() {
+        let mut socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut batch = RecvBatch::new();
+        assert!(!socket.receive(&mut batch) && batch.is_empty() && !batch.is_full());
+        for number in 0..100_u8 {
+            sender.send_to(&[number], socket.local_addr()).unwrap();
+        }
+        let mut got = Vec::new();
+        loop {
+            assert!(socket.receive(&mut batch));
+            let before = got.len();
+            got.extend(batch.datagrams().map(|datagram| datagram.data[0]));
+            assert_eq!(got.len() - before, batch.len());
+            if !batch.is_full() {
+                break;
+            }
+        }
+        assert_eq!(got, (0..100).collect::<Vec<_>>());
+        assert!(!socket.receive(&mut batch) && batch.is_empty());
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -264,6 +264,9 @@ impl Thread {
                 });
             }
             self.act(now);
+            if !self.received.is_full() {
+                return false;
+            }
         }
         true
     }
@@ -290,6 +293,9 @@ impl Thread {
                     sockets: &mut self.sockets,
                     relays: &mut self.relays,
                 });
+            }
+            if !self.received.is_full() {
+                return false;
             }
         }
         true

@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream as Client};
+use std::net::{SocketAddr, TcpStream as Client, UdpSocket};
 
 use turn::{RelayAddress, ServerConfig as TurnConfig};
 use wire::Seed;
@@ -107,6 +107,24 @@ fn many_that_flood_with_short_messages_leave_a_turn_to_others() {
     }
     // Each has its turn, and all is read in the end.
     bench.until(|thread| thread.engine.counters().turn_no_allocation == 8 * (8 << 10));
+}
+
+#[test]
+fn a_flood_of_datagrams_is_read_to_its_end() {
+    let mut bench = Bench::new();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // More than a turn reads, so that the last are read without being told of.
+    let most = BATCHES_PER_TURN as u64 * 32;
+    for _ in 0..most + 100 {
+        client.send_to(&[0x40, 0, 0, 0], bench.address).unwrap();
+    }
+    while bench.thread.ready.is_empty() {
+        bench.hear();
+    }
+    bench.thread.turn(bench.now);
+    assert_eq!((bench.count(), bench.thread.ready.len()), (most, 1));
+    bench.thread.turn(bench.now);
+    assert_eq!((bench.count(), bench.thread.ready.len()), (most + 100, 0));
 }
 
 #[test]
