@@ -110,7 +110,7 @@ fn many_that_flood_with_short_messages_leave_a_turn_to_others() {
 }
 
 #[test]
-fn a_flood_of_datagrams_is_read_to_its_end() {
+fn a_flood_of_datagrams_is_read_to_its_end_and_then_waited_for() {
     let mut bench = Bench::new();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     // More than a turn reads, so that the last are read without being told of.
@@ -125,6 +125,9 @@ fn a_flood_of_datagrams_is_read_to_its_end() {
     assert_eq!((bench.count(), bench.thread.ready.len()), (most, 1));
     bench.thread.turn(bench.now);
     assert_eq!((bench.count(), bench.thread.ready.len()), (most + 100, 0));
+    // That was fast.
+    let end = bench.now + Duration::from_millis(11);
+    assert!(bench.thread.pace.pause(end, end).is_some());
 }
 
 #[test]
