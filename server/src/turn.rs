@@ -2,6 +2,7 @@
 
 mod invitation;
 mod options;
+mod pace;
 mod places;
 mod slab;
 mod sockets;

@@ -2,6 +2,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::TcpListener;
@@ -11,6 +12,7 @@ use turn::{ConnectionId, RelayId, Server, ServerAction, Towards, next_frame};
 use udp::{RecvBatch, Socket};
 use wire::{Ecn, Path};
 
+use super::pace::Pace;
 use super::slab::{SendSlab, Sockets};
 use super::sockets::{Bound, connect, listen};
 use super::stream::{Got, MAX_OUTPUT, Role};
@@ -112,6 +114,7 @@ pub(super) struct Thread {
     /// Spliced connections whose allocation has relayed enough, and such that end, and when they are read again.
     slowed: BTreeSet<(Instant, usize)>,
     received: RecvBatch,
+    pace: Pace,
     scratch: Vec<u8>,
     next_tick: Instant,
     clock_read: Instant,
@@ -163,6 +166,7 @@ impl Thread {
             unaccepted: HashSet::new(),
             slowed: BTreeSet::new(),
             received: RecvBatch::new(),
+            pace: Pace::new(now),
             scratch: vec![0; 64 << 10],
             next_tick: now + TICK,
             clock_read: now,
@@ -171,9 +175,13 @@ impl Thread {
 
     pub(super) fn run(&mut self) {
         let mut events = Events::with_capacity(1024);
+        let mut began = Instant::now();
         while !self.closing.load(Ordering::Acquire) {
             let now = Instant::now();
             let wait = if self.ready.is_empty() {
+                if let Some(pause) = self.pace.pause(began, now) {
+                    thread::sleep(pause);
+                }
                 self.next_deadline().saturating_duration_since(now)
             } else {
                 Duration::ZERO
@@ -186,16 +194,16 @@ impl Thread {
                     return;
                 }
             }
-            let now = Instant::now();
+            began = Instant::now();
             for event in &events {
                 self.heard(
-                    now,
+                    began,
                     event.token(),
                     event.is_readable() || event.is_read_closed(),
                     event.is_writable(),
                 );
             }
-            self.turn(now);
+            self.turn(began);
         }
     }
 
@@ -256,6 +264,7 @@ impl Thread {
             if !socket.receive(&mut self.received) {
                 return false;
             }
+            self.pace.count(self.received.len());
             for datagram in self.received.datagrams() {
                 self.engine
                     .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data, &mut self.out);
@@ -265,6 +274,9 @@ impl Thread {
                 });
             }
             self.act(now);
+            if !self.received.is_full() {
+                return false;
+            }
         }
         true
     }
@@ -283,6 +295,7 @@ impl Thread {
                     }
                 }
             }
+            self.pace.count(self.received.len());
             for datagram in self.received.datagrams() {
                 let (peer, ecn) = (datagram.path.remote, datagram.ecn);
                 self.engine
@@ -291,6 +304,9 @@ impl Thread {
                     sockets: &mut self.sockets,
                     relays: &mut self.relays,
                 });
+            }
+            if !self.received.is_full() {
+                return false;
             }
         }
         true

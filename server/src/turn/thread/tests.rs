@@ -1,5 +1,5 @@
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream as Client};
+use std::net::{SocketAddr, TcpStream as Client, UdpSocket};
 
 use turn::{RelayAddress, ServerConfig as TurnConfig};
 use wire::Seed;
@@ -121,6 +121,27 @@ fn a_connection_that_ends_keeps_nobody_busy() {
     });
     assert!(heard.take_while(|events| *events > 0).count() < 10);
     assert!(bench.thread.out.streams.get_mut(index).is_some());
+}
+
+#[test]
+fn a_flood_of_datagrams_is_read_to_its_end_and_then_waited_for() {
+    let mut bench = Bench::new();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // More than a turn reads, so that the last are read without being told of.
+    let most = BATCHES_PER_TURN as u64 * 32;
+    for _ in 0..most + 100 {
+        client.send_to(&[0x40, 0, 0, 0], bench.address).unwrap();
+    }
+    while bench.thread.ready.is_empty() {
+        bench.hear();
+    }
+    bench.thread.turn(bench.now);
+    assert_eq!((bench.count(), bench.thread.ready.len()), (most, 1));
+    bench.thread.turn(bench.now);
+    assert_eq!((bench.count(), bench.thread.ready.len()), (most + 100, 0));
+    // That was fast.
+    let end = bench.now + Duration::from_millis(11);
+    assert!(bench.thread.pace.pause(end, end).is_some());
 }
 
 #[test]
