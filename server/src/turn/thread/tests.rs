@@ -151,7 +151,7 @@ fn what_comes_after_the_end_is_read_slowly() {
     let streams = &mut bench.thread.out.streams;
     streams.recognize(index);
     streams.end(bench.thread.poll.registry(), index, bench.now);
-    let writer = std::thread::spawn(move || {
+    let writer = thread::spawn(move || {
         client.write_all(&[7; 256 << 10]).unwrap();
         client.shutdown(std::net::Shutdown::Write).unwrap();
         client
