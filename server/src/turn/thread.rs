@@ -102,8 +102,10 @@ pub(super) struct Thread {
     tls: Option<Arc<ServerConfig>>,
     closing: Arc<AtomicBool>,
     counts: Arc<Mutex<Counts>>,
-    /// What may have more to read, each once.
+    /// Sockets and listeners that may have more to read, each once.
     ready: VecDeque<Token>,
+    /// Connections that may have more to read, each once: they are read when the others have been, and not all in each turn.
+    unread: VecDeque<Token>,
     queued: HashSet<Token>,
     /// Messages that connections have brought in this turn.
     frames: usize,
@@ -160,6 +162,7 @@ impl Thread {
             closing,
             counts,
             ready: VecDeque::new(),
+            unread: VecDeque::new(),
             queued: HashSet::new(),
             frames: 0,
             handshakes: 0,
@@ -178,7 +181,7 @@ impl Thread {
         let mut began = Instant::now();
         while !self.closing.load(Ordering::Acquire) {
             let now = Instant::now();
-            let wait = if self.ready.is_empty() {
+            let wait = if self.ready.is_empty() && self.unread.is_empty() {
                 if let Some(pause) = self.pace.pause(began, now) {
                     thread::sleep(pause);
                 }
@@ -228,22 +231,16 @@ impl Thread {
     fn turn(&mut self, now: Instant) {
         (self.frames, self.handshakes) = (0, 0);
         for _ in 0..self.ready.len() {
+            let Some(token) = self.ready.pop_front() else { break };
+            self.serve(now, token);
+        }
+        for _ in 0..self.unread.len() {
             if self.frames >= FRAMES_PER_TURN {
                 // Those who have not had a turn are the first in the next one.
                 break;
             }
-            let Some(token) = self.ready.pop_front() else { break };
-            self.queued.remove(&token);
-            let index = token.0 & !KIND;
-            let more = match token.0 & KIND {
-                CLIENT_SOCKETS => self.receive_from_clients(now, index),
-                LISTENERS => self.accept(now, index),
-                RELAYS => self.receive_from_peers(now, index),
-                _ => self.read(now, index),
-            };
-            if more {
-                self.queue(token);
-            }
+            let Some(token) = self.unread.pop_front() else { break };
+            self.serve(now, token);
         }
         if self.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.engine.handle_timeout(now, &mut self.out);
@@ -254,6 +251,21 @@ impl Thread {
             self.tick(now);
         }
         self.flush(now);
+    }
+
+    /// Reads what a token is of.
+    fn serve(&mut self, now: Instant, token: Token) {
+        self.queued.remove(&token);
+        let index = token.0 & !KIND;
+        let more = match token.0 & KIND {
+            CLIENT_SOCKETS => self.receive_from_clients(now, index),
+            LISTENERS => self.accept(now, index),
+            RELAYS => self.receive_from_peers(now, index),
+            _ => self.read(now, index),
+        };
+        if more {
+            self.queue(token);
+        }
     }
 
     fn receive_from_clients(&mut self, now: Instant, index: usize) -> bool {
@@ -580,7 +592,12 @@ impl Thread {
 
     fn queue(&mut self, token: Token) {
         if self.queued.insert(token) {
-            self.ready.push_back(token);
+            let queue = if token.0 & KIND == STREAMS {
+                &mut self.unread
+            } else {
+                &mut self.ready
+            };
+            queue.push_back(token);
         }
     }
 
