@@ -605,13 +605,11 @@ impl<E: Engine> Worker<E> {
     fn receive(&mut self, now: Instant) -> bool {
         let mut more = false;
         for port in self.ports.iter_mut().filter(|port| port.readable) {
-            port.readable = port.socket.receive(&mut self.received);
-            if port.readable {
-                more = true;
-                for datagram in self.received.datagrams() {
-                    self.engine
-                        .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data);
-                }
+            port.readable = port.socket.receive(&mut self.received) && self.received.is_full();
+            more |= port.readable;
+            for datagram in self.received.datagrams() {
+                self.engine
+                    .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data);
             }
         }
         more
