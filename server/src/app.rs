@@ -71,6 +71,8 @@ pub(crate) struct Member {
     pub(crate) seat: Seat,
     /// By which it comes back after its connection broke; only members of rooms do.
     pub(crate) session: Option<Secret>,
+    /// Whether its media flowed when it came (back).
+    pub(crate) connected: bool,
 }
 
 impl App {
@@ -156,6 +158,7 @@ impl App {
             messages,
             seat,
             session,
+            connected: false,
         })
     }
 
@@ -183,6 +186,7 @@ impl App {
             messages,
             seat,
             session: Some(renewed),
+            connected: resumed.connected,
         })
     }
 

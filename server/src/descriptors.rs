@@ -43,7 +43,7 @@ impl Shares {
         let (wanted, workers) = (Self::wanted(options), options.workers.get());
         let shares = Self::within(getrlimit(Resource::Nofile).current, &wanted, workers);
         if shares != wanted {
-            tracing::info!(
+            tracing::debug!(
                 ?shares,
                 ?wanted,
                 "the limit of open files leaves room for fewer connections: raise it (ulimit -n) if there are to be as many"

@@ -193,6 +193,8 @@ pub(crate) struct Resumed {
     pub(crate) participant: ParticipantId,
     pub(crate) name: DisplayName,
     pub(crate) others: Vec<Other>,
+    /// Whether its media flows.
+    pub(crate) connected: bool,
 }
 
 /// What a worker counted.
@@ -568,6 +570,7 @@ impl<E: Engine> Worker<E> {
             participant,
             name,
             others,
+            connected: self.roll.is_connected(participant),
         };
         // Who asked may have gone while the command waited, and may still come back.
         if reply.send(Ok(resumed)).is_err() {

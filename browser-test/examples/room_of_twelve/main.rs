@@ -285,6 +285,10 @@ impl<'a> Party<'a> {
             let report = guest.leave();
             let mut complaints = report.complaints();
             if !sees_all(&report) {
+                for viewer in &self.viewers {
+                    let sent = viewer.sent().unwrap_or_else(|error| error.to_string());
+                    println!("{}: {sent}", viewer.name);
+                }
                 complaints.push(format!("{} does not see all", report.name));
             }
             if !complaints.is_empty() {

@@ -53,6 +53,12 @@ const RECEIVED: &str = "(async () => {
             [mid ?? '', kind, packetsReceived, framesDecoded, timestamp]);
 })()";
 
+/// All that it sent of pictures, and what came back of that.
+const SENT: &str = "(async () => {
+    const stats = [...(await hyaline.room.getStats()).values()];
+    return stats.filter(({ type, kind }) => kind === 'video' && /^(out|remote-in)bound-rtp$/.test(type));
+})()";
+
 /// A small window, which takes less of the processor to draw: there is no graphics card.
 const WINDOW: Viewport = Viewport {
     width: 640,
@@ -113,6 +119,11 @@ impl Viewer {
     /// All packets that it has received.
     pub(crate) fn packets(&self) -> Result<u64, Error> {
         Ok(self.figures()?.packets)
+    }
+
+    /// What it says of the pictures that it sends, for whoever looks for why they do not come.
+    pub(crate) fn sent(&self) -> Result<String, Error> {
+        Ok(self.page.evaluate_within(SENT, PATIENCE)?.to_string())
     }
 
     /// What came since the last time, of which there was none yet in the beginning.
