@@ -12,13 +12,17 @@ use turn::{ConnectionId, RelayId, Server, ServerAction, Towards, next_frame};
 use udp::{RecvBatch, Socket};
 use wire::{Ecn, Path};
 
+use super::Counts;
 use super::pace::Pace;
-use super::slab::{SendSlab, Sockets};
+use super::slab::SendSlab;
 use super::sockets::{Bound, connect, listen};
 use super::stream::{Got, MAX_OUTPUT, Role};
 use super::streams::{Out, PATIENCE, Streams, path_of};
-use super::{Counts, DriverCounters};
 use crate::addresses::all_addresses;
+
+mod relay;
+
+use relay::{Ports, Relay, RelaySocket, of_socket};
 
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// What a token is of, above the number.
@@ -54,41 +58,6 @@ pub(super) const fn from_client_socket(index: usize) -> usize {
 
 pub(super) const fn from_relay(relay: RelayId) -> usize {
     RELAYS | relay.index()
-}
-
-/// A relay socket, or the listener of a TCP allocation.
-struct Relay {
-    id: RelayId,
-    socket: RelaySocket,
-    /// What of its counters is in ours.
-    told: udp::Counters,
-}
-
-enum RelaySocket {
-    Udp(Socket),
-    Tcp(TcpListener),
-}
-
-impl Relay {
-    /// What its socket has counted since this was asked last.
-    fn news(&mut self) -> DriverCounters {
-        let RelaySocket::Udp(socket) = &self.socket else {
-            return DriverCounters::default();
-        };
-        let counted = socket.counters();
-        let before = std::mem::replace(&mut self.told, counted);
-        of_socket(&counted, &before)
-    }
-}
-
-fn of_socket(counted: &udp::Counters, before: &udp::Counters) -> DriverCounters {
-    DriverCounters {
-        turn_udp_kernel_dropped: counted.udp_kernel_dropped.saturating_sub(before.udp_kernel_dropped),
-        turn_udp_receive_failed: counted.udp_receive_failed.saturating_sub(before.udp_receive_failed),
-        turn_udp_send_refused: counted.udp_send_refused.saturating_sub(before.udp_send_refused),
-        turn_udp_send_blocked: counted.udp_send_blocked.saturating_sub(before.udp_send_blocked),
-        ..DriverCounters::default()
-    }
 }
 
 /// The loop: receives, lets the engine work, does what it wants, sends.
@@ -796,24 +765,6 @@ impl Thread {
             sockets: &mut self.sockets,
             relays: &mut self.relays,
         });
-    }
-}
-
-struct Ports<'a> {
-    sockets: &'a mut [Socket],
-    relays: &'a mut [Option<Relay>],
-}
-
-impl Sockets for Ports<'_> {
-    fn socket(&mut self, number: usize) -> Option<&mut Socket> {
-        let index = number & !KIND;
-        if number & KIND == CLIENT_SOCKETS {
-            return self.sockets.get_mut(index);
-        }
-        match &mut self.relays.get_mut(index)?.as_mut()?.socket {
-            RelaySocket::Udp(socket) => Some(socket),
-            RelaySocket::Tcp(_) => None,
-        }
     }
 }
 
