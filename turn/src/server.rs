@@ -91,6 +91,8 @@ pub struct Server {
     bound: HashSet<(Transport, Family, u16)>,
     allocations: Slab<Allocation>,
     by_path: HashMap<Path, u32>,
+    /// The allocation whose client has sent data last; it may have ended.
+    latest: u32,
     quotas: Quotas,
     relays: Slab<Relay>,
     generation: u32,
@@ -141,6 +143,7 @@ impl Server {
             bound: HashSet::new(),
             allocations: Slab::new(),
             by_path: HashMap::new(),
+            latest: 0,
             quotas: Quotas::default(),
             relays: Slab::new(),
             generation: 0,

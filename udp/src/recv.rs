@@ -16,11 +16,16 @@ const MOST: usize = if cfg!(any(target_os = "linux", target_os = "android", targ
     1
 };
 
+/// What a socket of one sender is asked for. There is rarely more than one message, and it is joined.
+const FEW: usize = 4;
+
 /// The buffers for one `recvmmsg`, made once and used for every call.
 pub struct RecvBatch {
     bytes: Box<[u8]>,
     meta: [RecvMeta; BATCH_SIZE],
     filled: usize,
+    /// What the last call could have brought at most.
+    asked: usize,
     local: SocketAddr,
 }
 
@@ -31,6 +36,7 @@ impl RecvBatch {
             bytes: vec![0; MESSAGE * BATCH_SIZE].into_boxed_slice(),
             meta: [RecvMeta::default(); BATCH_SIZE],
             filled: 0,
+            asked: MOST,
             local: SocketAddr::from(([0, 0, 0, 0], 0)),
         }
     }
@@ -58,16 +64,24 @@ impl RecvBatch {
     /// Whether the last call brought as much as it could, so that there may be more. Otherwise it has emptied the
     /// socket, and mio will say when there is more. Where the system gives one message at a time, one is as much as it can.
     pub const fn is_full(&self) -> bool {
-        self.filled >= MOST
+        self.filled >= self.asked
     }
 
-    pub(crate) fn fill(&mut self, state: &UdpSocketState, io: UdpSockRef<'_>, local: SocketAddr) -> io::Result<()> {
+    pub(crate) fn fill(
+        &mut self,
+        state: &UdpSocketState,
+        io: UdpSockRef<'_>,
+        local: SocketAddr,
+        few: bool,
+    ) -> io::Result<()> {
         self.filled = 0;
         self.local = local;
-        let mut messages = self.bytes.chunks_exact_mut(MESSAGE);
-        let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
-            array::from_fn(|_| IoSliceMut::new(messages.next().unwrap_or_default()));
-        self.filled = state.recv(io, &mut slices, &mut self.meta)?;
+        self.asked = if few { MOST.min(FEW) } else { MOST };
+        self.filled = if few {
+            receive::<FEW>(&mut self.bytes, &mut self.meta, state, io)
+        } else {
+            receive::<BATCH_SIZE>(&mut self.bytes, &mut self.meta, state, io)
+        }?;
         Ok(())
     }
 
@@ -83,6 +97,18 @@ impl RecvBatch {
     pub(crate) fn empty_count(&self) -> u64 {
         self.meta.iter().take(self.filled).filter(|meta| meta.len == 0).count() as u64
     }
+}
+
+/// Each message that could come costs something, whether it comes or not.
+fn receive<const N: usize>(
+    bytes: &mut [u8],
+    meta: &mut [RecvMeta],
+    state: &UdpSocketState,
+    io: UdpSockRef<'_>,
+) -> io::Result<usize> {
+    let mut messages = bytes.chunks_exact_mut(MESSAGE);
+    let mut slices: [IoSliceMut<'_>; N] = array::from_fn(|_| IoSliceMut::new(messages.next().unwrap_or_default()));
+    state.recv(io, &mut slices, meta)
 }
 
 impl Default for RecvBatch {

@@ -91,9 +91,19 @@ impl Socket {
     /// Receives as many messages as are there and fit into `batch`, whose former content is gone. False when there was
     /// none: then mio will say when there is. A batch that is not full has emptied the socket too.
     pub fn receive(&mut self, batch: &mut RecvBatch) -> bool {
+        self.fill(batch, false)
+    }
+
+    /// As [`receive`](Self::receive) for a socket of which not much is to be expected: a few messages at most, and for
+    /// one or two it costs less.
+    pub fn receive_few(&mut self, batch: &mut RecvBatch) -> bool {
+        self.fill(batch, true)
+    }
+
+    fn fill(&mut self, batch: &mut RecvBatch, few: bool) -> bool {
         // An error that an ICMP message left behind is gone once it is read; one that stays must not hold the thread.
         for _ in 0..MAX_FAILURES {
-            match batch.fill(&self.state, UdpSockRef::from(&self.io), self.local) {
+            match batch.fill(&self.state, UdpSockRef::from(&self.io), self.local, few) {
                 Ok(()) => {
                     self.traffic.udp_receive_calls += 1;
                     self.traffic.udp_received_datagrams += batch.datagram_count();
@@ -169,22 +179,24 @@ mod tests {
         let mut socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let mut batch = RecvBatch::new();
-        assert!(!socket.receive(&mut batch) && batch.is_empty() && !batch.is_full());
-        for number in 0..100_u8 {
-            sender.send_to(&[number], socket.local_addr()).unwrap();
-        }
-        let mut got = Vec::new();
-        loop {
-            assert!(socket.receive(&mut batch));
-            let before = got.len();
-            got.extend(batch.datagrams().map(|datagram| datagram.data[0]));
-            assert_eq!(got.len() - before, batch.len());
-            if !batch.is_full() {
-                break;
+        for receive in [Socket::receive, Socket::receive_few] {
+            assert!(!receive(&mut socket, &mut batch) && batch.is_empty() && !batch.is_full());
+            for number in 0..101_u8 {
+                sender.send_to(&[number], socket.local_addr()).unwrap();
             }
+            let mut got = Vec::new();
+            loop {
+                assert!(receive(&mut socket, &mut batch));
+                let before = got.len();
+                got.extend(batch.datagrams().map(|datagram| datagram.data[0]));
+                assert_eq!(got.len() - before, batch.len());
+                if !batch.is_full() {
+                    break;
+                }
+            }
+            assert_eq!(got, (0..101).collect::<Vec<_>>());
+            assert!(!receive(&mut socket, &mut batch) && batch.is_empty());
         }
-        assert_eq!(got, (0..100).collect::<Vec<_>>());
-        assert!(!socket.receive(&mut batch) && batch.is_empty());
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]

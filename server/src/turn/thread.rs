@@ -263,7 +263,7 @@ impl Thread {
     }
 
     fn receive_from_peers(&mut self, now: Instant, index: usize) -> bool {
-        for _ in 0..BATCHES_PER_TURN {
+        for batch in 0..BATCHES_PER_TURN {
             let Some(relay) = self.relays.get_mut(index).and_then(Option::as_mut) else {
                 return false;
             };
@@ -271,7 +271,12 @@ impl Thread {
             match &mut relay.socket {
                 RelaySocket::Tcp(_) => return self.accept_from_peers(now, index),
                 RelaySocket::Udp(socket) => {
-                    if !socket.receive(&mut self.received) {
+                    // A client has few peers, and what one of them sends is joined.
+                    let received = match batch {
+                        0 => socket.receive_few(&mut self.received),
+                        _ => socket.receive(&mut self.received),
+                    };
+                    if !received {
                         return false;
                     }
                 }
