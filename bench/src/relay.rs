@@ -6,8 +6,10 @@
 //! `UDP_GRO`), so that what joins packets on the way out has to split them again, as it would for most networks.
 //!
 //! Counted is the CPU time of the whole process, kernel included, divided by the packets that arrived unchanged. On the
-//! loopback interface a sender pays for the receiver's half of the kernel's work too: both servers do.
+//! loopback interface a sender pays for the receiver's half of the kernel's work too: both servers do. The floor tells
+//! what that and receiving come to without a server around them.
 
+mod floor;
 mod flow;
 mod load;
 mod servers;
@@ -85,6 +87,11 @@ fn compare(rate: u32) -> Result<(), String> {
             "there is one CPU for all"
         }
     );
+    for burst in [1, flow::MAX_BURST] {
+        let time = floor::measure(burst).map_err(|error| format!("The floor cannot be measured: {error}."))?;
+        println!("floor, the two calls alone, {burst} in a message: {time:.0} ns");
+    }
+    println!();
     for (load, goal) in LOADS {
         println!("{}", load.name);
         let rounds = measure(&programs, load, rate)?;

@@ -7,6 +7,7 @@
 
 mod answer;
 mod dtls;
+mod framing;
 mod guest;
 mod ice;
 mod ice_agent;
@@ -24,6 +25,7 @@ mod turn_server;
 
 pub use answer::peer_answer;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
+pub use framing::deframer;
 pub use guest::ivf;
 pub use ice::ice;
 pub use ice_agent::ice_agent;
@@ -32,7 +34,7 @@ pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
 pub use sdp::sdp;
-pub use server::{client_message, deframer};
+pub use server::client_message;
 pub use sfu::sfu_session;
 pub use srtp::srtp_open;
 pub use stun::stun;

@@ -1,4 +1,4 @@
-use hyaline_server::{ClientMessage, Deframer, DisplayName, MAX_NAME, ParticipantId, ServerMessage, Unreadable, View};
+use hyaline_server::{ClientMessage, DisplayName, MAX_NAME, ParticipantId, ServerMessage, Unreadable, View};
 
 /// What a client sends over the WebSocket: it is read, and keeps to the bounds of the protocol, or is refused in a
 /// sentence. Whatever of it is sent on or back is JSON again.
@@ -54,21 +54,4 @@ fn check_answer(message: &ServerMessage) {
     let known =
         matches!(message, ServerMessage::Hand { raised, .. } if read == Ok(ClientMessage::Hand { raised: *raised }));
     assert!(known || read == Err(Unreadable::UnknownType), "{json}");
-}
-
-/// A TCP stream in pieces whose lengths the first byte chooses: the frames are those of the stream in one piece, and
-/// none is longer than what was there.
-pub fn deframer(data: &[u8]) {
-    let Some((&step, stream)) = data.split_first() else {
-        return;
-    };
-    let mut whole = Vec::new();
-    let at_once = Deframer::default().push(&mut stream.to_vec(), |frame| whole.push(frame.to_vec()));
-    let (mut pieces, mut deframer) = (Vec::new(), Deframer::default());
-    let in_pieces = stream
-        .chunks(usize::from(step).max(1))
-        .try_for_each(|piece| deframer.push(&mut piece.to_vec(), |frame| pieces.push(frame.to_vec())));
-    assert_eq!((&whole, at_once), (&pieces, in_pieces));
-    let framed: usize = whole.iter().map(|frame| 2 + frame.len()).sum();
-    assert!(framed <= stream.len());
 }

@@ -95,7 +95,10 @@ const REALM: &str = "example.org";
 const LIMITS: ServerLimits = ServerLimits {
     allocations: 6,
     sockets: 12,
+    sockets_per_user: 12,
+    sockets_per_name: 12,
     allocations_per_user: 5,
+    allocations_per_name: 6,
     permissions: 3,
     channels: 2,
     reservations: 2,
@@ -105,6 +108,8 @@ const LIMITS: ServerLimits = ServerLimits {
     burst_bytes: 2000,
     refusals_per_second: 1000,
     refusals_burst: 1000,
+    requests_per_second: 1000,
+    requests_burst: 1_000_000,
 };
 
 /// What the server sent.

@@ -55,7 +55,6 @@ impl Inbox {
 
     pub(crate) fn settle(&mut self, now: Instant) {
         self.slots.values_mut().for_each(|slot| slot.settle(now));
-        self.voices.settle(now);
     }
 
     pub(crate) fn reports(&self) -> Vec<SlotReport> {
@@ -73,7 +72,7 @@ impl Sink for Inbox {
         let now = self.now.unwrap_or(info.arrival);
         let slot = self.slots.entry(info.mid.to_owned()).or_default();
         slot.report.video = info.kind == Kind::Video;
-        if info.kind == Kind::Audio {
+        if info.kind == Kind::Audio && !info.repair {
             self.voices.take(now, info.mid, packet.timestamp());
         }
         let received = Received {

@@ -13,8 +13,13 @@ pub(crate) struct Pace {
 }
 
 /// By so much a timestamp may be ahead of the fastest packet. A server may place a picture 150 ms ahead of where it was
-/// (`docs/sfu.md`); the rest is for a machine that was held up when the first packets came.
-pub(crate) const SLACK: Duration = Duration::from_secs(1);
+/// (`docs/sfu.md`); the rest is for a busy machine.
+const SLACK: Duration = Duration::from_secs(1);
+/// The same as long as none may have been fast: a server places pictures that it knows to be taken before by up to 2 s
+/// (`docs/sfu.md`), which a busy publisher's first one may be, and the next is in time.
+const SLACK_AT_FIRST: Duration = Duration::from_secs(3);
+/// So long after the first packet some have been fast.
+const AT_FIRST: Duration = Duration::from_secs(3);
 
 impl Pace {
     /// Takes the timestamp of a packet whose number is higher than all before. True when it is ahead of the time that
@@ -31,7 +36,12 @@ impl Pace {
         self.newest = (timestamp, time);
         let since = micros(now.saturating_duration_since(start));
         let late = since.saturating_sub(time.saturating_mul(1_000_000) / i64::from(clock_rate.max(1)));
-        let ahead = self.least.saturating_sub(late) > micros(SLACK);
+        let slack = if since < micros(AT_FIRST) {
+            SLACK_AT_FIRST
+        } else {
+            SLACK
+        };
+        let ahead = self.least.saturating_sub(late) > micros(slack);
         // From a new place on, so that one leap is one fault.
         self.least = self.least.min(late);
         ahead
@@ -61,9 +71,12 @@ mod tests {
 
     #[test]
     fn a_leap_ahead_is_one_fault() {
-        assert_eq!(leaps(&[(0, 0), (40, 40), (80, 80), (120, 1120)]), 0);
-        assert_eq!(leaps(&[(0, 0), (40, 40), (80, 1081), (120, 1121), (160, 1161)]), 1);
-        assert_eq!(leaps(&[(0, 0), (40, 1041), (80, 3000), (120, 3040)]), 2);
+        assert_eq!(leaps(&[(0, 0), (4000, 4000), (4040, 4040), (4080, 5080)]), 0);
+        assert_eq!(
+            leaps(&[(0, 0), (4000, 4000), (4040, 5041), (4080, 5081), (4120, 5121)]),
+            1
+        );
+        assert_eq!(leaps(&[(0, 0), (4000, 5001), (4040, 7000), (4080, 7040)]), 2);
         // The time that passed meanwhile is no leap.
         assert_eq!(leaps(&[(0, 0), (9000, 10_000)]), 0);
         assert_eq!(leaps(&[(0, 0), (9000, 10_001)]), 1);
@@ -82,7 +95,18 @@ mod tests {
         // Nor is it a leap when one that is in time follows one that is late.
         assert_eq!(leaps(&[(0, 0), (2000, 40), (2040, 2040)]), 0);
         // Behind those that are late a leap is one still.
-        assert_eq!(leaps(&[(0, 0), (2000, 40), (2000, 80), (2000, 3001)]), 1);
+        assert_eq!(leaps(&[(0, 0), (4000, 40), (4000, 80), (4000, 5001)]), 1);
+    }
+
+    #[test]
+    fn at_first_all_may_have_been_late() {
+        // Pictures that waited for their encoder are followed by one that did not.
+        assert_eq!(leaps(&[(0, 0), (0, 40), (0, 80), (10, 2090), (50, 2130)]), 0);
+        assert_eq!(leaps(&[(0, 0), (2999, 5999), (3040, 6040)]), 0);
+        assert_eq!(leaps(&[(0, 0), (2999, 6000), (3040, 6041)]), 1);
+        // Later some have been in time.
+        assert_eq!(leaps(&[(0, 0), (3000, 4000)]), 0);
+        assert_eq!(leaps(&[(0, 0), (3000, 4001)]), 1);
     }
 
     #[test]

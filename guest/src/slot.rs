@@ -255,18 +255,18 @@ mod tests {
     fn time_does_not_leap_ahead() {
         let start = Instant::now();
         let mut slot = slot();
-        for (n, ms) in [(1, 0), (2, 40), (3, 1200), (4, 1240)] {
-            slot.take(start + Duration::from_millis(40 * n), packet(n, ms * 90));
+        for (n, ms) in [(1, 0), (2, 4000), (3, 9200), (4, 13_200)] {
+            slot.take(start + Duration::from_secs(4 * n), packet(n, ms * 90));
         }
         assert_eq!((slot.report.leaps, slot.report.backwards), (1, 0));
         // The same in another clock.
         let mut slot = Slot::default();
-        for (n, ms) in [(1, 0), (2, 20), (3, 1100), (4, 1120)] {
+        for (n, ms) in [(1, 0), (2, 4000), (3, 9100), (4, 13_100)] {
             let sound = Received {
                 clock_rate: 48_000,
                 ..packet(n, ms * 48)
             };
-            slot.take(start + Duration::from_millis(20 * n), sound);
+            slot.take(start + Duration::from_secs(4 * n), sound);
         }
         assert_eq!(slot.report.leaps, 1);
     }

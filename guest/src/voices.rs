@@ -1,85 +1,62 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Counts how many sections have a voice at once. Sound is counted where it belongs in time, which its timestamps tell, and not
-/// when it came: on a busy machine what was held up comes at once, and two who spoke one after the other would be two at once.
+/// Counts how many sections have a voice at once, in the order in which packets come, which is that in which the server sends them.
+/// Neither the time at which they come tells it, since on a busy machine those of a second come at once, nor do their timestamps: a
+/// publisher that was held up is replaced meanwhile, and then sends what it has recorded at the same time as the other.
 #[derive(Debug, Default)]
 pub(crate) struct Voices {
-    lines: BTreeMap<String, Line>,
-    /// When the first packet came.
-    start: Option<Instant>,
-    /// Packets of a second, by section.
-    seconds: BTreeMap<u64, BTreeMap<String, u32>>,
+    runs: BTreeMap<String, Run>,
+    /// How many packets came in all sections.
+    count: u64,
     pub(crate) most: usize,
 }
 
-/// The clock of a section, which never jumps.
-#[derive(Debug)]
-struct Line {
-    /// The newest timestamp, as it was received and without an end.
-    newest: (u32, i64),
-    /// How long after the time of its timestamp the fastest packet came, in samples from the start.
-    offset: i64,
+/// Packets of a section that follow each other without a pause.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    /// The numbers of the first and the last in all that came.
+    first: u64,
+    last: u64,
+    timestamp: u32,
+    arrival: Instant,
 }
 
-/// Samples a second.
-const RATE: i64 = 48_000;
-/// A section that gets so many of the fifty packets of a second has a voice in it: two that follow each other in one section's
-/// place are not two at once.
-const VOICE: u32 = 30;
-/// A second is over so long after its end.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Seconds that are counted at a time at most; timestamps may be anything.
-const MAX_SECONDS: usize = 16;
+/// Who is replaced makes a pause, in the timestamps or in time. A packet or four may be lost.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_SAMPLES: u32 = 4800;
+/// Voices are at once when so many packets come, of these sections and of others, while they all go on: three in a row are one
+/// after the other, even if their ends touch. Of four voices they are half a second.
+const SPAN: u64 = 100;
 
 impl Voices {
-    /// Takes a packet of 20 ms.
+    /// Takes a packet of 20 ms that is none that was sent again.
     pub(crate) fn take(&mut self, now: Instant, mid: &str, timestamp: u32) {
-        let start = *self.start.get_or_insert(now);
-        let arrival = samples(now.saturating_duration_since(start));
-        let line = self.lines.entry(mid.to_owned()).or_insert_with(|| Line {
-            newest: (timestamp, 0),
-            offset: arrival,
-        });
-        // Serial numbers (RFC 3550 §5.1).
-        let ahead = i64::from(timestamp.wrapping_sub(line.newest.0).cast_signed());
-        let time = line.newest.1.saturating_add(ahead);
-        if ahead > 0 {
-            line.newest = (timestamp, time);
-        }
-        line.offset = line.offset.min(arrival.saturating_sub(time));
-        let second = u64::try_from(time.saturating_add(line.offset) / RATE).unwrap_or_default();
-        *self
-            .seconds
-            .entry(second)
-            .or_default()
-            .entry(mid.to_owned())
-            .or_default() += 1;
-        if self.seconds.len() > MAX_SECONDS {
-            self.close_first();
-        }
+        self.count += 1;
+        let new = Run {
+            first: self.count,
+            last: self.count,
+            timestamp,
+            arrival: now,
+        };
+        let run = self.runs.entry(mid.to_owned()).or_insert(new);
+        // Serial numbers (RFC 3550 §5.1): one that overtakes another has a step that is far too large.
+        let goes_on = timestamp.wrapping_sub(run.timestamp) <= PAUSE_SAMPLES
+            && now.saturating_duration_since(run.arrival) <= PAUSE;
+        let first = if goes_on { run.first } else { new.first };
+        *run = Run { first, ..new };
+        self.most = self.most.max(self.at_once());
     }
 
-    /// Looks at the seconds that are over.
-    pub(crate) fn settle(&mut self, now: Instant) {
-        let Some(start) = self.start else { return };
-        while let Some((second, _)) = self.seconds.first_key_value()
-            && now >= start + Duration::from_secs(second.saturating_add(1)) + PATIENCE
-        {
-            self.close_first();
-        }
+    /// How many go on over the same span of packets.
+    fn at_once(&self) -> usize {
+        let over = |first: u64| {
+            let runs = self.runs.values();
+            runs.filter(|run| run.first <= first && run.last >= first + SPAN)
+                .count()
+        };
+        self.runs.values().map(|run| over(run.first)).max().unwrap_or_default()
     }
-
-    fn close_first(&mut self) {
-        if let Some((_, packets)) = self.seconds.pop_first() {
-            let voices = packets.values().filter(|packets| **packets >= VOICE).count();
-            self.most = self.most.max(voices);
-        }
-    }
-}
-
-fn samples(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX).saturating_mul(RATE) / 1_000_000
 }
 
 #[cfg(test)]
@@ -89,50 +66,63 @@ mod tests {
     const PACKET: Duration = Duration::from_millis(20);
 
     /// Plays one section after the other, each for some packets from a time on, `late` each.
-    fn most(parts: &[(&str, u32, u32)], late: impl Fn(u32) -> u32) -> usize {
+    fn most(parts: &[(&str, u32, u32)], late: impl Fn(&str, u32) -> u32) -> usize {
         let start = Instant::now();
         let mut packets = Vec::new();
         for &(mid, from, count) in parts {
-            packets.extend((from..from + count).map(|number| (late(number).max(number), number, mid)));
+            packets.extend((from..from + count).map(|number| (late(mid, number).max(number), number, mid)));
         }
         packets.sort_unstable();
         let mut voices = Voices::default();
-        let mut now = start;
         for (arrival, number, mid) in packets {
-            now = start + PACKET * arrival;
             // Each section has its own beginning.
             let begin = u32::MAX - 960 * mid.len() as u32;
-            voices.take(now, mid, begin.wrapping_add(number * 960));
-            voices.settle(now);
+            voices.take(start + PACKET * arrival, mid, begin.wrapping_add(number * 960));
         }
-        voices.settle(now + Duration::from_secs(9));
         voices.most
     }
 
     #[test]
     fn those_who_speak_together_are_counted() {
-        assert_eq!(most(&[("a", 0, 200), ("bb", 0, 200)], |at| at), 2);
-        assert_eq!(most(&[("a", 0, 200), ("bb", 0, 200), ("ccc", 100, 100)], |at| at), 3);
+        let in_time = |_: &str, at| at;
+        assert_eq!(most(&[("a", 0, 200), ("bb", 0, 200)], in_time), 2);
+        assert_eq!(most(&[("a", 0, 200), ("bb", 0, 200), ("ccc", 100, 100)], in_time), 3);
+        // Half a second is enough for the fourth, and some packets are lost.
+        let lossy = [
+            ("a", 0, 200),
+            ("bb", 0, 50),
+            ("bb", 54, 146),
+            ("ccc", 0, 200),
+            ("dddd", 100, 27),
+        ];
+        assert_eq!(most(&lossy, in_time), 4);
         // A few words only.
-        assert_eq!(most(&[("a", 0, 200), ("bb", 0, 20)], |at| at), 1);
+        assert_eq!(most(&[("a", 0, 200), ("bb", 0, 20)], in_time), 1);
     }
 
     #[test]
-    fn one_after_the_other_is_one_also_if_both_come_at_once() {
+    fn one_after_the_other_is_one() {
         let parts = [("a", 0, 125), ("bb", 0, 1), ("bb", 125, 125)];
-        assert_eq!(most(&parts, |at| at), 1);
-        // For a second nothing comes, then all.
-        assert_eq!(most(&parts, |at| if (90..150).contains(&at) { 150 } else { at }), 1);
+        assert_eq!(most(&parts, |_, at| at), 1);
+        // For a second nothing comes, then all, in the order in which it was sent.
+        assert_eq!(most(&parts, |_, at| if (90..150).contains(&at) { 150 } else { at }), 1);
+        // Turns in the same two sections.
+        let turns: Vec<_> = (0..8).map(|n| (["a", "bb"][n as usize % 2], 125 * n, 125)).collect();
+        assert_eq!(most(&turns, |_, at| at), 1);
     }
 
     #[test]
-    fn any_timestamps_are_bounded() {
-        let now = Instant::now();
-        let mut voices = Voices::default();
-        for number in 0..1000_u32 {
-            voices.take(now, "a", number.wrapping_mul(0x7fff_fff0));
-            assert!(voices.seconds.len() <= MAX_SECONDS);
-        }
-        voices.settle(now + Duration::from_secs(60));
+    fn who_was_held_up_and_replaced_meanwhile_was_not_heard_with_the_other() {
+        // Between two parts of the first the other is heard; then comes what the first has recorded meanwhile.
+        let parts = [("a", 0, 260), ("bb", 101, 99)];
+        let held = |mid: &str, at| {
+            if mid == "a" && (101..200).contains(&at) {
+                200
+            } else {
+                at
+            }
+        };
+        assert_eq!(most(&parts, held), 1);
+        assert_eq!(most(&parts, |_, at| at), 2);
     }
 }

@@ -46,7 +46,8 @@ pub struct Config {
     pub check_interval: Duration,
     /// STUN servers that are asked for server-reflexive candidates, at most 8.
     pub stun_servers: Vec<SocketAddr>,
-    /// How long an answer of a STUN server is waited for.
+    /// How long an answer of a STUN server is waited for: 5 s. It is asked again after 0.5, 1.5 and 3.5 s, then every 2 s.
+    /// Where a fifth of these exchanges is lost, 5 s leave one client of 600 without a mapping.
     pub gathering_timeout: Duration,
     /// How often the mapping of a server-reflexive candidate is refreshed until ICE is connected.
     pub mapping_refresh: Duration,

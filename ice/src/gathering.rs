@@ -77,6 +77,9 @@ pub(crate) enum Gathered {
 
 /// The least RTO (RFC 8445 §14.3).
 const RTO: Duration = Duration::from_millis(500);
+/// The longest wait between two transmissions of a request, unless the first is longer: doubled on and on it would leave
+/// most of a long [`gathering_timeout`](crate::Config::gathering_timeout) to very few of them.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Most servers.
 const SERVERS: usize = 8;
 /// Most bases times servers.
@@ -141,10 +144,8 @@ impl Gatherer {
         if let Some(task) = self.tasks.iter_mut().find(|task| due(task)) {
             let request = task.request.as_mut()?;
             request.sent = request.sent.saturating_add(1);
-            request.next = after(
-                now,
-                request.rto.saturating_mul(1 << request.sent.min(8).saturating_sub(1)),
-            );
+            let doubled = request.rto.saturating_mul(1 << request.sent.min(8).saturating_sub(1));
+            request.next = after(now, doubled.min(LONGEST_WAIT.max(request.rto)));
             return Some((task.path, write(request.id, out).ok()?));
         }
         if !pacer.is_ready(now) {

@@ -90,7 +90,7 @@ impl Mdns {
     /// An engine for one link.
     pub fn new(config: Config, seed: Seed) -> Self {
         Self {
-            responder: Responder::new(config.max_names),
+            responder: Responder::new(config.max_names, config.max_names_per_scope),
             resolver: Resolver::new(&config),
             rng: StdRng::from_seed(seed.0),
             outgoing: VecDeque::new(),

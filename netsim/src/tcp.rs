@@ -520,6 +520,8 @@ impl Connection {
         self.duplicate_acks = 0;
         let first = self.send_from(self.una, if self.peer_window == 0 { 1 } else { self.mss }, out);
         self.nxt = self.una + first as u64;
+        // What the window had no room for may have gone along, for the first time.
+        self.max_sent = self.max_sent.max(self.nxt);
         self.arm(now);
     }
 

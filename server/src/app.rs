@@ -6,7 +6,6 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::connections::Limits;
 use crate::counters::{Counters, Shared};
-use crate::descriptors;
 use crate::engine::{Join, Kind, Other, ParticipantId, Reason, Refusal};
 use crate::http::sessions::Sessions;
 use crate::placement::{Placement, Seat};
@@ -72,10 +71,18 @@ pub(crate) struct Member {
     pub(crate) seat: Seat,
     /// By which it comes back after its connection broke; only members of rooms do.
     pub(crate) session: Option<Secret>,
+    /// Whether its media flowed when it came (back).
+    pub(crate) connected: bool,
 }
 
 impl App {
-    pub(crate) fn new(workers: Vec<WorkerHandle>, closing: watch::Receiver<bool>, options: &Options) -> Self {
+    /// With room for so many connections.
+    pub(crate) fn new(
+        workers: Vec<WorkerHandle>,
+        closing: watch::Receiver<bool>,
+        options: &Options,
+        connections: usize,
+    ) -> Self {
         Self {
             placement: Placement::new(workers.len()),
             workers,
@@ -85,7 +92,7 @@ impl App {
             connections: watch::Sender::new(0),
             silence: options.silence,
             limits: Limits {
-                overall: descriptors::connections(options.connections),
+                overall: connections,
                 per_address: options.connections_per_address,
             },
             allowed_origins: options.allowed_origins.clone(),
@@ -151,6 +158,7 @@ impl App {
             messages,
             seat,
             session,
+            connected: false,
         })
     }
 
@@ -178,6 +186,7 @@ impl App {
             messages,
             seat,
             session: Some(renewed),
+            connected: resumed.connected,
         })
     }
 

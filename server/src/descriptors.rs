@@ -2,8 +2,13 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What the process needs beside connections: sockets of the workers, pollers, the standard streams.
-const OTHERS: u64 = 64;
+use crate::turn::MAX_STREAMS;
+use crate::{Options, tcp};
+
+/// What the process needs beside: sockets of the TURN server, pollers, the standard streams, what is accepted to be refused.
+const OTHERS: usize = 64;
+/// What each worker needs: two sockets, two listeners, its poller and what wakes it.
+const OF_WORKER: usize = 8;
 
 /// Raises the limit of this process as far as the system lets it.
 pub(crate) fn raise() {
@@ -19,67 +24,144 @@ pub(crate) fn raise() {
     }
 }
 
-/// How many connections the limit leaves room for, at most `wanted`.
-pub(crate) fn connections(wanted: usize) -> usize {
-    within(getrlimit(Resource::Nofile).current, wanted)
+/// How many descriptors there are for what may take many. Together with the others they are no more than the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shares {
+    /// Connections to the page and signalling.
+    pub(crate) http: usize,
+    /// TCP connections for media, of all workers together.
+    pub(crate) media: usize,
+    /// Connections of TURN clients and their peers.
+    pub(crate) streams: usize,
+    /// Relay sockets and listeners of the TURN server. Peers' connections are counted with them as well.
+    pub(crate) relays: usize,
 }
 
-/// How many TCP connections for media each of so many workers may have: a quarter of the limit in all.
-pub(crate) fn media(workers: usize) -> usize {
-    quarter(usize::MAX) / workers.max(1)
-}
-
-/// How many relay sockets the limit leaves room for, at most `wanted`: half of it is for everything else.
-pub(crate) fn relays(wanted: usize) -> usize {
-    half(getrlimit(Resource::Nofile).current, wanted)
-}
-
-/// How many connections of TURN clients and their peers the limit leaves room for, at most `wanted`: a quarter.
-pub(crate) fn streams(wanted: usize) -> usize {
-    quarter(wanted)
-}
-
-fn quarter(wanted: usize) -> usize {
-    half(getrlimit(Resource::Nofile).current.map(|limit| limit / 2), wanted)
-}
-
-fn half(limit: Option<u64>, wanted: usize) -> usize {
-    limit.map_or(wanted, |limit| {
-        usize::try_from(limit / 2).unwrap_or(usize::MAX).min(wanted)
-    })
-}
-
-fn within(limit: Option<u64>, wanted: usize) -> usize {
-    // `None` is no limit.
-    let room = limit.map_or(usize::MAX, |limit| {
-        usize::try_from(limit.saturating_sub(OTHERS)).unwrap_or(usize::MAX)
-    });
-    if room < wanted {
-        tracing::info!(
-            room,
-            wanted,
-            "the limit of open files leaves room for fewer connections"
-        );
+impl Shares {
+    /// Those of this process.
+    pub(crate) fn new(options: &Options) -> Self {
+        let (wanted, workers) = (Self::wanted(options), options.workers.get());
+        let shares = Self::within(getrlimit(Resource::Nofile).current, &wanted, workers);
+        if shares != wanted {
+            tracing::debug!(
+                ?shares,
+                ?wanted,
+                "the limit of open files leaves room for fewer connections: raise it (ulimit -n) if there are to be as many"
+            );
+        }
+        shares
     }
-    wanted.min(room.max(1))
+
+    /// As many as are of use.
+    fn wanted(options: &Options) -> Self {
+        let media = options.workers.get().saturating_mul(tcp::MAX_CONNECTIONS);
+        let turn = options.turn.is_wanted();
+        Self {
+            http: options.connections,
+            media: if options.tcp { media } else { 0 },
+            streams: if turn { MAX_STREAMS } else { 0 },
+            relays: if turn { turn::ServerLimits::default().sockets } else { 0 },
+        }
+    }
+
+    /// Of those that are wanted, as many as a limit leaves room for; `None` is no limit. With all of them half is for relay
+    /// sockets, a quarter for the page and signalling, an eighth for media and one for TURN connections. What one does
+    /// not want is for those after it, so that those which want more come later.
+    fn within(limit: Option<u64>, wanted: &Self, workers: usize) -> Self {
+        let Some(limit) = limit else { return *wanted };
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let others = OTHERS.saturating_add(workers.saturating_mul(OF_WORKER));
+        let mut left = limit.saturating_sub(others);
+        let parts = [
+            (wanted.http, 2),
+            (wanted.media, 1),
+            (wanted.streams, 1),
+            (wanted.relays, 4),
+        ];
+        let used = parts.iter().filter(|(wanted, _)| *wanted > 0);
+        let mut of: usize = used.map(|(_, part)| part).sum();
+        let [http, media, streams, relays] = parts.map(|(wanted, part)| {
+            if wanted == 0 {
+                return 0;
+            }
+            let share = wanted.min(left.saturating_mul(part) / of);
+            left -= share;
+            of -= part;
+            share
+        });
+        Self {
+            // Whoever is to see that something is wrong has to come in.
+            http: http.max(wanted.http.min(1)),
+            media,
+            streams,
+            relays,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn relays_take_half() {
-        assert_eq!(half(Some(1024), 10_000), 512);
-        assert_eq!(half(Some(1_048_576), 10_000), 10_000);
-        assert_eq!(half(None, 10_000), 10_000);
+    const WANTED: Shares = Shares {
+        http: 4096,
+        media: 2048,
+        streams: 4096,
+        relays: 20_000,
+    };
+
+    fn shares(http: usize, media: usize, streams: usize, relays: usize) -> Shares {
+        Shares {
+            http,
+            media,
+            streams,
+            relays,
+        }
     }
 
     #[test]
-    fn connections_leave_room_for_other_files() {
-        assert_eq!(within(Some(1024), 4096), 960);
-        assert_eq!(within(Some(1_048_576), 4096), 4096);
-        assert_eq!(within(Some(10), 4096), 1);
-        assert_eq!(within(None, 4096), 4096);
+    fn each_has_its_part() {
+        let within = |limit, wanted| Shares::within(limit, &wanted, 2);
+        assert_eq!(within(None, WANTED), WANTED);
+        assert_eq!(within(Some(1_048_576), WANTED), WANTED);
+        assert_eq!(within(Some(u64::MAX), WANTED), WANTED);
+        // 80 are for other files.
+        assert_eq!(within(Some(1024), WANTED), shares(236, 118, 118, 472));
+        // What is not wanted is for others.
+        assert_eq!(within(Some(20_080), WANTED), shares(4096, 2048, 2771, 11_085));
+        let without_turn = shares(4096, 2048, 0, 0);
+        assert_eq!(within(Some(1024), without_turn), shares(629, 315, 0, 0));
+        assert_eq!(within(Some(1024), shares(4096, 0, 0, 0)), shares(944, 0, 0, 0));
+        assert_eq!(within(Some(10), WANTED), shares(1, 0, 0, 0));
+    }
+
+    #[test]
+    fn nothing_is_wanted_for_what_is_not_there() {
+        let options = Options {
+            tcp: false,
+            ..Options::default()
+        };
+        let wanted = Shares::wanted(&options);
+        assert_eq!(wanted, shares(options.connections, 0, 0, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn there_are_no_more_than_the_limit(
+            limit in 1..1_000_000_u64,
+            (http, media, streams, relays) in (0..10_000_usize, 0..10_000_usize, 0..10_000_usize, 0..30_000_usize),
+            workers in 1..64_usize,
+        ) {
+            let wanted = shares(http, media, streams, relays);
+            let got = Shares::within(Some(limit), &wanted, workers);
+            let sum = got.http + got.media + got.streams + got.relays;
+            let room = usize::try_from(limit).unwrap().saturating_sub(OTHERS + workers * OF_WORKER);
+            prop_assert!(sum <= room.max(1));
+            prop_assert!(got.http <= http && got.media <= media && got.streams <= streams && got.relays <= relays);
+            // Nothing is left over while one of the others goes without, but for what is cut off.
+            prop_assert!(got.relays == relays || relays == 0 || sum >= room);
+        }
     }
 }

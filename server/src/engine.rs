@@ -8,8 +8,12 @@ use wire::{Ecn, Path, Transmit};
 use crate::DisplayName;
 use crate::protocol::{ServerMessage, Source};
 
+#[cfg(test)]
+mod notes;
 mod sfu;
 
+#[cfg(test)]
+pub(crate) use self::notes::Notes;
 pub(crate) use self::sfu::{SfuEngine, configuration};
 
 /// What a worker drives: rooms and their peers, without I/O.

@@ -6,7 +6,6 @@
 //! - [`ClientMessage`], [`ServerMessage`]: the protocol over the WebSocket, described in `docs/signalling.md`.
 //! - [`RoomName`], [`DisplayName`]: names, checked; [`Secret`]: what is not printed.
 //! - [`PAGE_POLICY`]: what the page may do, for who serves it in another way.
-//! - [`Deframer`]: takes datagrams out of a TCP stream (RFC 4571), for media where UDP is blocked.
 //! - [`run`]: the command line.
 
 mod addresses;
@@ -19,6 +18,7 @@ mod engine;
 mod http;
 mod listener;
 mod names;
+mod networks;
 mod options;
 mod placement;
 mod protocol;
@@ -47,6 +47,5 @@ pub use protocol::{
 };
 pub use secret::Secret;
 pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};
-pub use tcp::{Deframer, TooLong};
 pub use tls::{Tls, TlsError};
 pub use turn::TurnOptions;

@@ -89,6 +89,14 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
+/// Who has one network of IPv6 often has all 256 that begin alike (RFC 6177 §2): a /56.
+pub(crate) fn site(address: IpAddr) -> IpAddr {
+    match network(address) {
+        IpAddr::V6(v6) => IpAddr::from((v6.to_bits() >> 72 << 72).to_be_bytes()),
+        v4 => v4,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

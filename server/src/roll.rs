@@ -147,6 +147,12 @@ impl Roll {
         if gone { Ok(()) } else { told }
     }
 
+    /// Whether a participant's media flows.
+    pub(crate) fn is_connected(&self, participant: ParticipantId) -> bool {
+        let entry = self.entries.get(&participant);
+        entry.is_some_and(|entry| entry.media == Some(ConnectionState::Connected))
+    }
+
     /// What a participant has to be told of media connections besides who is there: how its own one is, and those of
     /// all others of whom it is known. Who comes back may know of somebody's last that it was gone.
     pub(crate) fn connections(&self, participant: ParticipantId, others: &[Other]) -> Vec<ServerMessage> {

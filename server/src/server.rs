@@ -15,11 +15,12 @@ use wire::Seed;
 
 use crate::addresses::{NoAddress, local_addresses};
 use crate::app::App;
+use crate::descriptors::Shares;
 use crate::engine::{Engine, SfuEngine, configuration};
 use crate::listener;
 use crate::turn::{self, Invitation, TurnError, TurnHandle};
 use crate::worker::{self, Media, WorkerHandle};
-use crate::{Options, OptionsError, Secret, TlsError, descriptors, http, tcp};
+use crate::{Options, OptionsError, Secret, TlsError, http, tcp};
 
 /// Threads for signalling. What takes time is done by the workers.
 const SIGNALLING_THREADS: usize = 2;
@@ -130,10 +131,11 @@ impl Server {
             let _inside = runtime.enter();
             tokio::net::TcpListener::from_std(listener).map_err(StartError::System)?
         };
+        let shares = Shares::new(options);
         let mut setups = Vec::new();
         let mut media = Vec::new();
         for worker in 0..options.workers.get() {
-            let sockets = bind_media(options, worker)?;
+            let sockets = bind_media(options, worker, shares.media / options.workers)?;
             if let Some(ip) = options
                 .announce
                 .iter()
@@ -155,11 +157,11 @@ impl Server {
             setups.push((setup, sockets));
         }
         let (ended, worker_ended) = watch::channel(0);
-        let turn = start_turn(options, &addresses, &media, tls.clone(), &ended)?;
+        let turn = start_turn(options, &shares, &addresses, &media, tls.clone(), &ended)?;
         let (handles, threads) = start_workers(setups, &make_engine, &ended).map_err(StartError::System)?;
 
         let (closing, closed) = watch::channel(false);
-        let mut app = App::new(handles, closed, options);
+        let mut app = App::new(handles, closed, options, shares.http);
         let (turn, invitation) = turn.unzip();
         app.turn = turn.as_ref().map(TurnHandle::counts);
         app.invitation = invitation;
@@ -328,6 +330,7 @@ where
 /// The TURN server, if somebody may use it, and what pages are told of it.
 fn start_turn(
     options: &Options,
+    shares: &Shares,
     addresses: &[IpAddr],
     media: &[Vec<SocketAddr>],
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -340,10 +343,14 @@ fn start_turn(
     let tls_port = tls.is_some().then_some(turn.tls_port);
     let bound = on_free_port(turn.port, || {
         let udp = bind_udp(turn.port).map_err(|error| StartError::Turn(turn.port, error))?;
-        turn::bind(udp, tls_port).map_err(|(port, error)| StartError::Turn(port, error))
+        turn::bind(udp, tls_port, shares.streams).map_err(|(port, error)| StartError::Turn(port, error))
     })?;
     let mut config = turn.config(addresses, &bound.ports(), &media.concat());
-    config.limits.sockets = descriptors::relays(config.limits.sockets);
+    let limits = &mut config.limits;
+    limits.sockets = limits.sockets.min(shares.relays);
+    // With few files nobody takes more than half of them, either.
+    limits.sockets_per_user = limits.sockets_per_user.min(limits.sockets / 2);
+    limits.sockets_per_name = limits.sockets_per_name.min(limits.sockets / 2);
     // Pages have credentials with a time in any case; of two secrets the last is the new one.
     let secret = turn.secrets.last().cloned().unwrap_or_else(Secret::random);
     if turn.secrets.is_empty() {
@@ -375,8 +382,7 @@ fn bind_http(address: SocketAddr) -> Result<std::net::TcpListener, StartError> {
 /// that it is an answer of, so that one socket per family serves every interface, also those that come later.
 ///
 /// A listener is beside each socket, on the port of the same number, unless that is one of ours for something else.
-fn bind_media(options: &Options, worker: usize) -> Result<Media, StartError> {
-    let connections = descriptors::media(options.workers.get());
+fn bind_media(options: &Options, worker: usize, connections: usize) -> Result<Media, StartError> {
     if options.udp_port != 0 {
         let port = options
             .udp_port
@@ -395,7 +401,7 @@ fn bind_media(options: &Options, worker: usize) -> Result<Media, StartError> {
 }
 
 /// Binds what belongs to one port. 0 is a free one, and is tried again where that is taken for the other family, or for TCP.
-fn on_free_port<T>(port: u16, bind: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
+pub(crate) fn on_free_port<T>(port: u16, bind: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
     let mut tries = 0;
     loop {
         tries += 1;

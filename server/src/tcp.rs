@@ -1,29 +1,29 @@
 //! The passive end of ICE over TCP (RFC 6544): connections in which datagrams are framed (RFC 4571).
 
-mod framing;
 mod outgoing;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind, Read};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::time::{Duration, Instant};
 
+use ice::{Deframer, FRAME_HEADER};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockRef, Type};
 use wire::{Ecn, Path, Protocol, Transmit};
 
-pub use self::framing::{Deframer, TooLong};
 use self::outgoing::Outgoing;
 use crate::engine::Engine;
-use crate::rate::network;
+use crate::networks::{Count, Full, Networks};
 
 /// Connections that wait to be accepted. Those beyond are up to the kernel's SYN cookies.
 const BACKLOG: i32 = 128;
 /// Connections of one worker.
-const MAX_CONNECTIONS: usize = 1024;
-/// Of these, so many from one address (of IPv6, one network of 64 bits): a whole office may stand behind one.
+pub(crate) const MAX_CONNECTIONS: usize = 1024;
+/// Of these, so many from one address (of IPv6, one network of 64 bits, and four times as many from one of 56): a whole
+/// office may stand behind one.
 const MAX_PER_ADDRESS: usize = 128;
 /// Strangers are those whose path ICE has not validated. They have half of the connections at most, ...
 const MAX_STRANGERS: usize = MAX_CONNECTIONS / 2;
@@ -31,14 +31,22 @@ const MAX_STRANGERS: usize = MAX_CONNECTIONS / 2;
 const MAX_STRANGERS_PER_ADDRESS: usize = 32;
 /// ... and send no longer frames than this: all they have to say is a check.
 const MAX_STRANGE_FRAME: usize = 2 << 10;
+/// The longest frame of others: what a UDP datagram can carry.
+const MAX_FRAME: usize = udp::MAX_MESSAGE;
 /// Connections accepted, or refused, in one turn.
 const ACCEPTS_PER_TURN: usize = 32;
 /// Connections that are read in one turn, once each.
 const READS_PER_TURN: usize = 32;
 /// Bytes that one of them may bring in a turn.
 const READ: usize = 16 << 10;
+/// Frames with something in them that all of them may bring in a turn, and what is read at once with the last of them:
+/// more than one of them can bring, so that one that floods with short frames takes nobody's turn.
+const FRAMES_PER_TURN: usize = 6 << 10;
+const _: () = assert!(FRAMES_PER_TURN > READ / (FRAME_HEADER + 1));
 /// How long a connection may be there without a path that ICE has validated, before the first check and after the last.
 const UNUSED: Duration = Duration::from_secs(10);
+/// How long at least, when there are too many: a check takes some round trips.
+const SPARED: Duration = Duration::from_secs(2);
 /// How often that is looked after.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Bytes that the kernel takes before it has sent what it has: what lies there can neither be dropped nor overtaken.
@@ -55,11 +63,13 @@ wire::counters! {
     pub(crate) struct Counters {
         /// Connections accepted.
         pub tcp_connections_accepted,
-        /// Connections above the number that there may be, in all or from one address; they were closed at once.
+        /// Connections above the number that there may be, in all or from one address, when none of these was unused;
+        /// they were closed at once.
         pub tcp_connections_refused,
         /// Connections that could not be accepted or set up.
         pub tcp_accept_failed,
-        /// Connections closed because no authenticated check came in time, or none any more.
+        /// Connections closed because no authenticated check came in time, or none any more. The time is shorter when
+        /// there is no room for others.
         pub tcp_connections_unused,
         /// Connections that the other end closed or that broke.
         pub tcp_connections_lost,
@@ -111,23 +121,15 @@ struct Connection {
     blocked: bool,
 }
 
-/// Connections from one address.
-#[derive(Debug, Clone, Copy, Default)]
-struct Count {
-    all: usize,
-    strangers: usize,
-}
-
 /// The listeners of a worker and their connections.
 pub(crate) struct Connections {
     listeners: Vec<(TcpListener, bool)>,
     slots: Vec<Option<Connection>>,
     free: Vec<usize>,
     by_path: HashMap<Path, usize>,
-    by_address: HashMap<IpAddr, Count>,
-    /// How many there may be, and how many of them are strangers'.
+    networks: Networks,
+    /// How many there may be.
     most: usize,
-    strangers: usize,
     /// Those that have, or may have, something to read: by turns.
     readable: VecDeque<usize>,
     /// Those that were given something to write since the last turn.
@@ -154,9 +156,11 @@ impl Connections {
             slots: Vec::new(),
             free: Vec::new(),
             by_path: HashMap::new(),
-            by_address: HashMap::new(),
+            networks: Networks::new(Count {
+                all: MAX_PER_ADDRESS,
+                strangers: MAX_STRANGERS_PER_ADDRESS,
+            }),
             most: most.min(MAX_CONNECTIONS),
-            strangers: 0,
             readable: VecDeque::new(),
             writable: Vec::new(),
             swept: None,
@@ -236,9 +240,7 @@ impl Connections {
         mut stream: TcpStream,
         remote: SocketAddr,
     ) {
-        let of_address = self.by_address.get(&network(remote.ip())).copied().unwrap_or_default();
-        let has_room = self.by_path.len() < self.most && self.strangers < MAX_STRANGERS.min(self.most.div_ceil(2));
-        if !has_room || of_address.all >= MAX_PER_ADDRESS || of_address.strangers >= MAX_STRANGERS_PER_ADDRESS {
+        if !self.make_room(now, engine, remote) {
             self.counters.tcp_connections_refused += 1;
             return;
         }
@@ -260,10 +262,7 @@ impl Connections {
             self.close(now, engine, former);
         }
         self.counters.tcp_connections_accepted += 1;
-        let of_address = self.by_address.entry(network(path.remote.ip())).or_default();
-        of_address.all += 1;
-        of_address.strangers += 1;
-        self.strangers += 1;
+        self.networks.enter(path.remote.ip());
         self.by_path.insert(path, index);
         self.swept.get_or_insert(now);
         self.readable.push_back(index);
@@ -288,9 +287,43 @@ impl Connections {
         }
     }
 
+    /// Closes what is unused for the longest time where there is no room for another stranger. False when nothing is.
+    ///
+    /// Browsers open connections in calls over UDP too, one for each of their addresses, and do not use them.
+    fn make_room<E: Engine>(&mut self, now: Instant, engine: &mut E, remote: SocketAddr) -> bool {
+        loop {
+            let of = self.networks.full(remote.ip());
+            let too_many_strangers = self.networks.strangers() >= MAX_STRANGERS.min(self.most.div_ceil(2));
+            let strangers = of.map_or(too_many_strangers, |of| of.strangers);
+            if of.is_none() && !strangers && self.by_path.len() < self.most {
+                return true;
+            }
+            let Some(unused) = self.longest_unused(now, of, strangers) else {
+                return false;
+            };
+            self.counters.tcp_connections_unused += 1;
+            self.close(now, engine, unused);
+        }
+    }
+
+    fn longest_unused(&self, now: Instant, of: Option<Full>, strangers: bool) -> Option<usize> {
+        let connections = self.slots.iter().enumerate();
+        let connections = connections.filter_map(|(index, slot)| Some((index, slot.as_ref()?)));
+        connections
+            .filter(|(_, connection)| now.saturating_duration_since(connection.used) >= SPARED)
+            .filter(|(_, connection)| !(strangers && connection.known))
+            .filter(|(_, connection)| of.is_none_or(|of| of.contains(connection.path.remote.ip())))
+            .min_by_key(|(_, connection)| connection.used)
+            .map(|(index, _)| index)
+    }
+
     /// Reads once from each of those whose turn it is. UDP has its turn after that.
     fn read<E: Engine>(&mut self, now: Instant, engine: &mut E) -> bool {
+        let mut frames = 0;
         for _ in 0..READS_PER_TURN.min(self.readable.len()) {
+            if frames >= FRAMES_PER_TURN {
+                break;
+            }
             let Some(index) = self.readable.pop_front() else {
                 break;
             };
@@ -312,6 +345,7 @@ impl Connections {
                         if frame.is_empty() {
                             counters.tcp_empty_frames += 1;
                         } else {
+                            frames += 1;
                             counters.tcp_received_frames += 1;
                             engine.handle_datagram(now, &path, Ecn::NotEct, frame);
                         }
@@ -346,11 +380,8 @@ impl Connections {
             return;
         };
         connection.known = true;
-        connection.deframer.set_longest(Deframer::MAX_FRAME);
-        self.strangers -= 1;
-        if let Some(count) = self.by_address.get_mut(&network(connection.path.remote.ip())) {
-            count.strangers -= 1;
-        }
+        connection.deframer.set_limit(MAX_FRAME);
+        self.networks.recognize(connection.path.remote.ip());
     }
 
     /// Takes what an engine has written for a TCP path, frame by frame.
@@ -431,15 +462,7 @@ impl Connections {
         };
         self.free.push(index);
         self.by_path.remove(&connection.path);
-        let address = network(connection.path.remote.ip());
-        self.strangers -= usize::from(!connection.known);
-        if let Some(count) = self.by_address.get_mut(&address) {
-            count.all -= 1;
-            count.strangers -= usize::from(!connection.known);
-            if count.all == 0 {
-                self.by_address.remove(&address);
-            }
-        }
+        self.networks.leave(connection.path.remote.ip(), !connection.known);
         // The next one in this place has nothing to read for it.
         if connection.readable {
             self.readable.retain(|other| *other != index);

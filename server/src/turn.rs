@@ -2,6 +2,7 @@
 
 mod invitation;
 mod options;
+mod pace;
 mod places;
 mod slab;
 mod sockets;
@@ -26,6 +27,7 @@ use crate::worker::OnDrop;
 pub(crate) use invitation::Invitation;
 pub use options::TurnOptions;
 pub(crate) use sockets::{Bound, bind};
+pub(crate) use streams::MAX_STREAMS;
 
 wire::counters! {
     /// What the driver of the TURN server dropped.
@@ -34,6 +36,8 @@ wire::counters! {
         pub turn_send_dropped,
         /// Data to clients and peers over TCP that read too slowly.
         pub turn_stream_dropped,
+        /// Bytes that came on connections after the other end of the splice had ended, and went nowhere.
+        pub turn_ending_bytes,
         /// Connections of clients that were closed: too many, no TURN, silent, or reading nothing.
         pub turn_streams_closed,
         /// Datagrams that the kernel dropped before they were read. Those of relay sockets are told after a minute, or

@@ -193,6 +193,8 @@ pub(crate) struct Resumed {
     pub(crate) participant: ParticipantId,
     pub(crate) name: DisplayName,
     pub(crate) others: Vec<Other>,
+    /// Whether its media flows.
+    pub(crate) connected: bool,
 }
 
 /// What a worker counted.
@@ -568,6 +570,7 @@ impl<E: Engine> Worker<E> {
             participant,
             name,
             others,
+            connected: self.roll.is_connected(participant),
         };
         // Who asked may have gone while the command waited, and may still come back.
         if reply.send(Ok(resumed)).is_err() {
@@ -605,13 +608,11 @@ impl<E: Engine> Worker<E> {
     fn receive(&mut self, now: Instant) -> bool {
         let mut more = false;
         for port in self.ports.iter_mut().filter(|port| port.readable) {
-            port.readable = port.socket.receive(&mut self.received);
-            if port.readable {
-                more = true;
-                for datagram in self.received.datagrams() {
-                    self.engine
-                        .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data);
-                }
+            port.readable = port.socket.receive(&mut self.received) && self.received.is_full();
+            more |= port.readable;
+            for datagram in self.received.datagrams() {
+                self.engine
+                    .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data);
             }
         }
         more

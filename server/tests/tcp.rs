@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyaline_server::{Deframer, Options, Server};
+use hyaline_server::{Options, Server};
+use ice::Deframer;
 use peer::testing::Client;
 use peer::{Direction, Kind};
 use serde_json::{Value, json};
@@ -75,7 +76,7 @@ impl Caller {
         Self {
             client,
             stream,
-            deframer: Deframer::default(),
+            deframer: Deframer::new(1500),
             timestamp: 0,
         }
     }
@@ -245,7 +246,7 @@ fn a_closed_connection_is_a_path_less() {
 
     caller.stream = TcpStream::connect(server.media_addrs()[0][0]).unwrap();
     caller.stream.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
-    caller.deframer = Deframer::default();
+    caller.deframer = Deframer::new(1500);
     assert_eq!(hear_of(&mut bob, "connection")["state"], "disconnected");
     // The next check comes by the new connection.
     bob.get_ref().set_read_timeout(Some(Duration::from_millis(10))).unwrap();

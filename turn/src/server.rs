@@ -79,6 +79,8 @@ pub struct Server {
     credentials: Credentials,
     nonces: Nonces,
     refusals: Refusals,
+    /// Of users.
+    requests: Refusals,
     /// Of one allocation.
     refusal_rate: Rate,
     /// Unix time at an instant.
@@ -111,8 +113,9 @@ impl Server {
     pub fn new(config: ServerConfig, seed: Seed, now: Instant, unix: Duration) -> Result<Self, ServerConfigError> {
         config.check()?;
         let mut rng = StdRng::from_seed(seed.0);
-        let mut key = [0; 32];
+        let (mut key, mut nobody) = ([0; 32], [0; 32]);
         rng.fill_bytes(&mut key);
+        rng.fill_bytes(&mut nobody);
         let features = SecurityFeatures {
             password_algorithms: true,
             // A client that is told so sends USERHASH only, by which a username with a time cannot be found.
@@ -120,12 +123,14 @@ impl Server {
         };
         let limits = &config.limits;
         let refusals = Refusals::new(rng.next_u64(), now, limits.refusals_per_second, limits.refusals_burst);
+        let requests = Refusals::new(rng.next_u64(), now, limits.requests_per_second, limits.requests_burst);
         Ok(Self {
             rate: Rate::new(limits.bytes_per_second, limits.burst_bytes),
             rng,
-            credentials: Credentials::new(&config.realm, &config.users, &config.secrets),
+            credentials: Credentials::new(&config.realm, &config.users, &config.secrets, &nobody),
             nonces: Nonces::new(&key, features, config.nonce_lifetime, now),
             refusals,
+            requests,
             refusal_rate: Rate::new(refusals::PER_SECOND, refusals::BURST),
             clock: (now, unix),
             ports: PerFamily {
@@ -298,6 +303,10 @@ impl Server {
         let Some(proof) = self.authenticate(now, path, message, &attributes, sink) else {
             return;
         };
+        if !self.requests.allow_user(now, &proof.account.quota) {
+            self.counters.turn_limited_requests += 1;
+            return;
+        }
         let asked = Asked {
             now,
             path,

@@ -37,8 +37,7 @@ fn allocations() -> usize {
     stats.allocations + stats.reallocations
 }
 
-#[test]
-fn relaying_allocates_nothing() {
+fn main() {
     let mut house = House::new();
     let mut slab = Slab {
         bytes: [0; 2048],

@@ -75,6 +75,9 @@ fn forged_path(n: u32) -> Path {
 fn a_flood_of_strangers_takes_no_memory_and_harms_nobody() {
     let mut house = House::with(|config| {
         config.limits.allocations_per_user = ALLOCATIONS as usize;
+        config.limits.allocations_per_name = ALLOCATIONS as usize;
+        config.limits.sockets_per_user = ALLOCATIONS as usize;
+        config.limits.sockets_per_name = ALLOCATIONS as usize;
         config.limits.refusals_per_second = 5;
         config.limits.refusals_burst = 20;
     });

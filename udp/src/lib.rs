@@ -7,7 +7,7 @@
 //! - [`Counters`], [`Traffic`]: what went wrong, and how much went through.
 //!
 //! This is the only crate of Hyaline with `unsafe` in it, and all of that is in one file, the one that talks to
-//! `sendmmsg` and `getsockopt`.
+//! `sendmmsg`, `getsockopt` and `setsockopt`.
 
 mod counters;
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -2,10 +2,11 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU16;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use wire::{Path, Transmit};
+use wire::{Ecn, Path, Transmit};
 
 use crate::send::Message;
 use crate::{MAX_MESSAGE, Socket};
@@ -26,12 +27,31 @@ enum Envelope {
     V6(libc::sockaddr_in6, Control<libc::in6_pktinfo>),
 }
 
-/// The control messages of one message. The segment size comes last, so that a single datagram leaves it off by length.
+/// The control messages of one message. What says nothing new is left off at either end: the kernel has room for one of
+/// them on its stack and has to allocate memory for more.
 #[repr(C)]
 struct Control<Source> {
-    source: ControlMessage<Source>,
     traffic_class: ControlMessage<libc::c_int>,
+    source: ControlMessage<Source>,
     segment: ControlMessage<u16>,
+}
+
+/// Which control messages a message cannot do without.
+struct Needs {
+    traffic_class: bool,
+    source: bool,
+    segment: bool,
+}
+
+impl Needs {
+    fn of(transmit: &Transmit, socket: &Socket) -> Self {
+        Self {
+            // What a socket sends with that was told nothing.
+            traffic_class: transmit.ecn != Ecn::NotEct,
+            source: socket.local_addr().ip().is_unspecified(),
+            segment: transmit.segment.is_some(),
+        }
+    }
 }
 
 /// `struct cmsghdr` with its data, laid out as `CMSG_NXTHDR` walks it: each begins at a multiple of a word.
@@ -88,7 +108,7 @@ impl Arrays {
             let header = &mut header.msg_hdr;
             header.msg_iov = bytes;
             header.msg_iovlen = 1;
-            envelope.attach(header, message.transmit.segment.is_some());
+            envelope.attach(header, &Needs::of(&message.transmit, socket));
             filled += 1;
         }
         if filled == 0 {
@@ -106,6 +126,34 @@ impl Arrays {
             )
         };
         usize::try_from(taken).map_err(|_| io::Error::last_os_error())
+    }
+}
+
+/// Lets the kernel tell no more about what comes than is wanted: each control message costs some percent of a receive
+/// call. quinn-udp asks for the time of each datagram, which nobody reads; and what comes to a socket that is bound to
+/// one address has come to that address.
+pub(crate) fn tell_less(io: &mio::net::UdpSocket, local: SocketAddr) {
+    let pktinfo = match local {
+        SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_PKTINFO),
+        SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO),
+    };
+    let bound = !local.ip().is_unspecified();
+    let unwanted = [(libc::SOL_SOCKET, libc::SO_TIMESTAMPNS)]
+        .into_iter()
+        .chain(bound.then_some(pktinfo));
+    for (level, name) in unwanted {
+        let off: libc::c_int = 0;
+        // A kernel that goes on telling is slower, and right: the answer is not looked at.
+        // SAFETY: the kernel reads `size_of_val(&off)` bytes at `off`, which lives as long as the call.
+        let _ = unsafe {
+            libc::setsockopt(
+                io.as_raw_fd(),
+                level,
+                name,
+                (&raw const off).cast(),
+                size_of_val(&off) as libc::socklen_t,
+            )
+        };
     }
 }
 
@@ -153,24 +201,38 @@ impl Envelope {
     }
 
     /// Points a message header at this envelope. The pointers are good as long as the envelope stays where it is.
-    fn attach(&mut self, header: &mut libc::msghdr, segmented: bool) {
+    fn attach(&mut self, header: &mut libc::msghdr, needs: &Needs) {
         match self {
-            Self::V4(name, control) => attach(header, name, control, segmented),
-            Self::V6(name, control) => attach(header, name, control, segmented),
+            Self::V4(name, control) => attach(header, name, control, needs),
+            Self::V6(name, control) => attach(header, name, control, needs),
         }
     }
 }
 
-fn attach<Name, Source>(header: &mut libc::msghdr, name: &mut Name, control: &mut Control<Source>, segmented: bool) {
+fn attach<Name, Source>(header: &mut libc::msghdr, name: &mut Name, control: &mut Control<Source>, needs: &Needs) {
     header.msg_name = ptr::from_mut(name).cast();
     header.msg_namelen = size_of::<Name>() as libc::socklen_t;
-    header.msg_control = ptr::from_mut(control).cast();
-    let length = if segmented {
-        size_of::<Control<Source>>()
-    } else {
-        mem::offset_of!(Control<Source>, segment)
-    };
-    header.msg_controllen = length as _;
+    let range = control_range::<Source>(needs);
+    let start = ptr::from_mut(control).cast::<u8>().wrapping_add(range.start);
+    header.msg_control = start.cast();
+    header.msg_controllen = range.len() as _;
+}
+
+/// The bytes from the first control message that is needed to the end of the last one.
+fn control_range<Source>(needs: &Needs) -> Range<usize> {
+    let source = mem::offset_of!(Control<Source>, source);
+    let segment = mem::offset_of!(Control<Source>, segment);
+    let present = [
+        (needs.traffic_class, 0..source),
+        (needs.source, source..segment),
+        (needs.segment, segment..size_of::<Control<Source>>()),
+    ];
+    let mut needed = present
+        .into_iter()
+        .filter(|(needed, _)| *needed)
+        .map(|(_, range)| range);
+    let first = needed.next().unwrap_or_default();
+    first.start..needed.next_back().map_or(first.end, |last| last.end)
 }
 
 /// The source address in the form that an address family wants it.
@@ -215,8 +277,8 @@ impl SourceInfo for libc::in6_pktinfo {
 impl<Source: SourceInfo> Control<Source> {
     fn new(transmit: &Transmit, source: Option<IpAddr>) -> Self {
         Self {
-            source: ControlMessage::new(Source::SOURCE, Source::from_address(source)),
             traffic_class: ControlMessage::new(Source::TRAFFIC_CLASS, transmit.ecn as libc::c_int),
+            source: ControlMessage::new(Source::SOURCE, Source::from_address(source)),
             segment: ControlMessage::new(
                 (libc::SOL_UDP, libc::UDP_SEGMENT),
                 transmit.segment.map_or(0, NonZeroU16::get),
@@ -249,5 +311,39 @@ const fn in_addr(address: Ipv4Addr) -> libc::in_addr {
 const fn in6_addr(address: Ipv6Addr) -> libc::in6_addr {
     libc::in6_addr {
         s6_addr: address.octets(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_needed_is_told() {
+        let spaces = [
+            size_of::<ControlMessage<libc::c_int>>(),
+            size_of::<ControlMessage<libc::in_pktinfo>>(),
+            size_of::<ControlMessage<u16>>(),
+        ];
+        // `ctl` in `____sys_sendmsg`.
+        let on_the_stack = size_of::<libc::cmsghdr>() + 20;
+        for number in 0..8_usize {
+            let [traffic_class, source, segment] = [1, 2, 4].map(|bit| number & bit != 0);
+            let needs = Needs {
+                traffic_class,
+                source,
+                segment,
+            };
+            let range = control_range::<libc::in_pktinfo>(&needs);
+            let mut at = 0;
+            for (needed, space) in [traffic_class, source, segment].into_iter().zip(spaces) {
+                let there = range.start <= at && at + space <= range.end;
+                // The one in the middle may be there without need.
+                assert!(there || !needed, "{number}");
+                at += space;
+            }
+            assert!(number.count_ones() > 1 || range.len() <= on_the_stack, "{number}");
+            assert_eq!(range.is_empty(), number == 0);
+        }
     }
 }

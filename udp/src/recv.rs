@@ -38,6 +38,22 @@ impl RecvBatch {
         }
     }
 
+    /// Messages that the last call brought; what the kernel had joined is one.
+    pub const fn len(&self) -> usize {
+        self.filled
+    }
+
+    /// Whether the last call brought nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Whether the last call brought as much as it could, so that there may be more. Otherwise it has emptied the
+    /// socket, and mio will say when there is more.
+    pub const fn is_full(&self) -> bool {
+        self.filled == BATCH_SIZE
+    }
+
     pub(crate) fn fill(&mut self, state: &UdpSocketState, io: UdpSockRef<'_>, local: SocketAddr) -> io::Result<()> {
         self.filled = 0;
         self.local = local;

@@ -56,6 +56,8 @@ impl Socket {
         drop(state.set_recv_buffer_size(UdpSockRef::from(&io), buffer));
         drop(state.set_send_buffer_size(UdpSockRef::from(&io), buffer));
         let local = io.local_addr()?;
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        crate::mmsg::tell_less(&io, local);
         let segmentation = cfg!(any(target_os = "linux", target_os = "android")) && state.max_gso_segments() > 1;
         Ok(Self {
             io,
@@ -87,7 +89,7 @@ impl Socket {
     }
 
     /// Receives as many messages as are there and fit into `batch`, whose former content is gone. False when there was
-    /// none: then mio will say when there is.
+    /// none: then mio will say when there is. A batch that is not full has emptied the socket too.
     pub fn receive(&mut self, batch: &mut RecvBatch) -> bool {
         // An error that an ICMP message left behind is gone once it is read; one that stays must not hold the thread.
         for _ in 0..MAX_FAILURES {
@@ -160,6 +162,46 @@ mod tests {
         // Linux counts its own needs in, and says the double.
         assert!((64 << 10..=128 << 10).contains(&small), "{small}");
         assert!(room(Socket::bind(address).unwrap()) > small);
+    }
+
+    #[test]
+    fn a_batch_that_is_not_full_has_emptied_the_socket() {
+        let mut socket = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut batch = RecvBatch::new();
+        assert!(!socket.receive(&mut batch) && batch.is_empty() && !batch.is_full());
+        for number in 0..100_u8 {
+            sender.send_to(&[number], socket.local_addr()).unwrap();
+        }
+        let mut got = Vec::new();
+        loop {
+            assert!(socket.receive(&mut batch));
+            let before = got.len();
+            got.extend(batch.datagrams().map(|datagram| datagram.data[0]));
+            assert_eq!(got.len() - before, batch.len());
+            if !batch.is_full() {
+                break;
+            }
+        }
+        assert_eq!(got, (0..100).collect::<Vec<_>>());
+        assert!(!socket.receive(&mut batch) && batch.is_empty());
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[test]
+    fn the_kernel_tells_what_is_read_and_no_more() {
+        for (address, told) in [("127.0.0.1:0", false), ("0.0.0.0:0", true)] {
+            let socket = Socket::bind(address.parse().unwrap()).unwrap();
+            let port = socket.local_addr().port();
+            let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            sender.send_to(b"x", ("127.0.0.1", port)).unwrap();
+            let mut bytes = [0; 8];
+            let mut meta = [quinn_udp::RecvMeta::default()];
+            let mut slices = [io::IoSliceMut::new(&mut bytes)];
+            let io = UdpSockRef::from(&socket.io);
+            assert_eq!(socket.state.recv(io, &mut slices, &mut meta).unwrap(), 1);
+            assert_eq!((meta[0].dst_ip.is_some(), meta[0].timestamp), (told, None));
+        }
     }
 
     #[test]

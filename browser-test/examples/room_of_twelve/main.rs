@@ -246,10 +246,9 @@ impl<'a> Party<'a> {
                 self.complaints
                     .push(format!("{who} plays {} of {OTHERS}", change.moving));
             }
-            // What is late in one inspection comes in the next.
-            if change.voices > TOP_K as f64 * 1.05 {
+            if change.voices_so_far > TOP_K as f64 {
                 self.complaints
-                    .push(format!("{who} receives the sound of {:.2}", change.voices));
+                    .push(format!("{who} receives the sound of {:.2}", change.voices_so_far));
             }
         }
         let frames: Vec<BTreeMap<String, u64>> = self.guests.iter().map(|guest| frames(&guest.report())).collect();
@@ -284,12 +283,19 @@ impl<'a> Party<'a> {
                 std::thread::sleep(Duration::from_millis(20));
             }
             let report = guest.leave();
+            let mut complaints = report.complaints();
             if !sees_all(&report) {
+                for viewer in &self.viewers {
+                    let sent = viewer.sent().unwrap_or_else(|error| error.to_string());
+                    println!("{}: {sent}", viewer.name);
+                }
+                complaints.push(format!("{} does not see all", report.name));
+            }
+            if !complaints.is_empty() {
                 println!("{report}");
-                self.complaints.push(format!("{} does not see all", report.name));
             }
             times.extend(report.pictures.iter().map(|(_, time)| time.unwrap_or(Duration::MAX)));
-            self.complaints.extend(report.complaints());
+            self.complaints.extend(complaints);
         }
         self.judge_first_pictures("guests", times);
         Ok(())

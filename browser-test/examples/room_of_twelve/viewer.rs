@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use browser_test::{Browser, Error, Kind, Namespace, Options, Page, SMALL_CAMERA, Viewport};
 use serde_json::Value;
@@ -9,12 +9,15 @@ pub(crate) struct Viewer {
     pub(crate) name: &'static str,
     browser: Browser,
     page: Page,
+    first: Option<Figures>,
     last: Option<Figures>,
 }
 
 /// What a page has received so far.
+#[derive(Default, Clone)]
 struct Figures {
-    at: Instant,
+    /// When the browser counted, in milliseconds by its own clock: a busy one may tell it much later.
+    at: f64,
     /// Decoded frames of each section with pictures.
     frames: BTreeMap<String, u64>,
     /// Packets of sound of all sections.
@@ -23,19 +26,37 @@ struct Figures {
     packets: u64,
 }
 
+impl Figures {
+    /// Packets of sound by fifty a second, if those that came were sent in so many milliseconds more.
+    fn voices_since(&self, then: &Self, more: f64) -> f64 {
+        let sound = self.sound.saturating_sub(then.sound) as f64;
+        sound / 50.0 / (self.at - then.at + more) * 1e3
+    }
+}
+
 /// What a page has received since it was asked last.
 pub(crate) struct Change {
     /// Sections whose picture has moved.
     pub(crate) moving: usize,
     /// How many streams of sound that would be, one after another not counted twice: packets of sound by fifty a second.
     pub(crate) voices: f64,
+    /// How many streams of sound it would have to be since the first time, if all that came was sent in that time and in the two
+    /// seconds before: what was held up then comes later.
+    pub(crate) voices_so_far: f64,
 }
 
-/// All that came, as [mid, kind, packets, frames].
+/// All that came, as [mid, kind, packets, frames, milliseconds].
 const RECEIVED: &str = "(async () => {
     const stats = [...(await hyaline.room.getStats()).values()];
     return stats.filter(({ type }) => type === 'inbound-rtp')
-        .map(({ mid, kind, packetsReceived = 0, framesDecoded = 0 }) => [mid ?? '', kind, packetsReceived, framesDecoded]);
+        .map(({ mid, kind, packetsReceived = 0, framesDecoded = 0, timestamp }) =>
+            [mid ?? '', kind, packetsReceived, framesDecoded, timestamp]);
+})()";
+
+/// All that it sent of pictures, and what came back of that.
+const SENT: &str = "(async () => {
+    const stats = [...(await hyaline.room.getStats()).values()];
+    return stats.filter(({ type, kind }) => kind === 'video' && /^(out|remote-in)bound-rtp$/.test(type));
 })()";
 
 /// A small window, which takes less of the processor to draw: there is no graphics card.
@@ -49,10 +70,13 @@ const WINDOW: Viewport = Viewport {
 /// measured, do not wait for them.
 pub(crate) fn nice(network: &Namespace) -> Options<'_> {
     Options {
-        nice: 10,
+        nice: 5,
         ..Options::within(network)
     }
 }
+
+/// What the machine may have held up when a page is asked first, in milliseconds.
+const HELD_UP: f64 = 2000.0;
 
 /// A page on a busy machine takes its time to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,6 +91,7 @@ impl Viewer {
             name,
             browser,
             page,
+            first: None,
             last: None,
         })
     }
@@ -96,37 +121,43 @@ impl Viewer {
         Ok(self.figures()?.packets)
     }
 
+    /// What it says of the pictures that it sends, for whoever looks for why they do not come.
+    pub(crate) fn sent(&self) -> Result<String, Error> {
+        Ok(self.page.evaluate_within(SENT, PATIENCE)?.to_string())
+    }
+
     /// What came since the last time, of which there was none yet in the beginning.
     pub(crate) fn change(&mut self) -> Result<Option<Change>, Error> {
         let now = self.figures()?;
         let change = self.last.as_ref().map(|last| {
             let before = |mid: &String| last.frames.get(mid).copied().unwrap_or_default();
             let moving = now.frames.iter().filter(|(mid, frames)| **frames > before(mid));
-            let sound = now.sound.saturating_sub(last.sound) as f64;
+            let first = self.first.as_ref().unwrap_or(last);
             Change {
                 moving: moving.count(),
-                voices: sound / 50.0 / (now.at - last.at).as_secs_f64(),
+                voices: now.voices_since(last, 0.0),
+                voices_so_far: now.voices_since(first, HELD_UP),
             }
         });
+        self.first.get_or_insert_with(|| now.clone());
         self.last = Some(now);
         Ok(change)
     }
 
     fn figures(&self) -> Result<Figures, Error> {
         let received = self.page.evaluate_within(RECEIVED, PATIENCE)?;
-        let mut figures = Figures {
-            at: Instant::now(),
-            frames: BTreeMap::new(),
-            sound: 0,
-            packets: 0,
-        };
+        let mut figures = Figures::default();
         for entry in received.as_array().into_iter().flatten() {
             let text = |at: usize| entry.get(at).and_then(Value::as_str).unwrap_or_default();
             let number = |at: usize| entry.get(at).and_then(Value::as_u64).unwrap_or_default();
             figures.packets += number(2);
             match text(1) {
                 "video" => *figures.frames.entry(text(0).to_owned()).or_default() += number(3),
-                _ => figures.sound += number(2),
+                _ => {
+                    figures.sound += number(2);
+                    let at = entry.get(4).and_then(Value::as_f64).unwrap_or_default();
+                    figures.at = figures.at.max(at);
+                }
             }
         }
         Ok(figures)

@@ -102,6 +102,17 @@ fn a_stun_server_is_asked_until_it_is_given_up() {
 }
 
 #[test]
+fn who_waits_longer_for_a_stun_server_asks_more_often() {
+    let mut bench = Bench::new(|config| config.gathering_timeout = Duration::from_secs(10));
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    let asked = bench.run(Duration::from_secs(20));
+    assert_eq!(
+        asked.iter().map(|asked| asked.0).collect::<Vec<_>>(),
+        [0, 500, 1500, 3500, 5500, 7500, 9500]
+    );
+}
+
+#[test]
 fn gathering_and_checks_share_one_pace() {
     let mut bench = Bench::new(|config| config.stun_servers.push(address("192.0.2.54:3478")));
     bench.agent.add_local_candidate(host(OURS, 65535));

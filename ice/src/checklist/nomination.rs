@@ -36,30 +36,28 @@ impl Checklist {
             let better = Some(best.id) != self.nominated && self.may_replace_nominated(best);
             return (self.settings.renomination && better).then_some(first_success);
         }
-        let hold = self.hold();
-        let latest = after(first_success, LONGEST_HOLD);
         let open = |pair: &&Pair| matches!(pair.state, State::Frozen | State::Waiting | State::InProgress);
         let better = self.pairs.iter().take_while(|pair| pair.id != best.id).filter(open);
-        let held = better.map(|pair| match pair.first_sent {
-            Some(first) => after(first.max(first_success), hold).min(latest),
-            None => latest,
-        });
+        let held = better.map(|pair| self.held_until(pair, first_success));
         Some(held.max().unwrap_or(first_success))
     }
 
-    /// How long a better pair may take to answer: two round trips of those that work, because its first check may only open the
-    /// way for the peer's, and one interval of pacing.
-    fn hold(&self) -> Duration {
-        let longest = self
-            .pairs
-            .iter()
-            .filter(|pair| pair.works())
-            .filter_map(|pair| pair.rtt)
-            .max();
-        longest
-            .unwrap_or_default()
-            .saturating_mul(2)
-            .saturating_add(self.settings.ta)
+    /// Until when a better pair may answer. Where it may be nominated later: one round trip of those that work and Ta
+    /// from its first check, but Ta at most from the first success. Otherwise two round trips, because its first check may
+    /// only open the way for the peer's, and Ta, from whichever of both came later.
+    fn held_until(&self, better: &Pair, first_success: Instant) -> Instant {
+        let works = self.pairs.iter().filter(|pair| pair.works());
+        let round_trip = works.filter_map(|pair| pair.rtt).max().unwrap_or_default();
+        let ta = self.settings.ta;
+        if self.settings.renomination {
+            let latest = after(first_success, ta);
+            let answered = |first| after(first, round_trip.saturating_add(ta));
+            return better.first_sent.map_or(latest, answered).min(latest);
+        }
+        let latest = after(first_success, LONGEST_HOLD);
+        let hold = round_trip.saturating_mul(2).saturating_add(ta);
+        let answered = |first: Instant| after(first.max(first_success), hold);
+        better.first_sent.map_or(latest, answered).min(latest)
     }
 
     fn is_nominating(&self) -> bool {

@@ -379,6 +379,39 @@ fn however_slow_the_pairs_the_nomination_waits_a_second_at_most() {
 }
 
 #[test]
+fn a_nomination_that_can_be_improved_waits_for_ta_at_most() {
+    let renominating = || {
+        let mut bench = Bench::with(Config {
+            renomination: true,
+            ..Config::full(Role::Controlling)
+        });
+        bench.form(1, "a", 40);
+        bench.form(2, "b", 30);
+        bench
+    };
+    // The better pair has had a round trip and Ta when the other one is answered.
+    let mut bench = renominating();
+    let sent = bench.run(ms(50));
+    bench.now += ms(20);
+    assert!(matches!(bench.answer(&sent[1]), Outcome::Works(_)));
+    assert!(bench.poll().unwrap().nominates());
+    // The first check of the better pair is younger, as the peer's checks went first.
+    let mut bench = renominating();
+    bench.trigger(2, false);
+    let first = bench.poll().unwrap();
+    assert_eq!(first.path.remote.port(), 2);
+    bench.now += ms(100);
+    assert_eq!(bench.poll().unwrap().path.remote.port(), 1);
+    assert!(matches!(bench.answer(&first), Outcome::Works(_)));
+    assert!(bench.run(ms(49)).iter().all(|sent| !sent.nominates()));
+    let next = bench.run(ms(1));
+    assert_eq!(
+        (next.len(), next[0].path.remote.port(), next[0].nominates()),
+        (1, 2, true)
+    );
+}
+
+#[test]
 fn a_better_pair_is_nominated_later_if_the_peers_agree() {
     let mut bench = Bench::with(Config {
         renomination: true,

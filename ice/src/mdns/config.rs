@@ -47,6 +47,8 @@ pub struct Config {
     pub resolve_timeout: Duration,
     /// Most names of ours.
     pub max_names: usize,
+    /// Most of these that one scope has: no page takes those of others.
+    pub max_names_per_scope: usize,
     /// Most names of peers that are resolved at one time, and that are remembered.
     pub max_queries: usize,
     /// Most messages that wait to be sent.
@@ -61,6 +63,7 @@ impl Default for Config {
             subnets: Vec::new(),
             resolve_timeout: Duration::from_secs(5),
             max_names: 64,
+            max_names_per_scope: 16,
             max_queries: 64,
             max_outgoing: 256,
         }

@@ -41,13 +41,15 @@ struct Registered {
 pub(super) struct Responder {
     names: Vec<Registered>,
     limit: usize,
+    limit_per_scope: usize,
 }
 
 impl Responder {
-    pub(super) const fn new(limit: usize) -> Self {
+    pub(super) const fn new(limit: usize, limit_per_scope: usize) -> Self {
         Self {
             names: Vec::new(),
             limit,
+            limit_per_scope,
         }
     }
 
@@ -70,7 +72,8 @@ impl Responder {
         if let Some(known) = self.names.iter().find(same) {
             return Ok(known.name);
         }
-        if self.names.len() >= self.limit {
+        let in_scope = self.names.iter().filter(|known| known.scope == scope).count();
+        if self.names.len() >= self.limit || in_scope >= self.limit_per_scope {
             return Err(TooMany);
         }
         let name = LocalName::random(rng);

@@ -492,6 +492,25 @@ fn everything_has_a_budget() {
 }
 
 #[test]
+fn a_scope_leaves_names_to_others() {
+    let now = Instant::now();
+    let limits = Config {
+        max_names: 3,
+        max_names_per_scope: 2,
+        ..config()
+    };
+    let mut mdns = Mdns::new(limits, Seed::from_run(2));
+    let first = mdns.register(now, Scope(1), ip(OWN)).unwrap();
+    mdns.register(now, Scope(1), ip("192.0.2.8")).unwrap();
+    assert_eq!(mdns.register(now, Scope(1), ip("192.0.2.9")), Err(TooMany));
+    assert_eq!(mdns.register(now, Scope(1), ip(OWN)), Ok(first));
+    mdns.register(now, Scope(2), ip(OWN)).unwrap();
+    assert_eq!(mdns.register(now, Scope(3), ip(OWN)), Err(TooMany));
+    mdns.unregister(&first);
+    mdns.register(now, Scope(1), ip("192.0.2.9")).unwrap();
+}
+
+#[test]
 fn a_crowd_of_questions_has_one_answer() {
     let (mut mdns, name, now) = registered();
     let mut message = query(name, 1, true);

@@ -7,7 +7,9 @@ use netsim::{Endpoint, Sockets, TcpEvent};
 use stun::{Builder, Class, Message, Method, Value};
 use wire::{Ecn, Path, Protocol, Transmit};
 
-/// What a program does around an agent: sockets, framing of TCP, and datagrams of its own.
+use crate::relay::Clients;
+
+/// What a program does around an agent: sockets, framing of TCP, TURN, and datagrams of its own.
 pub(crate) struct Shell {
     pub(crate) agent: Agent,
     /// What the agent has told, in its order.
@@ -16,6 +18,9 @@ pub(crate) struct Shell {
     pub(crate) got: Vec<Path>,
     /// How many such datagrams are to be sent on the selected path.
     pub(crate) to_send: usize,
+    /// The requests that the agent has sent, of checks and of gathering: when, and where.
+    pub(crate) requests: Vec<(Instant, Path)>,
+    pub(crate) turn: Clients,
     streams: BTreeMap<Path, Deframer>,
     to_open: Vec<Path>,
     now: Instant,
@@ -28,6 +33,8 @@ impl Shell {
             events: Vec::new(),
             got: Vec::new(),
             to_send: 0,
+            requests: Vec::new(),
+            turn: Clients::default(),
             streams: BTreeMap::new(),
             to_open: Vec::new(),
             now,
@@ -51,32 +58,21 @@ impl Shell {
             self.events.push(event);
         }
     }
-}
 
-impl Endpoint for Shell {
-    fn handle_datagram(&mut self, now: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
-        self.now = now;
-        self.take(now, path, data);
-    }
-
-    fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
-        self.agent.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+    /// What the agent sends, or one of the datagrams of our own.
+    fn poll_own(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         let datagram = &mut out[FRAME_HEADER..];
         let transmit = self.agent.poll_transmit(now, datagram);
+        if let Some(transmit) = transmit.filter(|_| datagram.starts_with(&BINDING_REQUEST)) {
+            self.requests.push((now, transmit.path));
+        }
         let own = || {
             let path = self.agent.selected().filter(|_| self.to_send > 0)?;
             datagram[..4].copy_from_slice(b"data");
             self.to_send -= 1;
             Some(Transmit::one(path, 4))
         };
-        let Some(mut transmit) = transmit.or_else(own) else {
-            self.drain();
-            return None;
-        };
+        let mut transmit = transmit.or_else(own)?;
         match transmit.path.protocol {
             Protocol::Udp => out.copy_within(FRAME_HEADER..FRAME_HEADER + transmit.len, 0),
             Protocol::Tcp => {
@@ -86,10 +82,52 @@ impl Endpoint for Shell {
         }
         Some(transmit)
     }
+}
+
+impl Endpoint for Shell {
+    fn handle_datagram(&mut self, now: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
+        self.now = now;
+        if self.turn.relays.relay_on(path).is_none() {
+            self.take(now, path, data);
+        } else if let Some(from) = self.turn.relays.handle_datagram(now, path, data) {
+            let (path, data) = (from.path, from.data.to_vec());
+            self.take(now, &path, &data);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.turn.relays.handle_timeout(now);
+        self.agent.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        self.turn.follow(now, &mut self.agent);
+        loop {
+            if let Some((_, transmit)) = self.turn.relays.poll_transmit(now, out) {
+                return Some(transmit);
+            }
+            let Some(transmit) = self.poll_own(now, out) else {
+                self.drain();
+                return None;
+            };
+            if self.turn.relays.relay_of(&transmit.path.local).is_none() {
+                return Some(transmit);
+            }
+            // What waits for its permission comes from `poll_transmit`; what the server refuses goes nowhere.
+            let data = out[..transmit.len].to_vec();
+            if let Ok(Some(transmit)) = self.turn.relays.send(now, &transmit, &data, out) {
+                return Some(transmit);
+            }
+        }
+    }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        if self.to_open.is_empty() {
-            self.agent.poll_timeout()
+        if self.to_open.is_empty() && !self.turn.has_to_open() {
+            [self.agent.poll_timeout(), self.turn.relays.poll_timeout()]
+                .into_iter()
+                .flatten()
+                .min()
         } else {
             Some(self.now)
         }
@@ -100,6 +138,12 @@ impl Endpoint for Shell {
         let netsim::Event::Tcp { path, event } = event else {
             return;
         };
+        if self.turn.is_for(&path) {
+            for (path, datagram) in self.turn.handle_event(now, path, event) {
+                self.take(now, &path, &datagram);
+            }
+            return;
+        }
         match event {
             TcpEvent::Connected | TcpEvent::Accepted => {
                 self.streams.insert(path, Deframer::new(1500));
@@ -125,11 +169,15 @@ impl Endpoint for Shell {
 
     fn poll_sockets(&mut self, _: Instant, sockets: &mut Sockets<'_>) {
         self.drain();
+        self.turn.open(sockets);
         for path in std::mem::take(&mut self.to_open) {
             sockets.connect_tcp(path.local, path.remote).unwrap();
         }
     }
 }
+
+/// The first two bytes of a Binding request (RFC 8489 §5).
+const BINDING_REQUEST: [u8; 2] = [0, 1];
 
 /// Tells everybody the address that it sees (RFC 8489 §3).
 #[derive(Default)]

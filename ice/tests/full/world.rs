@@ -85,7 +85,8 @@ impl World {
         self.letters.push((self.sim.elapsed() + self.signalling, to, letter));
     }
 
-    fn post(&mut self) {
+    /// Delivers what is due.
+    pub(crate) fn post(&mut self) {
         for end in [0, 1] {
             let events = self.sim.get(self.ends[end]).events[self.read[end]..].to_vec();
             self.read[end] += events.len();

@@ -101,6 +101,16 @@ fn what_a_timeout_sends_again_starts_no_fast_retransmission() {
 }
 
 #[test]
+fn what_goes_along_with_a_retransmission_is_acknowledged() {
+    let mut case = Case::open();
+    assert_eq!(case.write(60), [(1001, 60)]);
+    assert_eq!(case.expire(), [(1001, 60)]);
+    assert_eq!(case.write(80), [], "after a timeout one segment may be under way");
+    assert_eq!(case.expire(), [(1001, 100)], "it is full now");
+    assert_eq!(case.ack(1101, WINDOW), [(1101, 40)]);
+}
+
+#[test]
 fn half_open_connections_refuse_foreign_acknowledgements() {
     let mut case = Case::new();
     case.run(|connection, now, out| connection.accept(now, &segment(5000, 0, WINDOW, TcpFlags::SYN), out));

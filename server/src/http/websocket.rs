@@ -444,6 +444,8 @@ impl Connection {
             participants: std::mem::take(&mut member.others),
             ice_servers,
         };
+        // That it is told so comes later: whose connection breaks before must not be taken for somebody without media.
+        self.connected = member.connected;
         self.member = Some(member);
         self.send(&message(welcome)).await
     }

@@ -1,6 +1,6 @@
 use std::io::{self, ErrorKind, Write};
 
-use crate::tcp::framing::HEADER;
+use ice::{FRAME_HEADER, write_frame};
 
 /// Bytes that wait for one connection. Together with what the kernel takes before it is sent, a quarter of a second of
 /// all that a link of 10 Mbit/s carries.
@@ -24,23 +24,19 @@ impl Outgoing {
 
     /// Adds a frame (RFC 4571 §2); false when there is no room for it.
     pub(super) fn push(&mut self, datagram: &[u8]) -> bool {
-        let Ok(len) = u16::try_from(datagram.len()) else {
-            return false;
-        };
         // RFC 7983 §7: RTP and RTCP.
         let is_media = matches!(datagram.first(), Some(128..=191));
         let most = if is_media { MAX_WAITING - RESERVED } else { MAX_WAITING };
         let waiting = self.bytes.len() - self.taken;
-        if waiting + HEADER + datagram.len() > most {
+        let whole = FRAME_HEADER + datagram.len();
+        if waiting + whole > most {
             return false;
         }
-        if self.bytes.len() + HEADER + datagram.len() > MAX_WAITING {
+        if self.bytes.len() + whole > MAX_WAITING {
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
-        self.bytes.extend_from_slice(&len.to_be_bytes());
-        self.bytes.extend_from_slice(datagram);
-        true
+        write_frame(datagram, &mut self.bytes)
     }
 
     /// Writes what waits. False when the kernel's buffer is full and some of it has to wait on.

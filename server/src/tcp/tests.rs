@@ -4,77 +4,7 @@ use std::net::{Shutdown, TcpStream as Client};
 use mio::{Events, Poll};
 
 use super::*;
-use crate::engine::{Handshake, Join, Other, ParticipantId, Reason, Refusal, SourceInfo, View};
-use crate::protocol::ServerMessage;
-
-/// Writes down what comes, and uses the paths that it is told to.
-#[derive(Default)]
-struct Notes {
-    frames: Vec<(Path, Vec<u8>)>,
-    closed: Vec<Path>,
-    open: bool,
-}
-
-impl Engine for Notes {
-    fn is_path_open(&self, _: &Path) -> bool {
-        self.open
-    }
-    fn handle_datagram(&mut self, _: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
-        self.frames.push((*path, data.to_vec()));
-    }
-    fn handle_path_closed(&mut self, _: Instant, path: &Path) {
-        self.closed.push(*path);
-    }
-    fn others(&self, _: ParticipantId) -> Vec<Other> {
-        Vec::new()
-    }
-    fn each_counter(&self, _: &mut dyn FnMut(&'static str, u64)) {}
-    fn handshakes(&self) -> Vec<(Handshake, u64)> {
-        Vec::new()
-    }
-    fn participants(&self) -> usize {
-        0
-    }
-    fn speaking(&self) -> usize {
-        0
-    }
-    fn handle_timeout(&mut self, _: Instant) {}
-    fn join(&mut self, _: Instant, _: &str, _: Join) -> Result<ParticipantId, Refusal> {
-        unreachable!("nobody comes")
-    }
-    fn offer(&mut self, _: Instant, _: ParticipantId, _: &str) -> Result<String, Refusal> {
-        unreachable!("nobody offers")
-    }
-    fn candidate(&mut self, _: Instant, _: ParticipantId, _: Option<&str>, _: &str) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn fragment(&mut self, _: Instant, _: ParticipantId, _: &str) -> Result<Option<String>, Refusal> {
-        Ok(None)
-    }
-    fn set_sources(&mut self, _: Instant, _: ParticipantId, _: Vec<SourceInfo>) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn set_muted(&mut self, _: Instant, _: ParticipantId, _: &str, _: bool) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn set_view(&mut self, _: Instant, _: ParticipantId, _: View) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn tell_again(&mut self, _: ParticipantId) -> Result<(), Refusal> {
-        Ok(())
-    }
-    fn leave(&mut self, _: Instant, _: ParticipantId, _: Reason) {}
-    fn close(&mut self, _: Instant) {}
-    fn poll_transmit(&mut self, _: Instant, _: &mut [u8]) -> Option<Transmit> {
-        None
-    }
-    fn poll_timeout(&self) -> Option<Instant> {
-        None
-    }
-    fn poll_event(&mut self) -> Option<(ParticipantId, ServerMessage)> {
-        None
-    }
-}
+use crate::engine::Notes;
 
 struct Bench {
     poll: Poll,
@@ -175,7 +105,7 @@ fn the_engine_is_told_of_an_end() {
     assert_eq!(bench.connections.counters.tcp_connections_lost, 1);
     bench.connections.queue(&Transmit::one(path, 1), &[1]);
     assert_eq!(bench.connections.counters.tcp_frames_dropped, 1);
-    assert!(bench.connections.by_path.is_empty() && bench.connections.by_address.is_empty());
+    assert!(bench.connections.by_path.is_empty() && bench.connections.networks.is_empty());
 }
 
 #[test]
@@ -229,12 +159,12 @@ fn one_address_gets_so_many_connections_and_fewer_for_strangers() {
     }
     bench.now += SWEEP;
     bench.turn();
-    assert_eq!(bench.connections.strangers, 0);
+    assert_eq!(bench.connections.networks.strangers(), 0);
     let _refused = Client::connect(bench.address).unwrap();
     bench.until(|bench| bench.connections.counters.tcp_connections_refused == 2);
     drop(clients);
     bench.until(|bench| bench.connections.by_path.is_empty());
-    assert!(bench.connections.by_address.is_empty());
+    assert!(bench.connections.networks.is_empty());
 }
 
 #[test]
@@ -253,6 +183,47 @@ fn strangers_have_half_of_all_places() {
 }
 
 #[test]
+fn the_longest_unused_makes_room() {
+    let mut bench = Bench::new();
+    bench.connections.most = 4;
+    let first = bench.connect();
+    bench.now += SPARED / 2;
+    let second = bench.connect();
+    // Two are as many strangers as there may be. Each has some time.
+    let _refused = Client::connect(bench.address).unwrap();
+    bench.until(|bench| bench.connections.counters.tcp_connections_refused == 1);
+    bench.now += SPARED / 2;
+    let third = bench.connect();
+    assert_eq!(bench.notes.closed, [bench.path(&first)]);
+    // Those that are in use stay.
+    bench.notes.open = true;
+    bench.now += SWEEP;
+    bench.turn();
+    let others = [bench.connect(), bench.connect()];
+    bench.now += SPARED;
+    let _refused = Client::connect(bench.address).unwrap();
+    bench.until(|bench| bench.connections.counters.tcp_connections_refused == 2);
+    assert_eq!(bench.notes.closed.len(), 1);
+    // Until they are not used any more.
+    bench.notes.open = false;
+    bench.now += SPARED;
+    let last = bench.connect();
+    assert_eq!(bench.connections.counters.tcp_connections_unused, 2);
+    assert_eq!(bench.connections.by_path.len(), 4);
+    drop((second, third, others, last));
+}
+
+#[test]
+fn an_address_makes_room_for_itself() {
+    let mut bench = Bench::new();
+    let mut clients: Vec<_> = (0..MAX_STRANGERS_PER_ADDRESS).map(|_| bench.connect()).collect();
+    bench.now += SPARED;
+    clients.push(bench.connect());
+    assert_eq!(bench.notes.closed, [bench.path(&clients[0])]);
+    assert_eq!(bench.connections.counters.tcp_connections_refused, 0);
+}
+
+#[test]
 fn strangers_say_little() {
     let mut bench = Bench::new();
     let (mut stranger, mut known) = (bench.connect(), bench.connect());
@@ -265,6 +236,34 @@ fn strangers_say_little() {
     bench.until(|bench| bench.notes.frames.len() == 1);
     known.write_all(&frame).unwrap();
     bench.until(|bench| bench.notes.frames.len() == 2);
+}
+
+#[test]
+fn many_that_flood_with_short_frames_leave_a_turn_to_others() {
+    let mut bench = Bench::new();
+    let mut floods: Vec<_> = (0..8).map(|_| bench.connect()).collect();
+    bench.until(|bench| bench.connections.readable.is_empty());
+    for flood in &mut floods {
+        flood.write_all(&[0, 1, 7].repeat(READ)).unwrap();
+    }
+    let (connections, mut events) = (&mut bench.connections, Events::with_capacity(8));
+    while connections.readable.len() < floods.len() {
+        bench.poll.poll(&mut events, None).unwrap();
+        events.iter().for_each(|event| connections.handle_event(event));
+    }
+    let most = FRAMES_PER_TURN + READ / 3 + 1;
+    let mut before = 0;
+    // Each has its turn after the others.
+    for _ in 0..4 {
+        bench.turn();
+        let came = bench.notes.frames.len() - before;
+        assert!(came > 0 && came <= most, "{came}");
+        before += came;
+    }
+    let mut paths: Vec<_> = bench.notes.frames.iter().map(|(path, _)| *path).collect();
+    paths.sort();
+    paths.dedup();
+    assert_eq!(paths.len(), floods.len());
 }
 
 /// One that floods is read as often as the others, and no more than so much in a turn.

@@ -1,72 +1,78 @@
-use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::rate::network;
+use crate::networks::{Count, Networks};
 
 /// Connections of one IPv4 address or IPv6 /64.
-pub(super) const MAX_PER_NETWORK: usize = 256;
+const MAX_PER_NETWORK: usize = 256;
 /// Of these, connections that have shown no password yet. A client needs one for some round trips.
-pub(super) const MAX_STRANGERS_PER_NETWORK: usize = 64;
+const MAX_STRANGERS_PER_NETWORK: usize = 64;
 
 /// Who may come in: strangers take at most half of the places, so that those who are in can open more connections
-/// (RFC 6062 §4.3) whatever strangers do.
+/// (RFC 6062 §4.3) whatever strangers do. Connections of peers have a quarter, and those that end another, so that
+/// clients have half whatever those who are in do.
 #[derive(Debug)]
 pub(super) struct Places {
     places: usize,
-    strangers: usize,
-    networks: HashMap<IpAddr, Network>,
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Network {
-    all: usize,
-    strangers: usize,
+    peers: usize,
+    ending: usize,
+    networks: Networks,
 }
 
 impl Places {
     pub(super) fn new(places: usize) -> Self {
         Self {
             places,
-            strangers: 0,
-            networks: HashMap::new(),
+            peers: 0,
+            ending: 0,
+            networks: Networks::new(Count {
+                all: MAX_PER_NETWORK,
+                strangers: MAX_STRANGERS_PER_NETWORK,
+            }),
         }
     }
 
     /// Gives a stranger a place; false when there is none for it.
     pub(super) fn enter(&mut self, ip: IpAddr) -> bool {
-        let key = network(ip);
-        let known = self.networks.get(&key).copied().unwrap_or_default();
-        let is_in = known.all > known.strangers;
-        let room = is_in || self.strangers < self.places / 2;
-        if !room || known.all >= MAX_PER_NETWORK || known.strangers >= MAX_STRANGERS_PER_NETWORK {
+        let room = self.networks.is_known(ip) || self.networks.strangers() < self.places / 2;
+        if !room || self.networks.full(ip).is_some() {
             return false;
         }
-        self.strangers += 1;
-        let known = self.networks.entry(key).or_default();
-        known.all += 1;
-        known.strangers += 1;
+        self.networks.enter(ip);
         true
     }
 
     /// A stranger has shown a password.
     pub(super) fn recognize(&mut self, ip: IpAddr) {
-        if let Some(known) = self.networks.get_mut(&network(ip)) {
-            known.strangers -= 1;
-            self.strangers -= 1;
-        }
+        self.networks.recognize(ip);
     }
 
-    /// A connection is gone.
+    /// Gives a peer's connection a place; false when there is none for it.
+    pub(super) fn enter_peer(&mut self) -> bool {
+        let room = self.peers < self.places / 4;
+        self.peers += usize::from(room);
+        room
+    }
+
+    /// A peer's connection is gone.
+    pub(super) const fn leave_peer(&mut self) {
+        self.peers -= 1;
+    }
+
+    /// Gives a connection that ends a place; false when there is none for it.
+    pub(super) fn enter_ending(&mut self) -> bool {
+        let room = self.ending < self.places / 4;
+        self.ending += usize::from(room);
+        room
+    }
+
+    /// A connection has ended.
+    pub(super) const fn leave_ending(&mut self) {
+        self.ending -= 1;
+    }
+
+    /// A client's connection is gone.
     pub(super) fn leave(&mut self, ip: IpAddr, stranger: bool) {
-        let key = network(ip);
-        if let Some(known) = self.networks.get_mut(&key) {
-            known.all -= 1;
-            known.strangers -= usize::from(stranger);
-            self.strangers -= usize::from(stranger);
-            if known.all == 0 {
-                self.networks.remove(&key);
-            }
-        }
+        self.networks.leave(ip, stranger);
     }
 }
 
@@ -102,12 +108,12 @@ mod tests {
         let mut places = Places::new(200);
         assert!(places.enter(v6(0, 1)));
         places.recognize(v6(0, 1));
-        let came = (1..1000).filter(|n| places.enter(v6(*n, 1))).count();
+        let came = (1..250).filter(|n| places.enter(v6(*n << 8, 1))).count();
         assert_eq!(came, 100);
         assert!(places.enter(v6(0, 2)), "the network of one who is in");
         places.leave(v6(0, 2), true);
-        places.leave(v6(5, 1), true);
-        assert!(places.enter(v6(2000, 1)) && !places.enter(v6(2001, 1)));
+        places.leave(v6(5 << 8, 1), true);
+        assert!(places.enter(v6(200 << 8, 1)) && !places.enter(v6(201 << 8, 1)));
         // The last one who was in is gone.
         places.leave(v6(0, 1), false);
         assert!(!places.enter(v6(0, 1)));
@@ -122,7 +128,7 @@ mod tests {
                 places.recognize(v6(1, 1));
             }
             places.leave(v6(1, 1), stranger);
-            assert!(places.networks.is_empty() && places.strangers == 0);
+            assert!(places.networks.is_empty());
         }
     }
 }

@@ -13,6 +13,8 @@ pub(crate) struct Bound {
     pub(crate) udp: Vec<Socket>,
     /// Listeners, and whether they speak TLS.
     pub(crate) tcp: Vec<(TcpListener, bool)>,
+    /// How many connections there may be, of clients and of peers.
+    pub(crate) connections: usize,
 }
 
 impl Bound {
@@ -37,11 +39,12 @@ impl Bound {
     }
 }
 
-/// Adds TCP, and TLS if it is wanted, to what was bound for UDP, on the addresses of the same families.
+/// Adds TCP, and TLS if it is wanted, to what was bound for UDP, on the addresses of the same families; for so many
+/// connections.
 ///
 /// # Errors
 /// Which port cannot be had, and why.
-pub(crate) fn bind(udp: Vec<Socket>, tls_port: Option<u16>) -> Result<Bound, (u16, io::Error)> {
+pub(crate) fn bind(udp: Vec<Socket>, tls_port: Option<u16>, connections: usize) -> Result<Bound, (u16, io::Error)> {
     let mut tcp = Vec::new();
     let mut tls_port = tls_port;
     for socket in &udp {
@@ -56,7 +59,19 @@ pub(crate) fn bind(udp: Vec<Socket>, tls_port: Option<u16>) -> Result<Bound, (u1
             tcp.push((TcpListener::from_std(listener), true));
         }
     }
-    Ok(Bound { udp, tcp })
+    Ok(Bound { udp, tcp, connections })
+}
+
+/// Binds UDP to a free port of an address, and the rest.
+#[cfg(test)]
+pub(super) fn bind_free(address: &str, tls_port: Option<u16>) -> Bound {
+    use crate::StartError;
+
+    let bound = crate::server::on_free_port(0, || {
+        let udp = Socket::bind(address.parse().unwrap()).map_err(|error| StartError::Turn(0, error))?;
+        bind(vec![udp], tls_port, usize::MAX).map_err(|(port, error)| StartError::Turn(port, error))
+    });
+    bound.unwrap()
 }
 
 /// A listener of one family. `shared` ones leave their address to connections that are opened from it (RFC 6062 §5.2).
@@ -109,14 +124,13 @@ mod tests {
 
     #[test]
     fn tcp_is_where_udp_is() {
-        let udp = Socket::bind("0.0.0.0:0".parse().unwrap()).unwrap();
-        let port = udp.local_addr().port();
-        let bound = bind(vec![udp], Some(0)).unwrap();
+        let bound = bind_free("0.0.0.0:0", Some(0));
+        let port = bound.udp[0].local_addr().port();
         assert_eq!(bound.tcp.len(), 2);
         assert_eq!(bound.tcp[0].0.local_addr().unwrap().port(), port);
         assert_eq!(bound.tls_addrs().len(), 1);
         assert_eq!(bound.ports().len(), 2);
-        let (taken, error) = bind(bound.udp, Some(bound.tcp[1].0.local_addr().unwrap().port()))
+        let (taken, error) = bind(bound.udp, Some(bound.tcp[1].0.local_addr().unwrap().port()), 1)
             .map(|_| ())
             .unwrap_err();
         assert_eq!((taken, error.kind()), (port, io::ErrorKind::AddrInUse));

@@ -41,6 +41,8 @@ pub(super) enum Role {
 pub(super) struct Stream {
     pub(super) io: TcpStream,
     tls: Option<Box<ServerConnection>>,
+    /// Bytes that TLS has got since it could last do something with them: the beginning of a record or handshake.
+    held: usize,
     pub(super) role: Role,
     /// A client that has shown no password yet.
     pub(super) stranger: bool,
@@ -58,6 +60,8 @@ pub(super) struct Stream {
     pub(super) resumes: Option<Instant>,
     /// It is among those that have something to send.
     pub(super) dirty: bool,
+    /// The other side was told that nothing more will come.
+    shut: bool,
 }
 
 /// What reading came to.
@@ -79,6 +83,7 @@ impl Stream {
         Ok(Self {
             io,
             tls: tls.map(Box::new),
+            held: 0,
             role,
             stranger: matches!(role, Role::Client(_)),
             input: Vec::new(),
@@ -89,7 +94,13 @@ impl Stream {
             paused: false,
             resumes: None,
             dirty: false,
+            shut: false,
         })
+    }
+
+    /// Whether reading may have to make a signature.
+    pub(super) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
     /// Bytes that wait.
@@ -133,7 +144,10 @@ impl Stream {
         let scratch = scratch.get_mut(..chunk).unwrap_or_default();
         let got = match &mut self.tls {
             None => self.io.read(scratch),
-            Some(tls) => read_tls(tls, &mut self.io, scratch),
+            Some(tls) => {
+                let most = if self.stranger { STRANGER / 2 } else { usize::MAX };
+                read_tls(tls, &mut self.io, scratch, &mut self.held, most)
+            }
         };
         match got {
             Ok(0) => Got::End,
@@ -171,7 +185,8 @@ impl Stream {
         if waiting > 0 && self.stalled.is_none() {
             self.stalled = Some(now);
         }
-        if self.role == Role::Ending && waiting == 0 {
+        // Whenever this is said the system tells that the connection can be written to, upon which it would be said again.
+        if self.role == Role::Ending && waiting == 0 && !std::mem::replace(&mut self.shut, true) {
             drop(self.io.shutdown(Shutdown::Write));
         }
         match done {
@@ -194,17 +209,30 @@ impl Stream {
     }
 }
 
-/// Reads from TLS; what the system has is taken in when there is nothing left inside.
-fn read_tls(tls: &mut ServerConnection, io: &mut TcpStream, out: &mut [u8]) -> io::Result<usize> {
+/// Reads from TLS; what the system has is taken in when there is nothing left inside. Counts in `held` what TLS can only
+/// keep, and fails when that is more than `most`.
+fn read_tls(
+    tls: &mut ServerConnection,
+    io: &mut TcpStream,
+    out: &mut [u8],
+    held: &mut usize,
+    most: usize,
+) -> io::Result<usize> {
     loop {
         match tls.reader().read(out) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             got => return got,
         }
-        if tls.read_tls(io)? == 0 {
+        let len = tls.read_tls(io)?;
+        if len == 0 {
             return Ok(0);
         }
-        tls.process_new_packets().map_err(io::Error::other)?;
+        let state = tls.process_new_packets().map_err(io::Error::other)?;
+        let used = state.plaintext_bytes_to_read() > 0 || state.tls_bytes_to_write() > 0;
+        *held = if used { 0 } else { *held + len };
+        if *held > most {
+            return Err(ErrorKind::InvalidData.into());
+        }
         // Handshakes want to be answered.
         while tls.wants_write() {
             match tls.write_tls(io) {
@@ -256,6 +284,10 @@ mod tests {
 
     /// A stranger's stream, and the other end of it.
     fn pair(now: Instant) -> (Stream, std::net::TcpStream) {
+        pair_with(now, None)
+    }
+
+    fn pair_with(now: Instant, tls: Option<Arc<ServerConfig>>) -> (Stream, std::net::TcpStream) {
         let path = Path {
             protocol: wire::Protocol::Tcp,
             ..Path::udp("192.0.2.1:3478".parse().unwrap(), "192.0.2.2:1".parse().unwrap())
@@ -264,7 +296,7 @@ mod tests {
         let other = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (io, _) = listener.accept().unwrap();
         io.set_nonblocking(true).unwrap();
-        let stream = Stream::new(TcpStream::from_std(io), None, Role::Client(path), now).unwrap();
+        let stream = Stream::new(TcpStream::from_std(io), tls, Role::Client(path), now).unwrap();
         (stream, other)
     }
 
@@ -304,6 +336,23 @@ mod tests {
         stream.stranger = false;
         assert!(stream.push(&packet(b"head", &[1; 10_000])));
         assert_eq!(stream.read(&mut scratch), Got::More);
+    }
+
+    #[test]
+    fn little_is_kept_for_strangers_with_tls() {
+        let now = Instant::now();
+        let mut scratch = vec![0; READ_CHUNK];
+        for stranger in [true, false] {
+            let tls = crate::tls::Tls::SelfSigned.server_config(&[]).unwrap();
+            let (mut stream, mut other) = pair_with(now, Some(tls));
+            stream.stranger = stranger;
+            // Most of a record of 16 KiB, the longest that there is.
+            other.write_all(&[22, 3, 1, 0x40, 0, 1, 0, 0x3f, 0xfc]).unwrap();
+            other.write_all(&[0; 12 << 10]).unwrap();
+            let ended = (0..1000).any(|_| stream.read(&mut scratch) == Got::End);
+            let held = if stranger { 8 << 10 } else { 9 + (12 << 10) };
+            assert_eq!((ended, stream.held), (stranger, held));
+        }
     }
 
     #[test]

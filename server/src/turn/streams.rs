@@ -14,10 +14,9 @@ use super::places::Places;
 use super::slab::SendSlab;
 use super::stream::{MAX_OUTPUT, Role, Stream};
 use super::thread::{STREAMS, from_client_socket, from_relay};
-use crate::descriptors;
 
 /// Connections in all, where the system gives as many descriptors.
-const MAX_STREAMS: usize = 4096;
+pub(crate) const MAX_STREAMS: usize = 4096;
 /// How long a connection may belong to nobody, and how long one that ends may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -79,8 +78,9 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    pub(super) fn new() -> Self {
-        let most = descriptors::streams(MAX_STREAMS);
+    /// So many at most.
+    pub(super) fn new(most: usize) -> Self {
+        let most = most.min(MAX_STREAMS);
         Self {
             most,
             streams: Vec::new(),
@@ -140,7 +140,7 @@ impl Streams {
         }
     }
 
-    /// A peer's connection.
+    /// A peer's connection; `None` when there are too many.
     pub(super) fn add_peer(
         &mut self,
         registry: &Registry,
@@ -149,7 +149,13 @@ impl Streams {
         connection: ConnectionId,
         now: Instant,
     ) -> Option<usize> {
-        let index = self.add(registry, io, None, role, now)?;
+        if !self.places.enter_peer() {
+            return None;
+        }
+        let Some(index) = self.add(registry, io, None, role, now) else {
+            self.places.leave_peer();
+            return None;
+        };
         self.by_connection.insert(connection, index);
         Some(index)
     }
@@ -231,8 +237,20 @@ impl Streams {
     }
 
     /// Ends a connection when what waits is sent. It is taken away when the other side has ended it too, or after a while: to
-    /// close it with something unread would reset it, and what the other side has not got yet would be lost.
+    /// close it with something unread would reset it, and what the other side has not got yet would be lost. That happens
+    /// to the one that ends for the longest time when there are too many.
     pub(super) fn end(&mut self, registry: &Registry, index: usize, now: Instant) {
+        if self.get_mut(index).is_none_or(|stream| stream.role == Role::Ending) {
+            return;
+        }
+        while !self.places.enter_ending() {
+            let Some(longest) = self.longest_ending() else {
+                self.remove(registry, index);
+                return;
+            };
+            self.counters.turn_streams_closed += 1;
+            self.remove(registry, longest);
+        }
         let Some(stream) = self.get_mut(index) else { return };
         stream.end();
         let role = std::mem::replace(&mut stream.role, Role::Ending);
@@ -245,6 +263,15 @@ impl Streams {
         }
     }
 
+    fn longest_ending(&self) -> Option<usize> {
+        let streams = self.streams.iter().enumerate();
+        let ending = streams.filter_map(|(index, stream)| Some((index, stream.as_ref()?)));
+        ending
+            .filter(|(_, stream)| stream.role == Role::Ending)
+            .min_by_key(|(_, stream)| stream.opened)
+            .map(|(index, _)| index)
+    }
+
     fn forget(&mut self, role: &Role, stranger: bool) {
         match role {
             Role::Client(path) | Role::Spliced(path, _) => {
@@ -253,8 +280,56 @@ impl Streams {
             }
             Role::Opening(connection) | Role::Peer(connection, _) => {
                 self.by_connection.remove(connection);
+                self.places.leave_peer();
             }
-            Role::Ending => {}
+            Role::Ending => self.places.leave_ending(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read};
+
+    use mio::Poll;
+
+    #[test]
+    fn of_many_that_end_the_first_are_cut_off() {
+        let poll = Poll::new().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut streams = Streams::new(8);
+        let start = Instant::now();
+        let mut clients = Vec::new();
+        for n in 0..4 {
+            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.set_nonblocking(true).unwrap();
+            clients.push(client);
+            let (io, _) = listener.accept().unwrap();
+            io.set_nonblocking(true).unwrap();
+            let now = start + Duration::from_secs(n);
+            let index = streams.add_client(poll.registry(), TcpStream::from_std(io), None, now);
+            let index = index.unwrap();
+            // Something waits, or there would be nothing to end for.
+            streams.get_mut(index).unwrap().push_bytes(&[7; 64]);
+            streams.end(poll.registry(), index, now);
+            streams.end(poll.registry(), index, now);
+        }
+        let left = streams.streams.iter().flatten();
+        let opened: Vec<_> = left.map(|stream| (stream.opened - start).as_secs()).collect();
+        assert_eq!(streams.streams.len() - streams.free.len(), 2);
+        assert_eq!((opened.len(), opened.iter().sum::<u64>()), (2, 2 + 3));
+        assert_eq!(streams.counters.turn_streams_closed, 2);
+        for index in streams.indices() {
+            streams.remove(poll.registry(), index);
+        }
+        assert!(streams.places.enter_ending() && streams.places.enter_ending() && !streams.places.enter_ending());
+        // Nobody is left waiting.
+        for mut client in clients {
+            client.set_nonblocking(false).unwrap();
+            let mut all = Vec::new();
+            let ended = client.read_to_end(&mut all);
+            assert!(ended.is_ok() || ended.unwrap_err().kind() == ErrorKind::ConnectionReset);
         }
     }
 }

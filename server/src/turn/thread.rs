@@ -2,6 +2,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use mio::net::TcpListener;
@@ -11,6 +12,7 @@ use turn::{ConnectionId, RelayId, Server, ServerAction, Towards, next_frame};
 use udp::{RecvBatch, Socket};
 use wire::{Ecn, Path};
 
+use super::pace::Pace;
 use super::slab::{SendSlab, Sockets};
 use super::sockets::{Bound, connect, listen};
 use super::stream::{Got, MAX_OUTPUT, Role};
@@ -32,6 +34,13 @@ const BATCHES_PER_TURN: usize = 4;
 const ACCEPTS_PER_TURN: usize = 16;
 /// Reads of one connection before others have their turn.
 const READS_PER_TURN: usize = 4;
+/// Reads of connections that are in a TLS handshake, in a turn: a signature takes up to a millisecond.
+const HANDSHAKES_PER_TURN: usize = 8;
+/// How long a connection that ends is not read after each read of 64 KiB: what comes is of use to nobody.
+const ENDING_PAUSE: Duration = Duration::from_millis(50);
+/// Messages that connections may bring in a turn, and what is read at once with the last of them: they can be short,
+/// and UDP waits meanwhile.
+const FRAMES_PER_TURN: usize = 8 << 10;
 /// What the kernel is asked to hold for a relay socket, in each direction: half a second of 4 Mbit/s.
 const RELAY_BUFFER: usize = 256 << 10;
 /// How often idle connections are looked for and counters are told.
@@ -96,11 +105,16 @@ pub(super) struct Thread {
     /// What may have more to read, each once.
     ready: VecDeque<Token>,
     queued: HashSet<Token>,
+    /// Messages that connections have brought in this turn.
+    frames: usize,
+    /// Reads of connections in a handshake in this turn.
+    handshakes: usize,
     /// Listeners at which accepting has failed.
     unaccepted: HashSet<Token>,
-    /// Spliced connections whose allocation has relayed enough, and when they are read again.
+    /// Spliced connections whose allocation has relayed enough, and such that end, and when they are read again.
     slowed: BTreeSet<(Instant, usize)>,
     received: RecvBatch,
+    pace: Pace,
     scratch: Vec<u8>,
     next_tick: Instant,
     clock_read: Instant,
@@ -118,6 +132,7 @@ impl Thread {
         let Bound {
             udp: mut sockets,
             tcp: mut listeners,
+            connections,
         } = bound;
         for (index, socket) in sockets.iter_mut().enumerate() {
             poll.registry()
@@ -136,7 +151,7 @@ impl Thread {
             out: Out {
                 slab: SendSlab::new(),
                 listening: sockets.iter().map(Socket::local_addr).collect(),
-                streams: Streams::new(),
+                streams: Streams::new(connections),
             },
             sockets,
             listeners,
@@ -146,9 +161,12 @@ impl Thread {
             counts,
             ready: VecDeque::new(),
             queued: HashSet::new(),
+            frames: 0,
+            handshakes: 0,
             unaccepted: HashSet::new(),
             slowed: BTreeSet::new(),
             received: RecvBatch::new(),
+            pace: Pace::new(now),
             scratch: vec![0; 64 << 10],
             next_tick: now + TICK,
             clock_read: now,
@@ -157,9 +175,13 @@ impl Thread {
 
     pub(super) fn run(&mut self) {
         let mut events = Events::with_capacity(1024);
+        let mut began = Instant::now();
         while !self.closing.load(Ordering::Acquire) {
             let now = Instant::now();
             let wait = if self.ready.is_empty() {
+                if let Some(pause) = self.pace.pause(began, now) {
+                    thread::sleep(pause);
+                }
                 self.next_deadline().saturating_duration_since(now)
             } else {
                 Duration::ZERO
@@ -172,16 +194,16 @@ impl Thread {
                     return;
                 }
             }
-            let now = Instant::now();
+            began = Instant::now();
             for event in &events {
                 self.heard(
-                    now,
+                    began,
                     event.token(),
                     event.is_readable() || event.is_read_closed(),
                     event.is_writable(),
                 );
             }
-            self.turn(now);
+            self.turn(began);
         }
     }
 
@@ -204,7 +226,12 @@ impl Thread {
     }
 
     fn turn(&mut self, now: Instant) {
+        (self.frames, self.handshakes) = (0, 0);
         for _ in 0..self.ready.len() {
+            if self.frames >= FRAMES_PER_TURN {
+                // Those who have not had a turn are the first in the next one.
+                break;
+            }
             let Some(token) = self.ready.pop_front() else { break };
             self.queued.remove(&token);
             let index = token.0 & !KIND;
@@ -237,6 +264,7 @@ impl Thread {
             if !socket.receive(&mut self.received) {
                 return false;
             }
+            self.pace.count(self.received.len());
             for datagram in self.received.datagrams() {
                 self.engine
                     .handle_datagram(now, &datagram.path, datagram.ecn, datagram.data, &mut self.out);
@@ -246,6 +274,9 @@ impl Thread {
                 });
             }
             self.act(now);
+            if !self.received.is_full() {
+                return false;
+            }
         }
         true
     }
@@ -264,6 +295,7 @@ impl Thread {
                     }
                 }
             }
+            self.pace.count(self.received.len());
             for datagram in self.received.datagrams() {
                 let (peer, ecn) = (datagram.path.remote, datagram.ecn);
                 self.engine
@@ -272,6 +304,9 @@ impl Thread {
                     sockets: &mut self.sockets,
                     relays: &mut self.relays,
                 });
+            }
+            if !self.received.is_full() {
+                return false;
             }
         }
         true
@@ -343,19 +378,24 @@ impl Thread {
     /// Reads a connection. True when there may be more.
     fn read(&mut self, now: Instant, index: usize) -> bool {
         for _ in 0..READS_PER_TURN {
+            if self.frames >= FRAMES_PER_TURN {
+                return true;
+            }
             let Some(stream) = self.out.streams.get_mut(index) else {
                 return false;
             };
+            if stream.is_handshaking() {
+                if self.handshakes >= HANDSHAKES_PER_TURN {
+                    return true;
+                }
+                self.handshakes += 1;
+            }
             match stream.role {
                 // Is read once somebody wants it, or only whether it is open is of interest.
                 Role::Opening(_) | Role::Peer(_, None) => return false,
                 Role::Ending => {
-                    let got = stream.read(&mut self.scratch);
-                    stream.input.clear();
-                    if got == Got::End {
-                        self.out.streams.remove(self.poll.registry(), index);
-                    }
-                    return got == Got::More;
+                    self.read_ending(now, index);
+                    return false;
                 }
                 Role::Spliced(..) | Role::Peer(_, Some(_)) if stream.paused || stream.resumes.is_some() => {
                     return false;
@@ -375,6 +415,28 @@ impl Thread {
             }
         }
         true
+    }
+
+    /// Reads from a connection that ends only to see that the other side has ended too.
+    fn read_ending(&mut self, now: Instant, index: usize) {
+        let Some(stream) = self.out.streams.get_mut(index) else {
+            return;
+        };
+        if stream.resumes.is_some() {
+            return;
+        }
+        let got = stream.read(&mut self.scratch);
+        let bytes = stream.input.len() as u64;
+        stream.input.clear();
+        if got == Got::More {
+            let at = now + ENDING_PAUSE;
+            stream.resumes = Some(at);
+            self.slowed.insert((at, index));
+        }
+        self.out.streams.counters.turn_ending_bytes += bytes;
+        if got == Got::End {
+            self.out.streams.remove(self.poll.registry(), index);
+        }
     }
 
     /// Works on what was read.
@@ -412,7 +474,7 @@ impl Thread {
         }
     }
 
-    /// Reads those again whose allocation may relay more now.
+    /// Reads those again whose time has come.
     fn resume_slowed(&mut self, now: Instant) {
         while let Some(&(at, index)) = self.slowed.first().filter(|(at, _)| *at <= now) {
             self.slowed.pop_first();
@@ -446,6 +508,7 @@ impl Thread {
             self.engine
                 .handle_datagram(now, path, Ecn::NotEct, frame, &mut self.out);
             at += len;
+            self.frames += 1;
             self.make_room();
             self.act(now);
             if self.out.streams.get_mut(index).is_some_and(|stream| stream.stranger) && self.engine.is_in_use(path) {
@@ -736,3 +799,6 @@ impl Sockets for Ports<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,8 @@ fn who_does_not_know_that_it_came_back_may_come_again() {
     let (ada, joined) = connected(&fixture, "Ada");
     drop(ada);
     for _ in 0..3 {
-        assert_eq!(resume(&fixture, "tea", &joined).receive()["type"], "resumed");
+        let answer = resume(&fixture, "tea", &joined).receive();
+        assert_eq!(answer["type"], "resumed", "{answer}");
     }
     let mut ada = resume(&fixture, "tea", &joined);
     assert_eq!(ada.receive()["type"], "resumed");

@@ -5,7 +5,7 @@ use super::login::{ChallengeFault, Login, is_bid_down};
 use super::request::Request;
 use super::timer::after;
 use super::transaction::Transaction;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use stun::{Attribute, AttributeType, Class, ErrorCode, FingerprintError, Message, Value};
 
@@ -383,6 +383,8 @@ impl Client {
         match &transaction.request {
             // Each is asked for alone, with what went behind.
             Request::CreatePermission(addresses) if addresses.len() > 1 && !lost => self.waiting.repeat(addresses),
+            // What went behind a CreatePermission as well is that one's still.
+            Request::ChannelBind { peer, .. } if self.is_permission_asked(&peer.ip()) => {}
             // The permission is asked for without a channel.
             Request::ChannelBind { peer, .. } if !lost => self.waiting.repeat(&[peer.ip()]),
             // What was sent so long ago is of no use to anybody.
@@ -433,6 +435,12 @@ impl Client {
             }
             Request::ConnectionBind { .. } => {}
         }
+    }
+
+    /// Whether a CreatePermission for an address is under way.
+    fn is_permission_asked(&self, address: &IpAddr) -> bool {
+        self.transactions
+            .any(|request| matches!(request, Request::CreatePermission(addresses) if addresses.contains(address)))
     }
 
     /// 437 on the first request (RFC 8656 §7.4).

@@ -170,10 +170,18 @@ impl Server {
         let limits = &self.config.limits;
         let quota = &asked.proof.account.quota;
         let reservation = asked.attributes.token.and_then(|token| self.reservations.get(&token));
-        let taken_over = reservation.is_some_and(|reservation| reservation.quota == *quota);
-        let used = self.quotas.used(quota).allocations - usize::from(taken_over);
         let wanted = if plan.wish == PortWish::Pair { 2 } else { 1 };
-        if used + wanted > limits.allocations_per_user {
+        let of_name = quota.name();
+        let of_name = of_name.as_ref().map(|name| (name, limits.allocations_per_name));
+        for (quota, most) in [(quota, limits.allocations_per_user)].into_iter().chain(of_name) {
+            let taken_over = reservation.is_some_and(|reservation| reservation.quota.is_part_of(quota));
+            let used = self.quotas.used(quota).allocations - usize::from(taken_over);
+            if used + wanted > most {
+                return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
+            }
+        }
+        // Of two sockets the second may be missing.
+        if plan.reserved.is_none() && !self.may_have(quota, 1) {
             return Err(ErrorCode::ALLOCATION_QUOTA_REACHED);
         }
         if self.allocations.len() >= limits.allocations {
@@ -223,8 +231,14 @@ impl Server {
         let Some(allocation) = self.allocations.get_mut(index) else {
             return false;
         };
+        let quota = allocation.proof.account.quota.clone();
         *allocation.relays.get_mut(family) = Some(id);
         let lifetime = allocation.lifetime;
+        self.quotas.change(&quota, |used| used.sockets += 1);
+        if let Some(relay) = self.relay_mut(id) {
+            let before = std::mem::replace(&mut relay.quota, quota);
+            self.quotas.change(&before, |used| used.sockets -= 1);
+        }
         self.extend(id, now + lifetime);
         true
     }
@@ -232,11 +246,12 @@ impl Server {
     /// Asks the driver for a port of a family, and for the one beside it when that is to be reserved. False when none
     /// is free, which is then told in an answer about the other family.
     fn open(&mut self, now: Instant, index: u32, family: Family) -> bool {
-        let Some(wish) = self.allocations.get(index).map(|allocation| allocation.wish) else {
+        let Some(allocation) = self.allocations.get(index) else {
             return false;
         };
+        let wish = allocation.wish;
         let sockets = if wish == PortWish::Pair { 2 } else { 1 };
-        let room = self.has_room(sockets);
+        let room = self.has_room(&allocation.proof.account.quota, sockets);
         let ports = self.ports.get_mut(family);
         let port = match wish {
             _ if !room => None,
@@ -259,15 +274,25 @@ impl Server {
         opened.is_some()
     }
 
-    /// Whether so many more sockets may be opened.
-    pub(super) fn has_room(&self, sockets: usize) -> bool {
+    /// Whether so many more sockets may be opened for a user.
+    pub(super) fn has_room(&self, quota: &Quota, sockets: usize) -> bool {
         self.relays.len() + self.connections.len() + sockets <= self.config.limits.sockets
+            && self.may_have(quota, sockets)
+    }
+
+    /// Whether a user has so few sockets that it may have so many more.
+    fn may_have(&self, quota: &Quota, sockets: usize) -> bool {
+        let limits = &self.config.limits;
+        let used = |quota: &Quota| self.quotas.used(quota).sockets + sockets;
+        used(quota) <= limits.sockets_per_user && quota.name().is_none_or(|name| used(&name) <= limits.sockets_per_name)
     }
 
     fn open_port(&mut self, now: Instant, index: u32, owner: Owner, family: Family, port: u16) -> Option<RelayId> {
         let address = self.config.relay_address(family)?;
         let allocation = self.allocations.get(index)?;
         let (transport, expires) = (allocation.transport, now + allocation.lifetime);
+        let quota = allocation.proof.account.quota.clone();
+        self.quotas.change(&quota, |used| used.sockets += 1);
         self.generation = self.generation.wrapping_add(1);
         let bind = SocketAddr::new(address.bind, port);
         let generation = self.generation;
@@ -280,6 +305,7 @@ impl Server {
             external: SocketAddr::new(address.external, port),
             bound: false,
             expires,
+            quota,
         });
         self.timers.arm(expires, Timer::Relay(index));
         let relay = RelayId { index, generation };
@@ -379,6 +405,7 @@ impl Server {
         }
         if let Some(relay) = self.relays.remove(id.index) {
             self.timers.cancel(relay.expires, Timer::Relay(id.index));
+            self.quotas.change(&relay.quota, |used| used.sockets -= 1);
             let port = relay.address.port();
             self.bound.remove(&(relay.transport, relay.family, port));
             self.ports.get_mut(relay.family).release(port);

@@ -60,6 +60,8 @@ pub(super) struct Relay {
     pub(super) external: SocketAddr,
     pub(super) bound: bool,
     pub(super) expires: Instant,
+    /// Of whose quota it is a part.
+    pub(super) quota: Quota,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -68,9 +68,15 @@ pub struct ServerLimits {
     /// Relay sockets, listeners and peers' TCP connections in all: an allocation has one socket or two, one more with a
     /// reserved port, and of TCP as many connections as below.
     pub sockets: usize,
+    /// As many as these of one user, who is told from others as for allocations.
+    pub sockets_per_user: usize,
+    /// As many as these of all clients that use the name of a user with a password.
+    pub sockets_per_name: usize,
     /// Allocations of one user, reserved ports counted with them; of a username with a time, of its id, and
     /// of a user with a password, of each /24 or /56 that clients with its name come from.
     pub allocations_per_user: usize,
+    /// Allocations of all clients that use the name of a user with a password, reserved ports counted with them.
+    pub allocations_per_name: usize,
     /// Permissions of one allocation.
     pub permissions: usize,
     /// Channels of one allocation.
@@ -92,6 +98,10 @@ pub struct ServerLimits {
     pub refusals_per_second: u32,
     /// How many of them may come at once.
     pub refusals_burst: u32,
+    /// Requests of one user, as for allocations, per second: 1 to 1000. Those beyond are dropped.
+    pub requests_per_second: u32,
+    /// How many of them may come at once.
+    pub requests_burst: u32,
 }
 
 impl Default for ServerLimits {
@@ -99,7 +109,10 @@ impl Default for ServerLimits {
         Self {
             allocations: 10_000,
             sockets: 20_000,
+            sockets_per_user: 400,
+            sockets_per_name: 10_000,
             allocations_per_user: 100,
+            allocations_per_name: 5000,
             permissions: 64,
             channels: 64,
             reservations: 1000,
@@ -109,6 +122,8 @@ impl Default for ServerLimits {
             burst_bytes: 2_000_000,
             refusals_per_second: 10,
             refusals_burst: 50,
+            requests_per_second: 200,
+            requests_burst: 2000,
         }
     }
 }

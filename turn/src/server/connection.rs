@@ -205,10 +205,11 @@ impl Server {
         }
         if let Some(allocation) = self.allocations.get_mut(known.allocation) {
             allocation.connections.retain(|&id| id != connection);
+            let quota = &allocation.proof.account.quota;
+            self.quotas.change(quota, |used| used.sockets -= 1);
             if let State::Opening(_, until) | State::Pending(until) = known.state {
                 self.timers.cancel(until, Timer::Connection(connection));
-                self.quotas
-                    .change(&allocation.proof.account.quota, |used| used.unclaimed -= 1);
+                self.quotas.change(quota, |used| used.unclaimed -= 1);
             }
         }
         self.actions.push_back(ServerAction::Disconnect { connection });
@@ -252,10 +253,11 @@ impl Server {
 
     fn has_room_for_connection(&self, allocation: &Allocation) -> bool {
         let limits = &self.config.limits;
-        let unclaimed = self.quotas.used(&allocation.proof.account.quota).unclaimed;
+        let quota = &allocation.proof.account.quota;
+        let unclaimed = self.quotas.used(quota).unclaimed;
         allocation.connections.len() < limits.connections
             && unclaimed < limits.unclaimed_connections
-            && self.has_room(1)
+            && self.has_room(quota, 1)
     }
 
     fn remember(&mut self, allocation: u32, peer: SocketAddr, state: State, until: Instant) -> ConnectionId {
@@ -273,8 +275,10 @@ impl Server {
         );
         if let Some(allocation) = self.allocations.get_mut(allocation) {
             allocation.connections.push(id);
-            self.quotas
-                .change(&allocation.proof.account.quota, |used| used.unclaimed += 1);
+            self.quotas.change(&allocation.proof.account.quota, |used| {
+                used.unclaimed += 1;
+                used.sockets += 1;
+            });
         }
         self.timers.arm(until, Timer::Connection(id));
         id

@@ -16,6 +16,8 @@ wire::counters! {
         pub turn_stale_nonces,
         /// Answers to strangers that were not sent, since their part of the net had enough.
         pub turn_refusals_silenced,
+        /// Requests of users beyond their rate; they were not answered.
+        pub turn_limited_requests,
         /// Requests that break a rule (400).
         pub turn_bad_requests,
         /// Requests with attributes that have to be understood and are not (420).

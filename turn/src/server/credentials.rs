@@ -24,6 +24,8 @@ pub(super) struct Credentials {
     realm: Box<str>,
     users: HashMap<Arc<str>, User>,
     by_hash: HashMap<[u8; 32], Arc<str>>,
+    /// What unknown users are checked with: to refuse them sooner would tell which names there are.
+    nobody: User,
     secrets: Vec<Hmac<Sha1>>,
 }
 
@@ -32,15 +34,34 @@ struct User {
     sha256: Key,
 }
 
+impl User {
+    fn new(name: &str, realm: &str, password: &str) -> Self {
+        Self {
+            md5: Key::long_term_md5(name, realm, password),
+            sha256: Key::long_term_sha256(name, realm, password),
+        }
+    }
+
+    fn key(&self, algorithm: PasswordAlgorithm) -> &Key {
+        if algorithm == PasswordAlgorithm::SHA256 {
+            &self.sha256
+        } else {
+            &self.md5
+        }
+    }
+}
+
 /// The keys that a username may have: one for a user, one for each secret otherwise.
 pub(super) type Keys = [Option<Key>; 2];
 
 impl Credentials {
-    pub(super) fn new(realm: &str, users: &[(String, String)], secrets: &[String]) -> Self {
+    /// `nobody` is random, so that nobody knows the password of those whom there are not.
+    pub(super) fn new(realm: &str, users: &[(String, String)], secrets: &[String], nobody: &[u8; 32]) -> Self {
         let mut credentials = Self {
             realm: realm.into(),
             users: HashMap::new(),
             by_hash: HashMap::new(),
+            nobody: User::new("", realm, &STANDARD.encode(nobody)),
             // HMAC takes keys of any length (RFC 2104 §2), so this never fails.
             secrets: secrets
                 .iter()
@@ -49,10 +70,7 @@ impl Credentials {
         };
         for (name, password) in users {
             let name: Arc<str> = name.as_str().into();
-            let user = User {
-                md5: Key::long_term_md5(&name, realm, password),
-                sha256: Key::long_term_sha256(&name, realm, password),
-            };
+            let user = User::new(&name, realm, password);
             credentials.by_hash.insert(userhash(&name, realm), name.clone());
             credentials.users.insert(name, user);
         }
@@ -64,18 +82,14 @@ impl Credentials {
         self.by_hash.get(hash).cloned()
     }
 
-    /// What a username is checked with; nothing when there is no such user, or when its time is over.
+    /// What a username is checked with: a key that nobody has when there is no such user, or when its time is over.
     pub(super) fn keys(&self, name: &str, algorithm: PasswordAlgorithm, unix: Duration) -> Keys {
         if let Some(user) = self.users.get(name) {
-            let key = if algorithm == PasswordAlgorithm::SHA256 {
-                &user.sha256
-            } else {
-                &user.md5
-            };
-            return [Some(key.clone()), None];
+            return [Some(user.key(algorithm).clone()), None];
         }
-        if expiry(name).is_none_or(|expiry| u64::from(expiry) <= unix.as_secs()) {
-            return [None, None];
+        let over = expiry(name).is_none_or(|expiry| u64::from(expiry) <= unix.as_secs());
+        if over || self.secrets.is_empty() {
+            return [Some(self.nobody.key(algorithm).clone()), None];
         }
         let mut secrets = self.secrets.iter();
         [(); 2].map(|()| secrets.next().map(|secret| self.key_of(secret, name, algorithm)))
@@ -84,20 +98,16 @@ impl Credentials {
     /// Whose a username is, and whose quota counts when it comes from `client`.
     pub(super) fn account(&self, name: &str, client: IpAddr) -> Account {
         if let Some((name, _)) = self.users.get_key_value(name) {
-            let quota = Quota {
-                who: name.clone(),
-                network: Some(prefix(client)),
-            };
             return Account {
                 name: name.clone(),
-                quota,
+                quota: Quota::User(name.clone(), prefix(client)),
             };
         }
         let name: Arc<str> = name.into();
-        let who = name.split_once(':').map_or_else(|| name.clone(), |(_, id)| id.into());
+        let id = name.split_once(':').map_or_else(|| name.clone(), |(_, id)| id.into());
         Account {
             name,
-            quota: Quota { who, network: None },
+            quota: Quota::Id(id),
         }
     }
 
@@ -159,6 +169,8 @@ mod tests {
     use super::*;
     use stun::{Builder, Class, Message, Method, TransactionId};
 
+    const NOBODY: [u8; 32] = [9; 32];
+
     fn same(left: &Key, right: &Key) -> bool {
         let mut out = [0; 64];
         let mut b = Builder::new(&mut out, Class::Request, Method::BINDING, TransactionId([1; 12])).unwrap();
@@ -181,6 +193,7 @@ mod tests {
             "realm",
             &[("user".into(), "pass".into())],
             &["old".into(), "new".into()],
+            &NOBODY,
         );
         let unix = Duration::from_secs(1000);
         let [Some(md5), None] = credentials.keys("user", PasswordAlgorithm::MD5, unix) else {
@@ -206,12 +219,24 @@ mod tests {
             "+1001:ann",
             "99999999999:ann",
         ];
+        // They cost as much as others, and nobody has their key.
+        let nobody = STANDARD.encode(NOBODY);
         for name in none {
-            assert!(
-                matches!(credentials.keys(name, PasswordAlgorithm::MD5, unix), [None, None]),
-                "{name}"
-            );
+            let [Some(md5), None] = credentials.keys(name, PasswordAlgorithm::MD5, unix) else {
+                panic!("{name}")
+            };
+            assert!(same(&md5, &Key::long_term_md5("", "realm", &nobody)), "{name}");
+            let [Some(sha256), None] = credentials.keys(name, PasswordAlgorithm::SHA256, unix) else {
+                panic!("{name}")
+            };
+            assert!(same(&sha256, &Key::long_term_sha256("", "realm", &nobody)), "{name}");
         }
+        // Without secrets no time makes a user.
+        let without = Credentials::new("realm", &[], &[], &NOBODY);
+        assert!(matches!(
+            without.keys("1001:ann", PasswordAlgorithm::MD5, unix),
+            [Some(_), None]
+        ));
         assert!(matches!(
             credentials.keys("1001", PasswordAlgorithm::MD5, unix),
             [Some(_), Some(_)]
@@ -220,24 +245,24 @@ mod tests {
 
     #[test]
     fn quotas_are_those_of_the_id() {
-        let credentials = Credentials::new("realm", &[("a:b".into(), "pass".into())], &["secret".into()]);
+        let users = [("a:b".into(), "pass".into())];
+        let credentials = Credentials::new("realm", &users, &["secret".into()], &NOBODY);
         let quota = |name: &str, from: &str| credentials.account(name, from.parse().unwrap()).quota;
-        let of = |who: &str, network: Option<&str>| Quota {
-            who: who.into(),
-            network: network.map(|ip| prefix(ip.parse().unwrap())),
-        };
-        assert_eq!(quota("1001:ann", "192.0.2.1"), of("ann", None));
-        assert_eq!(quota("1001", "192.0.2.1"), of("1001", None));
+        let of_user = |name: &str, from: &str| Quota::User(name.into(), prefix(from.parse().unwrap()));
+        assert_eq!(quota("1001:ann", "192.0.2.1"), Quota::Id("ann".into()));
+        assert_eq!(quota("1001", "192.0.2.1"), Quota::Id("1001".into()));
         // A name with a password may be that of many.
-        assert_eq!(quota("a:b", "192.0.2.1"), of("a:b", Some("192.0.2.9")));
+        assert_eq!(quota("a:b", "192.0.2.1"), of_user("a:b", "192.0.2.9"));
         assert_ne!(quota("a:b", "192.0.2.1"), quota("a:b", "192.0.3.1"));
+        assert_eq!(quota("a:b", "192.0.2.1").name(), quota("a:b", "192.0.3.1").name());
         assert_eq!(credentials.name_of(&userhash("a:b", "realm")).as_deref(), Some("a:b"));
         assert_eq!(credentials.name_of(&userhash("a:b", "other")), None);
     }
 
     #[test]
     fn debug_does_not_tell_the_secrets() {
-        let credentials = Credentials::new("realm", &[("user".into(), "pass".into())], &["secret".into()]);
+        let users = [("user".into(), "pass".into())];
+        let credentials = Credentials::new("realm", &users, &["secret".into()], &NOBODY);
         assert_eq!(
             format!("{credentials:?}"),
             "Credentials { realm: \"realm\", users: 1, secrets: 1, .. }"

@@ -3,11 +3,28 @@ use std::sync::Arc;
 
 /// Whose quota counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Quota {
-    /// Of a username with a time what follows the time, else the username.
-    pub(super) who: Arc<str>,
-    /// The part of the net from which a user with a password comes: many may use the same name.
-    pub(super) network: Option<u64>,
+pub(super) enum Quota {
+    /// What follows the time in a username with one.
+    Id(Arc<str>),
+    /// A user with a password, and the part of the net that it comes from: many may use the same name.
+    User(Arc<str>, u64),
+    /// All of them together: who has the password may have many parts of the net.
+    Name(Arc<str>),
+}
+
+impl Quota {
+    /// The quota of a name that is also used up.
+    pub(super) fn name(&self) -> Option<Self> {
+        match self {
+            Self::User(name, _) => Some(Self::Name(name.clone())),
+            Self::Id(_) | Self::Name(_) => None,
+        }
+    }
+
+    /// Whether what is taken from this one is taken from another, too.
+    pub(super) fn is_part_of(&self, other: &Self) -> bool {
+        self == other || self.name().as_ref() == Some(other)
+    }
 }
 
 /// What each user has. Who has nothing is not remembered.
@@ -19,6 +36,8 @@ pub(super) struct Quotas(HashMap<Quota, Used>);
 pub(super) struct Used {
     /// Allocations and reserved ports.
     pub(super) allocations: usize,
+    /// Relay sockets, listeners and peers' connections.
+    pub(super) sockets: usize,
     /// Peers' connections that are being opened, or that no client has claimed.
     pub(super) unclaimed: usize,
 }
@@ -28,7 +47,13 @@ impl Quotas {
         self.0.get(quota).copied().unwrap_or_default()
     }
 
-    pub(super) fn change(&mut self, quota: &Quota, change: impl FnOnce(&mut Used)) {
+    pub(super) fn change(&mut self, quota: &Quota, change: impl Fn(&mut Used)) {
+        for quota in std::iter::once(quota).chain(&quota.name()) {
+            self.change_one(quota, &change);
+        }
+    }
+
+    fn change_one(&mut self, quota: &Quota, change: impl Fn(&mut Used)) {
         let mut used = self.used(quota);
         change(&mut used);
         if used == Used::default() {

@@ -1,4 +1,6 @@
 use super::prefix::prefix;
+use super::quota::Quota;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -9,7 +11,8 @@ const PLACES: usize = 1 << (64 - 50);
 pub(super) const PER_SECOND: u64 = 1;
 pub(super) const BURST: u64 = 10;
 
-/// How many answers that anybody can cause go to each part of the net, so that none of it can be flooded with them.
+/// How many answers that anybody can cause go to each part of the net, so that none of it can be flooded with them; and
+/// how many requests are taken of each user.
 ///
 /// The table has a fixed size, and prefixes that fall on one place share it: a flood with forged senders can silence
 /// the answers to newcomers, but takes no memory. Those who are in have budgets of their own.
@@ -37,9 +40,20 @@ impl Refusals {
 
     /// Whether one more may be sent there; it is counted as sent.
     pub(super) fn allow(&mut self, now: Instant, to: IpAddr) -> bool {
+        self.allow_number(now, prefix(to))
+    }
+
+    /// Whether one more may be taken of a user; it is counted as taken.
+    pub(super) fn allow_user(&mut self, now: Instant, user: &Quota) -> bool {
+        let mut hasher = DefaultHasher::new();
+        user.hash(&mut hasher);
+        self.allow_number(now, hasher.finish())
+    }
+
+    fn allow_number(&mut self, now: Instant, number: u64) -> bool {
         let now = millis(now.saturating_duration_since(self.epoch));
         // Who wants to silence a prefix can as well send in its name: a hash that is only hard to foresee will do.
-        let mixed = (prefix(to) ^ self.key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (number ^ self.key).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let place =
             usize::try_from((mixed ^ mixed >> 32).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 50).unwrap_or_default();
         let Some(whole_at) = self.whole_at.get_mut(place) else {

@@ -268,6 +268,69 @@ fn sockets_are_bounded_whatever_they_are_for() {
 }
 
 #[test]
+fn a_user_has_so_many_sockets_whatever_they_are_for() {
+    let mut house = House::with(|config| config.limits.sockets_per_user = 4);
+    let mut both = Client::new(udp(1));
+    house.granted(&mut both, Method::ALLOCATE, &[UDP, BOTH]);
+    let mut client = Client::new(tcp(2));
+    house.granted(&mut client, Method::ALLOCATE, &[TCP]);
+    let peer = |text| [Value::XorPeerAddress(address(text))];
+    let first = house.ask_once(&client, Method::CONNECT, &peer("203.0.113.5:80"));
+    assert!(first.is_none());
+    assert_eq!(
+        house.refused(&mut client, Method::CONNECT, &peer("203.0.113.5:81")),
+        508
+    );
+    let mut other = Client::new(udp(3));
+    assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP]), 486);
+    // With one place no pair is had, and of two families one.
+    let connection = house.connect_action().unwrap().0;
+    house
+        .server
+        .handle_connected(house.now, connection, false, &mut house.out);
+    house.drive();
+    assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP, PAIR]), 508);
+    let one = house.granted(&mut other, Method::ALLOCATE, &[UDP, BOTH]);
+    assert_eq!(one.relayed().len(), 1);
+    // Bob has some of his own.
+    let mut bob = Client {
+        name: "bob".into(),
+        password: "secret of bob".into(),
+        ..Client::new(udp(4))
+    };
+    let token = house.granted(&mut bob, Method::ALLOCATE, &[UDP, PAIR]).token().unwrap();
+    // A reserved port is a part of its new owner's.
+    for path in [udp(1), tcp(2), udp(3)] {
+        house.server.handle_disconnected(&path);
+    }
+    house.drive();
+    let token = Value::ReservationToken(token);
+    house.granted(&mut other, Method::ALLOCATE, &[UDP, token]);
+    for n in 5..8 {
+        bob.path = udp(n);
+        house.granted(&mut bob, Method::ALLOCATE, &[UDP]);
+    }
+    bob.path = udp(8);
+    assert_eq!(house.refused(&mut bob, Method::ALLOCATE, &[UDP]), 486);
+    house.pass(700);
+    assert_eq!((house.server.remembered(), house.relays.len()), (0, 0));
+}
+
+#[test]
+fn all_of_a_name_have_so_many_sockets() {
+    let mut house = House::with(|config| config.limits.sockets_per_name = 2);
+    let from = |remote: &str| Path::udp(address("192.0.2.1:3478"), address(remote));
+    for (remote, code) in [
+        ("198.51.100.1:1", None),
+        ("198.51.101.1:1", None),
+        ("198.51.102.1:1", Some(486)),
+    ] {
+        let mut ann = Client::new(from(remote));
+        assert_eq!(house.ask(&mut ann, Method::ALLOCATE, &[UDP]).code(), code);
+    }
+}
+
+#[test]
 fn families() {
     let mut house = House::new();
     let mut client = Client::new(udp(1));
@@ -470,6 +533,38 @@ fn those_who_share_a_name_do_not_share_a_quota() {
     }
     timed.path = from("198.51.102.1:4");
     assert_eq!(house.refused(&mut timed, Method::ALLOCATE, &[UDP]), 486);
+}
+
+#[test]
+fn those_who_share_a_name_share_a_quota_as_well() {
+    let mut house = House::with(|config| {
+        config.limits.allocations_per_user = 2;
+        config.limits.allocations_per_name = 3;
+    });
+    let from = |remote: &str| Path::udp(address("192.0.2.1:3478"), address(remote));
+    let mut ann = Client::new(from("198.51.100.1:1"));
+    let token = house.granted(&mut ann, Method::ALLOCATE, &[UDP, PAIR]).token().unwrap();
+    ann.path = from("198.51.101.1:1");
+    house.granted(&mut ann, Method::ALLOCATE, &[UDP]);
+    ann.path = from("198.51.102.1:1");
+    assert_eq!(house.refused(&mut ann, Method::ALLOCATE, &[UDP]), 486);
+    // A port that was reserved from another part of the net counts already.
+    house.granted(&mut ann, Method::ALLOCATE, &[UDP, Value::ReservationToken(token)]);
+    ann.path = from("198.51.103.1:1");
+    assert_eq!(house.refused(&mut ann, Method::ALLOCATE, &[UDP]), 486);
+    let mut bob = Client {
+        name: "bob".into(),
+        password: "secret of bob".into(),
+        ..ann.clone()
+    };
+    house.granted(&mut bob, Method::ALLOCATE, &[UDP]);
+    // What ends makes room.
+    ann.path = from("198.51.101.1:1");
+    house.granted(&mut ann, Method::REFRESH, &[Value::Lifetime(0)]);
+    ann.path = from("198.51.104.1:1");
+    house.granted(&mut ann, Method::ALLOCATE, &[UDP]);
+    house.pass(700);
+    assert_eq!(house.server.remembered(), 0);
 }
 
 #[test]

@@ -356,6 +356,44 @@ fn refusals_are_few_to_each_part_of_the_net() {
 }
 
 #[test]
+fn a_user_makes_so_many_requests() {
+    let mut house = House::with(|config| {
+        config.limits.requests_per_second = 10;
+        config.limits.requests_burst = 5;
+    });
+    let (client, _) = house.allocated(udp(1));
+    // It has made one.
+    let count = |house: &mut House, client: &Client| {
+        let answered = (0..20).filter(|_| house.ask_once(client, Method::REFRESH, &[]).is_some());
+        answered.count()
+    };
+    assert_eq!(count(&mut house, &client), 4);
+    assert_eq!(house.raised(), [("turn_limited_requests", 16)]);
+    // From wherever it has come to in the same network.
+    let again = Client {
+        path: udp(2),
+        ..client.clone()
+    };
+    assert_eq!(house.ask_once(&again, Method::ALLOCATE, &[UDP]).map(|_| ()), None);
+    let mut bob = Client {
+        name: "bob".into(),
+        password: "secret of bob".into(),
+        ..Client::new(udp(3))
+    };
+    house.granted(&mut bob, Method::ALLOCATE, &[UDP]);
+    // Who forges requests in its name takes nothing from it.
+    house.now += Duration::from_millis(250);
+    let forger = Client {
+        password: "x".into(),
+        ..client.clone()
+    };
+    for _ in 0..20 {
+        house.ask_once(&forger, Method::REFRESH, &[]);
+    }
+    assert_eq!(count(&mut house, &client), 2);
+}
+
+#[test]
 fn what_cannot_work_is_said_in_a_sentence() {
     let made = |change: &dyn Fn(&mut ServerConfig)| {
         let mut config = crate::house::config();

@@ -158,25 +158,26 @@ fn a_datagram_tells_which_local_address_it_came_to() {
 #[test]
 fn marks_arrive() {
     for (wildcard, loopback) in [("0.0.0.0:0", "127.0.0.1:0"), ("[::]:0", "[::1]:0")] {
-        let mut sender = bind(loopback);
         let mut receiver = bind(wildcard);
-        let to = SocketAddr::new(sender.local_addr().ip(), receiver.local_addr().port());
+        let ip = loopback.parse::<SocketAddr>().unwrap().ip();
+        let to = SocketAddr::new(ip, receiver.local_addr().port());
         let marks = [Ecn::NotEct, Ecn::Ect1, Ecn::Ect0, Ecn::Ce];
-        let mut batch = SendBatch::new(4);
-        for ecn in marks {
-            batch
-                .push(
-                    &Transmit {
-                        ecn,
-                        ..transmit(&sender, to, 1, None)
-                    },
-                    0,
-                )
-                .unwrap();
+        // With a source to be told or without one, in a run or alone.
+        for (sender, len) in [(wildcard, 1), (loopback, 1), (wildcard, 2), (loopback, 2)] {
+            let mut sender = bind(sender);
+            let local = SocketAddr::new(ip, sender.local_addr().port());
+            let mut batch = SendBatch::new(4);
+            for ecn in marks {
+                let one = Transmit::one(Path::udp(local, to), len);
+                let segment = NonZeroU16::new(1).filter(|_| len > 1);
+                batch.push(&Transmit { ecn, segment, ..one }, 0).unwrap();
+            }
+            assert_eq!(batch.send(&mut sender, b"!!"), Sent::All);
+            let got = receive(&mut receiver, 4 * len);
+            let seen: Vec<_> = got.chunks(len).map(|run| run[len - 1].1).collect();
+            assert_eq!(seen, marks);
+            assert!(got.iter().all(|(path, ..)| path.remote == local));
         }
-        assert_eq!(batch.send(&mut sender, b"!"), Sent::All);
-        let got = receive(&mut receiver, 4);
-        assert_eq!(got.iter().map(|(_, ecn, _)| *ecn).collect::<Vec<_>>(), marks);
     }
 }
 

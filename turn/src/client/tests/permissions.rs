@@ -532,6 +532,19 @@ fn data_behind_a_request_that_is_challenged_goes_again() {
 }
 
 #[test]
+fn data_goes_once_when_its_channel_is_refused_and_its_permission_is_not() {
+    for error in [ErrorCode::INSUFFICIENT_CAPACITY, ErrorCode::BAD_REQUEST] {
+        let mut pair = Pair::allocated(config());
+        pair.server.errors.push_back((Method::CHANNEL_BIND, error));
+        assert_eq!(pair.send(peer(1), b"one"), Ok(None));
+        pair.client.bind(pair.now, peer(1)).unwrap();
+        assert_eq!(relayed(&mut pair), [(1, b"one".to_vec())]);
+        assert!(pair.events.contains(&Event::Permitted(peer(1).ip())));
+        assert!(pair.events.contains(&Event::ChannelRefused { peer: peer(1), error }));
+    }
+}
+
+#[test]
 fn data_of_those_who_are_not_forbidden_goes_again_when_each_is_asked_for_alone() {
     let mut pair = Pair::allocated(config());
     pair.server.forbidden.insert(peer(2).ip());

@@ -1,0 +1,211 @@
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream as Client, UdpSocket};
+
+use turn::{RelayAddress, ServerConfig as TurnConfig};
+use wire::Seed;
+
+use super::*;
+use crate::turn::sockets::bind_free;
+
+/// The thread's loop, turn by turn, in virtual time.
+struct Bench {
+    thread: Thread,
+    address: SocketAddr,
+    now: Instant,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::with(None)
+    }
+
+    fn with(tls: Option<Arc<ServerConfig>>) -> Self {
+        let bound = bind_free("127.0.0.1:0", tls.as_ref().map(|_| 0));
+        let address = bound.udp[0].local_addr();
+        let secure = bound.tls_addrs().first().copied();
+        let config = TurnConfig {
+            users: vec![("u".into(), "p".into())],
+            ipv4: Some(RelayAddress::new(address.ip())),
+            ..TurnConfig::default()
+        };
+        let poll = Poll::new().unwrap();
+        let engine = Server::new(config, Seed::from_run(1), Instant::now(), Duration::ZERO).unwrap();
+        let thread = Thread::new(poll, bound, engine, tls, Arc::default(), Arc::default()).unwrap();
+        Self {
+            now: thread.clock_read,
+            thread,
+            address: secure.unwrap_or(address),
+        }
+    }
+
+    /// Hears of what has come, and says of how much.
+    fn hear(&mut self) -> usize {
+        let mut events = Events::with_capacity(64);
+        self.thread
+            .poll
+            .poll(&mut events, Some(Duration::from_millis(10)))
+            .unwrap();
+        for event in &events {
+            let readable = event.is_readable() || event.is_read_closed();
+            self.thread
+                .heard(self.now, event.token(), readable, event.is_writable());
+        }
+        events.iter().count()
+    }
+
+    /// Goes on until it has come to `done`.
+    fn until(&mut self, done: impl Fn(&Thread) -> bool) {
+        for _ in 0..1000 {
+            if done(&self.thread) {
+                return;
+            }
+            self.hear();
+            self.thread.turn(self.now);
+        }
+        panic!("it does not come to that");
+    }
+
+    /// A client, and the number of its connection.
+    fn connect(&mut self) -> (Client, usize) {
+        let client = Client::connect(self.address).unwrap();
+        let path = Path {
+            local: self.address,
+            remote: client.local_addr().unwrap(),
+            protocol: wire::Protocol::Tcp,
+        };
+        self.until(|thread| thread.out.streams.by_path(&path).is_some() && thread.ready.is_empty());
+        (client, self.thread.out.streams.by_path(&path).unwrap())
+    }
+
+    fn count(&self) -> u64 {
+        self.thread.engine.counters().turn_no_allocation
+    }
+}
+
+#[test]
+fn many_that_flood_with_short_messages_leave_a_turn_to_others() {
+    let mut bench = Bench::new();
+    let mut floods: Vec<_> = (0..8).map(|_| bench.connect().0).collect();
+    for flood in &mut floods {
+        // ChannelData without data.
+        flood.write_all(&[0x40, 0, 0, 0].repeat(8 << 10)).unwrap();
+    }
+    for _ in 0..1000 {
+        bench.hear();
+        if bench.thread.ready.len() == floods.len() {
+            break;
+        }
+    }
+    // A stranger's read has 4 KiB.
+    let most = FRAMES_PER_TURN as u64 + 1024;
+    let mut before = 0;
+    for _ in 0..4 {
+        bench.thread.turn(bench.now);
+        let came = bench.count() - before;
+        assert!(came > 0 && came <= most, "{came}");
+        before += came;
+    }
+    // Each has its turn, and all is read in the end.
+    bench.until(|thread| thread.engine.counters().turn_no_allocation == 8 * (8 << 10));
+}
+
+#[test]
+fn a_connection_that_ends_keeps_nobody_busy() {
+    let mut bench = Bench::new();
+    let (_client, index) = bench.connect();
+    let streams = &mut bench.thread.out.streams;
+    streams.end(bench.thread.poll.registry(), index, bench.now);
+    let heard = (0..1000).map(|_| {
+        bench.thread.turn(bench.now);
+        bench.hear()
+    });
+    assert!(heard.take_while(|events| *events > 0).count() < 10);
+    assert!(bench.thread.out.streams.get_mut(index).is_some());
+}
+
+#[test]
+fn a_flood_of_datagrams_is_read_to_its_end_and_then_waited_for() {
+    let mut bench = Bench::new();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    // More than a turn reads, so that the last are read without being told of.
+    let most = BATCHES_PER_TURN as u64 * 32;
+    for _ in 0..most + 100 {
+        client.send_to(&[0x40, 0, 0, 0], bench.address).unwrap();
+    }
+    while bench.thread.ready.is_empty() {
+        bench.hear();
+    }
+    bench.thread.turn(bench.now);
+    assert_eq!((bench.count(), bench.thread.ready.len()), (most, 1));
+    bench.thread.turn(bench.now);
+    assert_eq!((bench.count(), bench.thread.ready.len()), (most + 100, 0));
+    // That was fast.
+    let end = bench.now + Duration::from_millis(11);
+    assert!(bench.thread.pace.pause(end, end).is_some());
+}
+
+#[test]
+fn what_comes_after_the_end_is_read_slowly() {
+    let mut bench = Bench::new();
+    let (mut client, index) = bench.connect();
+    let streams = &mut bench.thread.out.streams;
+    streams.recognize(index);
+    streams.end(bench.thread.poll.registry(), index, bench.now);
+    let writer = thread::spawn(move || {
+        client.write_all(&[7; 256 << 10]).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        client
+    });
+    let read = |thread: &Thread| thread.out.streams.counters.turn_ending_bytes;
+    let mut before = 0;
+    bench.until(|thread| read(thread) > 0);
+    while bench.thread.out.streams.get_mut(index).is_some() {
+        for _ in 0..10 {
+            bench.hear();
+            bench.thread.turn(bench.now);
+        }
+        assert!(read(&bench.thread) - before <= 64 << 10);
+        before = read(&bench.thread);
+        bench.now += ENDING_PAUSE;
+    }
+    assert_eq!(before, 256 << 10);
+    assert!(bench.thread.slowed.is_empty());
+    drop(writer.join().unwrap());
+}
+
+/// The first message of a TLS client.
+fn hello() -> Vec<u8> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    let name = "turn.example.org".try_into().unwrap();
+    let mut client = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut out = Vec::new();
+    client.write_tls(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn many_that_want_tls_at_once_have_it_by_turns() {
+    let tls = crate::tls::Tls::SelfSigned.server_config(&[]).unwrap();
+    let mut bench = Bench::with(Some(tls));
+    let mut clients: Vec<_> = (0..3 * HANDSHAKES_PER_TURN).map(|_| bench.connect().0).collect();
+    for client in &mut clients {
+        client.write_all(&hello()).unwrap();
+        client.set_nonblocking(true).unwrap();
+    }
+    for _ in 0..1000 {
+        if bench.thread.ready.len() == clients.len() {
+            break;
+        }
+        bench.hear();
+    }
+    let answered = || clients.iter().filter(|client| client.peek(&mut [0]).is_ok()).count();
+    bench.thread.turn(bench.now);
+    let first = answered();
+    assert!(first > 0 && first <= HANDSHAKES_PER_TURN, "{first}");
+    bench.until(|_| answered() == clients.len());
+}
