@@ -41,6 +41,8 @@ pub enum Event {
     /// A stream to a TURN server is to be opened; [`relay_stream_opened`](crate::Peer::relay_stream_opened) or
     /// [`relay_stream_closed`](crate::Peer::relay_stream_closed) tells what became of it.
     OpenRelayStream(RelayStream),
+    /// A stream to a TURN server is to be closed: nothing more is said there.
+    CloseRelayStream(RelayStreamId),
     /// A TURN server gives no relayed address, or does not relay any more. The call goes on by other candidates.
     RelayFailed {
         /// The URI of the server.

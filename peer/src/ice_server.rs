@@ -69,6 +69,11 @@ impl IceServer {
         &self.uri
     }
 
+    /// Whether it is reached over UDP; to others a stream is needed ([`Event::OpenRelayStream`](crate::Event::OpenRelayStream)).
+    pub fn is_over_udp(&self) -> bool {
+        !self.uri.scheme().is_secure() && self.uri.transport() == UriTransport::Udp
+    }
+
     pub(crate) const fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
     }

@@ -177,11 +177,10 @@ fn servers(config: &Config, rng: &mut StdRng) -> (ice::Config, Option<Box<Relayi
     if ice.mode == ice::Mode::Lite || config.ice_servers.is_empty() && !relay_only {
         return (ice, None, 0);
     }
-    let over_udp = |server: &&IceServer| server.uri().transport() == turn::UriTransport::Udp;
     for address in config
         .ice_servers
         .iter()
-        .filter(over_udp)
+        .filter(|server| server.is_over_udp())
         .flat_map(IceServer::addresses)
     {
         if !ice.stun_servers.contains(&address) {
@@ -310,12 +309,7 @@ impl Peer {
         }
         srtp.each(visit);
         if let Some(relaying) = &self.relaying {
-            let mut relays = turn::client::ClientCounters::default();
-            relaying
-                .relays
-                .iter()
-                .for_each(|(_, client)| relays.absorb(client.counters()));
-            relays.each(visit);
+            relaying.counters().each(visit);
         }
         let mut rtp = self.feedback.as_ref().map(Recorder::counters).unwrap_or_default();
         self.receivers

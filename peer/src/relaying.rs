@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use ice::Candidate;
 use rand::rngs::StdRng;
-use turn::client::{Allocation, Config, Credentials, Families, SendError, Transport};
-use turn::{Client, ClientId, Relays, UriTransport};
+use turn::client::{Allocation, ClientCounters, Config, Credentials, Families, SendError, Transport};
+use turn::{Client, ClientId, Relays};
 use wire::{Path, Protocol, Seed, Transmit};
 
 use crate::peer::random;
@@ -28,6 +28,8 @@ pub(crate) struct Relaying {
     /// How many of them have had their allocations asked for.
     begun: usize,
     allocations: Vec<Held>,
+    /// Of clients that have ended.
+    counters_before: ClientCounters,
     streams: Vec<Stream>,
     /// No more addresses of ours come.
     pub(crate) ended: bool,
@@ -58,6 +60,16 @@ struct Held {
     relayed: [Option<SocketAddr>; 2],
 }
 
+/// What has ended with a client.
+#[derive(Default)]
+pub(crate) struct Ended {
+    pub(crate) relayed: [Option<SocketAddr>; 2],
+    /// The URI of the server.
+    pub(crate) server: String,
+    /// Its stream, if that is still open.
+    pub(crate) stream: Option<RelayStreamId>,
+}
+
 /// What was sent from an address.
 pub(crate) enum Wrapped {
     /// It is to be sent so.
@@ -78,6 +90,7 @@ impl Relaying {
             bases: Vec::new(),
             begun: 0,
             allocations: Vec::new(),
+            counters_before: ClientCounters::default(),
             streams: Vec::new(),
             ended: false,
             permits_due: false,
@@ -100,7 +113,7 @@ impl Relaying {
 
     fn add_server(&mut self, server: &IceServer, address: SocketAddr) {
         let tls = server.tls_name();
-        let over_udp = tls.is_none() && server.uri().transport() == UriTransport::Udp;
+        let over_udp = server.is_over_udp();
         let rank = match (over_udp, &tls) {
             (true, _) => 0,
             (false, None) => 1,
@@ -200,15 +213,30 @@ impl Relaying {
             .collect()
     }
 
-    /// A client has ended: gives its relayed addresses, and the URI of the server.
-    pub(crate) fn closed(&mut self, id: ClientId) -> ([Option<SocketAddr>; 2], String) {
-        self.relays.remove(id);
-        self.end_stream_of(id);
-        let Some(nth) = self.allocations.iter().position(|held| held.id == id) else {
-            return ([None; 2], String::new());
+    /// A client has ended.
+    pub(crate) fn closed(&mut self, id: ClientId) -> Ended {
+        if let Some(client) = self.relays.remove(id) {
+            self.counters_before.absorb(client.counters());
+        }
+        let mut ended = Ended {
+            stream: self.end_stream_of(id),
+            ..Ended::default()
         };
-        let held = self.allocations.remove(nth);
-        (held.relayed, self.servers[held.server].uri.clone())
+        if let Some(nth) = self.allocations.iter().position(|held| held.id == id) {
+            let held = self.allocations.remove(nth);
+            ended.relayed = held.relayed;
+            ended.server.clone_from(&self.servers[held.server].uri);
+        }
+        ended
+    }
+
+    /// What all clients have counted.
+    pub(crate) fn counters(&self) -> ClientCounters {
+        let mut counters = self.counters_before;
+        self.relays
+            .iter()
+            .for_each(|(_, client)| counters.absorb(client.counters()));
+        counters
     }
 
     /// Whether what is sent on this path is sent as it is.
@@ -250,6 +278,8 @@ impl Relaying {
         if !mem::take(&mut self.permits_due) {
             return blocked;
         }
+        // Where candidates come others may have gone, with a restart.
+        self.forgets_due = true;
         for held in &self.allocations {
             let Some(client) = self.relays.client(held.id) else {
                 continue;

@@ -619,11 +619,12 @@ impl Sfu {
             return;
         };
         match event {
-            // Without servers of their own lite peers tell nothing of the last four.
+            // Without servers of their own lite peers tell nothing of the last five.
             peer::Event::Negotiated
             | peer::Event::Candidate(_)
             | peer::Event::GatheringComplete
             | peer::Event::OpenRelayStream(_)
+            | peer::Event::CloseRelayStream(_)
             | peer::Event::RelayFailed { .. } => {}
             peer::Event::Secured(secured) => self.event(id, Event::Secured(secured)),
             peer::Event::Connected => self.connected(now, index, id),

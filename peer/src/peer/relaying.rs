@@ -38,13 +38,19 @@ impl Peer {
     /// be written to it comes from [`poll_transmit`](Self::poll_transmit), with the path from `local` to the server.
     pub fn relay_stream_opened(&mut self, now: Instant, id: RelayStreamId, local: SocketAddr) {
         if let Some(relaying) = self.relaying.as_mut().filter(|_| self.state != State::Closed) {
-            self.counters.relays_dropped += u64::from(!relaying.open(now, id, local));
+            if !relaying.open(now, id, local) {
+                self.counters.relays_dropped += 1;
+                self.push_event(Event::CloseRelayStream(id));
+            }
             self.update(now);
         }
     }
 
     /// The stream was closed, or could not be opened.
     pub fn relay_stream_closed(&mut self, now: Instant, id: RelayStreamId) {
+        if self.state == State::Closed {
+            return;
+        }
         let failed = self.relaying.as_mut().and_then(|relaying| relaying.end_stream(id));
         if let Some(server) = failed {
             self.relay_failed(
@@ -52,9 +58,7 @@ impl Peer {
                 "it cannot be reached; check its name, its port and the firewall".to_owned(),
             );
         }
-        if self.state != State::Closed {
-            self.update(now);
-        }
+        self.update(now);
     }
 
     /// Takes what came on a stream so far and gives how many bytes were used: the caller keeps the rest, at most
@@ -180,10 +184,7 @@ impl Peer {
                 }
             }
             RelayEvent::Closed(reason) => {
-                let (relayed, server) = relaying.closed(id);
-                for address in relayed.into_iter().flatten() {
-                    self.ice.remove_local_candidate(now, address, Protocol::Udp);
-                }
+                let server = self.lose_relay(now, relaying, id);
                 if *reason != CloseReason::Deleted {
                     self.relay_failed(server, reason.to_string());
                 }
@@ -194,7 +195,7 @@ impl Peer {
                 match path.filter(|path| path.protocol == Protocol::Udp && same_socket) {
                     Some(path) => relaying.relays.command(id, |client| client.reconnected(path.local)),
                     None => {
-                        let (_, server) = relaying.closed(id);
+                        let server = self.lose_relay(now, relaying, id);
                         let reason = "the TURN server wants another connection; make a new peer connection";
                         self.relay_failed(server, reason.to_owned());
                         None
@@ -204,6 +205,21 @@ impl Peer {
             // A peer at a private address is refused by most servers; others are not concerned.
             _ => {}
         }
+    }
+
+    /// Takes back what came of a client that has ended; gives the URI of its server.
+    fn lose_relay(&mut self, now: Instant, relaying: &mut Relaying, id: ClientId) -> String {
+        let ended = relaying.closed(id);
+        for address in ended.relayed.into_iter().flatten() {
+            // Another server may claim the same address.
+            if relaying.relays.relay_of(&address).is_none() {
+                self.ice.remove_local_candidate(now, address, Protocol::Udp);
+            }
+        }
+        if let Some(stream) = ended.stream {
+            self.push_event(Event::CloseRelayStream(stream));
+        }
+        ended.server
     }
 
     fn relay_failed(&mut self, server: String, reason: String) {

@@ -85,11 +85,13 @@ impl Relaying {
         }
     }
 
-    pub(super) fn end_stream_of(&mut self, id: ClientId) {
-        for stream in &mut self.streams {
-            if stream.progress == Progress::Open(id) {
-                stream.progress = Progress::Over;
-            }
-        }
+    /// The client has ended: gives its stream if that is open.
+    pub(super) fn end_stream_of(&mut self, id: ClientId) -> Option<RelayStreamId> {
+        let nth = self
+            .streams
+            .iter()
+            .position(|stream| stream.progress == Progress::Open(id))?;
+        self.streams[nth].progress = Progress::Over;
+        Some(RelayStreamId(u32::try_from(nth).ok()?))
     }
 }

@@ -401,6 +401,30 @@ fn a_restart_keeps_media_and_allocations() {
 }
 
 #[test]
+fn whose_addresses_change_is_permitted_after_many_restarts() {
+    let mut world = call([Access::Open; 2], [vec![turn()], Vec::new()]);
+    world.run(Duration::from_millis(300));
+    world.negotiate();
+    world.connect();
+    // A client knows 128 peers at most.
+    for restart in 0..4_u8 {
+        let now = world.sim.now();
+        world.end_mut(LEFT).peer.restart_ice(now).unwrap();
+        world.negotiate();
+        let ufrag = world.end(RIGHT).peer.local_ufrags().next().unwrap().to_owned();
+        for nth in 1..=60 {
+            let candidate = format!("candidate:9 1 udp 1000 192.0.{restart}.{nth} 5000 typ host ufrag {ufrag}");
+            let now = world.sim.now();
+            let peer = &mut world.end_mut(LEFT).peer;
+            peer.add_remote_candidate(now, None, &candidate).unwrap();
+        }
+        world.run(Duration::from_secs(10));
+        assert_eq!(world.end(LEFT).counters().get("relay_blocked"), None, "{restart}");
+    }
+    assert_eq!(world.end(LEFT).counters().get("ice_remote_candidates_dropped"), None);
+}
+
+#[test]
 fn where_udp_is_blocked_the_relay_is_reached_over_tcp() {
     let mut world = call(
         [Access::UdpBlocked, Access::ApdmApdf],
