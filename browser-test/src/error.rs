@@ -93,3 +93,12 @@ impl From<std::io::Error> for Error {
         Self::Io(error)
     }
 }
+
+impl From<netns::Error> for Error {
+    fn from(error: netns::Error) -> Self {
+        match error {
+            netns::Error::Network(message) => Self::Network(message),
+            netns::Error::Io(error) => Self::Io(error),
+        }
+    }
+}

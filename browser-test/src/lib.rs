@@ -14,9 +14,7 @@ mod cdp;
 mod connection;
 mod dialect;
 mod error;
-mod guard;
 mod image;
-mod namespace;
 mod options;
 mod page;
 mod process;
@@ -24,7 +22,7 @@ mod relay;
 
 pub use browser::Browser;
 pub use error::Error;
-pub use namespace::Namespace;
+pub use netns::Namespace;
 pub use options::{Devices, Kind, Options, SMALL_CAMERA};
 pub use page::{ConsoleMessage, Page, Viewport};
 pub use relay::Relay;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group, setpriority_process};
 
-use crate::guard::Guard;
 use crate::{Error, Kind, Namespace, Options};
+use netns::Guard;
 
 /// How many of the browser's last lines on stderr are kept for an error's text.
 const KEPT_LINES: usize = 30;

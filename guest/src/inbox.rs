@@ -73,7 +73,7 @@ impl Sink for Inbox {
         let slot = self.slots.entry(info.mid.to_owned()).or_default();
         slot.report.video = info.kind == Kind::Video;
         if info.kind == Kind::Audio && !info.repair {
-            self.voices.take(now, info.mid, packet.timestamp());
+            self.voices.take(info.mid, packet.timestamp());
         }
         let received = Received {
             sequence: info.sequence,

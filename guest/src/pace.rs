@@ -15,8 +15,8 @@ pub(crate) struct Pace {
 /// By so much a timestamp may be ahead of the fastest packet. A server may place a picture 150 ms ahead of where it was
 /// (`docs/sfu.md`); the rest is for a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
-/// The same as long as none may have been fast: a server places pictures that it knows to be taken before by up to 2 s
-/// (`docs/sfu.md`), which a busy publisher's first one may be, and the next is in time.
+/// The same for pictures as long as none may have been fast: a server places those that it knows to be taken before by up
+/// to 2 s (`docs/sfu.md`), which a busy publisher's first one may be, and the next is in time.
 const SLACK_AT_FIRST: Duration = Duration::from_secs(3);
 /// So long after the first packet some have been fast.
 const AT_FIRST: Duration = Duration::from_secs(3);
@@ -24,7 +24,7 @@ const AT_FIRST: Duration = Duration::from_secs(3);
 impl Pace {
     /// Takes the timestamp of a packet whose number is higher than all before. True when it is ahead of the time that
     /// passed.
-    pub(crate) fn runs_ahead(&mut self, now: Instant, timestamp: u32, clock_rate: u32) -> bool {
+    pub(crate) fn runs_ahead(&mut self, now: Instant, timestamp: u32, clock_rate: u32, video: bool) -> bool {
         let Some(start) = self.start else {
             self.start = Some(now);
             self.newest = (timestamp, 0);
@@ -36,7 +36,7 @@ impl Pace {
         self.newest = (timestamp, time);
         let since = micros(now.saturating_duration_since(start));
         let late = since.saturating_sub(time.saturating_mul(1_000_000) / i64::from(clock_rate.max(1)));
-        let slack = if since < micros(AT_FIRST) {
+        let slack = if video && since < micros(AT_FIRST) {
             SLACK_AT_FIRST
         } else {
             SLACK
@@ -58,13 +58,17 @@ mod tests {
 
     const RATE: u32 = 90_000;
 
-    /// How many of these packets are ahead, each of a time of arrival and one of its timestamp, in milliseconds.
+    /// How many of these pictures are ahead, each of a time of arrival and one of its timestamp, in milliseconds.
     fn leaps(packets: &[(u64, u32)]) -> usize {
+        leaps_of(packets, true)
+    }
+
+    fn leaps_of(packets: &[(u64, u32)], video: bool) -> usize {
         let start = Instant::now();
         let mut pace = Pace::default();
         let ahead = packets.iter().filter(|(arrival, time)| {
             let timestamp = 0xffff_0000_u32.wrapping_add(time * 90);
-            pace.runs_ahead(start + Duration::from_millis(*arrival), timestamp, RATE)
+            pace.runs_ahead(start + Duration::from_millis(*arrival), timestamp, RATE, video)
         });
         ahead.count()
     }
@@ -104,6 +108,9 @@ mod tests {
         assert_eq!(leaps(&[(0, 0), (0, 40), (0, 80), (10, 2090), (50, 2130)]), 0);
         assert_eq!(leaps(&[(0, 0), (2999, 5999), (3040, 6040)]), 0);
         assert_eq!(leaps(&[(0, 0), (2999, 6000), (3040, 6041)]), 1);
+        // Sound waits for no encoder.
+        assert_eq!(leaps_of(&[(0, 0), (10, 1010)], false), 0);
+        assert_eq!(leaps_of(&[(0, 0), (10, 1011)], false), 1);
         // Later some have been in time.
         assert_eq!(leaps(&[(0, 0), (3000, 4000)]), 0);
         assert_eq!(leaps(&[(0, 0), (3000, 4001)]), 1);
@@ -113,7 +120,7 @@ mod tests {
     fn any_timestamps_are_taken() {
         let (mut pace, now) = (Pace::default(), Instant::now());
         for number in 0..100_000_u32 {
-            pace.runs_ahead(now, number.wrapping_mul(0x7fff_fff0), number % 3);
+            pace.runs_ahead(now, number.wrapping_mul(0x7fff_fff0), number % 3, true);
         }
     }
 }

@@ -121,7 +121,8 @@ impl Slot {
 
     fn follow_pace(&mut self, now: Instant, packet: Received) {
         self.newest = Some((packet.sequence, packet.timestamp));
-        let leaps = self.pace.runs_ahead(now, packet.timestamp, packet.clock_rate);
+        let (video, rate) = (self.report.video, packet.clock_rate);
+        let leaps = self.pace.runs_ahead(now, packet.timestamp, rate, video);
         self.report.leaps += u64::from(leaps);
     }
 

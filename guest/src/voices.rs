@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
-/// Counts how many sections have a voice at once, in the order in which packets come, which is that in which the server sends them.
-/// Neither the time at which they come tells it, since on a busy machine those of a second come at once, nor do their timestamps: a
-/// publisher that was held up is replaced meanwhile, and then sends what it has recorded at the same time as the other.
+/// Counts how many sections have a voice at once, in the order in which packets come, which is that in which the server
+/// sends them. Neither the time at which they come tells it, since on a busy machine those of a second come at once, nor do
+/// their timestamps: a publisher that was held up is replaced meanwhile, and then sends what it has recorded at the same
+/// time as the other.
 #[derive(Debug, Default)]
 pub(crate) struct Voices {
     runs: BTreeMap<String, Run>,
@@ -18,33 +18,36 @@ struct Run {
     /// The numbers of the first and the last in all that came.
     first: u64,
     last: u64,
+    /// The newest.
     timestamp: u32,
-    arrival: Instant,
 }
 
-/// Who is replaced makes a pause, in the timestamps or in time. A packet or four may be lost.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Who is replaced makes a pause: in the timestamps, of more than 100 ms (a packet or four may be lost), ...
 const PAUSE_SAMPLES: u32 = 4800;
-/// Voices are at once when so many packets come, of these sections and of others, while they all go on: three in a row are one
-/// after the other, even if their ends touch. Of four voices they are half a second.
+/// ... or while so many packets of others come.
+const PAUSE_PACKETS: u64 = 40;
+/// Voices are at once when so many packets come, of these sections and of others, while they all go on: three in a row are
+/// one after the other, even if their ends touch. Of four voices they are half a second.
 const SPAN: u64 = 100;
 
 impl Voices {
     /// Takes a packet of 20 ms that is none that was sent again.
-    pub(crate) fn take(&mut self, now: Instant, mid: &str, timestamp: u32) {
+    pub(crate) fn take(&mut self, mid: &str, timestamp: u32) {
         self.count += 1;
         let new = Run {
             first: self.count,
             last: self.count,
             timestamp,
-            arrival: now,
         };
         let run = self.runs.entry(mid.to_owned()).or_insert(new);
-        // Serial numbers (RFC 3550 §5.1): one that overtakes another has a step that is far too large.
-        let goes_on = timestamp.wrapping_sub(run.timestamp) <= PAUSE_SAMPLES
-            && now.saturating_duration_since(run.arrival) <= PAUSE;
-        let first = if goes_on { run.first } else { new.first };
-        *run = Run { first, ..new };
+        // Serial numbers (RFC 3550 §5.1); one that was overtaken steps back.
+        let step = timestamp.wrapping_sub(run.timestamp).cast_signed();
+        if step.unsigned_abs() > PAUSE_SAMPLES || self.count - run.last > PAUSE_PACKETS {
+            *run = new;
+        } else {
+            run.last = self.count;
+            run.timestamp = run.timestamp.wrapping_add_signed(step.max(0));
+        }
         self.most = self.most.max(self.at_once());
     }
 
@@ -63,21 +66,18 @@ impl Voices {
 mod tests {
     use super::*;
 
-    const PACKET: Duration = Duration::from_millis(20);
-
     /// Plays one section after the other, each for some packets from a time on, `late` each.
     fn most(parts: &[(&str, u32, u32)], late: impl Fn(&str, u32) -> u32) -> usize {
-        let start = Instant::now();
         let mut packets = Vec::new();
         for &(mid, from, count) in parts {
             packets.extend((from..from + count).map(|number| (late(mid, number).max(number), number, mid)));
         }
         packets.sort_unstable();
         let mut voices = Voices::default();
-        for (arrival, number, mid) in packets {
+        for (_, number, mid) in packets {
             // Each section has its own beginning.
             let begin = u32::MAX - 960 * mid.len() as u32;
-            voices.take(start + PACKET * arrival, mid, begin.wrapping_add(number * 960));
+            voices.take(mid, begin.wrapping_add(number * 960));
         }
         voices.most
     }
@@ -96,6 +96,9 @@ mod tests {
             ("dddd", 100, 27),
         ];
         assert_eq!(most(&lossy, in_time), 4);
+        // One comes at last: the fourth goes on all the same.
+        let overtaken = |_: &str, at| if at % 10 == 5 { at + 2 } else { at };
+        assert_eq!(most(&lossy, overtaken), 4);
         // A few words only.
         assert_eq!(most(&[("a", 0, 200), ("bb", 0, 20)], in_time), 1);
     }
@@ -114,10 +117,10 @@ mod tests {
     #[test]
     fn who_was_held_up_and_replaced_meanwhile_was_not_heard_with_the_other() {
         // Between two parts of the first the other is heard; then comes what the first has recorded meanwhile.
-        let parts = [("a", 0, 260), ("bb", 101, 99)];
+        let parts = [("a", 0, 360), ("bb", 101, 199)];
         let held = |mid: &str, at| {
-            if mid == "a" && (101..200).contains(&at) {
-                200
+            if mid == "a" && (101..300).contains(&at) {
+                300
             } else {
                 at
             }

@@ -66,7 +66,7 @@ impl Shares {
 
     /// Of those that are wanted, as many as a limit leaves room for; `None` is no limit. With all of them half is for relay
     /// sockets, a quarter for the page and signalling, an eighth for media and one for TURN connections. What one does
-    /// not want is for those after it, so that those which want more come later.
+    /// not want is for the others: those after it first, which want more.
     fn within(limit: Option<u64>, wanted: &Self, workers: usize) -> Self {
         let Some(limit) = limit else { return *wanted };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -89,6 +89,13 @@ impl Shares {
             of -= part;
             share
         });
+        let mut more = |share: usize, wanted: usize| {
+            let more = left.min(wanted - share);
+            left -= more;
+            share + more
+        };
+        let (http, media) = (more(http, wanted.http), more(media, wanted.media));
+        let (streams, relays) = (more(streams, wanted.streams), more(relays, wanted.relays));
         Self {
             // Whoever is to see that something is wrong has to come in.
             http: http.max(wanted.http.min(1)),
@@ -134,6 +141,7 @@ mod tests {
         let without_turn = shares(4096, 2048, 0, 0);
         assert_eq!(within(Some(1024), without_turn), shares(629, 315, 0, 0));
         assert_eq!(within(Some(1024), shares(4096, 0, 0, 0)), shares(944, 0, 0, 0));
+        assert_eq!(within(Some(4096), shares(4096, 1024, 0, 0)), shares(2992, 1024, 0, 0));
         assert_eq!(within(Some(10), WANTED), shares(1, 0, 0, 0));
     }
 
@@ -160,8 +168,8 @@ mod tests {
             let room = usize::try_from(limit).unwrap().saturating_sub(OTHERS + workers * OF_WORKER);
             prop_assert!(sum <= room.max(1));
             prop_assert!(got.http <= http && got.media <= media && got.streams <= streams && got.relays <= relays);
-            // Nothing is left over while one of the others goes without, but for what is cut off.
-            prop_assert!(got.relays == relays || relays == 0 || sum >= room);
+            // Nothing is left over while one goes without.
+            prop_assert!(got == wanted || sum >= room);
         }
     }
 }

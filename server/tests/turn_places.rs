@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use client::{Client, start_with, tcp};
+use client::{Client, start_with};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use stun::{Message, Method, Value};
 
@@ -51,7 +51,15 @@ fn peers_leave_places_to_clients() {
         assert_eq!(peer.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
     }
     // Clients are answered still.
-    assert!(tcp(&server).peer_addr().is_ok());
     let answer = controls[0].ask(Method::REFRESH, &[]);
     assert_eq!(Message::parse(&answer).unwrap().method(), Method::REFRESH);
+    // And let in.
+    let answer = Client::new(&server).ask(Method::ALLOCATE, &[Value::RequestedTransport(6)]);
+    assert!(
+        Message::parse(&answer)
+            .unwrap()
+            .xor_relayed_address()
+            .unwrap()
+            .is_some()
+    );
 }

@@ -9,6 +9,13 @@ use wire::{Ecn, Path};
 /// Room for one message. The kernel joins datagrams to at most what one IP packet could hold.
 const MESSAGE: usize = 1 << 16;
 
+/// What one call brings at most: systems that have no `recvmmsg` give one message.
+const MOST: usize = if cfg!(any(target_os = "linux", target_os = "android", target_os = "freebsd")) {
+    BATCH_SIZE
+} else {
+    1
+};
+
 /// The buffers for one `recvmmsg`, made once and used for every call.
 pub struct RecvBatch {
     bytes: Box<[u8]>,
@@ -49,9 +56,9 @@ impl RecvBatch {
     }
 
     /// Whether the last call brought as much as it could, so that there may be more. Otherwise it has emptied the
-    /// socket, and mio will say when there is more.
+    /// socket, and mio will say when there is more. Where the system gives one message at a time, one is as much as it can.
     pub const fn is_full(&self) -> bool {
-        self.filled == BATCH_SIZE
+        self.filled >= MOST
     }
 
     pub(crate) fn fill(&mut self, state: &UdpSocketState, io: UdpSockRef<'_>, local: SocketAddr) -> io::Result<()> {

@@ -30,12 +30,18 @@ impl Arena {
 
     /// A server that is reached from another network too, and that network.
     pub(crate) fn with_neighbour() -> (Self, Namespace) {
+        Self::with_neighbour_and(|_| ())
+    }
+
+    /// As [`with_neighbour`](Self::with_neighbour), and `change` has the last word on the server's options.
+    pub(crate) fn with_neighbour_and(change: impl FnOnce(&mut hyaline_server::Options)) -> (Self, Namespace) {
         let (network, neighbour) = (Namespace::new().unwrap(), Namespace::new().unwrap());
         network.join(HERE, &neighbour, THERE, "j0").unwrap();
         let arena = Self::with(network, |options| {
             options.http = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
             options.open = true;
             options.announce = vec![IpAddr::V4(HERE)];
+            change(options);
         });
         (arena, neighbour)
     }

@@ -73,6 +73,23 @@ impl Lan {
         lan
     }
 
+    /// Sends so many datagrams each way, one every 20 ms, and gives how many have come to each end.
+    fn stream(&mut self, datagrams: usize) -> [usize; 2] {
+        let ends = self.world.ends;
+        for end in ends {
+            self.world.sim.get_mut(end).got.clear();
+        }
+        for _ in 0..datagrams {
+            for end in ends {
+                self.world.sim.get_mut(end).to_send += 1;
+            }
+            self.world.run(Duration::from_millis(20));
+        }
+        // What is under way arrives.
+        self.world.run(Duration::from_millis(20));
+        ends.map(|end| self.world.sim.get(end).got.len())
+    }
+
     /// No datagram passes a link of the left host any more.
     fn cut(&mut self, nth: usize) {
         self.world.sim.set_link_up(self.links[0][nth], false);
@@ -204,6 +221,51 @@ fn a_restart_keeps_the_path_until_there_is_another() {
             .collect();
         assert!(bad.is_empty(), "{bad:?}");
     }
+}
+
+#[test]
+fn a_restart_in_mid_call_loses_no_datagram() {
+    let mut lan = Lan::connected(|_| {});
+    assert_eq!(lan.stream(50), [50, 50]);
+    // The left end changes its mind before it has an answer.
+    for end in [0, 1, 0] {
+        let now = lan.world.sim.now();
+        lan.world.agent_mut(end).restart(now);
+        assert_eq!(lan.stream(20), [20, 20]);
+    }
+    lan.world.signalling = Duration::from_millis(100);
+    lan.world.signal_again();
+    // Until the old credentials are gone, 3 s after the nomination, and beyond.
+    assert_eq!(lan.stream(250), [250, 250]);
+    assert!(lan.world.have_concluded());
+    assert_eq!([0, 1].map(|end| lan.world.agent(end).local_ufrags().count()), [1, 1]);
+}
+
+#[test]
+fn a_new_interface_disturbs_nothing_and_outlives_the_old_ones() {
+    let mut lan = Lan::connected(|config| config.renomination = true);
+    let new: SocketAddr = address("203.0.113.12:5000");
+    let (host, router) = (lan.hosts[0], lan.router);
+    let link = Link::with_delay(Duration::from_millis(5));
+    lan.world.sim.attach(host, router, &[new.ip()], link);
+    lan.world.bind(0, new, 60_000);
+    assert_eq!(lan.stream(100), [100, 100]);
+    assert_eq!(lan.world.agent(0).selected(), Some(path(0, 0)), "it is worse");
+    for nth in [0, 1] {
+        lan.cut(nth);
+        let now = lan.world.sim.now();
+        let gone = address(LEFT[nth]);
+        lan.world.agent_mut(0).remove_local_candidate(now, gone, Protocol::Udp);
+    }
+    // What the peer sends before it believes that the old path is dead is lost; what it is sent only waits. The first
+    // check from the new address has the peer ask on the old one, at once and three times more, every 200 ms.
+    let [left, right] = lan.stream(250);
+    assert_eq!(right, 250);
+    let gap = (250 - left) * 20;
+    assert!(gap <= 700, "nothing came for {gap} ms");
+    assert_eq!(lan.world.agent(0).selected().map(|path| path.local), Some(new));
+    assert!(lan.world.have_concluded());
+    assert_eq!(lan.stream(50), [50, 50]);
 }
 
 #[test]

@@ -24,6 +24,23 @@ pub(crate) struct TurnServer {
     streams: BTreeMap<Path, Vec<u8>>,
 }
 
+/// The UDP ports of a server's host, simulated or real.
+pub(crate) trait Ports {
+    /// Whether it could be bound.
+    fn bind(&mut self, address: SocketAddr) -> bool;
+    fn close(&mut self, address: SocketAddr);
+}
+
+impl Ports for Sockets<'_> {
+    fn bind(&mut self, address: SocketAddr) -> bool {
+        self.bind_udp(address).is_ok()
+    }
+
+    fn close(&mut self, address: SocketAddr) {
+        self.close_udp(address);
+    }
+}
+
 /// What is to be sent.
 #[derive(Default)]
 struct Sent {
@@ -71,6 +88,29 @@ impl TurnServer {
     /// Where it listens; its relayed addresses differ by their ports.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.listener
+    }
+
+    /// Does what the server asks for.
+    pub(crate) fn act(&mut self, now: Instant, ports: &mut impl Ports) {
+        while let Some(action) = self.server.poll_action() {
+            match action {
+                ServerAction::Bind { relay, address } => {
+                    let bound = ports.bind(address);
+                    if bound {
+                        self.sent.relays.insert(relay, address);
+                        self.relay_at.insert(address, relay);
+                    }
+                    self.server.handle_bound(now, relay, bound, &mut self.sent);
+                }
+                ServerAction::Close { relay } => {
+                    if let Some(address) = self.sent.relays.remove(&relay) {
+                        self.relay_at.remove(&address);
+                        ports.close(address);
+                    }
+                }
+                other => panic!("nobody asks for {other:?}"),
+            }
+        }
     }
 
     /// How many allocations there are.
@@ -125,25 +165,7 @@ impl Endpoint for TurnServer {
     }
 
     fn poll_sockets(&mut self, now: Instant, sockets: &mut Sockets<'_>) {
-        while let Some(action) = self.server.poll_action() {
-            match action {
-                ServerAction::Bind { relay, address } => {
-                    let bound = sockets.bind_udp(address).is_ok();
-                    if bound {
-                        self.sent.relays.insert(relay, address);
-                        self.relay_at.insert(address, relay);
-                    }
-                    self.server.handle_bound(now, relay, bound, &mut self.sent);
-                }
-                ServerAction::Close { relay } => {
-                    if let Some(address) = self.sent.relays.remove(&relay) {
-                        self.relay_at.remove(&address);
-                        sockets.close_udp(address);
-                    }
-                }
-                other => panic!("nobody asks for {other:?}"),
-            }
-        }
+        self.act(now, sockets);
     }
 }
 
@@ -182,9 +204,15 @@ impl Clients {
     }
 
     pub(crate) fn open(&mut self, sockets: &mut Sockets<'_>) {
-        if let (Some(local), Some((server, _))) = (self.to_open.take(), &self.over_tcp) {
-            sockets.connect_tcp((local, 0).into(), *server).unwrap();
+        if let Some((local, server)) = self.connection_to_open() {
+            sockets.connect_tcp((local, 0).into(), server).unwrap();
         }
+    }
+
+    /// From where to where a connection is to be opened.
+    pub(crate) fn connection_to_open(&mut self) -> Option<(IpAddr, SocketAddr)> {
+        let server = self.over_tcp.as_ref()?.0;
+        Some((self.to_open.take()?, server))
     }
 
     /// Takes what happened to a connection to a server, and gives the datagrams of peers that came on it.

@@ -12,13 +12,17 @@ use turn::{ConnectionId, RelayId, Server, ServerAction, Towards, next_frame};
 use udp::{RecvBatch, Socket};
 use wire::{Ecn, Path};
 
+use super::Counts;
 use super::pace::Pace;
-use super::slab::{SendSlab, Sockets};
+use super::slab::SendSlab;
 use super::sockets::{Bound, connect, listen};
 use super::stream::{Got, MAX_OUTPUT, Role};
 use super::streams::{Out, PATIENCE, Streams, path_of};
-use super::{Counts, DriverCounters};
 use crate::addresses::all_addresses;
+
+mod relay;
+
+use relay::{Ports, Relay, RelaySocket, of_socket};
 
 pub(super) const WAKER: Token = Token(usize::MAX);
 /// What a token is of, above the number.
@@ -56,41 +60,6 @@ pub(super) const fn from_relay(relay: RelayId) -> usize {
     RELAYS | relay.index()
 }
 
-/// A relay socket, or the listener of a TCP allocation.
-struct Relay {
-    id: RelayId,
-    socket: RelaySocket,
-    /// What of its counters is in ours.
-    told: udp::Counters,
-}
-
-enum RelaySocket {
-    Udp(Socket),
-    Tcp(TcpListener),
-}
-
-impl Relay {
-    /// What its socket has counted since this was asked last.
-    fn news(&mut self) -> DriverCounters {
-        let RelaySocket::Udp(socket) = &self.socket else {
-            return DriverCounters::default();
-        };
-        let counted = socket.counters();
-        let before = std::mem::replace(&mut self.told, counted);
-        of_socket(&counted, &before)
-    }
-}
-
-fn of_socket(counted: &udp::Counters, before: &udp::Counters) -> DriverCounters {
-    DriverCounters {
-        turn_udp_kernel_dropped: counted.udp_kernel_dropped.saturating_sub(before.udp_kernel_dropped),
-        turn_udp_receive_failed: counted.udp_receive_failed.saturating_sub(before.udp_receive_failed),
-        turn_udp_send_refused: counted.udp_send_refused.saturating_sub(before.udp_send_refused),
-        turn_udp_send_blocked: counted.udp_send_blocked.saturating_sub(before.udp_send_blocked),
-        ..DriverCounters::default()
-    }
-}
-
 /// The loop: receives, lets the engine work, does what it wants, sends.
 pub(super) struct Thread {
     poll: Poll,
@@ -102,8 +71,10 @@ pub(super) struct Thread {
     tls: Option<Arc<ServerConfig>>,
     closing: Arc<AtomicBool>,
     counts: Arc<Mutex<Counts>>,
-    /// What may have more to read, each once.
+    /// Sockets and listeners that may have more to read, each once.
     ready: VecDeque<Token>,
+    /// Connections that may have more to read, each once: they are read when the others have been, and not all in each turn.
+    unread: VecDeque<Token>,
     queued: HashSet<Token>,
     /// Messages that connections have brought in this turn.
     frames: usize,
@@ -160,6 +131,7 @@ impl Thread {
             closing,
             counts,
             ready: VecDeque::new(),
+            unread: VecDeque::new(),
             queued: HashSet::new(),
             frames: 0,
             handshakes: 0,
@@ -178,7 +150,7 @@ impl Thread {
         let mut began = Instant::now();
         while !self.closing.load(Ordering::Acquire) {
             let now = Instant::now();
-            let wait = if self.ready.is_empty() {
+            let wait = if self.ready.is_empty() && self.unread.is_empty() {
                 if let Some(pause) = self.pace.pause(began, now) {
                     thread::sleep(pause);
                 }
@@ -228,22 +200,16 @@ impl Thread {
     fn turn(&mut self, now: Instant) {
         (self.frames, self.handshakes) = (0, 0);
         for _ in 0..self.ready.len() {
+            let Some(token) = self.ready.pop_front() else { break };
+            self.serve(now, token);
+        }
+        for _ in 0..self.unread.len() {
             if self.frames >= FRAMES_PER_TURN {
                 // Those who have not had a turn are the first in the next one.
                 break;
             }
-            let Some(token) = self.ready.pop_front() else { break };
-            self.queued.remove(&token);
-            let index = token.0 & !KIND;
-            let more = match token.0 & KIND {
-                CLIENT_SOCKETS => self.receive_from_clients(now, index),
-                LISTENERS => self.accept(now, index),
-                RELAYS => self.receive_from_peers(now, index),
-                _ => self.read(now, index),
-            };
-            if more {
-                self.queue(token);
-            }
+            let Some(token) = self.unread.pop_front() else { break };
+            self.serve(now, token);
         }
         if self.engine.poll_timeout().is_some_and(|deadline| deadline <= now) {
             self.engine.handle_timeout(now, &mut self.out);
@@ -254,6 +220,21 @@ impl Thread {
             self.tick(now);
         }
         self.flush(now);
+    }
+
+    /// Reads what a token is of.
+    fn serve(&mut self, now: Instant, token: Token) {
+        self.queued.remove(&token);
+        let index = token.0 & !KIND;
+        let more = match token.0 & KIND {
+            CLIENT_SOCKETS => self.receive_from_clients(now, index),
+            LISTENERS => self.accept(now, index),
+            RELAYS => self.receive_from_peers(now, index),
+            _ => self.read(now, index),
+        };
+        if more {
+            self.queue(token);
+        }
     }
 
     fn receive_from_clients(&mut self, now: Instant, index: usize) -> bool {
@@ -580,7 +561,12 @@ impl Thread {
 
     fn queue(&mut self, token: Token) {
         if self.queued.insert(token) {
-            self.ready.push_back(token);
+            let queue = if token.0 & KIND == STREAMS {
+                &mut self.unread
+            } else {
+                &mut self.ready
+            };
+            queue.push_back(token);
         }
     }
 
@@ -779,24 +765,6 @@ impl Thread {
             sockets: &mut self.sockets,
             relays: &mut self.relays,
         });
-    }
-}
-
-struct Ports<'a> {
-    sockets: &'a mut [Socket],
-    relays: &'a mut [Option<Relay>],
-}
-
-impl Sockets for Ports<'_> {
-    fn socket(&mut self, number: usize) -> Option<&mut Socket> {
-        let index = number & !KIND;
-        if number & KIND == CLIENT_SOCKETS {
-            return self.sockets.get_mut(index);
-        }
-        match &mut self.relays.get_mut(index)?.as_mut()?.socket {
-            RelaySocket::Udp(socket) => Some(socket),
-            RelaySocket::Tcp(_) => None,
-        }
     }
 }
 

@@ -225,40 +225,38 @@ fn even_ports_and_reservations() {
     );
 }
 
-#[test]
-fn sockets_are_bounded_whatever_they_are_for() {
-    let mut house = House::with(|config| config.limits.sockets = 4);
-    let mut both = Client::new(udp(1));
-    house.granted(&mut both, Method::ALLOCATE, &[UDP, BOTH]);
+/// A client with two relays, and one with a listener and a connection to a peer that is being made: four sockets, and no
+/// more.
+fn take_four_sockets(house: &mut House) {
+    house.granted(&mut Client::new(udp(1)), Method::ALLOCATE, &[UDP, BOTH]);
     let mut client = Client::new(tcp(2));
     house.granted(&mut client, Method::ALLOCATE, &[TCP]);
     let peer = |text| [Value::XorPeerAddress(address(text))];
-    client.nonce.clone_from(&both.nonce);
-    assert!(
-        house
-            .ask_once(&client, Method::CONNECT, &peer("203.0.113.5:80"))
-            .is_none()
-    );
-    assert_eq!(
-        house.refused(&mut client, Method::CONNECT, &peer("203.0.113.5:81")),
-        508
-    );
-    let mut other = Client::new(udp(3));
-    assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP]), 508);
-    // With one place no pair is had, and of two families one.
+    let first = house.ask_once(&client, Method::CONNECT, &peer("203.0.113.5:80"));
+    assert!(first.is_none());
+    let second = house.refused(&mut client, Method::CONNECT, &peer("203.0.113.5:81"));
+    assert_eq!(second, 508);
+}
+
+/// When the connection is not made there is one place: no pair is had, and of two families one.
+fn take_the_place_that_is_left(house: &mut House, client: &mut Client) {
     let connection = house.connect_action().unwrap().0;
     house
         .server
         .handle_connected(house.now, connection, false, &mut house.out);
     house.drive();
-    assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP, PAIR]), 508);
-    assert_eq!(
-        house
-            .granted(&mut other, Method::ALLOCATE, &[UDP, BOTH])
-            .relayed()
-            .len(),
-        1
-    );
+    assert_eq!(house.refused(client, Method::ALLOCATE, &[UDP, PAIR]), 508);
+    let one = house.granted(client, Method::ALLOCATE, &[UDP, BOTH]);
+    assert_eq!(one.relayed().len(), 1);
+}
+
+#[test]
+fn sockets_are_bounded_whatever_they_are_for() {
+    let mut house = House::with(|config| config.limits.sockets = 4);
+    take_four_sockets(&mut house);
+    let mut other = Client::new(udp(3));
+    assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP]), 508);
+    take_the_place_that_is_left(&mut house, &mut other);
     assert_eq!(house.relays.len(), 4);
     for path in [udp(1), tcp(2), udp(3)] {
         house.server.handle_disconnected(&path);
@@ -270,28 +268,10 @@ fn sockets_are_bounded_whatever_they_are_for() {
 #[test]
 fn a_user_has_so_many_sockets_whatever_they_are_for() {
     let mut house = House::with(|config| config.limits.sockets_per_user = 4);
-    let mut both = Client::new(udp(1));
-    house.granted(&mut both, Method::ALLOCATE, &[UDP, BOTH]);
-    let mut client = Client::new(tcp(2));
-    house.granted(&mut client, Method::ALLOCATE, &[TCP]);
-    let peer = |text| [Value::XorPeerAddress(address(text))];
-    let first = house.ask_once(&client, Method::CONNECT, &peer("203.0.113.5:80"));
-    assert!(first.is_none());
-    assert_eq!(
-        house.refused(&mut client, Method::CONNECT, &peer("203.0.113.5:81")),
-        508
-    );
+    take_four_sockets(&mut house);
     let mut other = Client::new(udp(3));
     assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP]), 486);
-    // With one place no pair is had, and of two families one.
-    let connection = house.connect_action().unwrap().0;
-    house
-        .server
-        .handle_connected(house.now, connection, false, &mut house.out);
-    house.drive();
-    assert_eq!(house.refused(&mut other, Method::ALLOCATE, &[UDP, PAIR]), 508);
-    let one = house.granted(&mut other, Method::ALLOCATE, &[UDP, BOTH]);
-    assert_eq!(one.relayed().len(), 1);
+    take_the_place_that_is_left(&mut house, &mut other);
     // Bob has some of his own.
     let mut bob = Client {
         name: "bob".into(),

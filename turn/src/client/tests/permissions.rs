@@ -531,6 +531,29 @@ fn data_behind_a_request_that_is_challenged_goes_again() {
     pair.assert_clean();
 }
 
+/// The driver sends again between the two answers.
+#[test]
+fn data_goes_once_when_its_channel_and_its_permission_are_challenged_one_after_the_other() {
+    for order in [[0_usize, 1], [1, 0]] {
+        let mut pair = Pair::allocated(config());
+        assert_eq!(pair.send(peer(1), b"one"), Ok(None));
+        pair.client.bind(pair.now, peer(1)).unwrap();
+        pair.server.nonce += 1;
+        let answers: Vec<_> = pair.poll_all().iter().filter_map(|m| pair.server.handle(m)).collect();
+        assert_eq!(answers.len(), 2);
+        let mut later = Vec::new();
+        for nth in order {
+            pair.give(&answers[nth]);
+            later.extend(pair.poll_all().iter().filter_map(|m| pair.server.handle(m)));
+        }
+        for answer in later {
+            pair.give(&answer);
+        }
+        assert_eq!(relayed(&mut pair), [(1, b"one".to_vec())], "{order:?}");
+        pair.assert_clean();
+    }
+}
+
 #[test]
 fn data_goes_once_when_its_channel_is_refused_and_its_permission_is_not() {
     for error in [ErrorCode::INSUFFICIENT_CAPACITY, ErrorCode::BAD_REQUEST] {

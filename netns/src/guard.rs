@@ -10,11 +10,14 @@ use std::process::{Child, Command, Stdio};
 /// The kernel's signal for the death of a parent is none of this: it comes when a thread ends, only to the one process that the
 /// thread has started, and asking for it takes `unsafe`.
 #[derive(Debug)]
-pub(crate) struct Guard(Child);
+pub struct Guard(Child);
 
 impl Guard {
     /// Will run this script, whose `$1`, `$2`, ... are the arguments.
-    pub(crate) fn new(script: &str, arguments: &[&OsStr]) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When no shell can be started.
+    pub fn new(script: &str, arguments: &[&OsStr]) -> io::Result<Self> {
         let mut command = Command::new("sh");
         // Nobody ever writes to the pipe.
         command.args(["-c", &format!("read -r _; {script}"), "guard"]);
