@@ -33,6 +33,11 @@ pub enum Event {
     Disconnected,
     /// [`State::Failed`] was reached.
     Failed,
+    /// In full mode: only an ICE restart can name another pair; it begins with an offer
+    /// ([`restart_ice`](crate::Peer::restart_ice)). Told to the end that controls when the pair that it nominated does not work
+    /// any more and `renomination` was not signalled: media goes on over whatever pair works. Told to either end when a relay
+    /// has ended and no pair is left. At most once between two restarts.
+    NeedsRestart,
     /// In full mode: a candidate that the peer is to be told of (RFC 8838 §9), as `RTCIceCandidate.candidate`. Offers and
     /// answers that are made after it have it, too.
     Candidate(String),

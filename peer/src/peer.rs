@@ -807,6 +807,7 @@ impl Peer {
                 self.push_event(Event::Candidate(candidate));
             }
             ice::Event::GatheringChanged(ice::GatheringState::Complete) => self.push_event(Event::GatheringComplete),
+            ice::Event::NeedsRestart => self.push_event(Event::NeedsRestart),
             _ => {}
         }
     }

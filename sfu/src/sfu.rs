@@ -623,6 +623,7 @@ impl Sfu {
             peer::Event::Negotiated
             | peer::Event::Candidate(_)
             | peer::Event::GatheringComplete
+            | peer::Event::NeedsRestart
             | peer::Event::OpenRelayStream(_)
             | peer::Event::CloseRelayStream(_)
             | peer::Event::RelayFailed { .. } => {}

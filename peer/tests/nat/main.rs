@@ -11,7 +11,7 @@ use dtls_srtp::fake::{self, FakeCrypto};
 use ice::CandidateKind;
 use netsim::shapes::{Access, Pair, PairConfig, pair};
 use netsim::{EndpointId, Sim};
-use peer::{Config, Direction, Event, IceServer, IceTransportPolicy, Kind, Peer, State};
+use peer::{Config, Direction, Event, IceServer, IceTransportPolicy, Kind, Peer, RelayStreamId, State};
 
 use shell::{FRAME, Shell};
 use turn_server::{PASSWORD, TurnServer, USER};
@@ -123,6 +123,17 @@ impl World {
         [offer, answer]
     }
 
+    /// With an answer that says `renomination`, or does not.
+    fn negotiate_signalling(&mut self, renomination: bool) {
+        self.negotiate_by(|answer| {
+            if renomination {
+                answer
+            } else {
+                answer.replace(" renomination", "")
+            }
+        });
+    }
+
     /// A description without the candidates that are not passed on.
     fn pass(&self, description: &str) -> String {
         let passed = description.split_inclusive('\n');
@@ -144,6 +155,18 @@ impl World {
                     let other = &mut self.end_mut(1 - end).peer;
                     other.add_remote_candidate(now, None, &candidate).unwrap();
                 }
+            }
+        }
+    }
+
+    /// Passes on the host candidates that were told.
+    fn pass_hosts(&mut self) {
+        let now = self.sim.now();
+        for end in [LEFT, RIGHT] {
+            let told = self.told(end);
+            for host in told.lines().filter(|line| line.contains("typ host")) {
+                let other = &mut self.end_mut(1 - end).peer;
+                other.add_remote_candidate(now, None, host).unwrap();
             }
         }
     }
@@ -492,14 +515,7 @@ fn a_better_path_is_taken_later_only_where_both_signal_renomination() {
         let mut world = call([Access::Open; 2], [vec![turn()], vec![turn()]]);
         world.passes = |candidate| candidate.contains("typ relay");
         world.run(Duration::from_millis(300));
-        let change = |answer: String| {
-            if signalled {
-                answer
-            } else {
-                answer.replace(" renomination", "")
-            }
-        };
-        world.negotiate_by(change);
+        world.negotiate_signalling(signalled);
         world.connect();
         world.talk(Duration::from_secs(2));
         let relayed = |world: &World| {
@@ -508,19 +524,41 @@ fn a_better_path_is_taken_later_only_where_both_signal_renomination() {
             path.local.ip() == server.ip() || path.remote.ip() == server.ip()
         };
         assert!(relayed(&world));
-        let now = world.sim.now();
-        for end in [LEFT, RIGHT] {
-            let hosts: Vec<String> = world.told(end).lines().map(str::to_owned).collect();
-            for host in hosts.iter().filter(|line| line.contains("typ host")) {
-                let other = &mut world.end_mut(1 - end).peer;
-                other.add_remote_candidate(now, None, host).unwrap();
-            }
-        }
+        world.pass_hosts();
         world.talk(Duration::from_secs(3));
         assert_eq!(relayed(&world), !signalled);
         world.stop();
         let heard = world.end(RIGHT).sink.rtp.len() as u64;
         assert_eq!(heard, world.end(LEFT).sent);
+    }
+}
+
+#[test]
+fn who_nominates_is_told_that_only_a_restart_can_name_another_pair() {
+    for signalled in [true, false] {
+        let mut world = call([Access::Open; 2], [vec![turn_over_tcp()], vec![turn()]]);
+        world.passes = |candidate| candidate.contains("typ relay");
+        world.negotiate_signalling(signalled);
+        world.connect();
+        // The nomination waits for better pairs for a second at most.
+        world.talk(Duration::from_secs(2));
+        world.pass_hosts();
+        world.talk(Duration::from_secs(2));
+        assert_eq!(world.is_relayed(LEFT), !signalled);
+        let told = |world: &World| {
+            [LEFT, RIGHT].map(|end| {
+                let events = world.end(end).events.iter();
+                events.filter(|event| **event == Event::NeedsRestart).count()
+            })
+        };
+        assert_eq!(told(&world), [0, 0]);
+        let now = world.sim.now();
+        world.end_mut(LEFT).peer.relay_stream_closed(now, RelayStreamId(0));
+        world.talk(Duration::from_secs(3));
+        assert_eq!(told(&world), [usize::from(!signalled), 0], "{signalled}");
+        // Media goes on without it.
+        assert_eq!(world.end(LEFT).peer.state(), State::Connected);
+        assert!(!world.is_relayed(LEFT));
     }
 }
 
