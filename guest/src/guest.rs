@@ -7,14 +7,15 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::{Certificate, RingCrypto};
-use peer::{Config, Direction, Event, Extension, Kind, Peer, State};
+use peer::{Config, Direction, Event, Extension, IceServer, IceTransportPolicy, Kind, Peer, State};
 use rand::TryRng;
 use tungstenite::{Message, WebSocket};
 use wire::{Path, Seed};
 
+use crate::ice_servers::over_udp;
 use crate::inbox::Inbox;
 use crate::media::Media;
-use crate::messages::{FromServer, OwnSource, ToServer};
+use crate::messages::{FromServer, IceServers, OwnSource, ToServer};
 use crate::report::Report;
 use crate::room::Room;
 use crate::track::{Call, Track};
@@ -68,6 +69,18 @@ impl Guest {
     /// # Errors
     /// When the server cannot be reached. What goes wrong later is in [`Report::faults`].
     pub fn join(room: &Room, name: &str, media: Arc<Media>) -> Result<Self, JoinError> {
+        Self::join_by(room, name, media, IceTransportPolicy::All)
+    }
+
+    /// As [`join`](Self::join), with all media by the room's TURN server, over UDP.
+    ///
+    /// # Errors
+    /// As [`join`](Self::join).
+    pub fn join_relayed(room: &Room, name: &str, media: Arc<Media>) -> Result<Self, JoinError> {
+        Self::join_by(room, name, media, IceTransportPolicy::Relay)
+    }
+
+    fn join_by(room: &Room, name: &str, media: Arc<Media>, policy: IceTransportPolicy) -> Result<Self, JoinError> {
         let server = room.resolve().map_err(because)?;
         let stream = TcpStream::connect(server).map_err(because)?;
         stream.set_nodelay(true).map_err(because)?;
@@ -76,7 +89,7 @@ impl Guest {
         socket.get_ref().set_nonblocking(true).map_err(because)?;
         let udp = bind(local).map_err(because)?;
         let shared = Arc::new(Shared::default());
-        let mut visit = Visit::new(socket, udp, name, media, Arc::clone(&shared))?;
+        let mut visit = Visit::new(socket, udp, name, media, Arc::clone(&shared), policy)?;
         let thread = std::thread::Builder::new().name(format!("guest {name}"));
         let thread = thread.spawn(move || visit.run()).map_err(because)?;
         Ok(Self {
@@ -131,11 +144,39 @@ fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
     Ok(udp)
 }
 
+/// A peer that has offered nothing yet, with a sound and a picture to send.
+fn offering_peer(
+    now: Instant,
+    local: SocketAddr,
+    servers: Vec<IceServer>,
+    policy: IceTransportPolicy,
+) -> Result<Peer, JoinError> {
+    let certificate = Certificate::generate().map_err(because)?;
+    let crypto = Arc::new(RingCrypto::new());
+    let mut config = Config::new(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
+    config.ice.mode = ice::Mode::Full;
+    config.ice_servers = servers;
+    config.ice_transport_policy = policy;
+    // The file's.
+    config.video_codecs = vec![peer::Codec::Vp8];
+    config.extensions = vec![Extension::AudioLevel, Extension::TransportCc];
+    let mut seed = [0; 32];
+    rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(because)?;
+    let mut peer = Peer::new(Arc::new(config), Seed(seed), now);
+    peer.add_local_candidate(local);
+    peer.end_of_local_candidates(now);
+    for kind in [Kind::Audio, Kind::Video] {
+        peer.add_section(kind, Direction::SendOnly).map_err(because)?;
+    }
+    Ok(peer)
+}
+
 /// The guest's own thread.
 struct Visit {
     socket: WebSocket<TcpStream>,
     udp: UdpSocket,
     local: SocketAddr,
+    policy: IceTransportPolicy,
     peer: Peer,
     media: Arc<Media>,
     shared: Arc<Shared>,
@@ -164,27 +205,16 @@ impl Visit {
         name: &str,
         media: Arc<Media>,
         shared: Arc<Shared>,
+        policy: IceTransportPolicy,
     ) -> Result<Self, JoinError> {
         let now = Instant::now();
-        let certificate = Certificate::generate().map_err(because)?;
-        let crypto = Arc::new(RingCrypto::new());
-        let mut config = Config::new(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
-        config.ice.mode = ice::Mode::Full;
-        // The file's.
-        config.video_codecs = vec![peer::Codec::Vp8];
-        config.extensions = vec![Extension::AudioLevel, Extension::TransportCc];
-        let mut seed = [0; 32];
-        rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(because)?;
-        let mut peer = Peer::new(Arc::new(config), Seed(seed), now);
         let local = udp.local_addr().map_err(because)?;
-        peer.add_local_candidate(local);
-        for kind in [Kind::Audio, Kind::Video] {
-            peer.add_section(kind, Direction::SendOnly).map_err(because)?;
-        }
+        let peer = offering_peer(now, local, Vec::new(), policy)?;
         let mut visit = Self {
             socket,
             udp,
             local,
+            policy,
             peer,
             media,
             shared,
@@ -284,7 +314,9 @@ impl Visit {
             FromServer::Joined {
                 participant,
                 participants,
+                ice_servers,
             } => {
+                self.take_servers(&ice_servers);
                 self.report.participant = participant;
                 let seen = participants.into_iter().filter(|other| {
                     let mut sources = other.sources.iter();
@@ -320,6 +352,23 @@ impl Visit {
                 self.fault(format!("the server says goodbye: {reason}"));
             }
             FromServer::Unknown => {}
+        }
+    }
+
+    /// Begins with the servers that the room has; nothing was offered before.
+    fn take_servers(&mut self, told: &[IceServers]) {
+        let (servers, faults) = over_udp(told);
+        faults.into_iter().for_each(|fault| self.fault(fault));
+        let relays = servers.iter().any(|server| server.uri().scheme().is_turn());
+        if self.policy == IceTransportPolicy::Relay && !relays {
+            self.fault("the room has no TURN server over UDP; give the server one, or come without --relay");
+        }
+        if servers.is_empty() {
+            return;
+        }
+        match offering_peer(Instant::now(), self.local, servers, self.policy) {
+            Ok(peer) => self.peer = peer,
+            Err(error) => self.fault(error),
         }
     }
 
@@ -447,7 +496,7 @@ impl Visit {
 
     /// Sends what the engine has to say, and looks at what happened.
     fn flush(&mut self, now: Instant) {
-        let mut out = [0; Peer::MIN_OUT];
+        let mut out = [0; Peer::MIN_OUT_RELAYED];
         while let Some(transmit) = self.peer.poll_transmit(now, &mut out) {
             let datagram = out.get(..transmit.len).unwrap_or_default();
             let _ = self.udp.send_to(datagram, transmit.path.remote);
@@ -455,6 +504,10 @@ impl Visit {
         while let Some(event) = self.peer.poll_event() {
             match event {
                 Event::PacketsLost { stream } => self.peer.request_key_frame(now, stream),
+                // With other ways to the server its relay is not missed.
+                Event::RelayFailed { server, reason } if self.policy == IceTransportPolicy::Relay => {
+                    self.fault(format!("{server} does not relay: {reason}"));
+                }
                 Event::Failed => self.fault("the media connection has failed"),
                 Event::Closed { reason } if !self.shared.leaving.load(Ordering::Relaxed) => self.fault(reason),
                 _ => {}
@@ -464,6 +517,7 @@ impl Visit {
 
     fn tell(&mut self, now: Instant) {
         self.report.connected = self.peer.state() == State::Connected;
+        self.report.relayed = self.peer.selected_path().is_some_and(|path| path.local != self.local);
         self.report.slots = self.inbox.reports();
         self.report.heard = self.inbox.heard(now);
         self.report.most_heard = self.inbox.voices.most;
@@ -521,7 +575,15 @@ mod tests {
         let (socket, _) = tungstenite::client("ws://127.0.0.1/", stream).unwrap();
         socket.get_ref().set_nonblocking(true).unwrap();
         let media = Arc::new(Media::built_in());
-        let mut visit = Visit::new(socket, bind(address).unwrap(), "Ada", media, Arc::default()).unwrap();
+        let mut visit = Visit::new(
+            socket,
+            bind(address).unwrap(),
+            "Ada",
+            media,
+            Arc::default(),
+            IceTransportPolicy::All,
+        )
+        .unwrap();
         let name = "x".repeat(LENGTH);
         for _ in 0..MESSAGES {
             visit.say(&ToServer::Join { name: name.clone() });

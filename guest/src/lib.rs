@@ -6,6 +6,7 @@
 //! - [`Room`]: where a room is.
 
 mod guest;
+mod ice_servers;
 mod inbox;
 mod ivf;
 mod media;

@@ -27,6 +27,9 @@ struct Arguments {
     /// The guests speak one after the other, each so many seconds. Without it they are silent.
     #[arg(long, value_name = "SECONDS")]
     speak: Option<u64>,
+    /// All media goes by the room's TURN server, over UDP.
+    #[arg(long)]
+    relay: bool,
     /// The room's address, as http://127.0.0.1:8080/r/tea.
     url: Room,
     /// The name under which they go; with several, a number is added.
@@ -63,7 +66,12 @@ fn run(arguments: &Arguments) -> Result<Vec<Report>, Box<dyn std::error::Error>>
             1 => arguments.name.clone(),
             _ => format!("{} {number}", arguments.name),
         };
-        guests.push(Guest::join(&arguments.url, &name, Arc::clone(&media))?);
+        let join = if arguments.relay {
+            Guest::join_relayed
+        } else {
+            Guest::join
+        };
+        guests.push(join(&arguments.url, &name, Arc::clone(&media))?);
     }
     let start = Instant::now();
     let end = start + Duration::from_secs(arguments.seconds);

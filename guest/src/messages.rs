@@ -24,6 +24,8 @@ pub(crate) enum FromServer {
     Joined {
         participant: String,
         participants: Vec<Other>,
+        #[serde(rename = "iceServers")]
+        ice_servers: Vec<IceServers>,
     },
     Answer {
         sdp: String,
@@ -47,6 +49,14 @@ pub(crate) enum FromServer {
     },
     #[serde(other)]
     Unknown,
+}
+
+/// An entry of `RTCConfiguration.iceServers`.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct IceServers {
+    pub(crate) urls: Vec<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) credential: Option<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

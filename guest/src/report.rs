@@ -10,6 +10,8 @@ pub struct Report {
     pub participant: String,
     /// Whether media flows.
     pub connected: bool,
+    /// Whether it goes by a TURN server.
+    pub relayed: bool,
     /// Its sections that receive.
     pub slots: Vec<SlotReport>,
     /// Whose pictures it waited for when it came, and how long from `join` to the first complete key frame of each that is here.
@@ -89,7 +91,11 @@ impl fmt::Display for Report {
             "{} ({}): {}, at most {} voices at once",
             self.name,
             self.participant,
-            if self.connected { "connected" } else { "not connected" },
+            match (self.connected, self.relayed) {
+                (false, _) => "not connected",
+                (true, false) => "connected",
+                (true, true) => "connected by a relay",
+            },
             self.most_heard
         )?;
         writeln!(

@@ -163,15 +163,18 @@ impl Track {
             extensions: &extensions,
             ..RtpOut::default()
         };
-        let mut out = [0; Peer::MIN_OUT];
+        let mut out = [0; Peer::MIN_OUT_RELAYED];
         let payload = [&sent.payload[..]];
         let written = if again {
             call.peer.write_rtx(call.now, self.sender, &header, &payload, &mut out)
         } else {
             call.peer.write_rtp(call.now, self.sender, &header, &payload, &mut out)
         };
-        if let (Ok(len), Some(path)) = (written, call.peer.selected_path()) {
-            (call.send)(path.remote, out.get(..len).unwrap_or_default());
+        let sent = written
+            .ok()
+            .and_then(|len| call.peer.send_written(call.now, len, &mut out));
+        if let Some(transmit) = sent {
+            (call.send)(transmit.path.remote, out.get(..transmit.len).unwrap_or_default());
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::Kind;
 use crate::agreement::Agreement;
 use crate::format_lines::{format_lines, ssrc_lines};
 use crate::negotiation::Plan;
-use crate::offer::OfferedSection;
+use crate::offer::{OfferedSection, RENOMINATION};
 use crate::section::Section;
 use crate::sender::Senders;
 
@@ -25,6 +25,11 @@ pub(crate) struct Local<'a> {
     pub(crate) fingerprint: Fingerprint<'a>,
     pub(crate) setup: Setup,
     pub(crate) candidates: &'a [Candidate<'a>],
+    /// Whether no more come.
+    pub(crate) gathered: bool,
+    pub(crate) lite: bool,
+    /// Whether both ends follow each further nomination.
+    pub(crate) renomination: bool,
     pub(crate) cname: &'a str,
     pub(crate) senders: &'a Senders,
 }
@@ -47,8 +52,15 @@ impl Local<'_> {
                 mids: List::from(&mids[..]),
             }));
         }
-        builder.attribute(Attribute::IceLite);
-        builder.attribute(Attribute::IceOptions(List::from(&["trickle", "ice2"])));
+        if self.lite {
+            builder.attribute(Attribute::IceLite);
+        }
+        let options: &[&str] = if self.renomination {
+            &["trickle", "ice2", RENOMINATION]
+        } else {
+            &["trickle", "ice2"]
+        };
+        builder.attribute(Attribute::IceOptions(List::from(options)));
         if plan.offer.session.allow_mixed {
             builder.attribute(Attribute::ExtmapAllowMixed);
         }
@@ -105,7 +117,9 @@ impl Local<'_> {
             for candidate in self.candidates {
                 builder.attribute(Attribute::Candidate(*candidate));
             }
-            builder.attribute(Attribute::EndOfCandidates);
+            if self.gathered {
+                builder.attribute(Attribute::EndOfCandidates);
+            }
         }
         if section.kind == Kind::Application {
             builder

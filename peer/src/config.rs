@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use rtp::ntp::NtpClock;
 
-use crate::{Codec, Extension};
+use crate::{Codec, Extension, IceServer, IceTransportPolicy};
 
 /// What a [`Peer`](crate::Peer) agrees to. One is shared by many peers.
 #[derive(Debug, Clone)]
@@ -12,6 +12,11 @@ pub struct Config {
     pub dtls: Arc<dtls_srtp::Config>,
     /// When ICE gives up, and its budgets.
     pub ice: ice::Config,
+    /// STUN and TURN servers that are asked for candidates in full mode, beside `ice.stun_servers`; at most
+    /// [`IceServer::MAX`] addresses of each kind. TURN servers over UDP are asked what STUN servers are, too.
+    pub ice_servers: Vec<IceServer>,
+    /// Which candidates are used, in full mode.
+    pub ice_transport_policy: IceTransportPolicy,
     /// The wallclock of sender reports. Peers that share one can be synchronized with each other. `None` counts from the
     /// construction of the peer, as RFC 3550 §6.4.1 allows.
     pub wall_clock: Option<NtpClock>,
@@ -54,6 +59,8 @@ impl Config {
         Self {
             dtls,
             ice: ice::Config::default(),
+            ice_servers: Vec::new(),
+            ice_transport_policy: IceTransportPolicy::All,
             wall_clock: None,
             audio_codecs: vec![Codec::Opus],
             video_codecs: [Codec::Vp8].into_iter().chain(Codec::H264).collect(),

@@ -46,6 +46,16 @@ wire::counters! {
         pub stale_candidates,
         /// Remote candidates that came before the description of their ICE session, for which there was no room.
         pub early_candidates_overflow,
+        /// TURN servers that gave no relayed address, or stopped relaying. [`Event::RelayFailed`](crate::Event::RelayFailed)
+        /// tells why.
+        pub relays_failed,
+        /// Addresses of STUN and TURN servers, and allocations, beyond their budgets.
+        pub relays_dropped,
+        /// Datagrams and permissions that no TURN server takes: the allocation is gone, or the peers are too many.
+        pub relay_blocked,
+        /// Datagrams that did not come by a relay where only relays are wanted
+        /// ([`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay)).
+        pub not_relayed,
         /// Events that nobody polled in time.
         pub lost_events,
     }

@@ -120,7 +120,7 @@ impl core::error::Error for AnswerError {}
 /// Why there is no section, or no offer, of the kind that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SectionError {
-    /// The peer was constructed for the answering role: its ICE agent is lite.
+    /// The peer has the answering role: its ICE agent is lite, or it has taken an offer.
     Answering,
     /// The peer is closed.
     Closed,
@@ -137,7 +137,7 @@ pub enum SectionError {
 impl fmt::Display for SectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Answering => "the peer answers and does not offer (ICE-lite)",
+            Self::Answering => "the peer answers and does not offer",
             Self::Closed => "the peer is closed",
             Self::Unusable => "only audio and video in a direction can be offered",
             Self::Full => "there are as many sections as are allowed",

@@ -1,4 +1,5 @@
 use core::fmt;
+use std::net::SocketAddr;
 
 use crate::StreamId;
 
@@ -32,6 +33,28 @@ pub enum Event {
     Disconnected,
     /// [`State::Failed`] was reached.
     Failed,
+    /// In full mode: only an ICE restart can name another pair; it begins with an offer
+    /// ([`restart_ice`](crate::Peer::restart_ice)). Told to the end that controls when the pair that it nominated does not work
+    /// any more and `renomination` was not signalled: media goes on over whatever pair works. Told to either end when a relay
+    /// has ended and no pair is left. At most once between two restarts.
+    NeedsRestart,
+    /// In full mode: a candidate that the peer is to be told of (RFC 8838 §9), as `RTCIceCandidate.candidate`. Offers and
+    /// answers that are made after it have it, too.
+    Candidate(String),
+    /// In full mode: no more candidates come, for now ([`end_of_local_candidates`](crate::Peer::end_of_local_candidates)).
+    GatheringComplete,
+    /// A stream to a TURN server is to be opened; [`relay_stream_opened`](crate::Peer::relay_stream_opened) or
+    /// [`relay_stream_closed`](crate::Peer::relay_stream_closed) tells what became of it.
+    OpenRelayStream(RelayStream),
+    /// A stream to a TURN server is to be closed: nothing more is said there.
+    CloseRelayStream(RelayStreamId),
+    /// A TURN server gives no relayed address, or does not relay any more. The call goes on by other candidates.
+    RelayFailed {
+        /// The URI of the server.
+        server: String,
+        /// Why: a clause for people.
+        reason: String,
+    },
     /// Packets that the peer sent are lost for good: they were asked for too often, or too many are missing. Who decodes the
     /// stream needs a key frame ([`request_key_frame`](crate::Peer::request_key_frame)).
     PacketsLost {
@@ -43,6 +66,21 @@ pub enum Event {
         /// Why.
         reason: CloseReason,
     },
+}
+
+/// One of the streams to TURN servers of a [`Peer`](crate::Peer).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RelayStreamId(pub u32);
+
+/// A stream that is to be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RelayStream {
+    /// Its number.
+    pub id: RelayStreamId,
+    /// Where to.
+    pub server: SocketAddr,
+    /// With TLS, the name, or the address, that the certificate of the server must be for; `None` for bare TCP.
+    pub tls: Option<String>,
 }
 
 /// Why a peer is closed.
@@ -72,6 +110,8 @@ impl fmt::Display for CloseReason {
 pub enum Timer {
     /// Checks, consent and liveness.
     Ice,
+    /// Requests to TURN servers, and what was allocated there.
+    Relays,
     /// Retransmission of a handshake flight.
     Dtls,
     /// Media that came before the keys is thrown away.
@@ -88,8 +128,9 @@ pub enum Timer {
 
 impl Timer {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Ice,
+        Self::Relays,
         Self::Dtls,
         Self::EarlyMedia,
         Self::Report,

@@ -2,6 +2,7 @@
 //!
 //! - [`Peer`]: the engine. Its methods come in four families: getters, inputs, commands, outputs.
 //! - [`Config`], [`Codec`], [`Extension`]: what it agrees to.
+//! - [`IceServer`], [`IceTransportPolicy`]: STUN and TURN servers, for full mode.
 //! - [`Section`], [`Stream`], [`Sender`]: what was agreed to.
 //! - [`Sink`], [`StreamInfo`]: how received media is lent.
 //! - [`Event`], [`State`], [`Counters`]: what happened.
@@ -17,11 +18,13 @@ mod error;
 mod event;
 mod extension;
 mod format_lines;
+mod ice_server;
 mod negotiation;
 mod offer;
 mod offer_text;
 mod peer;
 mod receiver;
+mod relaying;
 mod remb;
 mod rtcp_in;
 mod rtcp_out;
@@ -39,8 +42,9 @@ pub use codec::{Codec, H264Profile, Kind};
 pub use config::Config;
 pub use counters::Counters;
 pub use error::{AnswerError, Blocked, FragmentError, OfferError, SectionError};
-pub use event::{CloseReason, Event, Secured, State, Timer};
+pub use event::{CloseReason, Event, RelayStream, RelayStreamId, Secured, State, Timer};
 pub use extension::{Extension, ExtensionIds};
+pub use ice_server::{IceServer, IceServerError, IceTransportPolicy};
 pub use peer::Peer;
 pub use rtp::RepairStatistics;
 pub use sdp::Direction;

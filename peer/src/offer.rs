@@ -43,6 +43,9 @@ impl Offer<'_> {
     }
 }
 
+/// The ICE option of who follows each further nomination (draft-thatcher-ice-renomination).
+pub(crate) const RENOMINATION: &str = "renomination";
+
 /// What the attributes of one level say, sorted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Level<'a> {
@@ -53,6 +56,8 @@ pub(crate) struct Level<'a> {
     pub(crate) fingerprints: Vec<Fingerprint<'a>>,
     pub(crate) setup: Option<Setup>,
     pub(crate) ice_lite: bool,
+    /// Whether `a=ice-options` has `renomination`.
+    pub(crate) renomination: bool,
     pub(crate) bundle_only: bool,
     pub(crate) rtcp_mux: bool,
     pub(crate) rtcp_rsize: bool,
@@ -87,6 +92,7 @@ impl<'a> Level<'a> {
             Attribute::Fingerprint(fingerprint) => self.fingerprints.push(fingerprint),
             Attribute::Setup(setup) => self.setup = Some(setup),
             Attribute::IceLite => self.ice_lite = true,
+            Attribute::IceOptions(options) => self.renomination |= options.iter().any(|option| option == RENOMINATION),
             Attribute::BundleOnly => self.bundle_only = true,
             Attribute::RtcpMux | Attribute::RtcpMuxOnly => self.rtcp_mux = true,
             Attribute::RtcpRsize => self.rtcp_rsize = true,
@@ -142,6 +148,7 @@ impl<'a> OfferedSection<'a> {
             level.fingerprints.clone_from(&session.fingerprints);
         }
         level.setup = level.setup.or(session.setup);
+        level.renomination |= session.renomination;
         level.allow_mixed |= session.allow_mixed;
         level.extmaps.extend_from_slice(&session.extmaps);
         let kind = match media.kind {

@@ -6,6 +6,7 @@ use sdp::{
 };
 
 use crate::format_lines::{format_lines, ssrc_lines};
+use crate::offer::RENOMINATION;
 use crate::section::Format;
 use crate::sender::Senders;
 use crate::wish::Wish;
@@ -21,6 +22,8 @@ pub(crate) struct OfferText<'a> {
     pub(crate) pwd: &'a str,
     pub(crate) fingerprint: Fingerprint<'a>,
     pub(crate) candidates: &'a [Candidate<'a>],
+    /// Whether no more come.
+    pub(crate) gathered: bool,
     pub(crate) cname: &'a str,
     pub(crate) senders: &'a Senders,
     /// Whether missing packets are asked for again.
@@ -44,7 +47,7 @@ impl OfferText<'_> {
             }));
         }
         builder
-            .attribute(Attribute::IceOptions(List::from(&["trickle", "ice2"])))
+            .attribute(Attribute::IceOptions(List::from(&["trickle", "ice2", RENOMINATION])))
             .attribute(Attribute::ExtmapAllowMixed)
             .attribute(Attribute::MsidSemantic(MsidSemantic::ANY));
         let tagged = live().next().map(|wish| wish.mid.as_str());
@@ -83,7 +86,9 @@ impl OfferText<'_> {
             for candidate in self.candidates {
                 builder.attribute(Attribute::Candidate(*candidate));
             }
-            builder.attribute(Attribute::EndOfCandidates);
+            if self.gathered {
+                builder.attribute(Attribute::EndOfCandidates);
+            }
         }
         for (extension, id) in wish.extensions.iter() {
             builder.attribute(Attribute::Extmap(Extmap::new(u16::from(id), extension.uri())));

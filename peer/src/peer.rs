@@ -15,6 +15,7 @@ use wire::{CounterSet, Path, Protocol, Seed, Transmit};
 
 use crate::early::EarlyMedia;
 use crate::receiver::Receivers;
+use crate::relaying::Relaying;
 use crate::remb::Remb;
 use crate::rtcp_out::{Outbox, Request};
 use crate::section::KeyFrameRequest;
@@ -22,19 +23,20 @@ use crate::sender::{Room, Senders};
 use crate::timers::Timers;
 use crate::wish::Wish;
 use crate::{
-    Blocked, CloseReason, Config, Counters, Event, Section, Secured, Sender, SenderId, SenderStatistics, Sink, State,
-    StreamId, Timer,
+    Blocked, CloseReason, Config, Counters, Event, IceServer, IceTransportPolicy, Section, Secured, Sender, SenderId,
+    SenderStatistics, Sink, State, StreamId, Timer,
 };
 
 mod media;
 mod offering;
+mod relaying;
 mod signalling;
 
 /// A PeerConnection without I/O.
 ///
-/// Its ICE agent decides the role: with [`ice::Mode::Lite`] it answers ([`accept_offer`](Self::accept_offer)), with
-/// [`ice::Mode::Full`] it offers ([`add_section`](Self::add_section), [`offer`](Self::offer),
-/// [`accept_answer`](Self::accept_answer)).
+/// With [`ice::Mode::Lite`] it answers ([`accept_offer`](Self::accept_offer)). With [`ice::Mode::Full`] it offers
+/// ([`add_section`](Self::add_section), [`offer`](Self::offer), [`accept_answer`](Self::accept_answer)), or answers if an offer
+/// comes before it has a section of its own; it keeps the role.
 ///
 /// Methods in four families: getters, inputs, commands, outputs. Inputs and commands come in any order and number; then
 /// [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) are called until they give `None`.
@@ -45,6 +47,8 @@ pub struct Peer {
     /// Whether [`State::Connected`] was reached once.
     was_connected: bool,
     sections: Vec<Section>,
+    /// Whether it has the answering role.
+    answers: bool,
     /// In the offering role: the sections that we offer.
     wishes: Vec<Wish>,
     /// How many of them are in the offer that waits for its answer.
@@ -60,6 +64,8 @@ pub struct Peer {
     session_id: u64,
     version: u64,
     ice: ice::Agent,
+    /// The TURN servers, in full mode where there are ICE servers.
+    relaying: Option<Box<Relaying>>,
     dtls: Option<Dtls>,
     /// What signalling said of the peer's certificate and of our role; never changes.
     identity: Option<(Vec<Fingerprint>, Role)>,
@@ -106,10 +112,19 @@ impl Peer {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes.
     pub const MIN_OUT: usize = 1500;
 
+    /// The same for a peer with TURN servers ([`Config::ice_servers`]).
+    pub const MIN_OUT_RELAYED: usize = turn::client::MIN_OUT;
+
+    /// Bytes that may be laid around a packet that goes to a TURN server.
+    pub const RELAY_ROOM: usize = 52;
+
     /// A peer without any section yet.
     pub fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         let mut rng = StdRng::from_seed(seed.0);
-        let ice = ice::Agent::new(config.ice.clone(), Seed(random(&mut rng)), now);
+        let (ice_config, relaying, dropped) = servers(&config, &mut rng);
+        let ice = ice::Agent::new(ice_config, Seed(random(&mut rng)), now);
+        let streams = relaying.iter().flat_map(|relaying| relaying.wanted_streams());
+        let events = streams.map(Event::OpenRelayStream).collect();
         let own = Ssrc(rng.next_u32().max(1));
         let cname = random::<8>(&mut rng).iter().map(|byte| format!("{byte:02x}")).collect();
         let clock = config
@@ -119,6 +134,7 @@ impl Peer {
             state: State::New,
             was_connected: false,
             sections: Vec::new(),
+            answers: config.ice.mode == ice::Mode::Lite,
             wishes: Vec::new(),
             offered: None,
             restarting: false,
@@ -130,6 +146,7 @@ impl Peer {
             session_id: rng.next_u64() >> 1,
             version: 0,
             ice,
+            relaying,
             dtls: None,
             identity: None,
             srtp: None,
@@ -142,15 +159,46 @@ impl Peer {
             media_path: None,
             media_ssrc: Ssrc(0),
             timers: Timers::default(),
-            events: VecDeque::new(),
-            counters: Counters::default(),
+            events,
+            counters: Counters {
+                relays_dropped: dropped as u64,
+                ..Counters::default()
+            },
             rng,
             config,
         }
     }
 }
 
-fn random<const N: usize>(rng: &mut StdRng) -> [u8; N] {
+/// What of the configured servers the ICE agent asks and what is asked for relays, and how many are too many.
+fn servers(config: &Config, rng: &mut StdRng) -> (ice::Config, Option<Box<Relaying>>, usize) {
+    let mut ice = config.ice.clone();
+    let relay_only = config.ice_transport_policy == IceTransportPolicy::Relay;
+    if ice.mode == ice::Mode::Lite || config.ice_servers.is_empty() && !relay_only {
+        return (ice, None, 0);
+    }
+    for address in config
+        .ice_servers
+        .iter()
+        .filter(|server| server.is_over_udp())
+        .flat_map(IceServer::addresses)
+    {
+        if !ice.stun_servers.contains(&address) {
+            ice.stun_servers.push(address);
+        }
+    }
+    let mut too_many = ice.stun_servers.len().saturating_sub(IceServer::MAX);
+    ice.stun_servers.truncate(IceServer::MAX);
+    if relay_only {
+        ice.stun_servers.clear();
+        too_many = 0;
+    }
+    let seed = StdRng::from_seed(random(rng));
+    let (relaying, dropped) = Relaying::new(&config.ice_servers, config.ice_transport_policy, seed);
+    (ice, Some(Box::new(relaying)), too_many + dropped)
+}
+
+pub(crate) fn random<const N: usize>(rng: &mut StdRng) -> [u8; N] {
     let mut bytes = [0; N];
     rng.fill_bytes(&mut bytes);
     bytes
@@ -260,6 +308,9 @@ impl Peer {
             srtp.absorb(both.opener.counters());
         }
         srtp.each(visit);
+        if let Some(relaying) = &self.relaying {
+            relaying.counters().each(visit);
+        }
         let mut rtp = self.feedback.as_ref().map(Recorder::counters).unwrap_or_default();
         self.receivers
             .all_statistics()
@@ -272,6 +323,16 @@ impl Peer {
 impl Peer {
     /// A datagram arrived. `data` is decrypted in place and lent to `sink`.
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
+        if self.relaying.is_some() {
+            self.handle_unwrapped(now, path, data, sink);
+        } else {
+            self.receive(now, path, data, sink);
+        }
+    }
+
+    /// Takes a datagram of the peer's, or of a STUN server's.
+    #[inline]
+    fn receive(&mut self, now: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
         if self.state == State::Closed {
             self.counters.after_close += 1;
             return;
@@ -303,6 +364,9 @@ impl Peer {
             return;
         }
         self.ice.handle_timeout(now);
+        if let Some(relaying) = &mut self.relaying {
+            relaying.relays.handle_timeout(now);
+        }
         if let Some(dtls) = &mut self.dtls {
             dtls.handle_timeout(now);
             self.handle_dtls_events();
@@ -435,8 +499,15 @@ impl Peer {
 
 /// Commands.
 impl Peer {
-    /// Adds an address under which the peer reaches us, the preferred one first, before the first offer.
+    /// Adds an address under which the peer reaches us, the preferred one first, before the first offer. Servers over UDP
+    /// ([`Config::ice_servers`]) are asked from it; with [`IceTransportPolicy::Relay`] it is of no other use.
     pub fn add_local_candidate(&mut self, address: SocketAddr) {
+        if let Some(relaying) = &mut self.relaying {
+            relaying.add_base(address);
+            if relaying.policy == IceTransportPolicy::Relay {
+                return;
+            }
+        }
         // RFC 8445 §5.1.2.1: each address has its own local preference.
         let taken = u16::try_from(self.ice.local_candidates().len()).unwrap_or(u16::MAX);
         self.ice
@@ -446,6 +517,13 @@ impl Peer {
     /// Adds an address at which a TCP connection of the peer's is accepted (RFC 6544): a passive candidate, of lower
     /// priority than those of UDP. As [`add_local_candidate`](Self::add_local_candidate) otherwise.
     pub fn add_tcp_candidate(&mut self, address: SocketAddr) {
+        if self
+            .relaying
+            .as_ref()
+            .is_some_and(|relaying| relaying.policy == IceTransportPolicy::Relay)
+        {
+            return;
+        }
         let tcp = |candidate: &&ice::Candidate| candidate.protocol == Protocol::Tcp;
         let taken = self.ice.local_candidates().iter().filter(tcp).count();
         // RFC 6544 §4.2: 13 bits are left beside the direction.
@@ -567,8 +645,13 @@ fn sealer(state: State, srtp: &mut Option<Srtp>) -> Result<&mut Sealer, Blocked>
 impl Peer {
     /// The next datagram to send that is not media. Call until it gives `None`.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
-        debug_assert!(out.len() >= Self::MIN_OUT, "poll_transmit wants MIN_OUT bytes of room");
-        if out.len() < Self::MIN_OUT {
+        let least = if self.relaying.is_some() {
+            Self::MIN_OUT_RELAYED
+        } else {
+            Self::MIN_OUT
+        };
+        debug_assert!(out.len() >= least, "poll_transmit wants {least} bytes of room");
+        if out.len() < least {
             return None;
         }
         let transmit = self.next_transmit(now, out);
@@ -579,6 +662,28 @@ impl Peer {
     }
 
     fn next_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        if self.relaying.is_none() {
+            return self.next_unwrapped(now, out);
+        }
+        loop {
+            if let Some(transmit) = self.poll_relays(now, out) {
+                return Some(transmit);
+            }
+            let Some(transmit) = self.next_unwrapped(now, out) else {
+                break;
+            };
+            if let Some(transmit) = self.wrap(now, transmit, out) {
+                return Some(transmit);
+            }
+        }
+        // Behind the goodbye, which needs them.
+        let relaying = self.relaying.as_mut().filter(|_| self.state == State::Closed)?;
+        relaying.close();
+        self.poll_relays(now, out)
+    }
+
+    /// As if there were no relays.
+    fn next_unwrapped(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         if self.state != State::Closed
             && let Some(transmit) = self.ice.poll_transmit(now, out)
         {
@@ -629,6 +734,11 @@ impl Peer {
             return;
         }
         self.timers.set(Timer::Ice, self.ice.poll_timeout());
+        let relays = self
+            .relaying
+            .as_ref()
+            .and_then(|relaying| relaying.relays.poll_timeout());
+        self.timers.set(Timer::Relays, relays);
         self.timers
             .set(Timer::Dtls, self.dtls.as_ref().and_then(Dtls::poll_timeout));
         self.timers.set(Timer::EarlyMedia, self.early.deadline());
@@ -652,12 +762,9 @@ impl Peer {
 
     /// Follows the engines inside after an input.
     fn update(&mut self, now: Instant) {
+        self.follow_relays(now);
         while let Some(event) = self.ice.poll_event() {
-            if let ice::Event::PathRemoved(path) = event
-                && self.media_path == Some(path)
-            {
-                self.media_path = None;
-            }
+            self.follow_ice(event);
         }
         let secure = self.dtls.as_ref().is_some_and(Dtls::is_connected);
         let state = match (self.state, self.ice.state()) {
@@ -682,7 +789,27 @@ impl Peer {
                 State::New | State::Connecting | State::Closed => {}
             }
         }
-        let _ = now;
+    }
+
+    fn follow_ice(&mut self, event: ice::Event) {
+        match event {
+            ice::Event::PathRemoved(path) => {
+                if self.media_path == Some(path) {
+                    self.media_path = None;
+                }
+                if let Some(relaying) = &mut self.relaying {
+                    relaying.forgets_due = true;
+                }
+            }
+            ice::Event::CandidateGathered(candidate) => {
+                let ufrag = &self.ice.local_credentials().ufrag;
+                let candidate = format!("candidate:{} ufrag {ufrag}", signalling::written(&candidate));
+                self.push_event(Event::Candidate(candidate));
+            }
+            ice::Event::GatheringChanged(ice::GatheringState::Complete) => self.push_event(Event::GatheringComplete),
+            ice::Event::NeedsRestart => self.push_event(Event::NeedsRestart),
+            _ => {}
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peer::testing::Pair;
-use peer::{Config, Counters, Direction, Kind};
+use peer::{Config, Counters, Direction, IceServer, IceTransportPolicy, Kind, Peer, RelayStreamId};
 use rtp::ntp::NtpTime;
 use rtp::rtcp::{Fir, FirEntry, Pli, Remb, Xr, XrBlock};
 use rtp::{PayloadType, RtpOut, Ssrc};
+use stun::{Builder, Class, Key, Method, TransactionId, Value};
 use wire::Path;
 
 fn ms(ms: u64) -> Duration {
@@ -27,6 +28,33 @@ fn connected() -> Pair {
     let mut pair = pair_with(Pair::config());
     pair.connect();
     pair
+}
+
+/// An offering peer with these servers.
+fn full(servers: &[&str]) -> Config {
+    let mut config = Pair::config();
+    config.ice.mode = ice::Mode::Full;
+    let server = |uri: &&str| IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap();
+    config.ice_servers = servers.iter().map(server).collect();
+    config
+}
+
+/// Gives an offering peer a check with the right password, on a path from `local`.
+fn check(pair: &mut Pair, local: &str) {
+    pair.peer.add_section(Kind::Audio, Direction::SendOnly).unwrap();
+    let offer = pair.peer.offer().unwrap();
+    let value = |name: &str| offer.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let mut out = [0; 200];
+    let mut check = Builder::new(&mut out, Class::Request, Method::BINDING, TransactionId([1; 12])).unwrap();
+    let username = format!("{}:them", value("a=ice-ufrag:"));
+    check.push(&Value::Username(&username)).unwrap();
+    check.push(&Value::IceControlled(1)).unwrap();
+    check.push(&Value::Priority(1)).unwrap();
+    check.integrity(&Key::short_term(value("a=ice-pwd:"))).unwrap();
+    check.fingerprint().unwrap();
+    let mut check = check.finish().to_vec();
+    let path = Path::udp(local.parse().unwrap(), "198.51.100.7:5000".parse().unwrap());
+    pair.peer.handle_datagram(pair.now, &path, &mut check, &mut pair.sink);
 }
 
 /// A packet with a MID, and where given a RID.
@@ -276,6 +304,29 @@ const CASES: &[Case] = &[
         for port in 1..=65 {
             trickle(&format!("candidate:1 1 udp 1 198.51.100.7 {port} typ host ufrag next"));
         }
+        pair
+    }),
+    ("relays_failed", || {
+        let mut pair = Pair::with_config(1, full(&["turn:192.0.2.9?transport=tcp"]));
+        pair.peer.relay_stream_closed(pair.now, RelayStreamId(0));
+        pair
+    }),
+    ("relays_dropped", || {
+        Pair::with_config(1, full(&["turn:192.0.2.9?transport=tcp"; 9]))
+    }),
+    ("relay_blocked", || {
+        let mut pair = Pair::with_config(1, full(&["turn:192.0.2.9?transport=tcp"]));
+        // As when an allocation ends under a path: from there nothing can be sent.
+        check(&mut pair, "192.0.2.77:7");
+        let mut out = [0; Peer::MIN_OUT_RELAYED];
+        assert_eq!(pair.peer.poll_transmit(pair.now, &mut out), None);
+        pair
+    }),
+    ("not_relayed", || {
+        let mut config = full(&[]);
+        config.ice_transport_policy = IceTransportPolicy::Relay;
+        let mut pair = Pair::with_config(1, config);
+        check(&mut pair, "192.0.2.1:3478");
         pair
     }),
     ("lost_events", || {

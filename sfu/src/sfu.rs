@@ -619,7 +619,14 @@ impl Sfu {
             return;
         };
         match event {
-            peer::Event::Negotiated => {}
+            // Without servers of their own lite peers tell nothing of the last five.
+            peer::Event::Negotiated
+            | peer::Event::Candidate(_)
+            | peer::Event::GatheringComplete
+            | peer::Event::NeedsRestart
+            | peer::Event::OpenRelayStream(_)
+            | peer::Event::CloseRelayStream(_)
+            | peer::Event::RelayFailed { .. } => {}
             peer::Event::Secured(secured) => self.event(id, Event::Secured(secured)),
             peer::Event::Connected => self.connected(now, index, id),
             peer::Event::Disconnected => self.tell_connection(index, id, Connection::Disconnected),

@@ -10,7 +10,7 @@ use crate::offer_text::OfferText;
 use crate::wish::Wish;
 use crate::{AnswerError, Direction, Event, Kind, Section, SectionError, State};
 
-/// Signalling in the offering role, for peers whose ICE agent is a full one ([`ice::Mode::Full`]).
+/// Signalling in the offering role, for peers whose ICE agent is a full one ([`ice::Mode::Full`]) and that took no offer.
 impl Peer {
     /// Wants a section, from the next offer on, and gives its index. Its mid is the index as text. A section that sends gets
     /// its SSRCs now.
@@ -95,6 +95,7 @@ impl Peer {
             pwd: &local.pwd,
             fingerprint,
             candidates: &candidates,
+            gathered: self.has_gathered(),
             cname: self.outbox.cname(),
             senders: &self.senders,
             nack: self.config.nack,
@@ -164,6 +165,7 @@ impl Peer {
         if let (Some(transport), Some(accepted)) = (&transport, accepted) {
             self.restarting = false;
             self.ice.set_peer_lite(answer.session.ice_lite);
+            self.follow_renomination(transport);
             self.connect(now, transport, accepted);
         }
         for (wish, section) in self.wishes.iter_mut().zip(&self.sections) {
@@ -179,7 +181,7 @@ impl Peer {
     fn may_offer(&self) -> Result<(), SectionError> {
         if self.state == State::Closed {
             Err(SectionError::Closed)
-        } else if self.config.ice.mode == ice::Mode::Lite {
+        } else if self.answers {
             Err(SectionError::Answering)
         } else {
             Ok(())

@@ -1,3 +1,4 @@
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Instant;
 
 use dtls_srtp::{Dtls, Fingerprint, Role};
@@ -22,7 +23,7 @@ impl Peer {
         if self.state == State::Closed {
             return Err(OfferError::new(None, "the peer is closed; make a new one"));
         }
-        if self.config.ice.mode != ice::Mode::Lite {
+        if !self.answers && !self.wishes.is_empty() {
             return Err(OfferError::new(None, "this peer offers and does not answer"));
         }
         let session = Session::parse(offer).map_err(|error| OfferError::new(Some(error.line), error.rule.as_str()))?;
@@ -55,7 +56,14 @@ impl Peer {
         // From here on nothing fails.
         self.sections = plan.apply(&self.sections, &mut self.senders, &mut self.receivers, &mut self.rng);
         self.tagged = plan.bundle.as_ref().map(|bundle| bundle.tagged);
+        if !self.answers {
+            self.answers = true;
+            // RFC 8445 §6.1.1: who offers controls.
+            self.ice.set_role(ice::Role::Controlled);
+        }
         if let (Some(transport), Some(accepted)) = (&transport, accepted) {
+            self.ice.set_peer_lite(offer.session.ice_lite);
+            self.follow_renomination(transport);
             self.connect(now, transport, accepted);
         }
         self.follow_sections(now);
@@ -79,12 +87,13 @@ impl Peer {
         candidate: &str,
     ) -> Result<(), FragmentError> {
         // All sections share one transport; candidates may even come for a section before its offer is there.
-        let _ = (now, mid);
+        let _ = mid;
         if candidate.is_empty() {
             return Ok(());
         }
         let candidate = sdp::Candidate::parse(candidate).map_err(|rule| FragmentError::new(None, rule.as_str()))?;
         self.add_candidate(&candidate, None);
+        self.follow_relays(now);
         Ok(())
     }
 
@@ -125,7 +134,7 @@ impl Peer {
             }
             _ => None,
         };
-        let answers = self.config.ice.mode == ice::Mode::Lite;
+        let answers = self.answers;
         match &changed {
             Some(credentials) if answers => {
                 self.ice.restart(now);
@@ -148,7 +157,9 @@ impl Peer {
     fn fragment(&self) -> Result<String, FragmentError> {
         let local = self.ice.local_credentials();
         let mut builder = Builder::new();
-        builder.attribute(Attribute::IceLite);
+        if self.config.ice.mode == ice::Mode::Lite {
+            builder.attribute(Attribute::IceLite);
+        }
         builder.attribute(Attribute::IceOptions(List::from(&["trickle", "ice2"])));
         builder
             .attribute(Attribute::IceUfrag(&local.ufrag))
@@ -168,7 +179,9 @@ impl Peer {
             for candidate in self.local_candidates() {
                 builder.attribute(Attribute::Candidate(candidate));
             }
-            builder.attribute(Attribute::EndOfCandidates);
+            if self.has_gathered() {
+                builder.attribute(Attribute::EndOfCandidates);
+            }
         }
         let fragment = builder.finish_fragment();
         fragment
@@ -226,7 +239,7 @@ impl Peer {
         } = accepted;
         let before = self.ice.remote_credentials();
         let restarted = before.is_some_and(|before| before.is_restarted_by(&credentials));
-        if restarted && self.config.ice.mode == ice::Mode::Lite {
+        if restarted && self.answers {
             // RFC 8839 §4.4.1.1.1. DTLS and SRTP live on. Who offers has restarted before.
             self.ice.restart(now);
         }
@@ -269,8 +282,7 @@ impl Peer {
             .filter(|section| section.extensions.get(Extension::TransportCc).is_some());
         let transport_cc = numbered.clone().any(|section| section.direction.receives());
         // Who answers sends none, and asked for nothing.
-        self.sends_transport_numbers =
-            self.config.ice.mode != ice::Mode::Lite && numbered.any(|section| section.direction.sends());
+        self.sends_transport_numbers = !self.answers && numbered.any(|section| section.direction.sends());
         if transport_cc && self.feedback.is_none() {
             self.feedback = Some(Recorder::new(now));
         }
@@ -296,6 +308,12 @@ impl Peer {
                 _ => Setup::Passive,
             },
             candidates: &candidates,
+            gathered: self.has_gathered(),
+            lite: self.config.ice.mode == ice::Mode::Lite,
+            renomination: self.config.ice.mode == ice::Mode::Full
+                && plan
+                    .transport()
+                    .is_ok_and(|transport| transport.is_some_and(|t| t.section.level.renomination)),
             cname: self.outbox.cname(),
             senders: &self.senders,
         };
@@ -307,17 +325,18 @@ impl Peer {
     }
 
     pub(super) fn local_candidates(&self) -> impl Iterator<Item = sdp::Candidate<'_>> {
-        self.ice.local_candidates().iter().map(|candidate| {
-            let host = sdp::Candidate::host(&candidate.foundation, candidate.priority, candidate.address);
-            match candidate.protocol {
-                Protocol::Udp => host,
-                Protocol::Tcp => sdp::Candidate {
-                    transport: sdp::Transport::Tcp,
-                    tcp_type: Some(sdp::TcpType::Passive),
-                    ..host
-                },
-            }
-        })
+        self.ice.local_candidates().iter().map(written)
+    }
+
+    /// Whether descriptions tell all candidates that there will be.
+    pub(super) fn has_gathered(&self) -> bool {
+        self.relaying.is_none() || self.ice.gathering_state() == ice::GatheringState::Complete
+    }
+
+    /// Another pair may be nominated where both ends signal that they follow it; what we write says so in full mode.
+    pub(super) fn follow_renomination(&mut self, transport: &RemoteTransport<'_>) {
+        self.ice
+            .set_renomination(self.config.ice.renomination || transport.section.level.renomination);
     }
 
     /// Takes a candidate of the session that it names, else of `session`, that of what it came with.
@@ -349,6 +368,9 @@ impl Peer {
             self.counters.stale_candidates += 1;
         } else {
             self.ice.add_remote_candidate(candidate);
+            if let Some(relaying) = &mut self.relaying {
+                relaying.permits_due = true;
+            }
         }
     }
 
@@ -365,6 +387,31 @@ pub(super) struct Accepted {
     pub(super) credentials: ice::Credentials,
     fingerprints: Vec<Fingerprint>,
     role: Role,
+}
+
+/// A candidate of ours as SDP writes it.
+pub(super) fn written(candidate: &ice::Candidate) -> sdp::Candidate<'_> {
+    let host = sdp::Candidate::host(&candidate.foundation, candidate.priority, candidate.address);
+    let kind = match candidate.kind {
+        ice::CandidateKind::Host => sdp::CandidateKind::Host,
+        ice::CandidateKind::ServerReflexive => sdp::CandidateKind::ServerReflexive,
+        ice::CandidateKind::PeerReflexive => sdp::CandidateKind::PeerReflexive,
+        ice::CandidateKind::Relayed => sdp::CandidateKind::Relayed,
+    };
+    // RFC 8839 §5.1: what stands there when the address behind the candidate is nobody's business.
+    let nowhere: IpAddr = if candidate.address.is_ipv4() {
+        Ipv4Addr::UNSPECIFIED.into()
+    } else {
+        Ipv6Addr::UNSPECIFIED.into()
+    };
+    let tcp = candidate.protocol == Protocol::Tcp;
+    sdp::Candidate {
+        transport: if tcp { sdp::Transport::Tcp } else { sdp::Transport::Udp },
+        kind,
+        related: (kind != sdp::CandidateKind::Host).then_some((sdp::Address::Ip(nowhere), 9)),
+        tcp_type: tcp.then_some(sdp::TcpType::Passive),
+        ..host
+    }
 }
 
 /// A candidate of SDP as ICE knows it; `None` when it is of no use: RTCP's component (Firefox offers it beside

@@ -1,0 +1,349 @@
+use std::mem;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use ice::Candidate;
+use rand::rngs::StdRng;
+use turn::client::{Allocation, ClientCounters, Config, Credentials, Families, SendError, Transport};
+use turn::{Client, ClientId, Relays};
+use wire::{Path, Protocol, Seed, Transmit};
+
+use crate::peer::random;
+use crate::{IceServer, IceTransportPolicy, RelayStream, RelayStreamId};
+
+mod streams;
+
+use streams::{Progress, Stream};
+
+/// Most allocations of a peer: one for each address of ours and TURN server over UDP, and one for each server over TCP or TLS.
+pub(crate) const MAX_ALLOCATIONS: usize = 8;
+
+/// The TURN servers of a peer in full mode.
+pub(crate) struct Relaying {
+    pub(crate) relays: Relays,
+    pub(crate) policy: IceTransportPolicy,
+    servers: Vec<RelayServer>,
+    /// Our own addresses: what is sent from them is not relayed, whatever a server claims.
+    bases: Vec<SocketAddr>,
+    /// How many of them have had their allocations asked for.
+    begun: usize,
+    allocations: Vec<Held>,
+    /// Of clients that have ended.
+    counters_before: ClientCounters,
+    streams: Vec<Stream>,
+    /// No more addresses of ours come.
+    pub(crate) ended: bool,
+    /// Whether the peer's candidates, or the allocations, are others than when permissions were asked for.
+    pub(crate) permits_due: bool,
+    /// Whether a path has ended since peers were forgotten.
+    pub(crate) forgets_due: bool,
+    /// The path that a channel was last asked for.
+    bound: Option<Path>,
+    closing: bool,
+    rng: StdRng,
+}
+
+/// A TURN server at one of its addresses.
+struct RelayServer {
+    uri: String,
+    address: SocketAddr,
+    credentials: Option<Credentials>,
+    transport: Transport,
+    /// How much its candidates are liked: UDP most, then TCP, then TLS.
+    preference: u16,
+}
+
+/// A client, and what was made of it.
+struct Held {
+    id: ClientId,
+    server: usize,
+    relayed: [Option<SocketAddr>; 2],
+}
+
+/// What has ended with a client.
+#[derive(Default)]
+pub(crate) struct Ended {
+    pub(crate) relayed: [Option<SocketAddr>; 2],
+    /// The URI of the server.
+    pub(crate) server: String,
+    /// Its stream, if that is still open.
+    pub(crate) stream: Option<RelayStreamId>,
+}
+
+/// What was sent from an address.
+pub(crate) enum Wrapped {
+    /// It is to be sent so.
+    Ready(Transmit),
+    /// It goes nowhere, or waits for its permission.
+    Nothing,
+    /// It goes nowhere, and is to be counted.
+    Blocked,
+}
+
+impl Relaying {
+    /// Also tells how many addresses of servers there were too many.
+    pub(crate) fn new(servers: &[IceServer], policy: IceTransportPolicy, rng: StdRng) -> (Self, usize) {
+        let mut relaying = Self {
+            relays: Relays::default(),
+            policy,
+            servers: Vec::new(),
+            bases: Vec::new(),
+            begun: 0,
+            allocations: Vec::new(),
+            counters_before: ClientCounters::default(),
+            streams: Vec::new(),
+            ended: false,
+            permits_due: false,
+            forgets_due: false,
+            bound: None,
+            closing: false,
+            rng,
+        };
+        let turn = servers.iter().filter(|server| server.uri().scheme().is_turn());
+        let mut dropped = 0;
+        for (server, address) in turn.flat_map(|server| server.addresses().map(move |address| (server, address))) {
+            if relaying.servers.len() < IceServer::MAX {
+                relaying.add_server(server, address);
+            } else {
+                dropped += 1;
+            }
+        }
+        (relaying, dropped)
+    }
+
+    fn add_server(&mut self, server: &IceServer, address: SocketAddr) {
+        let tls = server.tls_name();
+        let over_udp = server.is_over_udp();
+        let rank = match (over_udp, &tls) {
+            (true, _) => 0,
+            (false, None) => 1,
+            (false, Some(_)) => 2,
+        };
+        let nth = self.servers.len();
+        if !over_udp {
+            self.streams.push(Stream::new(nth, address, tls));
+        }
+        self.servers.push(RelayServer {
+            uri: server.uri().to_string(),
+            address,
+            credentials: server.credentials().cloned(),
+            transport: if over_udp { Transport::Udp } else { Transport::Stream },
+            preference: u16::MAX - (rank << 12),
+        });
+    }
+
+    /// Takes an address of ours, from which servers over UDP are asked.
+    pub(crate) fn add_base(&mut self, base: SocketAddr) {
+        if !self.bases.contains(&base) {
+            self.bases.push(base);
+        }
+    }
+
+    pub(crate) const fn has_to_begin(&self) -> bool {
+        self.begun < self.bases.len()
+    }
+
+    /// Asks for the allocations from addresses that have come since; gives how many were too many.
+    pub(crate) fn begin(&mut self, now: Instant) -> u64 {
+        let mut dropped = 0;
+        while let Some(&base) = self.bases.get(self.begun) {
+            self.begun += 1;
+            for nth in 0..self.servers.len() {
+                let server = &self.servers[nth];
+                let reachable = server.address.is_ipv4() == base.is_ipv4()
+                    && server.address.ip().is_loopback() == base.ip().is_loopback();
+                if server.transport == Transport::Udp && reachable {
+                    dropped += u64::from(self.allocate(now, nth, base).is_none());
+                }
+            }
+        }
+        dropped
+    }
+
+    fn allocate(&mut self, now: Instant, nth: usize, local: SocketAddr) -> Option<ClientId> {
+        if self.allocations.len() >= MAX_ALLOCATIONS || self.closing {
+            return None;
+        }
+        let server = &self.servers[nth];
+        let config = Config {
+            transport: server.transport,
+            credentials: server.credentials.clone(),
+            families: Families::Both,
+            ..Config::default()
+        };
+        let client = Client::new(config, server.address, local, Seed(random(&mut self.rng)), now);
+        let id = self.relays.insert(client);
+        self.allocations.push(Held {
+            id,
+            server: nth,
+            relayed: [None; 2],
+        });
+        Some(id)
+    }
+
+    /// Whether all servers have answered, or will not.
+    pub(crate) fn is_settled(&self) -> bool {
+        let waits = |client: &Client| {
+            matches!(
+                client.state(),
+                turn::client::State::Allocating | turn::client::State::Reconnecting
+            )
+        };
+        self.begun == self.bases.len()
+            && !self.streams.iter().any(|stream| stream.progress == Progress::Opening)
+            && !self.relays.iter().any(|(_, client)| waits(client))
+    }
+
+    /// The candidates of a new allocation.
+    pub(crate) fn allocated(&mut self, id: ClientId, allocation: &Allocation) -> Vec<Candidate> {
+        self.permits_due = true;
+        let Some(nth) = self.allocations.iter().position(|held| held.id == id) else {
+            return Vec::new();
+        };
+        // A server may claim our own address.
+        let [ipv4, ipv6] =
+            [allocation.ipv4, allocation.ipv6].map(|relayed| relayed.filter(|relayed| !self.bases.contains(relayed)));
+        let held = &mut self.allocations[nth];
+        held.relayed = [ipv4, ipv6];
+        // RFC 8445 §5.1.2.1: each has its own local preference.
+        let preference = self.servers[held.server].preference.saturating_sub(2 * nth as u16);
+        let candidates = [ipv4, ipv6].into_iter().flatten().zip([preference, preference - 1]);
+        candidates
+            .map(|(relayed, preference)| Candidate::relayed(relayed, allocation.mapped.unwrap_or(relayed), preference))
+            .collect()
+    }
+
+    /// A client has ended.
+    pub(crate) fn closed(&mut self, id: ClientId) -> Ended {
+        if let Some(client) = self.relays.remove(id) {
+            self.counters_before.absorb(client.counters());
+        }
+        let mut ended = Ended {
+            stream: self.end_stream_of(id),
+            ..Ended::default()
+        };
+        if let Some(nth) = self.allocations.iter().position(|held| held.id == id) {
+            let held = self.allocations.remove(nth);
+            ended.relayed = held.relayed;
+            ended.server.clone_from(&self.servers[held.server].uri);
+        }
+        ended
+    }
+
+    /// What all clients have counted.
+    pub(crate) fn counters(&self) -> ClientCounters {
+        let mut counters = self.counters_before;
+        self.relays
+            .iter()
+            .for_each(|(_, client)| counters.absorb(client.counters()));
+        counters
+    }
+
+    /// Whether what is sent on this path is sent as it is.
+    fn is_direct(&self, path: &Path) -> bool {
+        let own = path.protocol == Protocol::Tcp || self.bases.contains(&path.local);
+        own && self.policy == IceTransportPolicy::All
+    }
+
+    /// Wraps what lies at the beginning of `out`.
+    pub(crate) fn wrap(&mut self, now: Instant, transmit: Transmit, out: &mut [u8]) -> Wrapped {
+        let path = transmit.path;
+        if self.is_direct(&path) {
+            return Wrapped::Ready(transmit);
+        }
+        if path.protocol == Protocol::Tcp || self.bases.contains(&path.local) {
+            return Wrapped::Blocked;
+        }
+        match self.seal(now, &path, transmit.len, out) {
+            Ok(Some(sealed)) => Wrapped::Ready(sealed),
+            // Private addresses of the peer's, mostly: servers refuse them.
+            Ok(None) | Err(SendError::Refused(_)) => Wrapped::Nothing,
+            Err(_) => Wrapped::Blocked,
+        }
+    }
+
+    fn seal(&mut self, now: Instant, path: &Path, len: usize, out: &mut [u8]) -> Result<Option<Transmit>, SendError> {
+        let room = self.relays.room(path)?;
+        let end = room.head() + len;
+        if out.len() < end {
+            return Err(SendError::Full);
+        }
+        out.copy_within(..len, room.head());
+        self.relays.seal(now, path, room, len, out)
+    }
+
+    /// Has the candidates of the peer's permitted, so that its checks get through.
+    pub(crate) fn permit(&mut self, now: Instant, remote: &[Candidate]) -> u64 {
+        let mut blocked = 0;
+        if !mem::take(&mut self.permits_due) {
+            return blocked;
+        }
+        // Where candidates come others may have gone, with a restart.
+        self.forgets_due = true;
+        for held in &self.allocations {
+            let Some(client) = self.relays.client(held.id) else {
+                continue;
+            };
+            let wanted = |candidate: &&Candidate| {
+                candidate.protocol == Protocol::Udp
+                    && candidate.address.port() != 0
+                    && !client.knows(&candidate.address)
+            };
+            let wanted: Vec<SocketAddr> = remote
+                .iter()
+                .filter(wanted)
+                .map(|candidate| candidate.address)
+                .collect();
+            for address in wanted {
+                let [ipv4, ipv6] = held.relayed;
+                if let Some(local) = if address.is_ipv4() { ipv4 } else { ipv6 } {
+                    blocked += u64::from(self.relays.permit(now, &Path::udp(local, address)).is_err());
+                }
+            }
+        }
+        blocked
+    }
+
+    /// Asks for a channel for the path in use: it takes 4 bytes of each datagram, where an indication takes 36 or more.
+    pub(crate) fn bind(&mut self, now: Instant, selected: Option<Path>) {
+        if self.bound != selected {
+            self.bound = selected;
+            // Without a channel data goes in indications.
+            let relayed = selected.filter(|path| !self.bases.contains(&path.local));
+            let _ = relayed.map(|path| self.relays.bind(now, &path));
+        }
+    }
+
+    /// Forgets the peers whose addresses are neither candidates nor in use any more: each takes a place at the server.
+    pub(crate) fn forget(&mut self, now: Instant, ice: &ice::Agent) {
+        if !self.forgets_due || ice.local_ufrags().count() > 1 {
+            return;
+        }
+        self.forgets_due = false;
+        let used = |peer: &SocketAddr| {
+            ice.remote_candidates().iter().any(|remote| remote.address == *peer)
+                || ice.pairs().any(|pair| pair.path.remote == *peer)
+        };
+        for held in &self.allocations {
+            let Some(client) = self.relays.client(held.id) else {
+                continue;
+            };
+            let gone: Vec<SocketAddr> = client.peers().filter(|peer| !used(peer)).collect();
+            for peer in gone {
+                let [ipv4, ipv6] = held.relayed;
+                if let Some(local) = if peer.is_ipv4() { ipv4 } else { ipv6 } {
+                    self.relays.forget(now, &Path::udp(local, peer));
+                }
+            }
+        }
+    }
+
+    /// Gives the allocations back, once.
+    pub(crate) fn close(&mut self) {
+        if !mem::replace(&mut self.closing, true) {
+            for held in &self.allocations {
+                self.relays.command(held.id, Client::close);
+            }
+        }
+    }
+}
