@@ -23,8 +23,8 @@ use crate::sender::{Room, Senders};
 use crate::timers::Timers;
 use crate::wish::Wish;
 use crate::{
-    Blocked, CloseReason, Config, Counters, Event, IceServer, IceTransportPolicy, Section, Secured, Sender, SenderId,
-    SenderStatistics, Sink, State, StreamId, Timer,
+    Blocked, CloseReason, Config, Counters, Event, Section, Secured, Sender, SenderId, SenderStatistics, Sink, State,
+    StreamId, Timer,
 };
 
 mod media;
@@ -121,7 +121,7 @@ impl Peer {
     /// A peer without any section yet.
     pub fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         let mut rng = StdRng::from_seed(seed.0);
-        let (ice_config, relaying, dropped) = servers(&config, &mut rng);
+        let (ice_config, relaying, dropped) = relaying::servers(&config, &mut rng);
         let ice = ice::Agent::new(ice_config, Seed(random(&mut rng)), now);
         let streams = relaying.iter().flat_map(|relaying| relaying.wanted_streams());
         let events = streams.map(Event::OpenRelayStream).collect();
@@ -168,34 +168,6 @@ impl Peer {
             config,
         }
     }
-}
-
-/// What of the configured servers the ICE agent asks and what is asked for relays, and how many are too many.
-fn servers(config: &Config, rng: &mut StdRng) -> (ice::Config, Option<Box<Relaying>>, usize) {
-    let mut ice = config.ice.clone();
-    let relay_only = config.ice_transport_policy == IceTransportPolicy::Relay;
-    if ice.mode == ice::Mode::Lite || config.ice_servers.is_empty() && !relay_only {
-        return (ice, None, 0);
-    }
-    for address in config
-        .ice_servers
-        .iter()
-        .filter(|server| server.is_over_udp())
-        .flat_map(IceServer::addresses)
-    {
-        if !ice.stun_servers.contains(&address) {
-            ice.stun_servers.push(address);
-        }
-    }
-    let mut too_many = ice.stun_servers.len().saturating_sub(IceServer::MAX);
-    ice.stun_servers.truncate(IceServer::MAX);
-    if relay_only {
-        ice.stun_servers.clear();
-        too_many = 0;
-    }
-    let seed = StdRng::from_seed(random(rng));
-    let (relaying, dropped) = Relaying::new(&config.ice_servers, config.ice_transport_policy, seed);
-    (ice, Some(Box::new(relaying)), too_many + dropped)
 }
 
 pub(crate) fn random<const N: usize>(rng: &mut StdRng) -> [u8; N] {
@@ -500,13 +472,14 @@ impl Peer {
 /// Commands.
 impl Peer {
     /// Adds an address under which the peer reaches us, the preferred one first, before the first offer. Servers over UDP
-    /// ([`Config::ice_servers`]) are asked from it; with [`IceTransportPolicy::Relay`] it is of no other use.
+    /// ([`Config::ice_servers`]) are asked from it; with
+    /// [`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay) it is of no other use.
     pub fn add_local_candidate(&mut self, address: SocketAddr) {
         if let Some(relaying) = &mut self.relaying {
             relaying.add_base(address);
-            if relaying.policy == IceTransportPolicy::Relay {
-                return;
-            }
+        }
+        if self.is_relay_only() {
+            return;
         }
         // RFC 8445 §5.1.2.1: each address has its own local preference.
         let taken = u16::try_from(self.ice.local_candidates().len()).unwrap_or(u16::MAX);
@@ -517,11 +490,7 @@ impl Peer {
     /// Adds an address at which a TCP connection of the peer's is accepted (RFC 6544): a passive candidate, of lower
     /// priority than those of UDP. As [`add_local_candidate`](Self::add_local_candidate) otherwise.
     pub fn add_tcp_candidate(&mut self, address: SocketAddr) {
-        if self
-            .relaying
-            .as_ref()
-            .is_some_and(|relaying| relaying.policy == IceTransportPolicy::Relay)
-        {
+        if self.is_relay_only() {
             return;
         }
         let tcp = |candidate: &&ice::Candidate| candidate.protocol == Protocol::Tcp;

@@ -1,13 +1,15 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
 use turn::client::{CloseReason, Event as RelayEvent, ReconnectCause};
 use turn::{Client, ClientId};
 use wire::{Path, Protocol, Transmit};
 
-use super::Peer;
+use super::{Peer, random};
 use crate::relaying::{Relaying, Wrapped};
-use crate::{Event, IceTransportPolicy, RelayStreamId, Sink, State};
+use crate::{Config, Event, IceServer, IceTransportPolicy, RelayStreamId, Sink, State};
 
 /// What came on a path.
 enum Arrived<'a> {
@@ -122,8 +124,7 @@ impl Peer {
             Arrived::Told => self.update(now),
             Arrived::Relayed(path, data) => self.receive(now, &path, data, sink),
             Arrived::Direct(data) => {
-                let policy = self.relaying.as_ref().map(|relaying| relaying.policy);
-                if policy == Some(IceTransportPolicy::Relay) {
+                if self.is_relay_only() {
                     // An answer would tell our address.
                     self.counters.not_relayed += 1;
                 } else {
@@ -131,6 +132,12 @@ impl Peer {
                 }
             }
         }
+    }
+
+    /// Whether nothing but the TURN servers is spoken to.
+    pub(super) fn is_relay_only(&self) -> bool {
+        let relaying = self.relaying.as_ref();
+        relaying.is_some_and(|relaying| relaying.policy == IceTransportPolicy::Relay)
     }
 
     fn unwrap<'a>(&mut self, now: Instant, path: &Path, data: &'a mut [u8]) -> Arrived<'a> {
@@ -226,6 +233,34 @@ impl Peer {
         self.counters.relays_failed += 1;
         self.push_event(Event::RelayFailed { server, reason });
     }
+}
+
+/// What of the configured servers the ICE agent asks and what is asked for relays, and how many are too many.
+pub(super) fn servers(config: &Config, rng: &mut StdRng) -> (ice::Config, Option<Box<Relaying>>, usize) {
+    let mut ice = config.ice.clone();
+    let relay_only = config.ice_transport_policy == IceTransportPolicy::Relay;
+    if ice.mode == ice::Mode::Lite || config.ice_servers.is_empty() && !relay_only {
+        return (ice, None, 0);
+    }
+    for address in config
+        .ice_servers
+        .iter()
+        .filter(|server| server.is_over_udp())
+        .flat_map(IceServer::addresses)
+    {
+        if !ice.stun_servers.contains(&address) {
+            ice.stun_servers.push(address);
+        }
+    }
+    let mut too_many = ice.stun_servers.len().saturating_sub(IceServer::MAX);
+    ice.stun_servers.truncate(IceServer::MAX);
+    if relay_only {
+        ice.stun_servers.clear();
+        too_many = 0;
+    }
+    let seed = StdRng::from_seed(random(rng));
+    let (relaying, dropped) = Relaying::new(&config.ice_servers, config.ice_transport_policy, seed);
+    (ice, Some(Box::new(relaying)), too_many + dropped)
 }
 
 /// Whether it answers the agent that gathers, and not the client: to both the same server may speak.
