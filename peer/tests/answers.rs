@@ -310,6 +310,24 @@ fn what_is_not_bundled_is_rejected() {
 }
 
 #[test]
+fn another_formats_parameters_mean_nothing() {
+    let offer = fixture("chromium156-av-offer.sdp")
+        .replace(
+            "a=rtpmap:96 VP8/90000\r\n",
+            "a=rtpmap:96 VP8/90000\r\na=fmtp:96 profile-id=2\r\n",
+        )
+        .replace("a=fmtp:97 apt=96\r\n", "a=fmtp:97 apt=96;packetization-mode=2\r\n");
+    assert!(
+        offer.contains("profile-id=2\r\n") && offer.contains("mode=2\r\n"),
+        "{offer}"
+    );
+    let answer = answer(config(), &offer);
+    assert!(answer.contains("a=rtpmap:96 VP8/90000\r\n"), "{answer}");
+    assert!(!answer.contains("a=fmtp:96"), "{answer}");
+    assert!(answer.contains("a=fmtp:97 apt=96\r\n"), "{answer}");
+}
+
+#[test]
 fn a_section_without_multiplexed_rtcp_is_rejected() {
     let offer = fixture("chromium156-av-offer.sdp").replacen("a=rtcp-mux\r\n", "", 1);
     let mut peer = peer(config(), 1);

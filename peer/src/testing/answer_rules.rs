@@ -123,7 +123,13 @@ fn formats(offered: Media<'_>, answered: Media<'_>) -> Result<(), String> {
                 .fmtp(*pt)
                 .and_then(|fmtp| fmtp.parameters.get(name).map(str::to_owned))
         };
-        for name in ["profile-id", "packetization-mode", "profile"] {
+        // Each format has its own; to any other the name means nothing.
+        let bound = [
+            ("VP9", "profile-id"),
+            ("H264", "packetization-mode"),
+            ("AV1", "profile"),
+        ];
+        for (_, name) in bound.into_iter().filter(|(encoding, _)| ours.is(encoding)) {
             ensure(
                 parameter(offered, name) == parameter(answered, name),
                 "format parameters that must be equal",
