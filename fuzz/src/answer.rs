@@ -1,16 +1,18 @@
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use peer::testing::{Pair, check_answer};
-use peer::{Config, Direction, Extension, Kind, Peer, State};
+use peer::testing::{Collected, Pair, check_answer};
+use peer::{Config, Direction, Extension, IceServer, Kind, Peer, RelayStreamId, State};
 use sdp::Session;
 use stun::Message;
-use wire::Seed;
+use wire::{Path, Seed};
 
 /// Answers to offers of ours, one after the other in one session, with a NUL between them: each is refused with a sentence,
 /// and then changes nothing, so that a genuine one is still taken; or it gives nothing that was not offered. From one round
-/// to the next sections are added and ICE is restarted.
+/// to the next sections are added and ICE is restarted. The same bytes are what TURN servers say, over UDP and on a stream:
+/// as they are, and as what stands in their answers to our requests.
 pub fn peer_answer(data: &[u8]) {
-    let mut call = Call::new();
+    let mut call = Call::new(data);
     for (round, answer) in data.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {
         call.round(round, answer);
         // Nobody answers the handshake.
@@ -29,8 +31,18 @@ const TIME: Duration = Duration::from_secs(3);
 /// Timers that are waited for in a round, at most.
 const WAKES: usize = 40;
 
-struct Call {
+/// Answers of TURN servers, at most.
+const MAX_SERVED: usize = 64;
+
+const OURS: &str = "198.51.100.7:5000";
+const TURN: &str = "192.0.2.50:3478";
+
+struct Call<'a> {
     peer: Peer,
+    /// What TURN servers say.
+    served: &'a [u8],
+    /// How often they may still answer.
+    may_serve: usize,
     /// What was wanted of each section.
     wanted: Vec<(Kind, Direction)>,
     /// A genuine other end, until an answer of the input's was taken in place of its.
@@ -45,18 +57,30 @@ fn calling() -> Config {
     let mut config = Pair::config();
     config.ice.mode = ice::Mode::Full;
     config.extensions.push(Extension::TransportCc);
+    let server = |query| {
+        let uri = format!("turn:{TURN}{query}");
+        IceServer::new(&uri, &[], Some(("ann", "secret"))).expect("a server")
+    };
+    config.ice_servers = ["", "?transport=tcp"].map(server).to_vec();
     config
 }
 
-impl Call {
-    fn new() -> Self {
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+impl<'a> Call<'a> {
+    fn new(served: &'a [u8]) -> Self {
         let now = Instant::now();
         let mut peer = Peer::new(calling().into(), Seed::from_run(1), now);
-        peer.add_local_candidate("198.51.100.7:5000".parse().expect("an address"));
+        peer.add_local_candidate(address(OURS));
+        peer.relay_stream_opened(now, RelayStreamId(0), address(OURS));
         let mut server = Peer::new(Pair::config().into(), Seed::from_run(2), now);
         server.add_local_candidate("192.0.2.1:3478".parse().expect("an address"));
         let mut call = Self {
             peer,
+            served,
+            may_serve: MAX_SERVED,
             wanted: Vec::new(),
             server: Some(server),
             genuine: None,
@@ -65,6 +89,9 @@ impl Call {
         call.add(Kind::Audio, Direction::SendOnly);
         call.add(Kind::Video, Direction::SendRecv);
         call.add(Kind::Video, Direction::RecvOnly);
+        call.drain();
+        call.tell(&Path::udp(address(OURS), address(TURN)), served);
+        call.drain();
         call
     }
 
@@ -82,6 +109,7 @@ impl Call {
                 self.add(Kind::Video, Direction::SendOnly);
             }
         }
+        self.drain();
         let offer = self.peer.offer().expect("there is something to offer");
         let genuine = self.answered(&offer);
         let answer = std::str::from_utf8(answer).unwrap_or_default();
@@ -102,6 +130,31 @@ impl Call {
             }
         }
         self.pass();
+    }
+
+    /// A TURN server says this, both ways.
+    fn tell(&mut self, path: &Path, bytes: &[u8]) {
+        let mut sink = Collected::default();
+        self.peer
+            .handle_datagram(self.now, path, &mut bytes.to_vec(), &mut sink);
+        let used = self
+            .peer
+            .handle_relay_stream(self.now, RelayStreamId(0), &mut bytes.to_vec(), &mut sink);
+        assert!(used <= bytes.len());
+    }
+
+    /// A TURN server answers a request: the first byte of what it says tells whether it agrees, the rest is attributes.
+    fn serve(&mut self, path: &Path, request: &[u8]) {
+        let Some((first, attributes)) = self.served.split_first() else {
+            return;
+        };
+        let mut answer = request[..stun::HEADER_LEN].to_vec();
+        answer[0] |= 1;
+        answer[1] |= (first & 1) << 4;
+        let len = attributes.len().min(1000) & !3;
+        answer[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+        answer.extend(&attributes[..len]);
+        self.tell(path, &answer);
     }
 
     /// What the genuine other end says to an offer.
@@ -161,12 +214,17 @@ impl Call {
     }
 
     fn drain(&mut self) {
-        let mut out = [0; Peer::MIN_OUT];
+        let mut out = [0; Peer::MIN_OUT_RELAYED];
         while let Some(transmit) = self.peer.poll_transmit(self.now, &mut out) {
+            let sent = &out[..transmit.len];
             assert!(
-                Message::parse(&out[..transmit.len]).is_ok(),
-                "nothing but checks is sent here"
+                Message::parse(sent).is_ok() || turn::ChannelData::is(sent),
+                "nothing but checks and requests is sent here"
             );
+            if transmit.path.remote == address(TURN) && self.may_serve > 0 && transmit.len >= stun::HEADER_LEN {
+                self.may_serve -= 1;
+                self.serve(&transmit.path, &out[..transmit.len]);
+            }
         }
         while self.peer.poll_event().is_some() {}
     }
