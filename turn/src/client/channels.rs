@@ -93,11 +93,14 @@ impl Channels {
         }
     }
 
+    /// The peer is none any more. Whoever wants its channel again asks for it again, since the permission that came with
+    /// it is not refreshed until then.
     pub(crate) fn forget(&mut self, now: Instant, peer: &SocketAddr) {
         let Some(&number) = self.at.get(peer) else { return };
         let Some(channel) = self.get_mut(number) else { return };
         channel.wanted = false;
         channel.forgotten = true;
+        channel.bound_until = None;
         channel.refresh_at = None;
         if channel.reserved_until.is_none() {
             // Nothing was asked, so the number is free at once.
@@ -132,12 +135,13 @@ impl Channels {
             return (false, false);
         };
         channel.pending = false;
+        if !channel.wanted {
+            return (false, false);
+        }
         let news = channel.bound_until.is_none();
         channel.bound_until = Some(after(sent, CHANNEL_LIFETIME));
-        channel.refresh_at = channel
-            .wanted
-            .then(|| after(sent, CHANNEL_REFRESH.saturating_sub(jitter)));
-        (channel.wanted, news)
+        channel.refresh_at = Some(after(sent, CHANNEL_REFRESH.saturating_sub(jitter)));
+        (true, news)
     }
 
     /// Takes that the server did not bind a channel. Data goes in indications.

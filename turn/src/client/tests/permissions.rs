@@ -457,6 +457,34 @@ fn a_peer_that_comes_back_has_the_same_number() {
 }
 
 #[test]
+fn a_channel_that_is_wanted_again_is_asked_for_again() {
+    for late in [false, true] {
+        let mut pair = Pair::allocated(config());
+        pair.client.bind(pair.now, peer(1)).unwrap();
+        let request = pair.poll().unwrap();
+        let answer = pair.server.handle(&request).unwrap();
+        if late {
+            pair.client.forget(pair.now, &peer(1));
+            pair.give(&answer);
+        } else {
+            pair.give(&answer);
+            pair.client.forget(pair.now, &peer(1));
+        }
+        pair.pass(secs(200));
+        pair.client.bind(pair.now, peer(1)).unwrap();
+        // What came with the channel is not refreshed since, so data waits for the answer.
+        assert_eq!(pair.send(peer(1), b"x"), Ok(None));
+        assert_eq!(pair.server.count(Method::CHANNEL_BIND), 1);
+        pair.run();
+        assert_eq!(pair.server.count(Method::CHANNEL_BIND), 2);
+        assert_eq!(pair.send(peer(1), b"x").unwrap().unwrap()[..2], [0x40, 0]);
+        // The permission lasts for 300 s.
+        pair.pass(secs(280));
+        assert_eq!(pair.server.count(Method::CHANNEL_BIND), 3);
+    }
+}
+
+#[test]
 fn an_answer_for_a_forgotten_peer_changes_nothing() {
     let mut pair = Pair::allocated(config());
     pair.client.bind(pair.now, peer(1)).unwrap();
