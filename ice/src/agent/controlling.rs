@@ -1,6 +1,7 @@
 //! The full agent in the controlling role against a lite one, in virtual time.
 
 mod consent;
+mod renomination;
 
 use super::*;
 use std::collections::BTreeMap;
@@ -207,8 +208,9 @@ fn a_check_says_who_controls_and_whom_it_is_for() {
 
 #[test]
 fn a_check_to_the_longest_ufrag_fills_the_least_room() {
-    for (ufrag, longest) in [("u".repeat(256), MIN_OUT), ("u".repeat(72), 164)] {
+    for (ufrag, longest) in [("u".repeat(256), MIN_OUT), ("u".repeat(72), 172)] {
         let mut call = Call::new();
+        call.ours.set_renomination(true);
         let theirs = Credentials::new(&ufrag, &"p".repeat(256)).unwrap();
         call.ours.set_remote_credentials(call.now, theirs.clone());
         call.ours.add_remote_candidate(host(SERVER[0], 65535));

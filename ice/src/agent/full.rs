@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::event::{Event, State};
 use crate::gathering::{Gathered, Gatherer, GatheringState};
 use crate::pacer::Pacer;
-use crate::pair::Accepted;
+use crate::pair::{Accepted, Choice};
 use crate::role::{Conflict, Role};
 use crate::timer::{Timer, after};
 use rand::rngs::StdRng;
@@ -297,14 +297,15 @@ impl Agent {
             remote_priority: remote.map_or_else(|| check.priority.unwrap_or(0), |candidate| candidate.priority),
             remote_foundation: remote.map_or("", |candidate| &candidate.foundation),
             use_candidate: check.use_candidate,
+            nomination: check.nomination,
         };
         let triggered = full.checklist.trigger(now, &trigger);
         let accepted = Accepted {
             newest: true,
             priority: check.priority,
-            nominates: true,
+            nomination: triggered.nominated.map(|nominated| nominated.number),
             local_priority: trigger.local_priority,
-            order: triggered.nominated.unwrap_or_default(),
+            order: triggered.nominated.map_or(0, |nominated| nominated.order),
         };
         self.counters.ice_pairs_evicted += u64::from(!triggered.room);
         self.drop_lost();
@@ -360,7 +361,7 @@ impl Agent {
         let accepted = Accepted {
             newest: success.newest,
             priority: Some(success.remote_priority),
-            nominates: success.nominated,
+            nomination: success.nominated,
             local_priority: success.local_priority,
             order: success.order,
         };
@@ -408,12 +409,15 @@ impl Agent {
         self.drop_lost();
         let Some(full) = &mut self.full else { return };
         let checklist = &mut full.checklist;
-        self.pairs.lead(checklist.role() == Role::Controlling);
+        self.pairs.choose_by(Choice::of(checklist.role()));
         // Looks at each pair for each path, which not every check of the peer's should cost.
         if checklist.has_doubts() || self.pairs.has_doubts() {
             self.pairs.doubt(|path| checklist.is_doubtful(path));
         }
         checklist.take_selected(self.pairs.selected());
+        if let Some(path) = self.pairs.nominated() {
+            checklist.follow(&path);
+        }
         full.restart_needed |= checklist.needs_restart();
         if self.pairs.is_empty() && self.state == State::Connected {
             self.state = State::Disconnected;

@@ -35,8 +35,9 @@ pub(crate) enum Outcome {
 pub(crate) struct Success {
     /// In the session of the newest credentials, not in the one before a restart.
     pub(crate) newest: bool,
-    /// It is nominated by this: we did, or the peer had before it worked.
-    pub(crate) nominated: bool,
+    /// It is nominated by this: we did, or the peer had before it worked, and with which number in NOMINATION (0 for
+    /// ours).
+    pub(crate) nominated: Option<u32>,
     pub(crate) local_priority: u32,
     pub(crate) remote_priority: u32,
     /// Priority of the pair.
@@ -128,8 +129,8 @@ impl Checklist {
         pair.replaced = 0;
         let nominated = match role {
             // One that was given up for another is none any more, even if it is answered at last (RFC 8445 §8.1.1).
-            Role::Controlling => nominates && request.role == role && request.next.is_some(),
-            Role::Controlled => std::mem::take(&mut pair.peer_nominates),
+            Role::Controlling => (nominates && request.role == role && request.next.is_some()).then_some(0),
+            Role::Controlled => pair.peer_nominates.take(),
         };
         let success = Success {
             newest: true,
@@ -143,7 +144,7 @@ impl Checklist {
         self.rtt = rtt.or(self.rtt);
         self.first_success.get_or_insert(now);
         self.triggered.retain(|id| *id != request.pair);
-        if request.purpose == Purpose::Probe || nominated {
+        if request.purpose == Purpose::Probe || nominated.is_some() {
             self.cancel(request.pair);
         }
         if first {
@@ -152,7 +153,7 @@ impl Checklist {
                 self.ask_selected(now);
             }
         }
-        if nominated {
+        if nominated.is_some() {
             self.conclude(request.pair);
         }
         self.judge_selected();
