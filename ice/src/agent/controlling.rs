@@ -675,6 +675,19 @@ fn a_pair_that_works_does_not_give_way_to_better_candidates() {
 }
 
 #[test]
+fn a_check_under_the_credentials_of_before_a_restart_is_answered_and_no_more() {
+    let mut call = Call::connected();
+    let check = check_from_peer(&call.ours, CONTROLLED, 1);
+    call.ours.restart(call.now);
+    let path = Path::udp(address(OURS), address("203.0.113.5:7000"));
+    call.ours.handle_datagram(call.now, &path, &check);
+    let (to, answer) = call.next_check();
+    assert_eq!(to, path);
+    assert_eq!(Message::parse(&answer).unwrap().class(), Class::SuccessResponse);
+    assert!(call.ours.remote_candidates().is_empty());
+}
+
+#[test]
 fn a_peer_that_would_control_is_told_so() {
     // RFC 8445 §7.3.1.1: whose tiebreaker is larger; a lite peer never controls (§6.1.1).
     for (tiebreaker, lite) in [(0, false), (0, true), (u64::MAX, true)] {

@@ -246,6 +246,16 @@ fn a_triggered_check_depends_on_the_state() {
 }
 
 #[test]
+fn a_check_is_not_sent_again_once_another_on_its_pair_was_answered() {
+    let mut bench = Bench::paired(Role::Controlled, &[("a", 40)]);
+    let first = bench.poll().unwrap();
+    bench.trigger(1, false);
+    assert_eq!(bench.ports(ms(60)), [1]);
+    assert!(matches!(bench.answer(&first), Outcome::Works(_)));
+    assert!(bench.ports(ms(3000)).is_empty());
+}
+
+#[test]
 fn the_peers_nomination_counts_once_the_pair_works() {
     let mut bench = Bench::paired(Role::Controlled, &[("a", 40), ("b", 30)]);
     // RFC 8445 §7.3.1.5.
@@ -332,7 +342,7 @@ fn a_tcp_pair_is_checked_once_it_is_connected() {
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].path, path);
     // Nobody tells what became of the other one: it is given up, and the check without an answer too.
-    bench.run(ms(19_600));
+    assert!(bench.run(ms(19_600)).is_empty());
     assert_eq!(bench.states(), [(1, Failed), (2, Failed)]);
 }
 
