@@ -301,7 +301,6 @@ impl Agent {
         self.local_candidates.retain(|candidate| !gone(candidate));
         let Some(full) = &mut self.full else { return };
         full.unannounced.retain(|candidate| !gone(candidate));
-        full.reflexive.retain(|candidate| !gone(candidate));
         full.gatherer.remove_base(address);
         full.checklist.remove_base(address, protocol);
         self.settle();

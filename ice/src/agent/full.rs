@@ -28,8 +28,6 @@ pub(super) struct Full {
     announced_gathering: GatheringState,
     /// Candidates that the peer is to be told of.
     pub(super) unannounced: VecDeque<Candidate>,
-    /// Peer-reflexive candidates of ours, of which the peer knows (RFC 8445 §7.2.5.3.1).
-    pub(super) reflexive: Vec<Candidate>,
     pub(super) local_ended: bool,
     pub(super) remote_ended: bool,
     /// The time of RFC 8863 is over.
@@ -39,9 +37,6 @@ pub(super) struct Full {
     /// How many foundations of peer-reflexive candidates of the peer's were made up.
     made_up: u32,
 }
-
-/// Most peer-reflexive candidates of ours that are remembered.
-const REFLEXIVE: usize = 16;
 
 impl Full {
     pub(super) fn new(config: &Config, rng: &mut StdRng) -> Self {
@@ -64,7 +59,6 @@ impl Full {
             gathering: GatheringState::New,
             announced_gathering: GatheringState::New,
             unannounced: VecDeque::new(),
-            reflexive: Vec::new(),
             local_ended: false,
             remote_ended: false,
             patience_over: false,
@@ -357,7 +351,6 @@ impl Agent {
     }
 
     fn succeed(&mut self, now: Instant, path: &Path, success: Success) {
-        self.learn_local(path, success);
         let accepted = Accepted {
             newest: success.newest,
             priority: Some(success.remote_priority),
@@ -366,34 +359,6 @@ impl Agent {
             order: success.order,
         };
         self.validate(now, path, accepted);
-    }
-
-    /// Where the peer saw our check come from is a peer-reflexive candidate of ours when it is no other (RFC 8445 §7.2.5.3.1).
-    fn learn_local(&mut self, path: &Path, success: Success) {
-        let Some(mapped) = success.mapped else { return };
-        let known = |candidate: &Candidate| (candidate.address, candidate.protocol) == (mapped, path.protocol);
-        let Some(full) = &mut self.full else { return };
-        let all = || self.local_candidates.iter().chain(&full.reflexive);
-        if mapped == path.local || all().any(known) || full.reflexive.len() >= REFLEXIVE {
-            return;
-        }
-        let Some(base) = self
-            .local_candidates
-            .iter()
-            .find(|candidate| candidate.base() == success.local)
-        else {
-            return;
-        };
-        let mut candidate = Candidate {
-            foundation: String::new(),
-            priority: base.peer_reflexive_priority(),
-            address: mapped,
-            kind: CandidateKind::PeerReflexive,
-            related: Some(success.local),
-            ..base.clone()
-        };
-        self.foundations.assign(&mut candidate, None);
-        full.reflexive.push(candidate);
     }
 
     /// Forgets the paths that do not work any more.

@@ -145,8 +145,6 @@ impl Checklist {
                 local_priority: previous.priorities.0,
                 remote_priority: previous.priorities.1,
                 order: previous.order,
-                mapped: None,
-                local: path.local,
             })
         };
         self.finish(id);

@@ -5,7 +5,6 @@ use super::Checklist;
 use super::pair::State;
 use super::request::{Purpose, Request};
 use crate::role::Role;
-use std::net::SocketAddr;
 use std::time::Instant;
 use stun::{Authenticated, Class, ErrorCode, Message, Method};
 use wire::Path;
@@ -42,9 +41,6 @@ pub(crate) struct Success {
     pub(crate) remote_priority: u32,
     /// Priority of the pair.
     pub(crate) order: u64,
-    /// Where the peer saw the check come from, and where we sent it from.
-    pub(crate) mapped: Option<SocketAddr>,
-    pub(crate) local: SocketAddr,
 }
 
 impl Checklist {
@@ -89,9 +85,7 @@ impl Checklist {
             self.fail(&request, Outcome::Asymmetric);
             return Outcome::Asymmetric;
         }
-        let mapped = proven.message().xor_mapped_address().ok().flatten();
-        self.succeed(now, &request, mapped)
-            .map_or(Outcome::Late, Outcome::Works)
+        self.succeed(now, &request).map_or(Outcome::Late, Outcome::Works)
     }
 
     /// A check was refused, or answered the wrong way (RFC 8445 §7.2.5.2). A pair that works is left to its consent: nobody can end
@@ -114,7 +108,7 @@ impl Checklist {
     }
 
     /// RFC 8445 §7.2.5.3.
-    fn succeed(&mut self, now: Instant, request: &Request, mapped: Option<SocketAddr>) -> Option<Success> {
+    fn succeed(&mut self, now: Instant, request: &Request) -> Option<Success> {
         let (role, nominates) = (self.role, request.purpose == Purpose::Nominate);
         // Of one that was sent more than once nobody knows which was answered.
         let rtt = (request.sent == 1).then(|| now.saturating_duration_since(request.first_sent));
@@ -138,8 +132,6 @@ impl Checklist {
             local_priority: pair.local_priority,
             remote_priority: pair.remote_priority,
             order: pair.priority(role),
-            mapped,
-            local: pair.base,
         };
         self.rtt = rtt.or(self.rtt);
         self.first_success.get_or_insert(now);
