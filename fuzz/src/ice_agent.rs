@@ -104,7 +104,9 @@ impl Duel {
                 renomination: end == 0,
                 ..Config::full(Role::Controlling)
             };
-            Agent::new(config, Seed::from_run(end as u64), now)
+            let mut agent = Agent::new(config, Seed::from_run(end as u64), now);
+            agent.set_renomination(true);
+            agent
         };
         let mut duel = Self {
             agents: [agent(0), agent(1)],

@@ -7,7 +7,7 @@ use crate::credentials::{Credentials, Generations};
 use crate::event::{Activity, Event, State};
 use crate::foundation::Foundations;
 use crate::gathering::GatheringState;
-use crate::pair::{PairInfo, Pairs};
+use crate::pair::{Choice, PairInfo, Pairs};
 use crate::response::{Answer, MIN_OUT, Response, Responses};
 use crate::role::{Conflict, Role};
 use crate::timer::{Timer, Timers};
@@ -55,7 +55,9 @@ impl Agent {
         let mut rng = StdRng::from_seed(seed.0);
         let full = (config.mode == Mode::Full).then(|| Full::new(&config, &mut rng));
         let mut pairs = Pairs::new(config.max_pairs);
-        pairs.lead(full.is_some() && config.role == Role::Controlling);
+        if full.is_some() {
+            pairs.choose_by(Choice::of(config.role));
+        }
         Self {
             generations: Generations::new(rng),
             remote: None,
@@ -299,7 +301,6 @@ impl Agent {
         self.local_candidates.retain(|candidate| !gone(candidate));
         let Some(full) = &mut self.full else { return };
         full.unannounced.retain(|candidate| !gone(candidate));
-        full.reflexive.retain(|candidate| !gone(candidate));
         full.gatherer.remove_base(address);
         full.checklist.remove_base(address, protocol);
         self.settle();
@@ -345,10 +346,12 @@ impl Agent {
         self.settle();
     }
 
-    /// Tells whether another pair may be nominated later: see [`Config::renomination`].
-    pub fn set_renomination(&mut self, allowed: bool) {
+    /// Tells whether both sides have signalled the ICE option `renomination` (draft-thatcher-ice-renomination). Then
+    /// another pair may be nominated at any time, and NOMINATION numbers the nominations: the highest counts. To no
+    /// effect in lite mode.
+    pub fn set_renomination(&mut self, signalled: bool) {
         if let Some(full) = &mut self.full {
-            full.checklist.set_renomination(allowed);
+            full.checklist.set_renomination(signalled);
         }
     }
 

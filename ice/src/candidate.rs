@@ -128,14 +128,9 @@ impl Candidate {
         let [_, high, low, _] = self.priority.to_be_bytes();
         u16::from_be_bytes([high, low])
     }
-
-    /// The priority that it would have if the peer learnt of it by a check (RFC 8445 §7.1.1).
-    pub(crate) const fn peer_reflexive_priority(&self) -> u32 {
-        peer_reflexive_priority(self.priority, self.protocol)
-    }
 }
 
-/// What a candidate of such a priority would have as a peer-reflexive one.
+/// What a candidate of such a priority would have as a peer-reflexive one (RFC 8445 §7.1.1).
 pub(crate) const fn peer_reflexive_priority(priority: u32, protocol: Protocol) -> u32 {
     let type_preference: u32 = match protocol {
         Protocol::Udp => 110,

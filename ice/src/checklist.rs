@@ -52,8 +52,13 @@ pub(crate) struct Checklist {
     requests: Vec<Request>,
     /// When the first pair of this session was found to work.
     first_success: Option<Instant>,
-    /// The pair that we nominated, or that the peer nominated first. It stays when the pair is gone.
+    /// The pair that we nominated last, or that of the peer's nominations which is in use. It stays when the pair is
+    /// gone.
     nominated: Option<PairId>,
+    /// Both sides have signalled `renomination`.
+    renomination: bool,
+    /// How many nominations of ours were numbered.
+    nominations: u32,
     /// The path that media takes now.
     selected: Option<Path>,
     /// The session before a restart, while media takes its path.
@@ -129,6 +134,8 @@ impl Checklist {
             requests: Vec::new(),
             first_success: None,
             nominated: None,
+            renomination: false,
+            nominations: 0,
             selected: None,
             previous: None,
             rtt: None,
@@ -156,8 +163,8 @@ impl Checklist {
         self.selected = selected;
     }
 
-    pub(crate) const fn set_renomination(&mut self, allowed: bool) {
-        self.settings.renomination = allowed;
+    pub(crate) const fn set_renomination(&mut self, signalled: bool) {
+        self.renomination = signalled;
     }
 
     /// Whether a pair may still turn out to work.

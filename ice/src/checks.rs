@@ -15,6 +15,9 @@ pub(crate) struct Check {
     pub(crate) algorithm: IntegrityAlgorithm,
     pub(crate) priority: Option<u32>,
     pub(crate) use_candidate: bool,
+    /// NOMINATION, if it is a number: another usage has the type too (ENF-FLOW-DESCRIPTION), and nobody has to
+    /// understand it.
+    pub(crate) nomination: Option<u32>,
     /// The role that the peer claims, with its tiebreaker (ICE-CONTROLLING, ICE-CONTROLLED).
     pub(crate) claimed: Option<(Role, u64)>,
     /// What has to be understood and is not.
@@ -73,9 +76,11 @@ impl Check {
             algorithm: proven.algorithm(),
             priority: None,
             use_candidate: false,
+            nomination: None,
             claimed: None,
             unknown: Unknown::collect(message.unknown_required()),
         };
+        check.nomination = proven.message().nomination().ok().flatten();
         for attribute in proven.message().attributes() {
             match attribute.kind() {
                 AttributeType::PRIORITY

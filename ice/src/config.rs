@@ -56,8 +56,9 @@ pub struct Config {
     pub warm_interval: Option<Duration>,
     /// How many pairs are kept so, the best ones.
     pub warm_pairs: usize,
-    /// Whether another pair may be nominated after the first one. RFC 8445 §8.1.1 forbids it; it is for peers that
-    /// signalled `renomination`, as we did, or are known to follow USE-CANDIDATE.
+    /// Whether another pair may be nominated after the first one even where `renomination` was not signalled
+    /// ([`Agent::set_renomination`](crate::Agent::set_renomination)). RFC 8445 §8.1.1 forbids it; it is for peers that
+    /// are known to follow USE-CANDIDATE, and tells them nothing else.
     pub renomination: bool,
     /// Most pairs that are remembered; at least 1. The least useful one gives way.
     pub max_pairs: usize,

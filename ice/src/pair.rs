@@ -1,6 +1,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+use crate::role::Role;
 use std::cmp::Reverse;
 use std::time::{Duration, Instant};
 use wire::Path;
@@ -25,8 +26,12 @@ pub struct PairInfo {
 struct Standing {
     /// PRIORITY of the newest check.
     priority: u32,
-    /// When the newest check with USE-CANDIDATE came, in ticks of [`Pairs::clock`]; 0 when none did.
+    /// When the newest check that nominates it came, in ticks of [`Pairs::clock`]; 0 when none did.
     nomination: u64,
+    /// And when the first one did.
+    nominated: u64,
+    /// The highest number in NOMINATION; 0 without one.
+    number: u32,
 }
 
 /// A pair that an authenticated check has validated.
@@ -102,9 +107,41 @@ impl Pair {
         self.standing().map_or(0, |standing| standing.nomination)
     }
 
+    /// When it was nominated first.
+    fn nominated(&self) -> u64 {
+        self.standing().map_or(0, |standing| standing.nominated)
+    }
+
+    /// The number with which the peer nominated it.
+    fn number(&self) -> u32 {
+        self.standing().map_or(0, |standing| standing.number)
+    }
+
     /// When the peer last chose this pair by sending on it or nominating it.
     fn chosen(&self) -> u64 {
         self.activity.max(self.nomination())
+    }
+}
+
+/// What moves the path among the pairs that are nominated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// We do, as the controlling agent (RFC 8445 §8.1.1): what the peer sends on does not move it.
+    Ours,
+    /// The peer: the highest number in NOMINATION, then its media since there is another nominated pair, then the
+    /// priority of the pair (RFC 8445 §8.1.1).
+    Numbered,
+    /// The peer's newest media or nomination: of a lite agent.
+    Newest,
+}
+
+impl Choice {
+    /// That of a full agent in a role.
+    pub(crate) const fn of(role: Role) -> Self {
+        match role {
+            Role::Controlling => Self::Ours,
+            Role::Controlled => Self::Numbered,
+        }
     }
 }
 
@@ -115,8 +152,8 @@ pub(crate) struct Accepted {
     pub(crate) newest: bool,
     /// PRIORITY, if it had one.
     pub(crate) priority: Option<u32>,
-    /// USE-CANDIDATE.
-    pub(crate) nominates: bool,
+    /// Whether it nominates the pair, and with which number in NOMINATION: 0 without one, and always for a lite agent.
+    pub(crate) nomination: Option<u32>,
     /// Priority of our candidate that it came to.
     pub(crate) local_priority: u32,
     /// Priority of the pair; 0 for a lite agent.
@@ -136,8 +173,7 @@ pub(crate) struct Pairs {
     recent: usize,
     /// Counts what the choice depends on. Arrival order and not time: a batch of datagrams has one time.
     clock: u64,
-    /// Whether it is us who choose: what the peer sends on does not move the path then.
-    leads: bool,
+    choice: Choice,
     /// Announced paths that are gone: never more than were announced since the last poll, hence bounded by `limit`.
     removed: Vec<Path>,
 }
@@ -150,13 +186,19 @@ impl Pairs {
             selected: None,
             recent: 0,
             clock: 0,
-            leads: false,
+            choice: Choice::Newest,
             removed: Vec::new(),
         }
     }
 
     pub(crate) fn selected(&self) -> Option<Path> {
         self.pairs.get(self.selected?).map(|pair| pair.path)
+    }
+
+    /// The selected path, if it is nominated in the session of the newest credentials.
+    pub(crate) fn nominated(&self) -> Option<Path> {
+        let selected = self.pairs.get(self.selected?)?;
+        (selected.rank() == Rank::Nominated).then_some(selected.path)
     }
 
     pub(crate) fn contains(&self, path: &Path) -> bool {
@@ -222,10 +264,16 @@ impl Pairs {
             let standing = standing.get_or_insert(Standing {
                 priority: 0,
                 nomination: 0,
+                nominated: 0,
+                number: 0,
             });
             standing.priority = check.priority.unwrap_or(standing.priority);
-            if check.nominates {
+            if let Some(number) = check.nomination {
                 standing.nomination = tick;
+                if standing.nominated == 0 {
+                    standing.nominated = tick;
+                }
+                standing.number = standing.number.max(number);
             }
         }
         self.recent = index;
@@ -248,11 +296,11 @@ impl Pairs {
             pair.last_seen = now;
         }
         self.recent = index;
-        if self.selected != Some(index) && !self.leads {
-            // The newest activity of all: it wins unless pairs of a higher rank exist.
-            let rank = pair.rank();
+        if self.selected != Some(index) && self.choice != Choice::Ours {
+            // The newest activity of all: it wins unless pairs of a higher rank or number exist.
+            let claim = (pair.rank(), pair.number());
             let selected = self.selected.and_then(|selected| self.pairs.get(selected));
-            if selected.is_none_or(|selected| selected.rank() <= rank) {
+            if selected.is_none_or(|selected| (selected.rank(), selected.number()) <= claim) {
                 self.selected = Some(index);
             }
         }
@@ -271,10 +319,10 @@ impl Pairs {
         self.retain(|pair| pair.previous.is_some());
     }
 
-    /// Sets whether we choose the path (RFC 8445 §8.1.1), or the peer.
-    pub(crate) fn lead(&mut self, leads: bool) {
-        if self.leads != leads {
-            self.leads = leads;
+    /// Sets what moves the path.
+    pub(crate) fn choose_by(&mut self, choice: Choice) {
+        if self.choice != choice {
+            self.choice = choice;
             self.selected = self.choose();
         }
     }
@@ -342,22 +390,27 @@ impl Pairs {
         self.pairs.iter().position(|pair| pair.path == *path)
     }
 
-    /// Which pair to send on. Among the nominated ones that on which the peer's newest DTLS, SRTP, SRTCP or check with
-    /// USE-CANDIDATE came; before it has sent anything but checks there, that of the highest PRIORITY. Firefox nominates
-    /// every pair with its first check and then uses the one of highest priority (RFC 8445 §8.1.1), Chromium moves
-    /// USE-CANDIDATE to the pair that it has changed to. While none is nominated: the pair on which the newest DTLS came,
-    /// else that of the highest PRIORITY. After a restart the nominations before it count until there is one after it.
-    /// When the choice is ours: the pair that we nominated last; before, that of the highest priority.
+    /// Which pair to send on. Of a lite agent, among the nominated ones that on which the peer's newest DTLS, SRTP,
+    /// SRTCP or check with USE-CANDIDATE came; before it has sent anything but checks there, that of the highest
+    /// PRIORITY. Firefox nominates every pair with its first check and then uses the one of highest priority (RFC 8445
+    /// §8.1.1), Chromium moves USE-CANDIDATE to the pair that it has changed to. While none is nominated: the pair on
+    /// which the newest DTLS came, else that of the highest PRIORITY. After a restart the nominations before it count
+    /// until there is one after it. Of a full agent that is controlled, that of the highest number in NOMINATION. Among
+    /// equals, as those without a number are, the pair of the highest priority once one more is nominated, and from
+    /// then on that on which the newest DTLS, SRTP or SRTCP came: USE-CANDIDATE alone never moves the path to a worse
+    /// pair. When the choice is ours: the pair that we nominated last; before, that of the highest priority.
     fn choose(&self) -> Option<usize> {
         let best = self.pairs.iter().map(Pair::rank).max()?;
         let peers = || self.pairs.iter().enumerate().filter(|(_, pair)| pair.rank() == best);
         let active = peers().any(|(_, pair)| pair.activity > 0);
+        let complete = peers().map(|(_, pair)| pair.nominated()).max().unwrap_or(0);
         peers()
             .max_by_key(|&(index, pair)| {
-                let chosen = match (self.leads, active) {
-                    (true, _) => pair.nomination(),
-                    (false, true) => pair.chosen(),
-                    (false, false) => 0,
+                let chosen = match self.choice {
+                    Choice::Ours => (0, pair.nomination()),
+                    Choice::Numbered if pair.activity > complete => (pair.number(), pair.activity),
+                    Choice::Numbered => (pair.number(), 0),
+                    Choice::Newest => (0, if active { pair.chosen() } else { 0 }),
                 };
                 // Of equals, the one that was validated first.
                 (chosen, pair.priority(), Reverse(index))

@@ -123,6 +123,7 @@ fn write_value(f: &mut fmt::Formatter<'_>, attribute: &Attribute<'_>) -> fmt::Re
         }
         Value::Icmp { kind, code, data } => write!(f, "type {kind} code {code} data {data}"),
         Value::IceControlled(tiebreaker) | Value::IceControlling(tiebreaker) => write!(f, "{tiebreaker:#018x}"),
+        Value::Nomination(number) => write!(f, "{number}"),
         Value::GoogNetworkInfo { network_id, cost } => write!(f, "network {network_id} cost {cost}"),
     }
 }

@@ -274,6 +274,8 @@ getters! {
     ice_controlled: ICE_CONTROLLED => IceControlled(u64);
     /// ICE-CONTROLLING with its tiebreaker (RFC 8445 §16.1).
     ice_controlling: ICE_CONTROLLING => IceControlling(u64);
+    /// NOMINATION (draft-thatcher-ice-renomination).
+    nomination: NOMINATION => Nomination(u32);
 }
 
 impl Message<'_> {
@@ -357,6 +359,28 @@ mod tests {
         let mut bytes = header(1, 4);
         bytes.extend([0x80, 0x22, 0, 0]);
         assert_eq!(Message::parse(&bytes).unwrap().all_attributes().count(), 1);
+    }
+
+    #[test]
+    fn nomination_is_a_number_of_32_bits_that_nobody_has_to_understand() {
+        let with = |value: &[u8]| {
+            let mut bytes = header(1, 4 + value.len().next_multiple_of(4) as u16);
+            bytes.extend([0xc0, 0x01, 0, value.len() as u8]);
+            bytes.extend(value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let bytes = with(&[0x80, 0, 1, 2]);
+        let message = Message::parse(&bytes).unwrap();
+        assert_eq!(message.nomination(), Ok(Some(0x8000_0102)));
+        assert!(std::string::ToString::to_string(&message).ends_with(" NOMINATION=2147483906"));
+        for len in [0, 3, 5, 8] {
+            let bytes = with(&[1; 8][..len]);
+            let message = Message::parse(&bytes).unwrap();
+            assert!(message.nomination().is_err(), "{len} bytes");
+            assert_eq!(message.unknown_required().count(), 0);
+        }
+        assert_eq!(Message::parse(&header(1, 0)).unwrap().nomination(), Ok(None));
     }
 
     #[test]

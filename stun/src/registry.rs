@@ -119,6 +119,8 @@ wire::registry! {
         THIRD_PARTY_AUTHORIZATION = 0x802e => "THIRD-PARTY-AUTHORIZATION",
         /// RFC 8016 §3.3.
         MOBILITY_TICKET = 0x8030 => "MOBILITY-TICKET",
+        /// draft-thatcher-ice-renomination, where libwebrtc has it. IANA gave the number to ENF-FLOW-DESCRIPTION.
+        NOMINATION = 0xc001 => "NOMINATION",
         /// Chromium: id and cost of the sender's network, in every check.
         GOOG_NETWORK_INFO = 0xc057 => "GOOG-NETWORK-INFO",
         /// Chromium: acknowledgement of the last ICE check.

@@ -95,6 +95,8 @@ pub enum Value<'a> {
     IceControlled(u64),
     /// RFC 8445 §16.1: the tiebreaker.
     IceControlling(u64),
+    /// draft-thatcher-ice-renomination: of several nominations the one with the highest number counts.
+    Nomination(u32),
     /// Chromium's network of the sender.
     GoogNetworkInfo {
         /// Number of the network.
@@ -275,6 +277,7 @@ impl<'a> Attribute<'a> {
             AttributeType::USE_CANDIDATE => Value::UseCandidate,
             AttributeType::ICE_CONTROLLED => Value::IceControlled(r.u64()?),
             AttributeType::ICE_CONTROLLING => Value::IceControlling(r.u64()?),
+            AttributeType::NOMINATION => Value::Nomination(r.u32()?),
             AttributeType::GOOG_NETWORK_INFO => Value::GoogNetworkInfo {
                 network_id: r.u16()?,
                 cost: r.u16()?,
@@ -321,6 +324,7 @@ impl Value<'_> {
             Self::UseCandidate => AttributeType::USE_CANDIDATE,
             Self::IceControlled(_) => AttributeType::ICE_CONTROLLED,
             Self::IceControlling(_) => AttributeType::ICE_CONTROLLING,
+            Self::Nomination(_) => AttributeType::NOMINATION,
             Self::GoogNetworkInfo { .. } => AttributeType::GOOG_NETWORK_INFO,
             Self::Other(kind, _) => *kind,
         }
@@ -363,6 +367,7 @@ impl Value<'_> {
                 | AttributeType::USE_CANDIDATE
                 | AttributeType::ICE_CONTROLLED
                 | AttributeType::ICE_CONTROLLING
+                | AttributeType::NOMINATION
                 | AttributeType::GOOG_NETWORK_INFO
         )
     }
@@ -410,7 +415,9 @@ impl Value<'_> {
             Self::UserHash(hash) => w.put(*hash),
             Self::MessageIntegrity(tag) => w.put(*tag),
             Self::MessageIntegritySha256(bytes) | Self::Data(bytes) | Self::Other(_, bytes) => w.put(bytes),
-            Self::Fingerprint(value) | Self::Lifetime(value) | Self::Priority(value) => w.u32(*value),
+            Self::Fingerprint(value) | Self::Lifetime(value) | Self::Priority(value) | Self::Nomination(value) => {
+                w.u32(*value)
+            }
             Self::ErrorCode(error) => {
                 w.u16(0)?;
                 error.write(w)

@@ -25,7 +25,7 @@ fn owned() -> impl Strategy<Value = Owned> {
     prop_oneof![
         (0u8..5, any::<SocketAddr>()).prop_map(|(n, a)| Owned::Address(n, SocketAddr::new(a.ip(), a.port()))),
         (0u8..5, "\\PC{0,100}").prop_map(|(n, t)| Owned::Text(n, t)),
-        (0u8..14, any::<u64>()).prop_map(|(n, v)| Owned::Number(n, v)),
+        (0u8..15, any::<u64>()).prop_map(|(n, v)| Owned::Number(n, v)),
         (0u8..3, vec(any::<u8>(), 32..100)).prop_map(|(n, b)| Owned::Bytes(n, b)),
         (any::<bool>(), 300u16..700, "\\PC{0,100}", any::<u8>()).prop_map(|(a, c, r, f)| Owned::Error(a, c, r, f)),
         vec(any::<u16>(), 0..10).prop_map(Owned::Types),
@@ -73,6 +73,7 @@ fn lend<R>(owned: &Owned, with: impl FnOnce(&Value<'_>) -> R) -> R {
                 10 => Value::UseCandidate,
                 11 => Value::IceControlled(*v),
                 12 => Value::IceControlling(*v),
+                13 => Value::Nomination(low),
                 _ => Value::GoogNetworkInfo {
                     network_id: mid,
                     cost: (v >> 16) as u16,

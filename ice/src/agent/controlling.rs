@@ -1,6 +1,7 @@
 //! The full agent in the controlling role against a lite one, in virtual time.
 
 mod consent;
+mod renomination;
 
 use super::*;
 use std::collections::BTreeMap;
@@ -207,8 +208,9 @@ fn a_check_says_who_controls_and_whom_it_is_for() {
 
 #[test]
 fn a_check_to_the_longest_ufrag_fills_the_least_room() {
-    for (ufrag, longest) in [("u".repeat(256), MIN_OUT), ("u".repeat(72), 164)] {
+    for (ufrag, longest) in [("u".repeat(256), MIN_OUT), ("u".repeat(72), 172)] {
         let mut call = Call::new();
+        call.ours.set_renomination(true);
         let theirs = Credentials::new(&ufrag, &"p".repeat(256)).unwrap();
         call.ours.set_remote_credentials(call.now, theirs.clone());
         call.ours.add_remote_candidate(host(SERVER[0], 65535));
@@ -670,6 +672,19 @@ fn a_pair_that_works_does_not_give_way_to_better_candidates() {
     assert!(!call.ours.pairs().any(|pair| pair.nominated));
     call.run(Duration::from_millis(1));
     assert!(call.ours.pairs().any(|pair| pair.path == path && pair.nominated));
+}
+
+#[test]
+fn a_check_under_the_credentials_of_before_a_restart_is_answered_and_no_more() {
+    let mut call = Call::connected();
+    let check = check_from_peer(&call.ours, CONTROLLED, 1);
+    call.ours.restart(call.now);
+    let path = Path::udp(address(OURS), address("203.0.113.5:7000"));
+    call.ours.handle_datagram(call.now, &path, &check);
+    let (to, answer) = call.next_check();
+    assert_eq!(to, path);
+    assert_eq!(Message::parse(&answer).unwrap().class(), Class::SuccessResponse);
+    assert!(call.ours.remote_candidates().is_empty());
 }
 
 #[test]

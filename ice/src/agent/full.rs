@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::event::{Event, State};
 use crate::gathering::{Gathered, Gatherer, GatheringState};
 use crate::pacer::Pacer;
-use crate::pair::Accepted;
+use crate::pair::{Accepted, Choice};
 use crate::role::{Conflict, Role};
 use crate::timer::{Timer, after};
 use rand::rngs::StdRng;
@@ -28,8 +28,6 @@ pub(super) struct Full {
     announced_gathering: GatheringState,
     /// Candidates that the peer is to be told of.
     pub(super) unannounced: VecDeque<Candidate>,
-    /// Peer-reflexive candidates of ours, of which the peer knows (RFC 8445 §7.2.5.3.1).
-    pub(super) reflexive: Vec<Candidate>,
     pub(super) local_ended: bool,
     pub(super) remote_ended: bool,
     /// The time of RFC 8863 is over.
@@ -39,9 +37,6 @@ pub(super) struct Full {
     /// How many foundations of peer-reflexive candidates of the peer's were made up.
     made_up: u32,
 }
-
-/// Most peer-reflexive candidates of ours that are remembered.
-const REFLEXIVE: usize = 16;
 
 impl Full {
     pub(super) fn new(config: &Config, rng: &mut StdRng) -> Self {
@@ -64,7 +59,6 @@ impl Full {
             gathering: GatheringState::New,
             announced_gathering: GatheringState::New,
             unannounced: VecDeque::new(),
-            reflexive: Vec::new(),
             local_ended: false,
             remote_ended: false,
             patience_over: false,
@@ -297,14 +291,15 @@ impl Agent {
             remote_priority: remote.map_or_else(|| check.priority.unwrap_or(0), |candidate| candidate.priority),
             remote_foundation: remote.map_or("", |candidate| &candidate.foundation),
             use_candidate: check.use_candidate,
+            nomination: check.nomination,
         };
         let triggered = full.checklist.trigger(now, &trigger);
         let accepted = Accepted {
             newest: true,
             priority: check.priority,
-            nominates: true,
+            nomination: triggered.nominated.map(|nominated| nominated.number),
             local_priority: trigger.local_priority,
-            order: triggered.nominated.unwrap_or_default(),
+            order: triggered.nominated.map_or(0, |nominated| nominated.order),
         };
         self.counters.ice_pairs_evicted += u64::from(!triggered.room);
         self.drop_lost();
@@ -356,43 +351,14 @@ impl Agent {
     }
 
     fn succeed(&mut self, now: Instant, path: &Path, success: Success) {
-        self.learn_local(path, success);
         let accepted = Accepted {
             newest: success.newest,
             priority: Some(success.remote_priority),
-            nominates: success.nominated,
+            nomination: success.nominated,
             local_priority: success.local_priority,
             order: success.order,
         };
         self.validate(now, path, accepted);
-    }
-
-    /// Where the peer saw our check come from is a peer-reflexive candidate of ours when it is no other (RFC 8445 §7.2.5.3.1).
-    fn learn_local(&mut self, path: &Path, success: Success) {
-        let Some(mapped) = success.mapped else { return };
-        let known = |candidate: &Candidate| (candidate.address, candidate.protocol) == (mapped, path.protocol);
-        let Some(full) = &mut self.full else { return };
-        let all = || self.local_candidates.iter().chain(&full.reflexive);
-        if mapped == path.local || all().any(known) || full.reflexive.len() >= REFLEXIVE {
-            return;
-        }
-        let Some(base) = self
-            .local_candidates
-            .iter()
-            .find(|candidate| candidate.base() == success.local)
-        else {
-            return;
-        };
-        let mut candidate = Candidate {
-            foundation: String::new(),
-            priority: base.peer_reflexive_priority(),
-            address: mapped,
-            kind: CandidateKind::PeerReflexive,
-            related: Some(success.local),
-            ..base.clone()
-        };
-        self.foundations.assign(&mut candidate, None);
-        full.reflexive.push(candidate);
     }
 
     /// Forgets the paths that do not work any more.
@@ -408,12 +374,15 @@ impl Agent {
         self.drop_lost();
         let Some(full) = &mut self.full else { return };
         let checklist = &mut full.checklist;
-        self.pairs.lead(checklist.role() == Role::Controlling);
+        self.pairs.choose_by(Choice::of(checklist.role()));
         // Looks at each pair for each path, which not every check of the peer's should cost.
         if checklist.has_doubts() || self.pairs.has_doubts() {
             self.pairs.doubt(|path| checklist.is_doubtful(path));
         }
         checklist.take_selected(self.pairs.selected());
+        if let Some(path) = self.pairs.nominated() {
+            checklist.follow(&path);
+        }
         full.restart_needed |= checklist.needs_restart();
         if self.pairs.is_empty() && self.state == State::Connected {
             self.state = State::Disconnected;

@@ -26,7 +26,7 @@ impl Agent {
         let accepted = Accepted {
             newest,
             priority: check.priority,
-            nominates: check.use_candidate,
+            nomination: check.use_candidate.then_some(0),
             local_priority,
             order: 0,
         };
@@ -43,7 +43,7 @@ impl Agent {
             self.timers
                 .arm_if_idle(Timer::PairExpiry, after(now, self.config.consent_expires_after));
         }
-        if accepted.newest && accepted.nominates && self.generations.previous().is_some() {
+        if accepted.newest && accepted.nomination.is_some() && self.generations.previous().is_some() {
             self.timers
                 .arm_if_idle(Timer::Retire, after(now, self.config.retire_after));
         }

@@ -8,12 +8,13 @@ use crate::role::Role;
 use stun::{BuildError, Builder, Class, Method, Value};
 
 /// The longest check, in bytes: header, USERNAME (their ufrag, a colon, ours), ICE-CONTROLLING, USE-CANDIDATE,
-/// PRIORITY, MESSAGE-INTEGRITY, FINGERPRINT.
+/// NOMINATION, PRIORITY, MESSAGE-INTEGRITY, FINGERPRINT.
 #[allow(clippy::arithmetic_side_effects, reason = "the compiler would tell of an overflow")]
 pub(crate) const MAX_CHECK: usize = 20
     + attribute(Credentials::MAX_LEN + 1 + UFRAG_LEN)
     + attribute(8)
     + attribute(0)
+    + attribute(4)
     + attribute(4)
     + attribute(20)
     + attribute(4);
@@ -40,6 +41,9 @@ impl Checklist {
         })?;
         if request.purpose == Purpose::Nominate {
             builder.push(&Value::UseCandidate)?;
+        }
+        if request.nomination > 0 {
+            builder.push(&Value::Nomination(request.nomination))?;
         }
         builder.push(&Value::Priority(priority))?;
         builder.integrity(&remote.key)?;

@@ -4,9 +4,11 @@
 use super::Checklist;
 use super::pair::{Pair, PairId, State};
 use super::request::{Purpose, Request};
+use super::trigger::Trigger;
 use crate::role::Role;
 use crate::timer::after;
 use std::time::{Duration, Instant};
+use wire::Path;
 
 /// How long better pairs are waited for at most once one works, however many there are.
 const LONGEST_HOLD: Duration = Duration::from_secs(1);
@@ -34,7 +36,7 @@ impl Checklist {
         let first_success = self.first_success?;
         if self.nominated.is_some() {
             let better = Some(best.id) != self.nominated && self.may_replace_nominated(best);
-            return (self.settings.renomination && better).then_some(first_success);
+            return (self.renominates() && better).then_some(first_success);
         }
         let open = |pair: &&Pair| matches!(pair.state, State::Frozen | State::Waiting | State::InProgress);
         let better = self.pairs.iter().take_while(|pair| pair.id != best.id).filter(open);
@@ -49,7 +51,7 @@ impl Checklist {
         let works = self.pairs.iter().filter(|pair| pair.works());
         let round_trip = works.filter_map(|pair| pair.rtt).max().unwrap_or_default();
         let ta = self.settings.ta;
-        if self.settings.renomination {
+        if self.renominates() {
             let latest = after(first_success, ta);
             let answered = |first| after(first, round_trip.saturating_add(ta));
             return better.first_sent.map_or(latest, answered).min(latest);
@@ -71,27 +73,49 @@ impl Checklist {
         let Some(nominated) = self.nominated else { return true };
         match self.pair(nominated).filter(|nominated| nominated.answers()) {
             None => true,
-            Some(nominated) => self.settings.renomination && pair.priority(self.role) > nominated.priority(self.role),
+            Some(nominated) => self.renominates() && pair.priority(self.role) > nominated.priority(self.role),
         }
     }
 
     /// A pair was nominated, by us or by the peer.
     pub(super) fn conclude(&mut self, id: PairId) {
-        if self.role == Role::Controlled {
-            // The peer may nominate more than one: the best of them counts here (RFC 8445 §8.1.1 with the peer's habits).
-            let better = |one: PairId| {
-                self.pair(one)
-                    .filter(|pair| pair.works())
-                    .map(|pair| pair.priority(self.role))
-            };
-            if self.nominated.is_none_or(|known| better(known) < better(id)) {
-                self.nominated = Some(id);
-            }
-        } else {
-            self.nominated = Some(id);
-        }
+        // Who is controlled may be told of several: `follow` says which of them counts.
+        self.nominated = Some(id);
         self.forget_previous();
         self.leave_others();
+    }
+
+    /// Takes that of the pairs which the peer has nominated that on `path` is in use.
+    pub(crate) fn follow(&mut self, path: &Path) {
+        if self.role == Role::Controlled
+            && let Some(pair) = self.on_path(path)
+        {
+            self.nominated = Some(pair.id);
+        }
+    }
+
+    /// The number of a nomination by the peer: that in NOMINATION where both signalled `renomination`, and then
+    /// libwebrtc sends it in place of USE-CANDIDATE; else 0. `None` when the check is none.
+    pub(super) fn nomination_by(&self, check: &Trigger<'_>) -> Option<u32> {
+        if self.role != Role::Controlled {
+            return None;
+        }
+        let number = check.nomination.filter(|number| self.renomination && *number > 0);
+        number.or_else(|| check.use_candidate.then_some(0))
+    }
+
+    /// The number that a check of ours carries in NOMINATION: of each nomination a higher one. 0 for none.
+    pub(super) const fn number(&mut self, purpose: Purpose) -> u32 {
+        if !self.renomination || !matches!(purpose, Purpose::Nominate) {
+            return 0;
+        }
+        self.nominations = self.nominations.saturating_add(1);
+        self.nominations
+    }
+
+    /// Whether another pair may be nominated after the first one.
+    const fn renominates(&self) -> bool {
+        self.renomination || self.settings.renomination
     }
 
     /// Sends no check again on a pair that can lead to nothing (RFC 8445 §8.1.2); it may still be answered.
@@ -127,6 +151,6 @@ impl Checklist {
 
     /// Whether only a restart can name another pair (RFC 8445 §8.1.1).
     pub(crate) fn needs_restart(&self) -> bool {
-        self.has_lost_nominated() && self.role == Role::Controlling && !self.settings.renomination
+        self.has_lost_nominated() && self.role == Role::Controlling && !self.renominates()
     }
 }

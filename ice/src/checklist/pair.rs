@@ -52,8 +52,8 @@ pub(super) struct Pair {
     pub(super) foundation: (String, String),
     pub(super) state: State,
     pub(super) connection: Connection,
-    /// USE-CANDIDATE came before it worked (RFC 8445 §7.3.1.5).
-    pub(super) peer_nominates: bool,
+    /// The peer nominated it before it worked (RFC 8445 §7.3.1.5): the number in NOMINATION, 0 without it.
+    pub(super) peer_nominates: Option<u32>,
     /// How often checks of the peer's had a check under way replaced.
     pub(super) replaced: u32,
     /// When its first check was sent, or its connection asked for.
@@ -82,7 +82,7 @@ impl Pair {
             foundation,
             state: State::Frozen,
             connection: Connection::Ready,
-            peer_nominates: false,
+            peer_nominates: None,
             replaced: 0,
             first_sent: None,
             rtt: None,
@@ -134,7 +134,7 @@ impl Pair {
     pub(super) fn fail(&mut self) {
         self.state = State::Failed;
         self.doubtful = false;
-        self.peer_nominates = false;
+        self.peer_nominates = None;
     }
 }
 

@@ -141,12 +141,10 @@ impl Checklist {
             self.rtt = asked.map(|(_, sent)| now.saturating_duration_since(sent)).or(self.rtt);
             Outcome::Works(Success {
                 newest: false,
-                nominated: false,
+                nominated: None,
                 local_priority: previous.priorities.0,
                 remote_priority: previous.priorities.1,
                 order: previous.order,
-                mapped: None,
-                local: path.local,
             })
         };
         self.finish(id);

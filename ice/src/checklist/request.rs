@@ -19,6 +19,8 @@ pub(super) struct Request {
     /// would take an old claim to the role for a new one.
     pub(super) role: Role,
     pub(super) tiebreaker: u64,
+    /// The number in NOMINATION; 0 when it has none.
+    pub(super) nomination: u32,
     pub(super) first_sent: Instant,
     /// How often it was sent.
     pub(super) sent: u32,
@@ -67,6 +69,7 @@ impl Checklist {
             purpose,
             role: self.role,
             tiebreaker: self.tiebreaker,
+            nomination: self.number(purpose),
             first_sent: now,
             sent: 0,
             rto: self.rto(),

@@ -5,7 +5,6 @@ use super::Checklist;
 use super::pair::State;
 use super::request::{Purpose, Request};
 use crate::role::Role;
-use std::net::SocketAddr;
 use std::time::Instant;
 use stun::{Authenticated, Class, ErrorCode, Message, Method};
 use wire::Path;
@@ -35,15 +34,13 @@ pub(crate) enum Outcome {
 pub(crate) struct Success {
     /// In the session of the newest credentials, not in the one before a restart.
     pub(crate) newest: bool,
-    /// It is nominated by this: we did, or the peer had before it worked.
-    pub(crate) nominated: bool,
+    /// It is nominated by this: we did, or the peer had before it worked, and with which number in NOMINATION (0 for
+    /// ours).
+    pub(crate) nominated: Option<u32>,
     pub(crate) local_priority: u32,
     pub(crate) remote_priority: u32,
     /// Priority of the pair.
     pub(crate) order: u64,
-    /// Where the peer saw the check come from, and where we sent it from.
-    pub(crate) mapped: Option<SocketAddr>,
-    pub(crate) local: SocketAddr,
 }
 
 impl Checklist {
@@ -88,9 +85,7 @@ impl Checklist {
             self.fail(&request, Outcome::Asymmetric);
             return Outcome::Asymmetric;
         }
-        let mapped = proven.message().xor_mapped_address().ok().flatten();
-        self.succeed(now, &request, mapped)
-            .map_or(Outcome::Late, Outcome::Works)
+        self.succeed(now, &request).map_or(Outcome::Late, Outcome::Works)
     }
 
     /// A check was refused, or answered the wrong way (RFC 8445 §7.2.5.2). A pair that works is left to its consent: nobody can end
@@ -113,7 +108,7 @@ impl Checklist {
     }
 
     /// RFC 8445 §7.2.5.3.
-    fn succeed(&mut self, now: Instant, request: &Request, mapped: Option<SocketAddr>) -> Option<Success> {
+    fn succeed(&mut self, now: Instant, request: &Request) -> Option<Success> {
         let (role, nominates) = (self.role, request.purpose == Purpose::Nominate);
         // Of one that was sent more than once nobody knows which was answered.
         let rtt = (request.sent == 1).then(|| now.saturating_duration_since(request.first_sent));
@@ -128,8 +123,8 @@ impl Checklist {
         pair.replaced = 0;
         let nominated = match role {
             // One that was given up for another is none any more, even if it is answered at last (RFC 8445 §8.1.1).
-            Role::Controlling => nominates && request.role == role && request.next.is_some(),
-            Role::Controlled => std::mem::take(&mut pair.peer_nominates),
+            Role::Controlling => (nominates && request.role == role && request.next.is_some()).then_some(0),
+            Role::Controlled => pair.peer_nominates.take(),
         };
         let success = Success {
             newest: true,
@@ -137,13 +132,11 @@ impl Checklist {
             local_priority: pair.local_priority,
             remote_priority: pair.remote_priority,
             order: pair.priority(role),
-            mapped,
-            local: pair.base,
         };
         self.rtt = rtt.or(self.rtt);
         self.first_success.get_or_insert(now);
         self.triggered.retain(|id| *id != request.pair);
-        if request.purpose == Purpose::Probe || nominated {
+        if request.purpose == Purpose::Probe || nominated.is_some() {
             self.cancel(request.pair);
         }
         if first {
@@ -152,7 +145,7 @@ impl Checklist {
                 self.ask_selected(now);
             }
         }
-        if nominated {
+        if nominated.is_some() {
             self.conclude(request.pair);
         }
         self.judge_selected();

@@ -1,4 +1,5 @@
 use super::pair::State;
+use super::trigger::Nominated;
 use super::*;
 use crate::candidate::{Candidate, CandidateKind, TcpType};
 use crate::pacer::Pacer;
@@ -126,7 +127,7 @@ impl Bench {
         self.list.take_response(self.now, &sent.path, &answer).unwrap()
     }
 
-    fn trigger(&mut self, port: u16, use_candidate: bool) -> Option<u64> {
+    fn trigger(&mut self, port: u16, use_candidate: bool) -> Option<Nominated> {
         let path = Path::udp(at(1, 1000), at(2, port));
         let trigger = Trigger {
             path: &path,
@@ -135,6 +136,7 @@ impl Bench {
             remote_priority: 5,
             remote_foundation: ":1",
             use_candidate,
+            nomination: None,
         };
         self.list.trigger(self.now, &trigger).nominated
     }
@@ -168,7 +170,7 @@ fn the_best_pair_of_each_foundation_waits_and_the_others_are_frozen() {
 fn a_pair_that_works_unfreezes_those_of_its_foundation() {
     let mut bench = Bench::paired(Role::Controlled, &[("a", 40), ("a", 30), ("b", 20), ("b", 10)]);
     let first = bench.poll().unwrap();
-    assert!(matches!(bench.answer(&first), Outcome::Works(success) if success.newest && !success.nominated));
+    assert!(matches!(bench.answer(&first), Outcome::Works(success) if success.newest && success.nominated.is_none()));
     // RFC 8445 §7.2.5.3.3.
     assert_eq!(
         bench.states(),
@@ -244,13 +246,23 @@ fn a_triggered_check_depends_on_the_state() {
 }
 
 #[test]
+fn a_check_is_not_sent_again_once_another_on_its_pair_was_answered() {
+    let mut bench = Bench::paired(Role::Controlled, &[("a", 40)]);
+    let first = bench.poll().unwrap();
+    bench.trigger(1, false);
+    assert_eq!(bench.ports(ms(60)), [1]);
+    assert!(matches!(bench.answer(&first), Outcome::Works(_)));
+    assert!(bench.ports(ms(3000)).is_empty());
+}
+
+#[test]
 fn the_peers_nomination_counts_once_the_pair_works() {
     let mut bench = Bench::paired(Role::Controlled, &[("a", 40), ("b", 30)]);
     // RFC 8445 §7.3.1.5.
     assert_eq!(bench.trigger(2, true), None);
     let sent = bench.poll().unwrap();
     assert_eq!(sent.path.remote.port(), 2);
-    assert!(matches!(bench.answer(&sent), Outcome::Works(success) if success.nominated));
+    assert!(matches!(bench.answer(&sent), Outcome::Works(success) if success.nominated.is_some()));
     assert!(bench.list.nominated.is_some());
     assert!(bench.trigger(2, true).is_some(), "told again");
     // The rest is left alone (§8.1.2).
@@ -259,7 +271,7 @@ fn the_peers_nomination_counts_once_the_pair_works() {
     let mut bench = Bench::paired(Role::Controlling, &[("a", 40)]);
     bench.trigger(1, true);
     let sent = bench.poll().unwrap();
-    assert!(matches!(bench.answer(&sent), Outcome::Works(success) if !success.nominated));
+    assert!(matches!(bench.answer(&sent), Outcome::Works(success) if success.nominated.is_none()));
 }
 
 #[test]
@@ -330,7 +342,7 @@ fn a_tcp_pair_is_checked_once_it_is_connected() {
     assert_eq!(sent.len(), 1);
     assert_eq!(sent[0].path, path);
     // Nobody tells what became of the other one: it is given up, and the check without an answer too.
-    bench.run(ms(19_600));
+    assert!(bench.run(ms(19_600)).is_empty());
     assert_eq!(bench.states(), [(1, Failed), (2, Failed)]);
 }
 
@@ -363,7 +375,7 @@ fn a_better_pair_that_is_open_holds_the_nomination_back() {
     // Until that is answered no other is told, even if it is better.
     assert!(matches!(bench.answer(&sent[0]), Outcome::Works(_)));
     assert_eq!(bench.run(ms(100)).len(), 0);
-    assert!(matches!(bench.answer(&next[0]), Outcome::Works(success) if success.nominated));
+    assert!(matches!(bench.answer(&next[0]), Outcome::Works(success) if success.nominated.is_some()));
     // And after it none may be (RFC 8445 §8.1.1).
     assert!(bench.run(ms(30_000)).iter().all(|sent| !sent.nominates()));
 }
@@ -421,7 +433,7 @@ fn a_better_pair_is_nominated_later_if_the_peers_agree() {
     let sent = bench.poll().unwrap();
     bench.answer(&sent);
     let nomination = bench.poll().unwrap();
-    assert!(matches!(bench.answer(&nomination), Outcome::Works(success) if success.nominated));
+    assert!(matches!(bench.answer(&nomination), Outcome::Works(success) if success.nominated.is_some()));
     // A worse one is left alone.
     bench.form(3, "c", 20);
     bench.form(1, "a", 40);
@@ -461,7 +473,7 @@ fn what_is_left_alone_may_still_be_answered() {
     // RFC 8445 §8.1.2: not sent again; that it is not answered is no failure.
     assert_eq!(bench.states(), [(1, Frozen), (2, Succeeded)]);
     assert!(bench.ports(ms(3000)).is_empty());
-    assert!(matches!(bench.answer(&sent[0]), Outcome::Works(success) if !success.nominated));
+    assert!(matches!(bench.answer(&sent[0]), Outcome::Works(success) if success.nominated.is_none()));
     assert_eq!(bench.state(1), Succeeded);
     assert_eq!(
         bench.list.nominated,
@@ -518,7 +530,7 @@ fn a_nomination_that_was_given_up_counts_no_more() {
         "the other one was nominated"
     );
     let nominated = bench.list.nominated;
-    assert!(matches!(bench.answer(&given_up), Outcome::Works(success) if !success.nominated));
+    assert!(matches!(bench.answer(&given_up), Outcome::Works(success) if success.nominated.is_none()));
     assert_eq!(bench.list.nominated, nominated);
 }
 

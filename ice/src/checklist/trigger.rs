@@ -3,7 +3,6 @@
 
 use super::Checklist;
 use super::pair::{Connection, State};
-use crate::role::Role;
 use std::time::Instant;
 use wire::Path;
 
@@ -22,6 +21,17 @@ pub(crate) struct Trigger<'a> {
     pub(crate) remote_priority: u32,
     pub(crate) remote_foundation: &'a str,
     pub(crate) use_candidate: bool,
+    /// The number in NOMINATION.
+    pub(crate) nomination: Option<u32>,
+}
+
+/// A nomination of the peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Nominated {
+    /// The number in NOMINATION; 0 without it.
+    pub(crate) number: u32,
+    /// Priority of the pair.
+    pub(crate) order: u64,
 }
 
 /// What a check of the peer's did.
@@ -29,15 +39,15 @@ pub(crate) struct Trigger<'a> {
 pub(crate) struct Triggered {
     /// No pair had to give way.
     pub(crate) room: bool,
-    /// The peer has nominated a pair that works: its priority.
-    pub(crate) nominated: Option<u64>,
+    /// The peer has nominated a pair that works.
+    pub(crate) nominated: Option<Nominated>,
 }
 
 impl Checklist {
     /// A check of the peer's came on a path: it is tried next (RFC 8445 §7.3.1.4), as a pair with a peer-reflexive candidate if
     /// it is none yet (§7.3.1.3).
     pub(crate) fn trigger(&mut self, now: Instant, check: &Trigger<'_>) -> Triggered {
-        let nominates = check.use_candidate && self.role == Role::Controlled;
+        let nomination = self.nomination_by(check);
         let mut room = true;
         let mut index = self.pairs.iter().position(|pair| pair.path == *check.path);
         if index.is_none() {
@@ -58,13 +68,18 @@ impl Checklist {
         pair.connection = Connection::Ready;
         let id = pair.id;
         if pair.works() {
-            if nominates {
-                outcome.nominated = Some(pair.priority(role));
+            if let Some(number) = nomination {
+                let order = pair.priority(role);
+                outcome.nominated = Some(Nominated { number, order });
                 self.conclude(id);
+                if self.selected != Some(*check.path) {
+                    // Perhaps the peer has left the path in use.
+                    self.ask_selected(now);
+                }
             }
             return outcome;
         }
-        pair.peer_nominates |= nominates;
+        pair.peer_nominates = pair.peer_nominates.max(nomination);
         if pair.state == State::InProgress {
             if pair.replaced >= REPLACED {
                 return outcome;

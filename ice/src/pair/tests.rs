@@ -12,7 +12,7 @@ enum Op {
     Check {
         port: u16,
         newest: bool,
-        nominates: bool,
+        nomination: Option<u32>,
         priority: u32,
     },
     Note {
@@ -29,8 +29,8 @@ enum Op {
 
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        10 => (1u16..6, any::<bool>(), any::<bool>(), 0u32..4)
-            .prop_map(|(port, newest, nominates, priority)| Op::Check { port, newest, nominates, priority }),
+        10 => (1u16..6, any::<bool>(), proptest::option::of(0u32..3), 0u32..4)
+            .prop_map(|(port, newest, nomination, priority)| Op::Check { port, newest, nomination, priority }),
         10 => (1u16..6).prop_map(|port| Op::Note { port }),
         1 => any::<bool>().prop_map(|keep_previous| Op::Restart { keep_previous }),
         1 => Just(Op::Retire),
@@ -49,8 +49,8 @@ struct Story {
 }
 
 /// The rule of the page on browsers, read off the histories.
-#[derive(Default)]
 struct Model {
+    choice: Choice,
     stories: Vec<Story>,
 }
 
@@ -101,9 +101,41 @@ impl Model {
     }
 
     fn nominations(story: &Story, session: &[usize]) -> Option<usize> {
-        let nominating =
-            |&&(step, op): &&(usize, Op)| session.contains(&step) && matches!(op, Op::Check { nominates: true, .. });
+        let nominating = |&&(step, op): &&(usize, Op)| {
+            session.contains(&step)
+                && matches!(
+                    op,
+                    Op::Check {
+                        nomination: Some(_),
+                        ..
+                    }
+                )
+        };
         story.told.iter().filter(nominating).map(|&(step, _)| step).max()
+    }
+
+    fn first_nomination(story: &Story, session: &[usize]) -> usize {
+        let nominating = |&&(step, op): &&(usize, Op)| {
+            session.contains(&step)
+                && matches!(
+                    op,
+                    Op::Check {
+                        nomination: Some(_),
+                        ..
+                    }
+                )
+        };
+        story.told.iter().find(nominating).map_or(0, |&(step, _)| step)
+    }
+
+    /// The highest number of a story's nominations.
+    fn number(story: &Story, session: &[usize]) -> u32 {
+        let checks = story.told.iter().filter(|(step, _)| session.contains(step));
+        let numbers = checks.filter_map(|(_, op)| match op {
+            Op::Check { nomination, .. } => *nomination,
+            _ => None,
+        });
+        numbers.max().unwrap_or(0)
     }
 
     fn selected(&self) -> Option<u16> {
@@ -125,13 +157,24 @@ impl Model {
         } else {
             (all, |s| if s.newest.is_empty() { &s.previous } else { &s.newest })
         };
+        let lite = self.choice == Choice::Newest;
+        let last_named = eligible.iter().map(|s| Self::first_nomination(s, session(s))).max();
+        let since = last_named.filter(|_| !lite);
+        let highest = eligible.iter().map(|s| Self::number(s, session(s))).max();
+        let eligible: Vec<_> = eligible
+            .into_iter()
+            .filter(|s| Some(Self::number(s, session(s))) == highest)
+            .collect();
         let media = |s: &Story| {
             let notes = s.told.iter().filter(|(_, op)| matches!(op, Op::Note { .. }));
-            notes.map(|&(step, _)| step).max()
+            notes
+                .map(|&(step, _)| step)
+                .max()
+                .filter(|step| since.is_none_or(|since| *step > since))
         };
         if eligible.iter().any(|s| media(s).is_some()) {
-            let chosen = |s: &&&Story| media(s).max(Self::nominations(s, session(s)));
-            return eligible.iter().max_by_key(chosen).map(|s| s.port);
+            let told = |s: &Story| Self::nominations(s, session(s)).filter(|_| lite);
+            return eligible.iter().max_by_key(|s| media(s).max(told(s))).map(|s| s.port);
         }
         let priority = |s: &Story| {
             let mut checks = s.told.iter().filter(|(step, _)| session(s).contains(step));
@@ -150,15 +193,24 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn the_choice_is_that_of_the_model(ops in proptest::collection::vec(op(), 1..80)) {
+    fn the_choice_is_that_of_the_model(ops in proptest::collection::vec(op(), 1..80), full: bool) {
         let t0 = Instant::now();
         let second = |step: usize| t0 + Duration::from_secs(step as u64);
-        let (mut pairs, mut model) = (Pairs::new(32), Model::default());
+        let choice = if full { Choice::of(Role::Controlled) } else { Choice::Newest };
+        let (mut pairs, mut model) = (Pairs::new(32), Model { choice, stories: vec![] });
+        pairs.choose_by(choice);
         for (step, op) in ops.into_iter().enumerate() {
             let now = second(step);
+            let op = match op {
+                // Numbers are for full agents.
+                Op::Check { port, newest, nomination, priority } if !full => {
+                    Op::Check { port, newest, nomination: nomination.map(|_| 0), priority }
+                }
+                op => op,
+            };
             match op {
-                Op::Check { port, newest, nominates, priority } => {
-                    let check = Accepted { newest, priority: Some(priority), nominates, local_priority: 0, order: 0 };
+                Op::Check { port, newest, nomination, priority } => {
+                    let check = Accepted { newest, priority: Some(priority), nomination, local_priority: 0, order: 0 };
                     prop_assert!(pairs.check(now, &path(port), check));
                 }
                 Op::Note { port } => {
@@ -185,7 +237,7 @@ fn a_handshake_keeps_no_pair_alive() {
     let check = Accepted {
         newest: true,
         priority: None,
-        nominates: false,
+        nomination: None,
         local_priority: 0,
         order: 0,
     };
@@ -203,7 +255,7 @@ fn a_pair_that_was_never_announced_goes_silently() {
     let check = Accepted {
         newest: true,
         priority: None,
-        nominates: true,
+        nomination: Some(0),
         local_priority: 0,
         order: 0,
     };

@@ -32,9 +32,12 @@ const STEP: Duration = Duration::from_millis(10);
 impl World {
     /// Both ends on their hosts, without an address.
     pub(crate) fn new(mut sim: Sim, hosts: [HostId; 2], configs: [Config; 2]) -> Self {
+        // Who is configured for it signals it, too.
+        let renomination = configs.iter().all(|config| config.renomination);
         let [a, b] = configs;
         let ends = [(hosts[0], a), (hosts[1], b)].map(|(host, config)| {
-            let agent = Agent::new(config, sim.next_seed(), sim.now());
+            let mut agent = Agent::new(config, sim.next_seed(), sim.now());
+            agent.set_renomination(renomination);
             let shell = Shell::new(agent, sim.now());
             sim.add_endpoint(host, "agent", shell)
         });

@@ -335,8 +335,7 @@ impl Peer {
 
     /// Another pair may be nominated where both ends signal that they follow it; what we write says so in full mode.
     pub(super) fn follow_renomination(&mut self, transport: &RemoteTransport<'_>) {
-        self.ice
-            .set_renomination(self.config.ice.renomination || transport.section.level.renomination);
+        self.ice.set_renomination(transport.section.level.renomination);
     }
 
     /// Takes a candidate of the session that it names, else of `session`, that of what it came with.

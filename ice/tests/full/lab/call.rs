@@ -39,11 +39,12 @@ impl Call {
             ends: [Role::Controlling, Role::Controlled].map(|role| {
                 let config = Config {
                     stun_servers: vec![internet.server],
-                    renomination: true,
                     ..Config::full(role)
                 };
                 let seed = Seed::from_run(2 * u64::from(number) + u64::from(role == Role::Controlled));
-                Host::new(Shell::new(Agent::new(config, seed, now), now))
+                let mut agent = Agent::new(config, seed, now);
+                agent.set_renomination(true);
+                Host::new(Shell::new(agent, now))
             }),
             read: [0; 2],
             next_datagram: now,
