@@ -20,6 +20,7 @@ mod counters;
 mod credentials;
 mod forward;
 mod machine;
+mod nat64;
 mod nonce;
 mod permit;
 mod policy;
@@ -40,6 +41,7 @@ pub use connection::{ConnectionId, Towards};
 pub use counters::{ServerCounters, ServerTraffic};
 pub use credentials::timed_password;
 pub use forward::IcmpError;
+pub use nat64::{Nat64Prefix, Nat64PrefixError};
 pub use policy::PeerPolicy;
 pub use sink::{Outgoing, ServerAction, ServerSink};
 
