@@ -211,6 +211,8 @@ impl Client {
                     }
                 }
                 Timer::Refresh => self.refresh(),
+                // Who gives it back wants no more than its end.
+                Timer::Expiry if self.state == State::Closing => self.finish(CloseReason::Deleted),
                 Timer::Expiry => self.finish(CloseReason::Expired(self.refresh_error)),
                 Timer::Reconnect => self.finish(CloseReason::Disconnected),
                 Timer::Permission => self.peers.handle_timeout(now),

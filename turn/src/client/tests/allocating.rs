@@ -516,6 +516,71 @@ fn a_refresh_that_is_refused_is_tried_again_until_the_end() {
 }
 
 #[test]
+fn a_refresh_that_is_never_taken_ends_with_the_allocation() {
+    // Nonces that are stale at once, passwords that are wrong now, and other servers.
+    for (error, at_once) in [
+        (ErrorCode::STALE_NONCE, 4),
+        (ErrorCode::UNAUTHENTICATED, 1),
+        (ErrorCode::TRY_ALTERNATE, 1),
+    ] {
+        let mut pair = Pair::allocated(config());
+        let start = pair.now;
+        pair.server.errors.extend((0..1000).map(|_| (Method::REFRESH, error)));
+        pair.pass(pair.client.poll_timeout().unwrap() - start);
+        assert_eq!(pair.server.count(Method::REFRESH), at_once, "{error:?}");
+        pair.pass(start + ms(599_999) - pair.now);
+        assert_eq!(pair.client.state(), State::Allocated);
+        assert!(pair.server.count(Method::REFRESH) <= 10 * at_once);
+        pair.pass(ms(1));
+        pair.assert_closed(CloseReason::Expired(Some(error)));
+    }
+    // A server that is silent behind its challenge.
+    let mut pair = Pair::allocated(config());
+    let start = pair.now;
+    pair.server.errors.push_back((Method::REFRESH, ErrorCode::STALE_NONCE));
+    let wait = pair.client.poll_timeout().unwrap() - start;
+    pair.pass_with(wait, |pair| {
+        if let Some(challenge) = pair.poll().and_then(|message| pair.server.handle(&message)) {
+            pair.give(&challenge);
+        }
+    });
+    assert_eq!(pair.server.count(Method::REFRESH), 1);
+    pair.pass_unanswered(secs(600) - wait);
+    pair.assert_closed(CloseReason::Expired(None));
+    // One that answers without what is asked for, on a stream.
+    let mut pair = Pair::allocated(Config {
+        transport: Transport::Stream,
+        ..config()
+    });
+    pair.server.no_integrity = true;
+    pair.pass(secs(600));
+    assert!(pair.client.counters().turn_wrong_integrity > 1);
+    pair.assert_closed(CloseReason::Expired(None));
+}
+
+#[test]
+fn giving_back_ends_whatever_the_server_says() {
+    for error in [
+        ErrorCode::STALE_NONCE,
+        ErrorCode::UNAUTHENTICATED,
+        ErrorCode::TRY_ALTERNATE,
+    ] {
+        let mut pair = Pair::allocated(config());
+        pair.server.errors.extend((0..1000).map(|_| (Method::REFRESH, error)));
+        pair.client.close();
+        pair.run();
+        assert!(pair.server.count(Method::REFRESH) <= 4);
+        pair.assert_closed(CloseReason::Deleted);
+    }
+    // The allocation ends before the server is given up.
+    let mut pair = Pair::allocated(config());
+    pair.pass_unanswered(secs(599));
+    pair.client.close();
+    pair.pass_unanswered(secs(1));
+    pair.assert_closed(CloseReason::Deleted);
+}
+
+#[test]
 fn without_a_server_the_allocation_expires() {
     let mut pair = Pair::allocated(config());
     pair.pass_unanswered(secs(600));
