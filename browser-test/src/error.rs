@@ -46,7 +46,9 @@ pub enum Error {
         state: String,
     },
     /// A network namespace could not be made or entered.
-    Network(String),
+    Network(netns::Error),
+    /// The browser said that it listens at an address that does not begin with `ws://`.
+    Address(String),
     /// A file or process could not be handled.
     Io(std::io::Error),
 }
@@ -77,9 +79,10 @@ impl fmt::Display for Error {
             } => {
                 write!(f, "not true after {} ms: {condition}\n{state}", waited.as_millis())
             }
-            Self::Network(message) => write!(
+            Self::Network(error) => error.fmt(f),
+            Self::Address(address) => write!(
                 f,
-                "{message} (network namespaces need root and the `ip` program of iproute2)"
+                "the browser says that it listens at `{address}`, which is no ws:// address: use a version that has one"
             ),
             Self::Io(error) => error.fmt(f),
         }
@@ -97,8 +100,8 @@ impl From<std::io::Error> for Error {
 impl From<netns::Error> for Error {
     fn from(error: netns::Error) -> Self {
         match error {
-            netns::Error::Network(message) => Self::Network(message),
             netns::Error::Io(error) => Self::Io(error),
+            error @ netns::Error::Network(_) => Self::Network(error),
         }
     }
 }

@@ -196,7 +196,7 @@ pub(crate) fn connect(address: &str, namespace: Option<&Namespace>) -> Result<st
     let authority = address
         .strip_prefix("ws://")
         .and_then(|rest| rest.split('/').next())
-        .ok_or_else(|| Error::Network(format!("`{address}` is not a ws:// address")))?;
+        .ok_or_else(|| Error::Address(address.to_owned()))?;
     let stream = match namespace {
         Some(namespace) => namespace.run(|| std::net::TcpStream::connect(authority))??,
         None => std::net::TcpStream::connect(authority)?,

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use stun::{AddressFamily, AttributeType, Builder, Class, Key, Message, Method, TransactionId, Value};
 use turn::{
-    ChannelData, ConnectionId, IcmpError, Outgoing, RelayAddress, RelayId, Server, ServerAction, ServerConfig,
-    ServerLimits, ServerSink,
+    ChannelData, ConnectionId, IcmpError, Outgoing, PeerPolicy, RelayAddress, RelayId, Server, ServerAction,
+    ServerConfig, ServerLimits, ServerSink,
 };
 use wire::{Ecn, Path, Protocol, Reader, Seed};
 
@@ -78,7 +78,7 @@ const PEERS: [&str; 8] = [
     "203.0.113.6:1",
     "[2001:db8:5::1]:1",
     "203.0.113.7:9",
-    "10.0.0.1:1",
+    "[2001:db8:64::10.0.0.1]:1",
     "192.0.2.1:3478",
     "[::ffff:127.0.0.1]:1",
 ];
@@ -161,6 +161,10 @@ impl Session {
             ipv6: Some(RelayAddress::new(address("[2001:db8::1]:0").ip())),
             ports: 50_000..=50_008,
             listeners: vec![address("192.0.2.1:3478")],
+            peers: PeerPolicy {
+                nat64_prefixes: vec!["2001:db8:64::/96".parse().expect("a prefix")],
+                ..PeerPolicy::default()
+            },
             limits: LIMITS,
             ..ServerConfig::default()
         };

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use turn::Nat64Prefix;
 
 use crate::descriptors;
 use crate::{Options, Secret, Server, Stopped, Tls, TurnOptions, VideoCodec};
@@ -170,6 +171,11 @@ struct TurnArgs {
     #[arg(long)]
     turn_allow_private: bool,
 
+    /// A prefix of this network's NAT64 (RFC 6052 §2.2), as in 2001:db8:64::/96; may be given several times. What is
+    /// under it may be a peer when the IPv4 address in it may be one. 64:ff9b::/96 is known.
+    #[arg(long, value_name = "PREFIX")]
+    turn_nat64_prefix: Vec<Nat64Prefix>,
+
     /// What an allocation may relay to its peers, and as much to its client, in bytes of data per second; half of it may
     /// come at once. From 131072 on.
     #[arg(
@@ -194,6 +200,7 @@ impl From<TurnArgs> for TurnOptions {
             allow_private: args.turn_allow_private,
             bytes_per_second: args.turn_bytes_per_second,
             allow_loopback: args.turn_allow_private,
+            nat64_prefixes: args.turn_nat64_prefix,
         }
     }
 }
@@ -434,11 +441,17 @@ mod tests {
             "--turn-host",
             "turn.example.org",
             "--turn-allow-private",
+            "--turn-nat64-prefix",
+            "2001:db8:64::/96",
+            "--turn-nat64-prefix",
+            "fd00:64::/48",
             "--turn-bytes-per-second",
             "131072",
         ]);
         assert!(told.is_wanted() && told.allow_private && told.allow_loopback);
         assert_eq!(told.bytes_per_second, 131_072);
+        let prefixes: Vec<_> = told.nat64_prefixes.iter().map(ToString::to_string).collect();
+        assert_eq!(prefixes, ["2001:db8:64::/96", "fd00:64::/48"]);
         assert_eq!(told.users, [("ann".into(), "a:b".into()), ("bob".into(), "c".into())]);
         assert_eq!(told.secrets, ["old".into(), "new".into()]);
         assert_eq!(
@@ -454,6 +467,7 @@ mod tests {
             ["--turn-user", ":secret"],
             ["--turn-relay-ports", "50000"],
             ["--turn-bytes-per-second", "131071"],
+            ["--turn-nat64-prefix", "2001:db8:64::/80"],
             ["--http", "8080"],
             ["--udp-port", "70000"],
             ["--workers", "0"],

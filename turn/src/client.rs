@@ -211,7 +211,10 @@ impl Client {
                     }
                 }
                 Timer::Refresh => self.refresh(),
+                // Who gives it back wants no more than its end.
+                Timer::Expiry if self.state == State::Closing => self.finish(CloseReason::Deleted),
                 Timer::Expiry => self.finish(CloseReason::Expired(self.refresh_error)),
+                Timer::Reconnect => self.finish(CloseReason::Disconnected),
                 Timer::Permission => self.peers.handle_timeout(now),
                 Timer::Channel => {
                     for peer in self.peers.channels.handle_timeout(now) {
@@ -314,7 +317,7 @@ impl Client {
     }
 
     /// Goes on after [`Event::Reconnect`]: from `local`, which is another port after an allocation mismatch. A stream
-    /// is connected to the server that the event named.
+    /// is connected to the server that the event named. A caller that cannot connect calls [`close`](Self::close).
     pub fn reconnected(&mut self, local: SocketAddr) {
         if self.state != State::Reconnecting {
             return;
@@ -507,6 +510,9 @@ impl Client {
         if !kept {
             self.timers.set(Timer::Refresh, None);
         }
+        if self.state != State::Reconnecting {
+            self.timers.set(Timer::Reconnect, None);
+        }
     }
 
     /// Ends it.
@@ -522,6 +528,11 @@ impl Client {
         self.peers = Peers::new(0, 0);
         self.waiting.clear();
         self.timers.stop_all();
+    }
+
+    /// Tells what the caller waits for, whatever else waits to be polled: it happens a few times at most.
+    fn tell_surely(&mut self, event: Event) {
+        self.events.push_back(event);
     }
 
     fn tell(&mut self, event: Event) {

@@ -17,9 +17,9 @@ pub use channel_data::{ChannelData, ChannelNumber};
 pub use client::Client;
 pub use relays::{ClientId, FromRelay, Relays};
 pub use server::{
-    AllocationStats, ConnectionId, IcmpError, Outgoing, PeerPolicy, RelayAddress, RelayId, Server, ServerAction,
-    ServerConfig, ServerConfigError, ServerCounters, ServerLimits, ServerSink, ServerTraffic, Towards, Usage,
-    timed_password,
+    AllocationStats, ConnectionId, IcmpError, Nat64Prefix, Nat64PrefixError, Outgoing, PeerPolicy, RelayAddress,
+    RelayId, Server, ServerAction, ServerConfig, ServerConfigError, ServerCounters, ServerLimits, ServerSink,
+    ServerTraffic, Towards, Usage, timed_password,
 };
 pub use stream::{FrameError, MAX_FRAME, next_frame};
 pub use uri::{Host, Scheme, ServerUri, UriError, UriTransport};

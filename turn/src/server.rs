@@ -20,6 +20,7 @@ mod counters;
 mod credentials;
 mod forward;
 mod machine;
+mod nat64;
 mod nonce;
 mod permit;
 mod policy;
@@ -29,6 +30,7 @@ mod quota;
 mod refresh;
 mod refusals;
 mod request;
+mod requests;
 mod sink;
 mod slab;
 mod timers;
@@ -39,6 +41,7 @@ pub use connection::{ConnectionId, Towards};
 pub use counters::{ServerCounters, ServerTraffic};
 pub use credentials::timed_password;
 pub use forward::IcmpError;
+pub use nat64::{Nat64Prefix, Nat64PrefixError};
 pub use policy::PeerPolicy;
 pub use sink::{Outgoing, ServerAction, ServerSink};
 
@@ -55,6 +58,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use refusals::Refusals;
 use request::Attributes;
+use requests::Requests;
 use slab::Slab;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -79,8 +83,7 @@ pub struct Server {
     credentials: Credentials,
     nonces: Nonces,
     refusals: Refusals,
-    /// Of users.
-    requests: Refusals,
+    requests: Requests,
     /// Of one allocation.
     refusal_rate: Rate,
     /// Unix time at an instant.
@@ -125,7 +128,9 @@ impl Server {
         };
         let limits = &config.limits;
         let refusals = Refusals::new(rng.next_u64(), now, limits.refusals_per_second, limits.refusals_burst);
-        let requests = Refusals::new(rng.next_u64(), now, limits.requests_per_second, limits.requests_burst);
+        let rate = (limits.requests_per_second, limits.requests_burst);
+        let shared = Refusals::new(rng.next_u64(), now, rate.0, rate.1);
+        let requests = Requests::new(shared, now, rate, limits.allocations);
         Ok(Self {
             rate: Rate::new(limits.bytes_per_second, limits.burst_bytes),
             rng,
@@ -306,7 +311,8 @@ impl Server {
         let Some(proof) = self.authenticate(now, path, message, &attributes, sink) else {
             return;
         };
-        if !self.requests.allow_user(now, &proof.account.quota) {
+        let quota = &proof.account.quota;
+        if !self.requests.allow(now, quota, self.quotas.holds(quota)) {
             self.counters.turn_limited_requests += 1;
             return;
         }

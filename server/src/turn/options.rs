@@ -1,7 +1,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-use turn::{PeerPolicy, RelayAddress, ServerConfig, ServerLimits};
+use turn::{Nat64Prefix, PeerPolicy, RelayAddress, ServerConfig, ServerLimits};
 
 use crate::Secret;
 
@@ -29,6 +29,9 @@ pub struct TurnOptions {
     pub allow_private: bool,
     /// Whether loopback addresses may be peers, with every service on them.
     pub allow_loopback: bool,
+    /// The prefixes of this network's NAT64 (RFC 6052) beside 64:ff9b::/96: an address under one of them may be a peer
+    /// when the IPv4 address in it may be one.
+    pub nat64_prefixes: Vec<Nat64Prefix>,
     /// What an allocation may relay to its peers, and as much to its client, in bytes of data per second; half of it may
     /// come at once. With less than [`MIN_BYTES_PER_SECOND`](Self::MIN_BYTES_PER_SECOND) long datagrams are never relayed.
     pub bytes_per_second: u64,
@@ -47,6 +50,7 @@ impl Default for TurnOptions {
             relay_ports: 49_152..=65_535,
             allow_private: false,
             allow_loopback: false,
+            nat64_prefixes: Vec::new(),
             bytes_per_second: ServerLimits::default().bytes_per_second,
         }
     }
@@ -87,6 +91,7 @@ impl TurnOptions {
                 // Clouds give away their machines' keys there.
                 allow_link_local: false,
                 own: media.to_vec(),
+                nat64_prefixes: self.nat64_prefixes.clone(),
             },
             limits: ServerLimits {
                 bytes_per_second: self.bytes_per_second,
@@ -139,6 +144,7 @@ mod tests {
         assert_eq!(config.limits, ServerLimits::default());
         let private = TurnOptions {
             allow_private: true,
+            nat64_prefixes: vec!["2001:db8:64::/96".parse().unwrap()],
             bytes_per_second: 10_000_000,
             ..options
         };
@@ -148,6 +154,7 @@ mod tests {
             (10_000_000, 5_000_000)
         );
         let peers = config.peers;
+        assert_eq!(peers.nat64_prefixes, private.nat64_prefixes);
         assert!(peers.allow_private && !peers.allow_loopback && !peers.allow_link_local);
         assert!(!format!("{private:?}").contains("\"secret\""));
     }

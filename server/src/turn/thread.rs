@@ -575,23 +575,31 @@ impl Thread {
         }
     }
 
-    /// A connection has ended or is of no use.
+    /// A connection has ended or is of no use. It is taken away before the engine hears of it: else it would be one of
+    /// two that its splice has end, in a place that another needs.
     fn ended(&mut self, now: Instant, index: usize) {
-        let Some(stream) = self.out.streams.get_mut(index) else {
+        let Some(role) = self.out.streams.get_mut(index).map(|stream| stream.role) else {
             return;
         };
-        match stream.role {
-            Role::Client(path) | Role::Spliced(path, _) => {
-                self.engine.handle_disconnected(&path);
-                self.act(now);
-            }
-            Role::Opening(connection) | Role::Peer(connection, _) => {
-                self.engine.handle_peer_closed(connection, &mut self.out);
-                self.act(now);
-            }
-            Role::Ending => {}
+        if let Role::Spliced(_, other) | Role::Peer(_, Some(other)) = role {
+            self.end(now, other);
         }
         self.out.streams.remove(self.poll.registry(), index);
+        match role {
+            Role::Client(path) | Role::Spliced(path, _) => self.engine.handle_disconnected(&path),
+            Role::Opening(connection) | Role::Peer(connection, _) => {
+                self.engine.handle_peer_closed(connection, &mut self.out);
+            }
+            Role::Ending => return,
+        }
+        self.act(now);
+    }
+
+    /// Ends a connection when what waits is sent.
+    fn end(&mut self, now: Instant, index: usize) {
+        self.out.streams.end(self.poll.registry(), index, now);
+        // What is unread is dropped.
+        self.queue(Token(STREAMS | index));
     }
 
     /// Does what the engine wants.
@@ -685,14 +693,15 @@ impl Thread {
         let Some(index) = self.out.streams.by_connection(connection) else {
             return;
         };
-        let other = self.out.streams.get_mut(index).and_then(|stream| match stream.role {
-            Role::Peer(_, other) => other,
-            _ => None,
-        });
-        for index in [Some(index), other].into_iter().flatten() {
-            self.out.streams.end(self.poll.registry(), index, now);
-            // What is unread is dropped.
-            self.queue(Token(STREAMS | index));
+        match self.out.streams.get_mut(index).map(|stream| stream.role) {
+            Some(Role::Peer(_, other)) => {
+                self.end(now, index);
+                if let Some(other) = other {
+                    self.end(now, other);
+                }
+            }
+            // Nobody is there to whom something could be sent.
+            _ => self.out.streams.remove(self.poll.registry(), index),
         }
     }
 

@@ -3,7 +3,7 @@ use super::config::{Families, Transport};
 use super::event::{Allocation, CloseReason, ConnectionId, Event, Reconnect, ReconnectCause, State};
 use super::login::{ChallengeFault, Login, is_bid_down};
 use super::request::Request;
-use super::timer::after;
+use super::timer::{Timer, after};
 use super::transaction::Transaction;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -320,7 +320,7 @@ impl Client {
         self.state = State::Allocated;
         self.allocation = Some(allocation);
         self.set_lifetime(sent, lifetime);
-        self.tell(Event::Allocated(allocation));
+        self.tell_surely(Event::Allocated(allocation));
     }
 
     /// Whether the address is one that was asked for.
@@ -353,7 +353,7 @@ impl Client {
             _ => None,
         });
         match server.filter(|&server| self.redirects.take(now, server)) {
-            Some(server) => self.reconnect(ReconnectCause::TryAlternate, server, domain),
+            Some(server) => self.reconnect(now, ReconnectCause::TryAlternate, server, domain),
             None => {
                 self.counters.turn_redirection_loops = self.counters.turn_redirection_loops.saturating_add(1);
                 self.finish(CloseReason::RedirectionLoop);
@@ -361,11 +361,13 @@ impl Client {
         }
     }
 
-    fn reconnect(&mut self, cause: ReconnectCause, server: SocketAddr, domain: Option<Box<str>>) {
+    fn reconnect(&mut self, now: Instant, cause: ReconnectCause, server: SocketAddr, domain: Option<Box<str>>) {
         self.transactions.clear();
         self.state = State::Reconnecting;
         self.next_server = server;
-        self.tell(Event::Reconnect(Reconnect { cause, server, domain }));
+        let deadline = after(now, self.config.reconnect_timeout);
+        self.timers.set(Timer::Reconnect, Some(deadline));
+        self.tell_surely(Event::Reconnect(Reconnect { cause, server, domain }));
     }
 
     /// Takes that a request was never answered.
@@ -395,7 +397,7 @@ impl Client {
         }
         match transaction.request {
             Request::Allocate if self.delete => self.finish(CloseReason::Deleted),
-            Request::Allocate if mismatch => self.try_another_address(),
+            Request::Allocate if mismatch => self.try_another_address(now),
             Request::Allocate => self.finish(failure.reason()),
             Request::Delete => self.finish(CloseReason::Deleted),
             _ if mismatch => self.finish(CloseReason::Lost),
@@ -447,12 +449,12 @@ impl Client {
     }
 
     /// 437 on the first request (RFC 8656 §7.4).
-    fn try_another_address(&mut self) {
+    fn try_another_address(&mut self, now: Instant) {
         self.addresses = self.addresses.saturating_add(1);
         if self.addresses >= MAX_ADDRESSES || !self.redirects.take_attempt() {
             return self.finish(CloseReason::Refused(ErrorCode::ALLOCATION_MISMATCH));
         }
-        self.reconnect(ReconnectCause::AllocationMismatch, self.server, None);
+        self.reconnect(now, ReconnectCause::AllocationMismatch, self.server, None);
     }
 
     fn count_unexpected(&mut self) {

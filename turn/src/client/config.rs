@@ -107,6 +107,9 @@ pub struct Config {
     pub last_wait: u32,
     /// How long an answer on a stream is waited for (Ti of RFC 8489 §6.2.2).
     pub stream_timeout: Duration,
+    /// How long the caller may take to connect again after [`Event::Reconnect`](crate::client::Event::Reconnect): then
+    /// it is over.
+    pub reconnect_timeout: Duration,
     /// Most transactions at one time; at least 2. Others wait for their turn.
     pub max_transactions: usize,
     /// Most peers at one time.
@@ -115,7 +118,8 @@ pub struct Config {
     pub max_channels: usize,
     /// Most bytes of data that wait for the CreatePermission that goes before them.
     pub max_waiting_bytes: usize,
-    /// Most events that wait to be polled; half of them may be [`Event::Icmp`](crate::client::Event::Icmp) and
+    /// Most events that wait to be polled, beside those of the allocation itself; half of them may be
+    /// [`Event::Icmp`](crate::client::Event::Icmp) and
     /// [`Event::ConnectionAttempt`](crate::client::Event::ConnectionAttempt), which peers cause.
     pub max_events: usize,
     /// Most times that another server or another local address is tried (RFC 8489 §10, RFC 8656 §7.4).
@@ -136,6 +140,7 @@ impl Default for Config {
             max_requests: 7,
             last_wait: 16,
             stream_timeout: Duration::from_millis(39_500),
+            reconnect_timeout: Duration::from_secs(30),
             max_transactions: 16,
             max_peers: 128,
             max_channels: 128,

@@ -62,7 +62,9 @@ pub enum Event {
         /// Why.
         error: ErrorCode,
     },
-    /// The caller is to connect again, and then to call [`Client::reconnected`](crate::Client::reconnected).
+    /// The caller is to connect again, and then to call [`Client::reconnected`](crate::Client::reconnected). It has
+    /// [`Config::reconnect_timeout`](crate::client::Config::reconnect_timeout) for that; then
+    /// [`CloseReason::Disconnected`] follows.
     Reconnect(Reconnect),
     /// What the peers at this address send arrives from now on.
     Permitted(IpAddr),
@@ -170,7 +172,7 @@ pub enum CloseReason {
     Lost,
     /// The server sent us to another one too often, or in a circle.
     RedirectionLoop,
-    /// The connection to the server broke, or the server cannot be reached.
+    /// The connection to the server broke, the server cannot be reached, or the caller did not connect again in time.
     Disconnected,
     /// What the server sent on the stream is not TURN.
     BadFraming,

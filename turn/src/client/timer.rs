@@ -14,15 +14,18 @@ pub enum Timer {
     Permission,
     /// The time to refresh a channel, or its end.
     Channel,
+    /// The end of the wait for another connection of the caller's.
+    Reconnect,
 }
 
 impl Timer {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Request,
         Self::Refresh,
         Self::Expiry,
         Self::Permission,
         Self::Channel,
+        Self::Reconnect,
     ];
 }
 
@@ -100,6 +103,7 @@ mod tests {
             timers.set(timer, Some(t0 + Duration::from_secs(10 - i as u64)));
         }
         timers.set(Timer::Channel, None);
+        timers.set(Timer::Reconnect, None);
         assert_eq!(timers.take_due(t0 + Duration::from_secs(6)), None);
         assert_eq!(timers.take_due(t0 + Duration::from_secs(8)), Some(Timer::Permission));
         assert_eq!(timers.take_due(t0 + Duration::from_secs(8)), Some(Timer::Expiry));

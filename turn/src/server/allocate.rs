@@ -326,14 +326,15 @@ impl Server {
         allocation.failures += 1;
         let again = allocation.failures < MAX_FAILURES;
         let olds = [allocation.relays.get_mut(family).take(), allocation.beside.take()];
-        // The new one is taken before the old one is free again.
+        // At a limit these make room for the new one. Their ports are given back when that has taken another.
+        let closed = olds.map(|old| old.and_then(|old| self.close_socket(old)));
         if !(again && self.open(now, index, family))
             && let Some(allocation) = self.allocations.get_mut(index)
         {
             allocation.refused = Some((family, ErrorCode::INSUFFICIENT_CAPACITY));
         }
-        for old in olds.into_iter().flatten() {
-            self.close_relay(old);
+        for (family, port) in closed.into_iter().flatten() {
+            self.ports.get_mut(family).release(port);
         }
     }
 
@@ -400,17 +401,21 @@ impl Server {
     }
 
     pub(super) fn close_relay(&mut self, id: RelayId) {
-        if self.relay(id).is_none() {
-            return;
+        if let Some((family, port)) = self.close_socket(id) {
+            self.ports.get_mut(family).release(port);
         }
-        if let Some(relay) = self.relays.remove(id.index) {
-            self.timers.cancel(relay.expires, Timer::Relay(id.index));
-            self.quotas.change(&relay.quota, |used| used.sockets -= 1);
-            let port = relay.address.port();
-            self.bound.remove(&(relay.transport, relay.family, port));
-            self.ports.get_mut(relay.family).release(port);
-            self.actions.push_back(ServerAction::Close { relay: id });
-        }
+    }
+
+    /// Closes a relay; its port is still to be released.
+    fn close_socket(&mut self, id: RelayId) -> Option<(Family, u16)> {
+        self.relay(id)?;
+        let relay = self.relays.remove(id.index)?;
+        self.timers.cancel(relay.expires, Timer::Relay(id.index));
+        self.quotas.change(&relay.quota, |used| used.sockets -= 1);
+        let port = relay.address.port();
+        self.bound.remove(&(relay.transport, relay.family, port));
+        self.actions.push_back(ServerAction::Close { relay: id });
+        Some((relay.family, port))
     }
 
     fn tell_allocated(&self, now: Instant, index: u32, sink: &mut impl ServerSink) {

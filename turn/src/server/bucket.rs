@@ -25,6 +25,11 @@ impl Rate {
         }
     }
 
+    /// How long an empty bucket takes to be full.
+    pub(super) const fn depth(&self) -> Duration {
+        self.depth
+    }
+
     fn cost(&self, amount: usize) -> Duration {
         let nanos = (amount as u64).saturating_mul(1_000_000_000) / self.per_second;
         Duration::from_nanos(nanos)

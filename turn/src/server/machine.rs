@@ -1,5 +1,5 @@
 use super::config::ServerConfig;
-use super::policy::{PeerPolicy, carried};
+use super::policy::PeerPolicy;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
@@ -75,7 +75,7 @@ impl Machine {
         }
         let leads_here = |ip: std::net::Ipv4Addr| self.has(ip.into(), local);
         match ip {
-            IpAddr::V6(ip) if carried(ip).into_iter().flatten().any(leads_here) => Peer::Forbidden,
+            IpAddr::V6(ip) if self.policy.carried(ip).any(leads_here) => Peer::Forbidden,
             _ => Peer::Allowed,
         }
     }
@@ -132,6 +132,22 @@ mod tests {
         }
         machine.set_addresses([]);
         assert_eq!(judged(&machine, "198.51.100.5:22"), Peer::Allowed);
+    }
+
+    #[test]
+    fn no_nat64_leads_to_the_machine() {
+        let private = machine(|config| {
+            config.peers.allow_private = true;
+            config.peers.nat64_prefixes = vec!["2001:db8:64::/48".parse().unwrap()];
+        });
+        for (there, here) in [
+            ("64:ff9b::198.51.100.5", "64:ff9b::198.51.100.4"),
+            ("64:ff9b:1::198.51.100.5", "64:ff9b:1::198.51.100.4"),
+            ("2001:db8:64:c633:64:500::", "2001:db8:64:c633:64:400::"),
+        ] {
+            assert_eq!(judged(&private, &format!("[{there}]:22")), Peer::Allowed, "{there}");
+            assert_eq!(judged(&private, &format!("[{here}]:22")), Peer::Forbidden, "{here}");
+        }
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use super::nat64::{Nat64Prefix, guesses};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Which peers may be relayed to and from (RFC 8656 §10.2, §12.2).
@@ -6,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// relayed to are unspecified, multicast, broadcast and reserved addresses, IPv4-mapped ones, and the TURN server's own
 /// ports, which would make loops (RFC 8656 §21.1.7). Of the machine's own addresses only relays and
 /// [`own`](Self::own) are peers, and loopback where it is allowed. Addresses that carry an IPv4 address (NAT64, 6to4,
-/// Teredo, ISATAP) are judged by that one too.
+/// Teredo, ISATAP) are judged by that one too; of the prefix for local use (RFC 8215) by each that may be meant.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerPolicy {
     /// 127.0.0.0/8 and ::1.
@@ -17,6 +18,9 @@ pub struct PeerPolicy {
     pub allow_link_local: bool,
     /// Always allowed, such as the media ports of the same server.
     pub own: Vec<SocketAddr>,
+    /// The prefixes of the network's NAT64 beside 64:ff9b::/96. Of what is under them the IPv4 address in it is judged,
+    /// even where the prefix is a private one.
+    pub nat64_prefixes: Vec<Nat64Prefix>,
 }
 
 /// What kind of address it is, as far as relaying is concerned.
@@ -42,9 +46,29 @@ impl PeerPolicy {
         match ip {
             IpAddr::V4(ip) => allowed(scope_v4(ip)),
             IpAddr::V6(ip) => {
-                allowed(scope_v6(ip)) && carried(ip).into_iter().flatten().all(|ip| allowed(scope_v4(ip)))
+                let scope = match scope_v6(ip) {
+                    Scope::Private if self.translated(ip).is_some() => Scope::Global,
+                    scope => scope,
+                };
+                allowed(scope) && self.carried(ip).all(|ip| allowed(scope_v4(ip)))
             }
         }
+    }
+
+    /// The IPv4 addresses that an IPv6 address leads to, or may lead to.
+    pub(super) fn carried(&self, ip: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
+        let translated = match self.translated(ip) {
+            None => guesses(ip),
+            known => [known, None, None, None],
+        };
+        carried(ip).into_iter().chain(translated).flatten()
+    }
+
+    /// The IPv4 address behind the longest of the network's prefixes.
+    fn translated(&self, ip: Ipv6Addr) -> Option<Ipv4Addr> {
+        let prefixes = self.nat64_prefixes.iter();
+        let found = prefixes.filter_map(|prefix| Some((prefix.length(), prefix.ipv4(ip)?)));
+        found.max_by_key(|(length, _)| *length).map(|(_, ip)| ip)
     }
 }
 
@@ -76,8 +100,8 @@ fn scope_v6(ip: Ipv6Addr) -> Scope {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address leads to.
-pub(super) const fn carried(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
+/// The IPv4 addresses that an IPv6 address leads to in any network.
+const fn carried(ip: Ipv6Addr) -> [Option<Ipv4Addr>; 2] {
     match ip.octets() {
         // NAT64 (RFC 6052 §2.1).
         [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d]
@@ -174,6 +198,73 @@ mod tests {
         for ip in forbidden {
             assert!(!permits(&policy, ip), "{ip}");
         }
+    }
+
+    #[test]
+    fn what_a_nat64_leads_to_is_judged_whatever_is_private() {
+        let mut policy = PeerPolicy {
+            allow_private: true,
+            ..PeerPolicy::default()
+        };
+        let leads_to = |policy: &PeerPolicy, prefix: &str| {
+            [
+                "8.8.8.8",
+                "10.0.0.1",
+                "127.0.0.1",
+                "169.254.169.254",
+                "0.0.0.0",
+                "224.0.0.1",
+                "255.255.255.255",
+            ]
+            .map(|ip| permits(policy, &format!("{prefix}{ip}")))
+        };
+        let expected = [true, true, false, false, false, false, false];
+        for prefix in ["64:ff9b::", "64:ff9b:1::"] {
+            assert_eq!(leads_to(&policy, prefix), expected, "{prefix}");
+        }
+        // At every length of a prefix for local use (RFC 6052 §2.2), whatever follows.
+        let at_every_length = [
+            ("64:ff9b:1:808:8:800::", true),
+            ("64:ff9b:1:a00:0:100::", true),
+            ("64:ff9b:1:7f00:0:100::", false),
+            ("64:ff9b:1:7f00:0:100:0:1", false),
+            ("64:ff9b:1:a9fe:a9:fe00::", false),
+            ("64:ff9b:1:7f:0:1::", false),
+            ("64:ff9b:1:0:7f:0:100:0", false),
+            ("64:ff9b:1:aa:0:b:808:808", true),
+            ("64:ff9b:1:aa:0:b:7f00:1", false),
+            ("64:ff9b:1::", false),
+        ];
+        for (ip, permitted) in at_every_length {
+            assert_eq!(permits(&policy, ip), permitted, "{ip}");
+        }
+        policy.allow_loopback = true;
+        assert!(permits(&policy, "64:ff9b:1::127.0.0.1") && !permits(&policy, "64:ff9b:1::169.254.169.254"));
+        policy.allow_private = false;
+        assert!(!permits(&policy, "64:ff9b:1::8.8.8.8"));
+    }
+
+    #[test]
+    fn what_a_networks_own_nat64_leads_to_is_judged_as_ipv4() {
+        let mut policy = PeerPolicy::default();
+        let of_networks = ["2001:db8:64::", "fd00:64::", "64:ff9b:1:fffe::"];
+        policy.nat64_prefixes = of_networks.map(|ip| format!("{ip}/96").parse().unwrap()).to_vec();
+        let open = |policy: &PeerPolicy, ip: &str| of_networks.map(|prefix| permits(policy, &format!("{prefix}{ip}")));
+        assert_eq!(open(&policy, "8.8.8.8"), [true; 3]);
+        for ip in ["10.0.0.1", "127.0.0.1", "169.254.169.254", "0.0.0.0", "224.0.0.1"] {
+            assert_eq!(open(&policy, ip), [false; 3], "{ip}");
+        }
+        // Beside the prefixes nothing has changed.
+        assert!(permits(&policy, "2001:db8:65::10.0.0.1") && !permits(&policy, "fd00:65::8.8.8.8"));
+        policy.allow_private = true;
+        assert_eq!(open(&policy, "10.0.0.1"), [true; 3]);
+        assert_eq!(open(&policy, "127.0.0.1"), [false; 3]);
+        // Of two the longer one counts, and never is never.
+        policy.nat64_prefixes = ["2001:db8::/32", "2001:db8:7f00:1::/96", "::ffff:0:0/96"]
+            .map(|prefix| prefix.parse().unwrap())
+            .to_vec();
+        assert!(permits(&policy, "2001:db8:7f00:1::8.8.8.8") && !permits(&policy, "2001:db8:7f00:1:1::"));
+        assert!(!permits(&policy, "::ffff:8.8.8.8"));
     }
 
     #[test]

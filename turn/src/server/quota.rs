@@ -47,6 +47,11 @@ impl Quotas {
         self.0.get(quota).copied().unwrap_or_default()
     }
 
+    /// Whether a user has anything.
+    pub(super) fn holds(&self, quota: &Quota) -> bool {
+        self.0.contains_key(quota)
+    }
+
     pub(super) fn change(&mut self, quota: &Quota, change: impl Fn(&mut Used)) {
         for quota in std::iter::once(quota).chain(&quota.name()) {
             self.change_one(quota, &change);

@@ -12,7 +12,7 @@ pub(super) const PER_SECOND: u64 = 1;
 pub(super) const BURST: u64 = 10;
 
 /// How many answers that anybody can cause go to each part of the net, so that none of it can be flooded with them; and
-/// how many requests are taken of each user.
+/// how many requests are taken of users for whom there is no [bucket of their own](super::requests::Requests).
 ///
 /// The table has a fixed size, and prefixes that fall on one place share it: a flood with forged senders can silence
 /// the answers to newcomers, but takes no memory. Those who are in have budgets of their own.

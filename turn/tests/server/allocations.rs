@@ -1,8 +1,8 @@
 use crate::house::{Client, House, TCP, UDP, address, signed, tcp, udp};
 use std::collections::BTreeSet;
 use std::time::Duration;
-use stun::{AddressFamily, Method, TransactionId, Value};
-use turn::{RelayAddress, ServerAction};
+use stun::{AddressFamily, AttributeType, Method, TransactionId, Value};
+use turn::{RelayAddress, ServerAction, ServerLimits};
 use wire::Path;
 
 const FAMILY_4: Value<'static> = Value::RequestedAddressFamily(AddressFamily::IPV4);
@@ -297,6 +297,42 @@ fn a_user_has_so_many_sockets_whatever_they_are_for() {
 }
 
 #[test]
+fn other_ports_are_tried_at_a_limit_too() {
+    let limits: [fn(&mut ServerLimits, usize); 3] = [
+        |limits, most| limits.sockets = most,
+        |limits, most| limits.sockets_per_user = most,
+        |limits, most| limits.sockets_per_name = most,
+    ];
+    for limit in limits {
+        for (wish, sockets) in [(&[UDP][..], 1), (&[UDP, PAIR], 2), (&[UDP, BOTH], 2)] {
+            let mut house = House::with(|config| {
+                // Two for each family, and for a pair and another.
+                config.ports = if sockets == 1 { 50_000..=50_001 } else { 50_000..=50_003 };
+                limit(&mut config.limits, sockets);
+            });
+            house.failing = 1;
+            let mut client = Client::new(udp(1));
+            let answer = house.granted(&mut client, Method::ALLOCATE, wish);
+            let refused = answer.message().attribute(AttributeType::ADDRESS_ERROR_CODE);
+            assert!(refused.is_none() && house.failing == 0);
+            assert_eq!(house.relays.len(), sockets);
+            // No port was tried twice.
+            let tried = house.actions.iter().map(|action| match action {
+                ServerAction::Bind { address, .. } => *address,
+                action => panic!("{action:?}"),
+            });
+            assert_eq!(tried.collect::<BTreeSet<_>>().len(), house.actions.len());
+            // The limit is none the higher, and all is given back.
+            let mut other = Client::new(udp(2));
+            house.refused(&mut other, Method::ALLOCATE, &[UDP]);
+            house.granted(&mut client, Method::REFRESH, &[Value::Lifetime(0)]);
+            house.pass(30);
+            assert_eq!((house.relays.len(), house.server.remembered()), (0, 0));
+        }
+    }
+}
+
+#[test]
 fn all_of_a_name_have_so_many_sockets() {
     let mut house = House::with(|config| config.limits.sockets_per_name = 2);
     let from = |remote: &str| Path::udp(address("192.0.2.1:3478"), address(remote));
@@ -368,7 +404,7 @@ fn two_families_in_one_allocation() {
 
     client.path = udp(2);
     // As coturn's clients ask for it.
-    let draft = Value::Other(stun::AttributeType(0x8032), &[2, 0, 0, 0]);
+    let draft = Value::Other(AttributeType(0x8032), &[2, 0, 0, 0]);
     house.granted(&mut client, Method::ALLOCATE, &[UDP, draft]);
     house.bind(&mut client, 0x4001, "[2001:db8:5::1]:1");
     house.bind(&mut client, 0x4002, "203.0.113.5:1");
@@ -455,7 +491,7 @@ fn transports_and_fragments() {
     let Value::UnknownAttributes(list) = reply.values()[1] else {
         panic!()
     };
-    assert_eq!(list.iter().collect::<Vec<_>>(), [stun::AttributeType::DONT_FRAGMENT]);
+    assert_eq!(list.iter().collect::<Vec<_>>(), [AttributeType::DONT_FRAGMENT]);
     assert_eq!(house.raised(), [("turn_unknown_attributes", 1)]);
 }
 

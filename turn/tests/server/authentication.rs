@@ -356,6 +356,26 @@ fn refusals_are_few_to_each_part_of_the_net() {
 }
 
 #[test]
+fn who_gives_everything_back_makes_no_more_requests() {
+    let mut house = House::with(|config| {
+        config.limits.requests_per_second = 10;
+        config.limits.requests_burst = 5;
+    });
+    let mut client = Client::new(udp(1));
+    let mut ask = |method, values: &[Value<'_>]| {
+        client.nonce.is_empty().then(|| house.ask(&mut client, method, values));
+        house.ask_once(&client, method, values).is_some()
+    };
+    // The first time it asks twice.
+    let answered = (0..20).take_while(|n| match n % 2 {
+        0 => ask(Method::ALLOCATE, &[UDP]),
+        _ => ask(Method::REFRESH, &[Value::Lifetime(0)]),
+    });
+    assert_eq!(answered.count(), 4);
+    assert_eq!(house.count("turn_limited_requests"), 1);
+}
+
+#[test]
 fn a_user_makes_so_many_requests() {
     let mut house = House::with(|config| {
         config.limits.requests_per_second = 10;

@@ -1,8 +1,10 @@
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream as Client, UdpSocket};
 
-use turn::{RelayAddress, ServerConfig as TurnConfig};
-use wire::Seed;
+use turn::client::{Client as Caller, Config, ConnectionState, Credentials, Event, Relayed, Transport};
+use turn::client::{ConnectionId as Claim, MIN_OUT};
+use turn::{PeerPolicy, RelayAddress, ServerConfig as TurnConfig};
+use wire::{Seed, Transmit};
 
 use super::*;
 use crate::turn::pace::WINDOW;
@@ -27,6 +29,10 @@ impl Bench {
         let config = TurnConfig {
             users: vec![("u".into(), "p".into())],
             ipv4: Some(RelayAddress::new(address.ip())),
+            peers: PeerPolicy {
+                allow_loopback: true,
+                ..PeerPolicy::default()
+            },
             ..TurnConfig::default()
         };
         let poll = Poll::new().unwrap();
@@ -83,6 +89,140 @@ impl Bench {
     fn count(&self) -> u64 {
         self.thread.engine.counters().turn_no_allocation
     }
+
+    /// Carries messages between a client's engine and the server until `done` has something.
+    fn carry<E, T>(
+        &mut self,
+        (engine, stream): (&mut E, &mut Client),
+        poll: fn(&mut E, Instant, &mut [u8]) -> Option<Transmit>,
+        take: fn(&mut E, Instant, &mut [u8]) -> usize,
+        mut done: impl FnMut(&mut E) -> Option<T>,
+    ) -> T {
+        let mut input = Vec::new();
+        stream.set_nonblocking(true).unwrap();
+        for _ in 0..1000 {
+            if let Some(done) = done(engine) {
+                return done;
+            }
+            let mut out = [0; MIN_OUT];
+            while let Some(transmit) = poll(engine, self.now, &mut out) {
+                stream.write_all(&out[..transmit.len]).unwrap();
+            }
+            self.hear();
+            self.thread.turn(self.now);
+            let mut read = [0; 4096];
+            if let Ok(len) = stream.read(&mut read) {
+                input.extend_from_slice(&read[..len]);
+                let used = take(engine, self.now, &mut input);
+                input.drain(..used);
+            }
+        }
+        panic!("it does not come to that");
+    }
+
+    /// Somebody with an allocation of TCP, who connects to `peer`; what came of it.
+    fn ask_for(&mut self, peer: SocketAddr) -> (Caller, Client, Option<Claim>) {
+        let (mut stream, _) = self.connect();
+        let config = Config {
+            transport: Transport::Stream,
+            relayed: Relayed::Tcp,
+            credentials: Credentials::new("u", "p"),
+            ..Config::default()
+        };
+        let local = stream.local_addr().unwrap();
+        let mut caller = Caller::new(config, self.address, local, Seed::from_run(2), self.now);
+        let now = self.now;
+        let claim = self.carry(
+            (&mut caller, &mut stream),
+            Caller::poll_transmit,
+            |caller, now, bytes| caller.handle_stream(now, bytes, |_| ()).unwrap(),
+            |caller| match caller.poll_event()? {
+                Event::Allocated(_) => {
+                    caller.connect(now, peer).unwrap();
+                    None
+                }
+                Event::Connected { connection, .. } => Some(Some(connection)),
+                Event::ConnectFailed { .. } => Some(None),
+                event => panic!("{event:?}"),
+            },
+        );
+        (caller, stream, claim)
+    }
+
+    /// The client's and the peer's end of a splice, and the connection that it hangs on.
+    fn splice(&mut self) -> (Client, Client, Client) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut caller, control, claim) = self.ask_for(listener.local_addr().unwrap());
+        let (peer, _) = listener.accept().unwrap();
+        let (mut client, _) = self.connect();
+        let mut opening = caller.open(claim.unwrap(), client.local_addr().unwrap()).unwrap();
+        self.carry(
+            (&mut opening, &mut client),
+            turn::client::DataConnection::poll_transmit,
+            |opening, now, bytes| opening.handle_stream(now, bytes),
+            |opening| (opening.state() == ConnectionState::Open).then_some(()),
+        );
+        (client, peer, control)
+    }
+
+    /// Connections that end, for which there is just room.
+    fn fill_ending(&mut self, n: usize) -> Vec<(Client, usize)> {
+        let ending: Vec<_> = (0..n).map(|_| self.connect()).collect();
+        for &(_, index) in &ending {
+            self.now += Duration::from_millis(1);
+            self.thread
+                .out
+                .streams
+                .end(self.thread.poll.registry(), index, self.now);
+        }
+        ending
+    }
+
+    /// How many of these are still there.
+    fn left(&mut self, ending: &[(Client, usize)]) -> usize {
+        let streams = &mut self.thread.out.streams;
+        ending
+            .iter()
+            .filter(|(_, index)| streams.get_mut(*index).is_some())
+            .count()
+    }
+}
+
+#[test]
+fn a_splice_that_ends_costs_others_one_place() {
+    for peer_ends in [true, false] {
+        let mut bench = Bench::new();
+        // Of these two for connections of peers, and two for those that end.
+        bench.thread.out.streams = Streams::new(8);
+        let (client, peer, _control) = bench.splice();
+        let ending = bench.fill_ending(2);
+        let (mut first, mut last) = if peer_ends { (peer, client) } else { (client, peer) };
+        first.write_all(b"the last words").unwrap();
+        drop(first);
+        let peers = bench.thread.engine.allocations(bench.now).map(|it| it.connections);
+        assert_eq!(peers.sum::<usize>(), 1);
+        let now = bench.now;
+        bench.until(|thread| thread.engine.allocations(now).all(|it| it.connections == 0));
+        assert_eq!(bench.left(&ending), 1, "{peer_ends}");
+        assert_eq!(bench.thread.out.streams.counters.turn_streams_closed, 1);
+        last.set_nonblocking(false).unwrap();
+        last.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut words = Vec::new();
+        last.read_to_end(&mut words).unwrap();
+        assert_eq!(words, b"the last words");
+    }
+}
+
+#[test]
+fn a_peer_that_cannot_be_reached_costs_nobody_a_place() {
+    let mut bench = Bench::new();
+    bench.thread.out.streams = Streams::new(8);
+    let ending = bench.fill_ending(2);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = listener.local_addr().unwrap();
+    drop(listener);
+    assert_eq!(bench.ask_for(nobody).2, None);
+    assert_eq!(bench.left(&ending), 2);
 }
 
 #[test]

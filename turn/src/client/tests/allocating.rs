@@ -275,7 +275,7 @@ fn another_server_is_asked_when_the_first_says_so() {
     assert_eq!(pair.events, [Event::Reconnect(reconnect)]);
     assert_eq!(
         (pair.client.state(), pair.client.poll_timeout()),
-        (State::Reconnecting, None)
+        (State::Reconnecting, Some(pair.now + secs(30)))
     );
     assert_eq!(pair.send(peer(1), b"x"), Err(SendError::NotAllocated));
 
@@ -330,6 +330,75 @@ fn redirections_in_circles_and_without_end_are_cut() {
     pair.server.alternates.pop();
     pair.run();
     pair.assert_closed(CloseReason::RedirectionLoop);
+}
+
+#[test]
+fn a_caller_that_does_not_connect_again_is_not_waited_for_forever() {
+    for cause in [ErrorCode::TRY_ALTERNATE, ErrorCode::ALLOCATION_MISMATCH] {
+        let mut pair = Pair::new(Config {
+            reconnect_timeout: secs(7),
+            ..config()
+        });
+        alternate(&mut pair, 3478);
+        pair.server.errors.clear();
+        pair.server.errors.push_back((Method::ALLOCATE, cause));
+        pair.run();
+        assert_eq!(pair.client.next_timer(), Some(Timer::Reconnect));
+        assert!(pair.pass_unanswered(ms(6999)).is_empty());
+        assert_eq!(pair.client.state(), State::Reconnecting);
+        pair.pass_unanswered(ms(1));
+        pair.assert_closed(CloseReason::Disconnected);
+    }
+    // Who does has all the time that a request has.
+    let mut pair = Pair::new(config());
+    alternate(&mut pair, 3478);
+    pair.run();
+    pair.pass_unanswered(ms(29_999));
+    pair.client.reconnected(address(LOCAL));
+    assert_eq!(pair.pass_unanswered(ms(39_499)).len(), 7);
+    assert_eq!(pair.client.state(), State::Allocating);
+    pair.pass_unanswered(ms(1));
+    pair.assert_closed(CloseReason::TimedOut);
+}
+
+#[test]
+fn the_allocation_and_the_need_of_another_connection_are_always_told() {
+    // A server that refuses a family without end, in one answer.
+    let mut pair = Pair::new(Config::default());
+    let request = pair.poll().unwrap();
+    let id = Message::parse(&request).unwrap().transaction_id();
+    let mut out = [0; 1500];
+    let mut b = stun::Builder::new(&mut out, stun::Class::SuccessResponse, Method::ALLOCATE, id).unwrap();
+    for _ in 0..80 {
+        let error = stun::ErrorReason {
+            code: ErrorCode::INSUFFICIENT_CAPACITY,
+            reason: "",
+        };
+        let family = AddressFamily::IPV6;
+        b.push(&stun::Value::AddressErrorCode { family, error }).unwrap();
+    }
+    b.push(&stun::Value::XorRelayedAddress(address(RELAYED_IPV4))).unwrap();
+    b.push(&stun::Value::Lifetime(600)).unwrap();
+    let answer = b.finish().to_vec();
+    pair.give(&answer);
+    pair.collect();
+    assert_eq!(pair.events.len(), Config::default().max_events + 1);
+    assert!(matches!(pair.events.last(), Some(Event::Allocated(_))));
+    // A caller that has not polled what was told before.
+    let mut pair = Pair::new(Config {
+        max_events: 1,
+        ..config()
+    });
+    for port in 1..=2 {
+        alternate(&mut pair, port);
+        while let Some(answer) = pair.poll().and_then(|message| pair.server.handle(&message)) {
+            pair.give(&answer);
+        }
+        assert_eq!(pair.client.state(), State::Reconnecting);
+        pair.client.reconnected(address(LOCAL));
+    }
+    pair.collect();
+    assert!(matches!(pair.events[..], [Event::Reconnect(_), Event::Reconnect(_)]));
 }
 
 #[test]
@@ -444,6 +513,71 @@ fn a_refresh_that_is_refused_is_tried_again_until_the_end() {
     pair.server.errors.push_back((Method::REFRESH, ErrorCode::SERVER_ERROR));
     pair.pass(secs(1200));
     assert_eq!(pair.client.state(), State::Allocated);
+}
+
+#[test]
+fn a_refresh_that_is_never_taken_ends_with_the_allocation() {
+    // Nonces that are stale at once, passwords that are wrong now, and other servers.
+    for (error, at_once) in [
+        (ErrorCode::STALE_NONCE, 4),
+        (ErrorCode::UNAUTHENTICATED, 1),
+        (ErrorCode::TRY_ALTERNATE, 1),
+    ] {
+        let mut pair = Pair::allocated(config());
+        let start = pair.now;
+        pair.server.errors.extend((0..1000).map(|_| (Method::REFRESH, error)));
+        pair.pass(pair.client.poll_timeout().unwrap() - start);
+        assert_eq!(pair.server.count(Method::REFRESH), at_once, "{error:?}");
+        pair.pass(start + ms(599_999) - pair.now);
+        assert_eq!(pair.client.state(), State::Allocated);
+        assert!(pair.server.count(Method::REFRESH) <= 10 * at_once);
+        pair.pass(ms(1));
+        pair.assert_closed(CloseReason::Expired(Some(error)));
+    }
+    // A server that is silent behind its challenge.
+    let mut pair = Pair::allocated(config());
+    let start = pair.now;
+    pair.server.errors.push_back((Method::REFRESH, ErrorCode::STALE_NONCE));
+    let wait = pair.client.poll_timeout().unwrap() - start;
+    pair.pass_with(wait, |pair| {
+        if let Some(challenge) = pair.poll().and_then(|message| pair.server.handle(&message)) {
+            pair.give(&challenge);
+        }
+    });
+    assert_eq!(pair.server.count(Method::REFRESH), 1);
+    pair.pass_unanswered(secs(600) - wait);
+    pair.assert_closed(CloseReason::Expired(None));
+    // One that answers without what is asked for, on a stream.
+    let mut pair = Pair::allocated(Config {
+        transport: Transport::Stream,
+        ..config()
+    });
+    pair.server.no_integrity = true;
+    pair.pass(secs(600));
+    assert!(pair.client.counters().turn_wrong_integrity > 1);
+    pair.assert_closed(CloseReason::Expired(None));
+}
+
+#[test]
+fn giving_back_ends_whatever_the_server_says() {
+    for error in [
+        ErrorCode::STALE_NONCE,
+        ErrorCode::UNAUTHENTICATED,
+        ErrorCode::TRY_ALTERNATE,
+    ] {
+        let mut pair = Pair::allocated(config());
+        pair.server.errors.extend((0..1000).map(|_| (Method::REFRESH, error)));
+        pair.client.close();
+        pair.run();
+        assert!(pair.server.count(Method::REFRESH) <= 4);
+        pair.assert_closed(CloseReason::Deleted);
+    }
+    // The allocation ends before the server is given up.
+    let mut pair = Pair::allocated(config());
+    pair.pass_unanswered(secs(599));
+    pair.client.close();
+    pair.pass_unanswered(secs(1));
+    pair.assert_closed(CloseReason::Deleted);
 }
 
 #[test]
