@@ -1,5 +1,5 @@
 use super::allocation::{
-    Allocation, Owner, PortWish, RESERVATION_LIFETIME, Relay, RelayId, Reservation, Transport, Usage,
+    Allocation, LastRoutes, Owner, PortWish, RESERVATION_LIFETIME, Relay, RelayId, Reservation, Transport, Usage,
 };
 use super::answer::{self, To};
 use super::bucket::Bucket;
@@ -208,6 +208,7 @@ impl Server {
             permissions: HashMap::new(),
             channels: HashMap::new(),
             channel_of: HashMap::new(),
+            last_routes: LastRoutes::default(),
             connections: Vec::new(),
             sending: Bucket::full(asked.now),
             receiving: Bucket::full(asked.now),

@@ -89,6 +89,32 @@ pub(super) struct Channel {
     pub(super) expires: Instant,
 }
 
+/// A channel as the last datagram in a direction found it, with its peer's permission: the next one of a burst needs no
+/// look-up.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Route {
+    pub(super) number: u16,
+    pub(super) peer: SocketAddr,
+    /// As that of the [`Channel`].
+    pub(super) to_relay: bool,
+    /// When the channel or the permission ends, what is first. Both may be refreshed, and are looked at again then.
+    until: Instant,
+}
+
+impl Route {
+    /// Whether data may go this way now.
+    pub(super) fn is_permitted(&self, now: Instant) -> bool {
+        self.until > now
+    }
+}
+
+/// The last one in either direction. Each ends by itself; what is bound, or ends before its time, is looked at again.
+#[derive(Debug, Default)]
+pub(super) struct LastRoutes {
+    sent: Option<Route>,
+    received: Option<Route>,
+}
+
 /// An allocation (RFC 8656 §3.2), from the request on: not yet [`live`](Self::live) while its sockets are being bound.
 #[derive(Debug)]
 pub(super) struct Allocation {
@@ -116,6 +142,7 @@ pub(super) struct Allocation {
     pub(super) permissions: HashMap<IpAddr, Instant>,
     pub(super) channels: HashMap<u16, Channel>,
     pub(super) channel_of: HashMap<SocketAddr, u16>,
+    pub(super) last_routes: LastRoutes,
     pub(super) connections: Vec<ConnectionId>,
     pub(super) sending: Bucket,
     pub(super) receiving: Bucket,
@@ -167,15 +194,37 @@ impl Allocation {
         self.permissions.get(&peer).is_some_and(|&expires| expires > now)
     }
 
-    /// A channel that is bound now.
-    pub(super) fn channel(&self, now: Instant, number: u16) -> Option<&Channel> {
-        self.channels.get(&number).filter(|channel| channel.expires > now)
+    /// The way of a channel that is bound now.
+    pub(super) fn route(&mut self, now: Instant, number: u16) -> Option<Route> {
+        let same = |route: &Route| route.number == number && route.is_permitted(now);
+        if let Some(route) = self.last_routes.sent.filter(same) {
+            return Some(route);
+        }
+        let route = self.find_route(now, number)?;
+        self.last_routes.sent = Some(route);
+        Some(route)
     }
 
-    /// The channel that leads to a peer now, and its number.
-    pub(super) fn channel_to(&self, now: Instant, peer: SocketAddr) -> Option<(u16, &Channel)> {
-        let number = *self.channel_of.get(&peer)?;
-        self.channel(now, number).map(|channel| (number, channel))
+    /// The way of the channel that leads to a peer now.
+    pub(super) fn route_from(&mut self, now: Instant, peer: SocketAddr) -> Option<Route> {
+        let same = |route: &Route| route.peer == peer && route.is_permitted(now);
+        if let Some(route) = self.last_routes.received.filter(same) {
+            return Some(route);
+        }
+        let route = self.find_route(now, *self.channel_of.get(&peer)?)?;
+        self.last_routes.received = Some(route);
+        Some(route)
+    }
+
+    fn find_route(&self, now: Instant, number: u16) -> Option<Route> {
+        let channel = self.channels.get(&number).filter(|channel| channel.expires > now)?;
+        let permitted = self.permissions.get(&channel.peer.ip());
+        Some(Route {
+            number,
+            peer: channel.peer,
+            to_relay: channel.to_relay,
+            until: permitted.map_or(now, |&until| until.min(channel.expires)),
+        })
     }
 
     pub(super) fn stats(&self, now: Instant) -> AllocationStats<'_> {

@@ -1,5 +1,5 @@
 use super::Server;
-use super::allocation::{Allocation, Channel, Owner, RelayId, Transport};
+use super::allocation::{Allocation, Owner, RelayId, Route, Transport};
 use super::config::Family;
 use super::request::Attributes;
 use super::sink::{Outgoing, ServerSink};
@@ -39,26 +39,24 @@ impl Server {
             self.counters.turn_unowned_receives += 1;
             return;
         };
-        let allocation = self.allocations.get(index);
-        let local = allocation.map(|allocation| allocation.path.local.ip());
-        let channel = allocation.and_then(|allocation| allocation.channel_to(now, peer));
-        // A channel's peer was looked at when it was bound.
-        let allowed = match channel {
-            Some((_, channel)) if channel.to_relay => self.is_relay(Transport::Udp, peer),
-            Some(_) => true,
-            None => local.is_some_and(|local| self.permits(Transport::Udp, peer, local)),
-        };
-        let channel = channel.map(|(number, _)| number);
         let Some(allocation) = self.allocations.get_mut(index) else {
             return;
         };
-        if !allowed || !allocation.is_permitted(now, peer.ip()) {
+        let local = allocation.path.local.ip();
+        let route = allocation.route_from(now, peer);
+        let allowed = match route {
+            // A channel's peer was looked at when it was bound.
+            Some(route) => route.is_permitted(now) && self.leads_on(&route),
+            None => allocation.is_permitted(now, peer.ip()) && self.permits(Transport::Udp, peer, local),
+        };
+        let Some(allocation) = self.allocations.get_mut(index).filter(|_| allowed) else {
             self.counters.turn_unpermitted_receives += 1;
             return;
-        }
+        };
+        let channel = route.and_then(|route| ChannelNumber::new(route.number));
         let stream = allocation.path.protocol == Protocol::Tcp;
         let mut head = [0; MAX_INDICATION_HEAD];
-        let head = match channel.and_then(ChannelNumber::new) {
+        let head = match channel {
             Some(channel) => ChannelData::header(channel, data.len()).and_then(|header| {
                 let head = head.first_chunk_mut()?;
                 *head = header;
@@ -149,18 +147,19 @@ impl Server {
             return;
         };
         let Some(index) = self.live(path) else { return };
-        let Some(allocation) = self.allocations.get(index) else {
+        let Some(allocation) = self.allocations.get_mut(index) else {
             return;
         };
-        let Some(&Channel { peer, to_relay, .. }) = allocation.channel(now, message.channel.get()) else {
+        let Some(route) = allocation.route(now, message.channel.get()) else {
             self.counters.turn_unbound_channels += 1;
             return;
         };
-        if to_relay && !self.is_relay(Transport::Udp, peer) {
+        if !self.leads_on(&route) {
             self.counters.turn_forbidden_sends += 1;
             return;
         }
-        self.forward(now, index, peer, plain(message.data, path, ecn), sink);
+        let permitted = route.is_permitted(now);
+        self.forward(now, index, route.peer, permitted, plain(message.data, path, ecn), sink);
     }
 
     /// RFC 8656 §11.2.
@@ -191,7 +190,14 @@ impl Server {
             dont_fragment: attributes.dont_fragment,
             ..plain(data, path, ecn)
         };
-        self.forward(now, index, peer, packet, sink);
+        let allocation = self.allocations.get(index);
+        let permitted = allocation.is_some_and(|allocation| allocation.is_permitted(now, peer.ip()));
+        self.forward(now, index, peer, permitted, packet, sink);
+    }
+
+    /// Whether a channel's peer, if it is one of our relays, is there still.
+    fn leads_on(&self, route: &Route) -> bool {
+        !route.to_relay || self.is_relay(Transport::Udp, route.peer)
     }
 
     /// The allocation whose data a message on `path` is.
@@ -215,6 +221,7 @@ impl Server {
         now: Instant,
         index: u32,
         peer: SocketAddr,
+        permitted: bool,
         packet: Outgoing<'_>,
         sink: &mut impl ServerSink,
     ) {
@@ -226,7 +233,7 @@ impl Server {
             self.counters.turn_forbidden_sends += 1;
             return;
         };
-        if !allocation.is_permitted(now, peer.ip()) {
+        if !permitted {
             self.counters.turn_unpermitted_sends += 1;
             return;
         }

@@ -1,4 +1,4 @@
-use super::allocation::{CHANNEL_LIFETIME, Channel, PERMISSION_LIFETIME, Transport};
+use super::allocation::{CHANNEL_LIFETIME, Channel, LastRoutes, PERMISSION_LIFETIME, Transport};
 use super::config::{Family, RelayAddress};
 use super::machine::Peer;
 use super::request::peers;
@@ -121,6 +121,7 @@ impl Server {
             self.timers.cancel(before.expires, timer);
         }
         allocation.channel_of.insert(peer, number);
+        allocation.last_routes = LastRoutes::default();
         self.timers.arm(expires, timer);
     }
 }

@@ -1,3 +1,4 @@
+use super::allocation::LastRoutes;
 use super::config::Family;
 use super::sink::ServerSink;
 use super::timers::Timer;
@@ -60,6 +61,7 @@ impl Server {
             stays
         });
         allocation.channel_of.retain(|peer, _| Family::of(peer.ip()) != family);
+        allocation.last_routes = LastRoutes::default();
         let relay = allocation.relays.get_mut(family).take();
         let beside = allocation.beside.filter(|_| !allocation.live);
         let connections = allocation.connections.clone();

@@ -122,6 +122,106 @@ fn what_has_ended_is_gone_even_before_the_timer_was_served() {
 }
 
 #[test]
+fn each_datagram_takes_its_own_way_whatever_the_one_before_took() {
+    let mut house = House::new();
+    let (mut client, relayed) = house.allocated(udp(1));
+    let ways = [
+        (0x4000, "203.0.113.5:7"),
+        (0x4001, "203.0.113.5:8"),
+        (0x4002, "203.0.113.6:7"),
+    ];
+    for (number, peer) in ways {
+        house.bind(&mut client, number, peer);
+    }
+    for way in [0, 0, 1, 1, 0, 2, 0, 2, 1] {
+        let (number, peer) = ways[way];
+        let sent = house.client_sends(client.path, &channel_data(number, b"x"));
+        assert_eq!((sent.len(), sent[0].peer), (1, address(peer)));
+        let came = house.peer_sends(relayed, ways[2 - way].1, b"x");
+        assert_eq!(came[0].1, channel_data(ways[2 - way].0, b"x"));
+        // What has no channel changes nothing.
+        assert_eq!(house.client_sends(client.path, &channel_data(0x4003, b"x")).len(), 0);
+        assert!(!turn::ChannelData::is(
+            &house.peer_sends(relayed, "203.0.113.6:9", b"x")[0].1
+        ));
+    }
+    assert_eq!(house.raised(), [("turn_unbound_channels", 9)]);
+}
+
+#[test]
+fn a_way_ends_with_its_channel_or_its_permission_and_not_before() {
+    let mut house = House::new();
+    let (mut client, relayed) = house.allocated(udp(1));
+    house.granted(&mut client, Method::REFRESH, &[Value::Lifetime(3600)]);
+    house.bind(&mut client, 0x4000, "203.0.113.5:7");
+    let both = |house: &mut House| {
+        let sent = house.client_sends(udp(1), &channel_data(0x4000, b"x"));
+        let came = house.peer_sends(relayed, "203.0.113.5:7", b"x");
+        (
+            sent.len(),
+            came.iter().filter(|came| turn::ChannelData::is(&came.1)).count(),
+        )
+    };
+    // Time alone ends a way: nobody serves the timer. It is used up to the end, so that it is known from before.
+    let later = |house: &mut House, seconds| {
+        assert_eq!(both(house), (1, 1));
+        house.now += std::time::Duration::from_secs(seconds);
+        both(house)
+    };
+    assert_eq!(later(&mut house, 300), (0, 0));
+    house.permit(&mut client, "203.0.113.5:7");
+    assert_eq!(later(&mut house, 299), (1, 1));
+    house.permit(&mut client, "203.0.113.5:7");
+    // The permission goes on, the channel does not.
+    assert_eq!(later(&mut house, 1), (0, 0));
+    house.bind(&mut client, 0x4000, "203.0.113.5:7");
+    // What is refreshed goes on beyond the end that was known.
+    assert_eq!(later(&mut house, 299), (1, 1));
+    house.bind(&mut client, 0x4000, "203.0.113.5:7");
+    assert_eq!(later(&mut house, 299), (1, 1));
+}
+
+#[test]
+fn a_way_ends_with_its_family() {
+    let mut house = House::new();
+    let mut client = Client::new(udp(1));
+    let both = [UDP, Value::AdditionalAddressFamily(stun::AddressFamily::IPV6)];
+    house.granted(&mut client, Method::ALLOCATE, &both);
+    house.bind(&mut client, 0x4000, "[2001:db8:5::1]:7");
+    assert_eq!(house.client_sends(client.path, &channel_data(0x4000, b"x")).len(), 1);
+    let end = [
+        Value::RequestedAddressFamily(stun::AddressFamily::IPV6),
+        Value::Lifetime(0),
+    ];
+    house.granted(&mut client, Method::REFRESH, &end);
+    assert_eq!(house.client_sends(client.path, &channel_data(0x4000, b"x")).len(), 0);
+    assert_eq!(house.raised(), [("turn_unbound_channels", 1)]);
+}
+
+#[test]
+fn a_way_that_is_found_to_lead_to_a_relay_ends_with_it() {
+    let mut house = House::with(|config| {
+        config.ipv4 = Some(turn::RelayAddress {
+            bind: "0.0.0.0".parse().unwrap(),
+            external: "192.0.2.1".parse().unwrap(),
+        });
+    });
+    let (mut client, _) = house.allocated(udp(1));
+    let (mut other, relayed) = house.allocated(udp(2));
+    let there = format!("203.0.113.77:{}", relayed.port());
+    let message = channel_data(0x4000, b"x");
+    house.bind(&mut client, 0x4000, &there);
+    assert_eq!(house.client_sends(client.path, &message).len(), 1);
+    // It is an address of the machine from now on, of which the next ChannelBind request takes notice.
+    house.server.set_addresses(["203.0.113.77".parse().unwrap()]);
+    house.bind(&mut client, 0x4000, &there);
+    assert_eq!(house.client_sends(client.path, &message).len(), 1);
+    house.granted(&mut other, Method::REFRESH, &[Value::Lifetime(0)]);
+    assert_eq!(house.client_sends(client.path, &message).len(), 0);
+    assert_eq!(house.raised(), [("turn_forbidden_sends", 1)]);
+}
+
+#[test]
 fn permissions_are_all_or_none() {
     let mut house = House::with(|config| config.limits.permissions = 3);
     let (mut client, relayed) = house.allocated(udp(1));
