@@ -308,6 +308,25 @@ fn candidates_that_come_after_the_offer_are_trickled() {
 }
 
 #[test]
+fn what_a_stun_server_of_the_agents_is_asked_for_is_waited_for() {
+    let asking = |certificate| {
+        let mut config = config(certificate, Vec::new());
+        config.ice.stun_servers = vec![SERVER.parse().unwrap()];
+        config
+    };
+    let mut world = World::new([Access::EimApdf; 2], [asking(1), asking(2)]);
+    // Nothing has had the time to come.
+    let early = world.end_mut(LEFT).peer.offer().unwrap();
+    world.run(Duration::from_millis(300));
+    let [offer, answer] = world.negotiate();
+    for (text, complete) in [(&early, false), (&offer, true), (&answer, true)] {
+        assert_eq!(text.contains(" typ srflx"), complete, "{text}");
+        assert_eq!(text.contains("a=end-of-candidates"), complete, "{text}");
+    }
+    world.connect();
+}
+
+#[test]
 fn who_wants_relays_only_tells_and_uses_no_other_address() {
     let mut left = config(1, vec![turn(), stun()]);
     left.ice_transport_policy = IceTransportPolicy::Relay;
