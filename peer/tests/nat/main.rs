@@ -228,6 +228,14 @@ impl World {
         path.local.ip() == server.ip()
     }
 
+    /// How often each end was told that only a restart can name another pair.
+    fn restarts_needed(&self) -> [usize; 2] {
+        [LEFT, RIGHT].map(|end| {
+            let events = self.end(end).events.iter();
+            events.filter(|event| **event == Event::NeedsRestart).count()
+        })
+    }
+
     fn kinds(text: &str) -> Vec<CandidateKind> {
         let kinds = [
             (" typ host", CandidateKind::Host),
@@ -564,20 +572,37 @@ fn who_nominates_is_told_that_only_a_restart_can_name_another_pair() {
         world.pass_hosts();
         world.talk(Duration::from_secs(2));
         assert_eq!(world.is_relayed(LEFT), !signalled);
-        let told = |world: &World| {
-            [LEFT, RIGHT].map(|end| {
-                let events = world.end(end).events.iter();
-                events.filter(|event| **event == Event::NeedsRestart).count()
-            })
-        };
-        assert_eq!(told(&world), [0, 0]);
+        assert_eq!(world.restarts_needed(), [0, 0]);
         let now = world.sim.now();
         world.end_mut(LEFT).peer.relay_stream_closed(now, RelayStreamId(0));
         world.talk(Duration::from_secs(3));
-        assert_eq!(told(&world), [usize::from(!signalled), 0], "{signalled}");
+        assert_eq!(world.restarts_needed(), [usize::from(!signalled), 0], "{signalled}");
         // Media goes on without it.
         assert_eq!(world.end(LEFT).peer.state(), State::Connected);
         assert!(!world.is_relayed(LEFT));
+    }
+}
+
+#[test]
+fn either_end_is_told_that_no_pair_is_left_without_its_relay() {
+    for end in [LEFT, RIGHT] {
+        let mut configs = [config(1, Vec::new()), config(2, Vec::new())];
+        configs[end].ice_servers = vec![turn_over_tcp()];
+        configs[end].ice_transport_policy = IceTransportPolicy::Relay;
+        let mut world = World::new([Access::Open; 2], configs);
+        world.run(Duration::from_millis(300));
+        // With renomination, so that nothing else needs a restart.
+        world.negotiate_signalling(true);
+        world.connect();
+        world.talk(Duration::from_secs(2));
+        assert_eq!(world.restarts_needed(), [0, 0]);
+        let now = world.sim.now();
+        world.end_mut(end).peer.relay_stream_closed(now, RelayStreamId(0));
+        world.run(Duration::from_secs(1));
+        let mut told = [0, 0];
+        told[end] = 1;
+        assert_eq!(world.restarts_needed(), told);
+        assert_eq!(world.end(end).peer.state(), State::Disconnected);
     }
 }
 
