@@ -1,7 +1,6 @@
 //! Two peers in full mode behind NATs, with STUN and TURN servers, in virtual time.
 
 mod shell;
-mod turn_server;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use ice::CandidateKind;
 use netsim::shapes::{Access, Pair, PairConfig, pair};
 use netsim::{EndpointId, Sim};
 use peer::{Config, Direction, Event, IceServer, IceTransportPolicy, Kind, Peer, RelayStreamId, State};
+use turn::testing::{PASSWORD, TurnServer, USER};
 
 use shell::{FRAME, Shell};
-use turn_server::{PASSWORD, TurnServer, USER};
 
 const LEFT: usize = 0;
 const RIGHT: usize = 1;
