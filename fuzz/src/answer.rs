@@ -74,6 +74,7 @@ impl<'a> Call<'a> {
         let now = Instant::now();
         let mut peer = Peer::new(calling().into(), Seed::from_run(1), now);
         peer.add_local_candidate(address(OURS));
+        peer.end_of_local_candidates(now);
         peer.relay_stream_opened(now, RelayStreamId(0), address(OURS));
         let mut server = Peer::new(Pair::config().into(), Seed::from_run(2), now);
         server.add_local_candidate("192.0.2.1:3478".parse().expect("an address"));

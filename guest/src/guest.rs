@@ -7,18 +7,25 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::{Certificate, RingCrypto};
-use peer::{Config, Direction, Event, Extension, IceServer, IceTransportPolicy, Kind, Peer, State};
+use peer::{Config, Direction, Event, Extension, IceServer, IceTransportPolicy, Kind, Peer, SectionError, State};
 use rand::TryRng;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use tungstenite::{Message, WebSocket};
 use wire::{Path, Seed};
 
-use crate::ice_servers::over_udp;
+use crate::access::Access;
+use crate::ice_servers::{Lookup, Resolving, look_up};
 use crate::inbox::Inbox;
 use crate::media::Media;
-use crate::messages::{FromServer, IceServers, OwnSource, ToServer};
+use crate::messages::{FromServer, OwnSource, ToServer};
+use crate::relay_streams::RelayStreams;
 use crate::report::Report;
 use crate::room::Room;
+use crate::signalling::Signalling;
+use crate::sockets::Sockets;
 use crate::track::{Call, Track};
+use crate::trust::Trust;
 
 /// A participant on a thread of its own. Dropping it leaves the room.
 #[derive(Debug)]
@@ -69,27 +76,27 @@ impl Guest {
     /// # Errors
     /// When the server cannot be reached. What goes wrong later is in [`Report::faults`].
     pub fn join(room: &Room, name: &str, media: Arc<Media>) -> Result<Self, JoinError> {
-        Self::join_by(room, name, media, IceTransportPolicy::All)
+        Self::join_by(room, name, media, &Access::default())
     }
 
-    /// As [`join`](Self::join), with all media by the room's TURN server, over UDP.
+    /// As [`join`](Self::join), by ways of the caller's choice.
     ///
     /// # Errors
-    /// As [`join`](Self::join).
-    pub fn join_relayed(room: &Room, name: &str, media: Arc<Media>) -> Result<Self, JoinError> {
-        Self::join_by(room, name, media, IceTransportPolicy::Relay)
-    }
-
-    fn join_by(room: &Room, name: &str, media: Arc<Media>, policy: IceTransportPolicy) -> Result<Self, JoinError> {
-        let server = room.resolve().map_err(because)?;
-        let stream = TcpStream::connect(server).map_err(because)?;
+    /// As [`join`](Self::join), and when the file of certificates is needed and is none.
+    pub fn join_by(room: &Room, name: &str, media: Arc<Media>, access: &Access) -> Result<Self, JoinError> {
+        let trust = Arc::new(Trust::new(access.ca.clone()));
+        let stream = TcpStream::connect(room.resolve().map_err(because)?).map_err(because)?;
         stream.set_nodelay(true).map_err(because)?;
         let local = stream.local_addr().map_err(because)?;
+        let stream = secured(room, stream, &trust)?;
         let (socket, _) = tungstenite::client(room.websocket(), stream).map_err(because)?;
-        socket.get_ref().set_nonblocking(true).map_err(because)?;
-        let udp = bind(local).map_err(because)?;
+        socket.get_ref().socket().set_nonblocking(true).map_err(because)?;
+        let sockets = Sockets {
+            udp: bind(local).map_err(because)?,
+            streams: RelayStreams::new(trust),
+        };
         let shared = Arc::new(Shared::default());
-        let mut visit = Visit::new(socket, udp, name, media, Arc::clone(&shared), policy)?;
+        let mut visit = Visit::new(socket, sockets, name, media, Arc::clone(&shared), access.clone())?;
         let thread = std::thread::Builder::new().name(format!("guest {name}"));
         let thread = thread.spawn(move || visit.run()).map_err(because)?;
         Ok(Self {
@@ -144,8 +151,18 @@ fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
     Ok(udp)
 }
 
+/// Lays TLS on the connection to a room that wants it.
+fn secured(room: &Room, stream: TcpStream, trust: &Trust) -> Result<Signalling, JoinError> {
+    let Some(name) = room.tls_name() else {
+        return Ok(Signalling::Plain(stream));
+    };
+    let name = ServerName::try_from(name.to_owned()).map_err(because)?;
+    let tls = ClientConnection::new(trust.config().map_err(because)?, name).map_err(because)?;
+    Ok(Signalling::Tls(Box::new(StreamOwned::new(tls, stream))))
+}
+
 /// A peer that has offered nothing yet, with a sound and a picture to send.
-fn offering_peer(
+pub(crate) fn offering_peer(
     now: Instant,
     local: SocketAddr,
     servers: Vec<IceServer>,
@@ -171,13 +188,27 @@ fn offering_peer(
     Ok(peer)
 }
 
+/// Adds sections that receive, so many of each kind.
+fn add_slots(peer: &mut Peer, count: usize) -> Result<(), SectionError> {
+    for kind in [Kind::Audio, Kind::Video].repeat(count) {
+        peer.add_section(kind, Direction::RecvOnly)?;
+    }
+    Ok(())
+}
+
 /// The guest's own thread.
 struct Visit {
-    socket: WebSocket<TcpStream>,
-    udp: UdpSocket,
+    socket: WebSocket<Signalling>,
+    sockets: Sockets,
     local: SocketAddr,
-    policy: IceTransportPolicy,
+    access: Access,
     peer: Peer,
+    /// The room's servers, until all names are known: nothing is offered before.
+    resolving: Option<Resolving>,
+    /// Whether there is a candidate.
+    gathered: bool,
+    /// Why servers do not relay: at most two sentences for each. With other ways to the room nobody misses them.
+    missed: Vec<String>,
     media: Arc<Media>,
     shared: Arc<Shared>,
     inbox: Inbox,
@@ -200,22 +231,25 @@ struct Visit {
 
 impl Visit {
     fn new(
-        socket: WebSocket<TcpStream>,
-        udp: UdpSocket,
+        socket: WebSocket<Signalling>,
+        sockets: Sockets,
         name: &str,
         media: Arc<Media>,
         shared: Arc<Shared>,
-        policy: IceTransportPolicy,
+        access: Access,
     ) -> Result<Self, JoinError> {
         let now = Instant::now();
-        let local = udp.local_addr().map_err(because)?;
-        let peer = offering_peer(now, local, Vec::new(), policy)?;
+        let local = sockets.udp.local_addr().map_err(because)?;
+        let peer = offering_peer(now, local, Vec::new(), access.policy())?;
         let mut visit = Self {
             socket,
-            udp,
+            sockets,
             local,
-            policy,
+            access,
             peer,
+            resolving: None,
+            gathered: false,
+            missed: Vec::new(),
             media,
             shared,
             inbox: Inbox::default(),
@@ -243,7 +277,8 @@ impl Visit {
         let mut next_report = self.joined_at;
         while !self.over && !self.shared.leaving.load(Ordering::Relaxed) {
             self.listen();
-            if self.wanted && !self.open {
+            self.follow_resolving();
+            if self.wanted && !self.open && self.resolving.is_none() {
                 self.offer();
             }
             let now = self.receive();
@@ -261,11 +296,12 @@ impl Visit {
         // As it was until now.
         self.tell(now);
         // The goodbye is waited for, though not for ever.
-        let _ = self.socket.get_ref().set_nonblocking(false);
-        let _ = self.socket.get_ref().set_write_timeout(Some(GOODBYE));
+        let _ = self.socket.get_ref().socket().set_nonblocking(false);
+        let _ = self.socket.get_ref().socket().set_write_timeout(Some(GOODBYE));
         self.say(&ToServer::Leave {});
         self.peer.close(now);
         self.flush(now);
+        self.sockets.streams.end(now);
         let _ = self.socket.close(None);
         let _ = self.socket.flush();
     }
@@ -316,7 +352,8 @@ impl Visit {
                 participants,
                 ice_servers,
             } => {
-                self.take_servers(&ice_servers);
+                let look_up: Arc<Lookup> = Arc::new(look_up);
+                self.resolving = Some(Resolving::begin(Instant::now(), &ice_servers, &look_up));
                 self.report.participant = participant;
                 let seen = participants.into_iter().filter(|other| {
                     let mut sources = other.sources.iter();
@@ -330,10 +367,8 @@ impl Visit {
                 while self.slots < needed {
                     self.slots += 1;
                     self.wanted = true;
-                    for kind in [Kind::Audio, Kind::Video] {
-                        if let Err(error) = self.peer.add_section(kind, Direction::RecvOnly) {
-                            return self.fault(error);
-                        }
+                    if let Err(error) = add_slots(&mut self.peer, 1) {
+                        return self.fault(error);
                     }
                 }
             }
@@ -356,17 +391,30 @@ impl Visit {
     }
 
     /// Begins with the servers that the room has; nothing was offered before.
-    fn take_servers(&mut self, told: &[IceServers]) {
-        let (servers, faults) = over_udp(told);
+    fn follow_resolving(&mut self) {
+        let now = Instant::now();
+        let Some((mut servers, faults)) = self.resolving.as_mut().and_then(|resolving| resolving.poll(now)) else {
+            return;
+        };
+        self.resolving = None;
         faults.into_iter().for_each(|fault| self.fault(fault));
-        let relays = servers.iter().any(|server| server.uri().scheme().is_turn());
-        if self.policy == IceTransportPolicy::Relay && !relays {
-            self.fault("the room has no TURN server over UDP; give the server one, or come without --relay");
+        servers.retain(|server| self.access.takes(server));
+        if let Some(over) = self.access.relay.filter(|_| servers.is_empty()) {
+            let over = over.words();
+            self.fault(format!(
+                "the room has no TURN server{over}; give the server one, or come without --relay"
+            ));
         }
         if servers.is_empty() {
             return;
         }
-        match offering_peer(Instant::now(), self.local, servers, self.policy) {
+        let peer = offering_peer(now, self.local, servers, self.access.policy());
+        let peer = peer.and_then(|mut peer| {
+            // Those that were needed meanwhile.
+            add_slots(&mut peer, self.slots).map_err(because)?;
+            Ok(peer)
+        });
+        match peer {
             Ok(peer) => self.peer = peer,
             Err(error) => self.fault(error),
         }
@@ -411,11 +459,11 @@ impl Visit {
             .unwrap_or(now + TURN)
             .min(now + TURN);
         let wait = next.saturating_duration_since(now).max(Duration::from_micros(100));
-        let _ = self.udp.set_read_timeout(Some(wait));
+        let _ = self.sockets.udp.set_read_timeout(Some(wait));
         let mut data = [0; 2048];
         // Bounded: other work waits.
         for _ in 0..64 {
-            match self.udp.recv_from(&mut data) {
+            match self.sockets.udp.recv_from(&mut data) {
                 Ok((len, from)) => {
                     now = Instant::now();
                     self.inbox.now = Some(now);
@@ -426,9 +474,11 @@ impl Visit {
                 // An error of an earlier datagram, or none is here.
                 Err(_) => break,
             }
-            let _ = self.udp.set_read_timeout(Some(Duration::from_micros(1)));
+            let _ = self.sockets.udp.set_read_timeout(Some(Duration::from_micros(1)));
         }
-        Instant::now().max(now)
+        now = Instant::now().max(now);
+        self.sockets.streams.receive(now, &mut self.peer, &mut self.inbox);
+        now
     }
 
     fn frame_interval(&self) -> Duration {
@@ -453,12 +503,11 @@ impl Visit {
                 self.peer.set_sender_clock(track.sender(), now, 0);
             }
         }
-        let udp = &self.udp;
         let mut call = Call {
             now,
             peer: &mut self.peer,
             transport_sequence: &mut self.transport_sequence,
-            send: &mut |to, bytes| _ = udp.send_to(bytes, to),
+            sockets: &mut self.sockets,
         };
         if let Some(track) = &mut self.sound {
             while track.due(Media::SOUND) <= now {
@@ -474,12 +523,11 @@ impl Visit {
 
     /// Does what the other end has asked for.
     fn answer(&mut self, now: Instant) {
-        let udp = &self.udp;
         let mut call = Call {
             now,
             peer: &mut self.peer,
             transport_sequence: &mut self.transport_sequence,
-            send: &mut |to, bytes| _ = udp.send_to(bytes, to),
+            sockets: &mut self.sockets,
         };
         for (sender, sequences) in self.inbox.nacks.drain(..) {
             let track = [&self.sound, &self.picture].into_iter().flatten();
@@ -499,20 +547,34 @@ impl Visit {
         let mut out = [0; Peer::MIN_OUT_RELAYED];
         while let Some(transmit) = self.peer.poll_transmit(now, &mut out) {
             let datagram = out.get(..transmit.len).unwrap_or_default();
-            let _ = self.udp.send_to(datagram, transmit.path.remote);
+            self.sockets.send(&transmit.path, datagram);
         }
+        self.sockets.streams.flush(now, &mut self.peer);
+        self.missed.append(&mut self.sockets.streams.faults);
         while let Some(event) = self.peer.poll_event() {
             match event {
                 Event::PacketsLost { stream } => self.peer.request_key_frame(now, stream),
-                // With other ways to the server its relay is not missed.
-                Event::RelayFailed { server, reason } if self.policy == IceTransportPolicy::Relay => {
-                    self.fault(format!("{server} does not relay: {reason}"));
+                Event::OpenRelayStream(stream) => self.sockets.streams.begin(now, stream),
+                Event::CloseRelayStream(id) => self.sockets.streams.close(now, id),
+                Event::RelayFailed { server, reason } => {
+                    self.missed.push(format!("{server} does not relay: {reason}"));
                 }
-                Event::Failed => self.fault("the media connection has failed"),
+                Event::Candidate(_) => self.gathered = true,
+                Event::GatheringComplete if !self.gathered => self.tell_missed(),
+                Event::Failed => {
+                    self.tell_missed();
+                    self.fault("the media connection has failed");
+                }
                 Event::Closed { reason } if !self.shared.leaving.load(Ordering::Relaxed) => self.fault(reason),
                 _ => {}
             }
         }
+    }
+
+    /// Tells which relays there are not, when they are missed.
+    fn tell_missed(&mut self) {
+        let missed = std::mem::take(&mut self.missed);
+        missed.into_iter().for_each(|fault| self.fault(fault));
     }
 
     fn tell(&mut self, now: Instant) {
@@ -572,18 +634,14 @@ mod tests {
             (0..=MESSAGES).map(|_| socket.read().unwrap().len()).sum::<usize>()
         });
         let stream = TcpStream::connect(address).unwrap();
-        let (socket, _) = tungstenite::client("ws://127.0.0.1/", stream).unwrap();
-        socket.get_ref().set_nonblocking(true).unwrap();
+        let (socket, _) = tungstenite::client("ws://127.0.0.1/", Signalling::Plain(stream)).unwrap();
+        socket.get_ref().socket().set_nonblocking(true).unwrap();
         let media = Arc::new(Media::built_in());
-        let mut visit = Visit::new(
-            socket,
-            bind(address).unwrap(),
-            "Ada",
-            media,
-            Arc::default(),
-            IceTransportPolicy::All,
-        )
-        .unwrap();
+        let sockets = Sockets {
+            udp: bind(address).unwrap(),
+            streams: RelayStreams::new(Arc::new(Trust::new(None))),
+        };
+        let mut visit = Visit::new(socket, sockets, "Ada", media, Arc::default(), Access::default()).unwrap();
         let name = "x".repeat(LENGTH);
         for _ in 0..MESSAGES {
             visit.say(&ToServer::Join { name: name.clone() });

@@ -3,8 +3,9 @@
 //! - [`Guest`]: joins a room, plays files in a loop, receives and checks everything; one thread each, in real time.
 //! - [`Media`]: what it plays: VP8 in IVF, Opus in Ogg.
 //! - [`Report`], [`SlotReport`]: what it has received.
-//! - [`Room`]: where a room is.
+//! - [`Room`], [`Access`]: where a room is, and how it is reached.
 
+mod access;
 mod guest;
 mod ice_servers;
 mod inbox;
@@ -13,12 +14,18 @@ mod media;
 mod messages;
 mod pace;
 mod pictures;
+mod relay_stream;
+mod relay_streams;
 mod report;
 mod room;
+mod signalling;
 mod slot;
+mod sockets;
 mod track;
+mod trust;
 mod voices;
 
+pub use access::{Access, RelayOver};
 pub use guest::{Guest, JoinError};
 pub use ivf::{IvfError, read_ivf};
 pub use media::{Media, MediaError};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use guest::{Guest, Media, Report, Room};
+use guest::{Access, Guest, Media, RelayOver, Report, Room};
 
 /// Headless participants of a room: they play a picture and a sound in a loop, and check what they receive.
 #[derive(Debug, Parser)]
@@ -27,9 +27,12 @@ struct Arguments {
     /// The guests speak one after the other, each so many seconds. Without it they are silent.
     #[arg(long, value_name = "SECONDS")]
     speak: Option<u64>,
-    /// All media goes by the room's TURN server, over UDP.
-    #[arg(long)]
-    relay: bool,
+    /// All media goes by the room's TURN servers: by whichever there is, or only by those that are reached over this.
+    #[arg(long, value_name = "OVER", num_args = 0..=1, require_equals = true, default_missing_value = "any")]
+    relay: Option<RelayOver>,
+    /// A PEM file with the certificates that TLS servers are trusted by, in place of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
     /// The room's address, as http://127.0.0.1:8080/r/tea.
     url: Room,
     /// The name under which they go; with several, a number is added.
@@ -60,18 +63,17 @@ fn run(arguments: &Arguments) -> Result<Vec<Report>, Box<dyn std::error::Error>>
         _ => Media::built_in(),
     };
     let media = Arc::new(media);
+    let access = Access {
+        relay: arguments.relay,
+        ca: arguments.ca.clone(),
+    };
     let mut guests = Vec::new();
     for number in 1..=arguments.guests {
         let name = match arguments.guests {
             1 => arguments.name.clone(),
             _ => format!("{} {number}", arguments.name),
         };
-        let join = if arguments.relay {
-            Guest::join_relayed
-        } else {
-            Guest::join
-        };
-        guests.push(join(&arguments.url, &name, Arc::clone(&media))?);
+        guests.push(Guest::join_by(&arguments.url, &name, Arc::clone(&media), &access)?);
     }
     let start = Instant::now();
     let end = start + Duration::from_secs(arguments.seconds);
@@ -85,4 +87,21 @@ fn run(arguments: &Arguments) -> Result<Vec<Report>, Box<dyn std::error::Error>>
         std::thread::sleep(Duration::from_millis(50));
     }
     Ok(guests.into_iter().map(Guest::leave).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn over_what_the_relay_is_reached_may_be_left_out() {
+        let relay = |options: &[&str]| {
+            let all = [&["hyaline-guest"], options, &["http://127.0.0.1/r/tea", "Ada"]].concat();
+            Arguments::try_parse_from(all).map(|arguments| arguments.relay).ok()
+        };
+        assert_eq!(relay(&[]), Some(None));
+        assert_eq!(relay(&["--relay"]), Some(Some(RelayOver::Any)));
+        assert_eq!(relay(&["--relay=tls"]), Some(Some(RelayOver::Tls)));
+        assert_eq!(relay(&["--relay=smoke"]), None);
+    }
 }

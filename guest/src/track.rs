@@ -7,6 +7,7 @@ use rtp::{PayloadType, RtpOut};
 
 use crate::ivf::is_key_frame;
 use crate::media::Media;
+use crate::sockets::Sockets;
 
 /// What a guest sends in one section, and what of it can be sent again.
 #[derive(Debug)]
@@ -174,7 +175,8 @@ impl Track {
             .ok()
             .and_then(|len| call.peer.send_written(call.now, len, &mut out));
         if let Some(transmit) = sent {
-            (call.send)(transmit.path.remote, out.get(..transmit.len).unwrap_or_default());
+            let bytes = out.get(..transmit.len).unwrap_or_default();
+            call.sockets.send(&transmit.path, bytes);
         }
     }
 }
@@ -184,5 +186,5 @@ pub(crate) struct Call<'a> {
     pub(crate) now: Instant,
     pub(crate) peer: &'a mut Peer,
     pub(crate) transport_sequence: &'a mut u16,
-    pub(crate) send: &'a mut dyn FnMut(std::net::SocketAddr, &[u8]),
+    pub(crate) sockets: &'a mut Sockets,
 }

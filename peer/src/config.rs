@@ -10,7 +10,7 @@ use crate::{Codec, Extension, IceServer, IceTransportPolicy};
 pub struct Config {
     /// The certificate and what DTLS agrees to.
     pub dtls: Arc<dtls_srtp::Config>,
-    /// When ICE gives up, and its budgets.
+    /// The ICE agent: its mode, STUN servers that it asks, when it gives up, its budgets.
     pub ice: ice::Config,
     /// STUN and TURN servers that are asked for candidates in full mode, beside `ice.stun_servers`; at most
     /// [`IceServer::MAX`] addresses of each kind. TURN servers over UDP are asked what STUN servers are, too.
@@ -40,9 +40,11 @@ pub struct Config {
     pub simulcast: bool,
     /// Whether a data section is agreed to. What DTLS carries then goes to [`Sink::application`](crate::Sink::application).
     pub application: bool,
-    /// The largest datagram that is sent, in bytes.
+    /// The largest datagram that is sent, in bytes, without what a TURN server needs around it
+    /// ([`Peer::RELAY_ROOM`](crate::Peer::RELAY_ROOM)).
     pub max_datagram: usize,
     /// Mean time between two regular RTCP reports; each is drawn from half to one and a half of it (RFC 3550 §6.2).
+    /// It is taken to be 100 ms at least and a day at most.
     pub report_interval: Duration,
     /// The most sections that an offer may have.
     pub max_sections: usize,

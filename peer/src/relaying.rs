@@ -28,6 +28,8 @@ pub(crate) struct Relaying {
     /// How many of them have had their allocations asked for.
     begun: usize,
     allocations: Vec<Held>,
+    /// How many there have been.
+    allocated: u16,
     /// Of clients that have ended.
     counters_before: ClientCounters,
     streams: Vec<Stream>,
@@ -57,6 +59,8 @@ struct RelayServer {
 struct Held {
     id: ClientId,
     server: usize,
+    /// How many were there before it, those included that have ended.
+    nth: u16,
     relayed: [Option<SocketAddr>; 2],
 }
 
@@ -90,6 +94,7 @@ impl Relaying {
             bases: Vec::new(),
             begun: 0,
             allocations: Vec::new(),
+            allocated: 0,
             counters_before: ClientCounters::default(),
             streams: Vec::new(),
             ended: false,
@@ -176,8 +181,10 @@ impl Relaying {
         self.allocations.push(Held {
             id,
             server: nth,
+            nth: self.allocated,
             relayed: [None; 2],
         });
+        self.allocated = self.allocated.saturating_add(1);
         Some(id)
     }
 
@@ -197,17 +204,18 @@ impl Relaying {
     /// The candidates of a new allocation.
     pub(crate) fn allocated(&mut self, id: ClientId, allocation: &Allocation) -> Vec<Candidate> {
         self.permits_due = true;
-        let Some(nth) = self.allocations.iter().position(|held| held.id == id) else {
+        let Some(held) = self.allocations.iter_mut().find(|held| held.id == id) else {
             return Vec::new();
         };
         // A server may claim our own address.
         let [ipv4, ipv6] =
             [allocation.ipv4, allocation.ipv6].map(|relayed| relayed.filter(|relayed| !self.bases.contains(relayed)));
-        let held = &mut self.allocations[nth];
         held.relayed = [ipv4, ipv6];
-        // RFC 8445 §5.1.2.1: each has its own local preference.
-        let preference = self.servers[held.server].preference.saturating_sub(2 * nth as u16);
-        let candidates = [ipv4, ipv6].into_iter().flatten().zip([preference, preference - 1]);
+        // RFC 8445 §5.1.2.1: each has its own local preference; what is gone may still be known to the peer.
+        let preference = self.servers[held.server].preference;
+        let preference = preference.saturating_sub(held.nth.saturating_mul(2));
+        let preferences = [preference, preference.saturating_sub(1)];
+        let candidates = [ipv4, ipv6].into_iter().flatten().zip(preferences);
         candidates
             .map(|(relayed, preference)| Candidate::relayed(relayed, allocation.mapped.unwrap_or(relayed), preference))
             .collect()

@@ -1,5 +1,6 @@
 //! TURN servers that lie, and streams to them that end.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use stun::{Builder, Class, Message, Method, TransactionId, Value};
 use wire::{Path, Protocol, Seed};
 
 const OURS: &str = "198.51.100.7:5000";
-const SERVERS: [&str; 2] = ["192.0.2.50:3478", "192.0.2.51:3478"];
+const SERVERS: [&str; 3] = ["192.0.2.50:3478", "192.0.2.51:3478", "192.0.2.52:3478"];
 const RELAYED: &str = "192.0.2.60:4000";
 
 const UDP: &str = "";
@@ -28,8 +29,8 @@ struct World {
 }
 
 impl World {
-    /// With two servers, each over UDP (the empty query) or TCP.
-    fn new(queries: [&str; 2]) -> Self {
+    /// With so many servers, each over UDP (the empty query) or TCP.
+    fn new(queries: &[&str]) -> Self {
         let now = Instant::now();
         let mut config = Pair::config();
         config.ice.mode = ice::Mode::Full;
@@ -52,12 +53,17 @@ impl World {
 
     /// Answers each request for an allocation with this address.
     fn allocate(&mut self, relayed: &str) {
+        self.allocate_each(|| relayed);
+    }
+
+    /// As [`allocate`](Self::allocate), with one address after the other.
+    fn allocate_each<'a>(&mut self, mut relayed: impl FnMut() -> &'a str) {
         let mut out = [0; Peer::MIN_OUT_RELAYED];
         let mut sink = Collected::default();
         while let Some(transmit) = self.peer.poll_transmit(self.now, &mut out) {
             let request = Message::parse(&out[..transmit.len]).unwrap();
             assert_eq!(request.method(), Method::ALLOCATE);
-            let mut answer = allocated(request.transaction_id(), relayed);
+            let mut answer = allocated(request.transaction_id(), relayed());
             match self.peer.relay_stream_on(&transmit.path) {
                 Some(id) => {
                     let used = self.peer.handle_relay_stream(self.now, id, &mut answer, &mut sink);
@@ -72,10 +78,12 @@ impl World {
     }
 
     fn open_streams(&mut self) {
-        for stream in 0..2 {
-            let local = SocketAddr::new(address(OURS).ip(), 40_000 + stream as u16);
-            self.peer.relay_stream_opened(self.now, RelayStreamId(stream), local);
-        }
+        (0..2).for_each(|stream| self.open_stream(stream));
+    }
+
+    fn open_stream(&mut self, stream: u32) {
+        let local = SocketAddr::new(address(OURS).ip(), 40_000 + stream as u16);
+        self.peer.relay_stream_opened(self.now, RelayStreamId(stream), local);
     }
 
     fn drain(&mut self) {
@@ -113,7 +121,7 @@ const fn is_candidate(event: &Event) -> bool {
 
 #[test]
 fn a_server_that_claims_our_own_address_does_not_have_it_told() {
-    let mut world = World::new([UDP; 2]);
+    let mut world = World::new(&[UDP; 2]);
     world.allocate(OURS);
     let offer = world.peer.offer().unwrap();
     assert!(
@@ -122,7 +130,7 @@ fn a_server_that_claims_our_own_address_does_not_have_it_told() {
     );
     assert_eq!(world.count(is_candidate), 0, "{:?}", world.events);
     // One that does not is believed, so that there was something to tell.
-    let mut world = World::new([UDP; 2]);
+    let mut world = World::new(&[UDP; 2]);
     world.allocate(RELAYED);
     assert_eq!(world.count(is_candidate), 1, "{:?}", world.events);
     assert!(!world.peer.offer().unwrap().contains("203.0.113.9"));
@@ -130,7 +138,7 @@ fn a_server_that_claims_our_own_address_does_not_have_it_told() {
 
 #[test]
 fn an_address_that_two_servers_claim_lasts_as_long_as_one_of_them() {
-    let mut world = World::new([TCP; 2]);
+    let mut world = World::new(&[TCP; 2]);
     world.open_streams();
     world.allocate(RELAYED);
     for (stream, left) in [(0, true), (1, false)] {
@@ -144,8 +152,32 @@ fn an_address_that_two_servers_claim_lasts_as_long_as_one_of_them() {
 }
 
 #[test]
+fn no_two_relays_have_the_same_priority_though_one_has_ended() {
+    let mut world = World::new(&[TCP; 3]);
+    world.open_streams();
+    let relayed = ["192.0.2.60:1", "192.0.2.60:2"];
+    let mut told = relayed.into_iter();
+    world.allocate_each(|| told.next().unwrap());
+    world.peer.relay_stream_closed(world.now, RelayStreamId(0));
+    world.open_stream(2);
+    world.allocate("192.0.2.60:3");
+    let priorities: Vec<&str> = world.events.iter().filter_map(priority).collect();
+    assert_eq!(priorities.len(), 3);
+    let different: BTreeSet<&str> = priorities.iter().copied().collect();
+    assert_eq!(different.len(), 3, "{priorities:?}");
+}
+
+/// That of a candidate.
+fn priority(event: &Event) -> Option<&str> {
+    match event {
+        Event::Candidate(candidate) => candidate.split(' ').nth(3),
+        _ => None,
+    }
+}
+
+#[test]
 fn a_stream_that_is_not_turn_is_to_be_closed() {
-    let mut world = World::new([TCP; 2]);
+    let mut world = World::new(&[TCP; 2]);
     world.open_streams();
     world.allocate(RELAYED);
     let stream = RelayStreamId(1);
@@ -174,7 +206,7 @@ fn a_stream_that_is_not_turn_is_to_be_closed() {
 
 #[test]
 fn a_stream_that_no_place_is_left_for_is_to_be_closed() {
-    let mut world = World::new([UDP, TCP]);
+    let mut world = World::new(&[UDP, TCP]);
     for port in 6000..6007 {
         world
             .peer
@@ -193,7 +225,7 @@ fn a_stream_that_no_place_is_left_for_is_to_be_closed() {
 
 #[test]
 fn nothing_is_told_behind_the_end() {
-    let mut world = World::new([TCP; 2]);
+    let mut world = World::new(&[TCP; 2]);
     world.peer.close(world.now);
     world.peer.relay_stream_closed(world.now, RelayStreamId(0));
     world

@@ -11,6 +11,8 @@ pub mod client;
 mod relays;
 mod server;
 mod stream;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod uri;
 
 pub use channel_data::{ChannelData, ChannelNumber};

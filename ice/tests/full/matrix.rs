@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use ice::{Agent, CandidateKind, Config, GatheringState, Role};
 use netsim::shapes::{Access, Pair, PairConfig, pair};
 use netsim::{Direction, EndpointId, Link, Loss, Sim};
+use turn::testing::TurnServer;
 use wire::Path;
 
-use crate::relay::TurnServer;
 use crate::shell::Shell;
 use crate::world::World;
 

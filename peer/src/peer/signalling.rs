@@ -330,7 +330,9 @@ impl Peer {
 
     /// Whether descriptions tell all candidates that there will be.
     pub(super) fn has_gathered(&self) -> bool {
-        self.relaying.is_none() || self.ice.gathering_state() == ice::GatheringState::Complete
+        let ice = &self.config.ice;
+        let asks = self.relaying.is_some() || ice.mode == ice::Mode::Full && !ice.stun_servers.is_empty();
+        !asks || self.ice.gathering_state() == ice::GatheringState::Complete
     }
 
     /// Another pair may be nominated where both ends signal that they follow it; what we write says so in full mode.

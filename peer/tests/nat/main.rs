@@ -1,7 +1,6 @@
 //! Two peers in full mode behind NATs, with STUN and TURN servers, in virtual time.
 
 mod shell;
-mod turn_server;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,9 +11,9 @@ use ice::CandidateKind;
 use netsim::shapes::{Access, Pair, PairConfig, pair};
 use netsim::{EndpointId, Sim};
 use peer::{Config, Direction, Event, IceServer, IceTransportPolicy, Kind, Peer, RelayStreamId, State};
+use turn::testing::{PASSWORD, TurnServer, USER};
 
 use shell::{FRAME, Shell};
-use turn_server::{PASSWORD, TurnServer, USER};
 
 const LEFT: usize = 0;
 const RIGHT: usize = 1;
@@ -228,6 +227,14 @@ impl World {
         path.local.ip() == server.ip()
     }
 
+    /// How often each end was told that only a restart can name another pair.
+    fn restarts_needed(&self) -> [usize; 2] {
+        [LEFT, RIGHT].map(|end| {
+            let events = self.end(end).events.iter();
+            events.filter(|event| **event == Event::NeedsRestart).count()
+        })
+    }
+
     fn kinds(text: &str) -> Vec<CandidateKind> {
         let kinds = [
             (" typ host", CandidateKind::Host),
@@ -305,6 +312,25 @@ fn candidates_that_come_after_the_offer_are_trickled() {
     world.talk(Duration::from_secs(2));
     world.stop();
     world.assert_heard();
+}
+
+#[test]
+fn what_a_stun_server_of_the_agents_is_asked_for_is_waited_for() {
+    let asking = |certificate| {
+        let mut config = config(certificate, Vec::new());
+        config.ice.stun_servers = vec![SERVER.parse().unwrap()];
+        config
+    };
+    let mut world = World::new([Access::EimApdf; 2], [asking(1), asking(2)]);
+    // Nothing has had the time to come.
+    let early = world.end_mut(LEFT).peer.offer().unwrap();
+    world.run(Duration::from_millis(300));
+    let [offer, answer] = world.negotiate();
+    for (text, complete) in [(&early, false), (&offer, true), (&answer, true)] {
+        assert_eq!(text.contains(" typ srflx"), complete, "{text}");
+        assert_eq!(text.contains("a=end-of-candidates"), complete, "{text}");
+    }
+    world.connect();
 }
 
 #[test]
@@ -545,20 +571,37 @@ fn who_nominates_is_told_that_only_a_restart_can_name_another_pair() {
         world.pass_hosts();
         world.talk(Duration::from_secs(2));
         assert_eq!(world.is_relayed(LEFT), !signalled);
-        let told = |world: &World| {
-            [LEFT, RIGHT].map(|end| {
-                let events = world.end(end).events.iter();
-                events.filter(|event| **event == Event::NeedsRestart).count()
-            })
-        };
-        assert_eq!(told(&world), [0, 0]);
+        assert_eq!(world.restarts_needed(), [0, 0]);
         let now = world.sim.now();
         world.end_mut(LEFT).peer.relay_stream_closed(now, RelayStreamId(0));
         world.talk(Duration::from_secs(3));
-        assert_eq!(told(&world), [usize::from(!signalled), 0], "{signalled}");
+        assert_eq!(world.restarts_needed(), [usize::from(!signalled), 0], "{signalled}");
         // Media goes on without it.
         assert_eq!(world.end(LEFT).peer.state(), State::Connected);
         assert!(!world.is_relayed(LEFT));
+    }
+}
+
+#[test]
+fn either_end_is_told_that_no_pair_is_left_without_its_relay() {
+    for end in [LEFT, RIGHT] {
+        let mut configs = [config(1, Vec::new()), config(2, Vec::new())];
+        configs[end].ice_servers = vec![turn_over_tcp()];
+        configs[end].ice_transport_policy = IceTransportPolicy::Relay;
+        let mut world = World::new([Access::Open; 2], configs);
+        world.run(Duration::from_millis(300));
+        // With renomination, so that nothing else needs a restart.
+        world.negotiate_signalling(true);
+        world.connect();
+        world.talk(Duration::from_secs(2));
+        assert_eq!(world.restarts_needed(), [0, 0]);
+        let now = world.sim.now();
+        world.end_mut(end).peer.relay_stream_closed(now, RelayStreamId(0));
+        world.run(Duration::from_secs(1));
+        let mut told = [0, 0];
+        told[end] = 1;
+        assert_eq!(world.restarts_needed(), told);
+        assert_eq!(world.end(end).peer.state(), State::Disconnected);
     }
 }
 

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use netns::Namespace;
 use netsim::{Endpoint, Event, TcpEvent};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use turn::testing::Ports;
 use wire::{Ecn, Path, Protocol};
-
-use crate::relay::Ports;
 
 /// The sockets of one host.
 #[derive(Default)]

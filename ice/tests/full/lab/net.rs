@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use netns::Namespace;
 use rustix::event::{PollFd, PollFlags};
+use turn::testing::TurnServer;
 use wire::Seed;
 
 use super::host::{Host, Inside, wait};
-use crate::relay::TurnServer;
 
 /// How a client reaches the internet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,26 +1,49 @@
-//! A TURN server on a simulated host.
+//! A TURN server on a simulated or real host, for tests.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use netsim::{Endpoint, Sockets, TcpEvent};
-use turn::{Outgoing, RelayAddress, RelayId, Server, ServerAction, ServerConfig, ServerSink, next_frame};
 use wire::{Ecn, Path, Seed, Transmit};
 
-pub(crate) const USER: &str = "ann";
-pub(crate) const PASSWORD: &str = "secret of ann";
+use crate::{Outgoing, RelayAddress, RelayId, Server, ServerAction, ServerConfig, ServerSink, next_frame};
+
+/// Who may use it.
+pub const USER: &str = "ann";
+/// The password of [`USER`].
+pub const PASSWORD: &str = "secret of ann";
 
 /// A TURN server, which answers Binding requests, too.
-pub(crate) struct TurnServer {
+#[derive(Debug)]
+pub struct TurnServer {
     server: Server,
+    listener: SocketAddr,
     sent: Sent,
     relay_at: BTreeMap<SocketAddr, RelayId>,
     streams: BTreeMap<Path, Vec<u8>>,
 }
 
+/// The UDP ports of a server's host, simulated or real.
+pub trait Ports {
+    /// Whether it could be bound.
+    fn bind(&mut self, address: SocketAddr) -> bool;
+    /// It is not used any more.
+    fn close(&mut self, address: SocketAddr);
+}
+
+impl Ports for Sockets<'_> {
+    fn bind(&mut self, address: SocketAddr) -> bool {
+        self.bind_udp(address).is_ok()
+    }
+
+    fn close(&mut self, address: SocketAddr) {
+        self.close_udp(address);
+    }
+}
+
 /// What is to be sent.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Sent {
     queue: VecDeque<(Path, Vec<u8>)>,
     relays: BTreeMap<RelayId, SocketAddr>,
@@ -47,7 +70,7 @@ impl ServerSink for Sent {
 
 impl TurnServer {
     /// One at an address, for clients over UDP and TCP.
-    pub(crate) fn new(listener: SocketAddr, seed: Seed, now: Instant) -> Self {
+    pub fn new(listener: SocketAddr, seed: Seed, now: Instant) -> Self {
         let config = ServerConfig {
             users: vec![(USER.to_owned(), PASSWORD.to_owned())],
             ipv4: Some(RelayAddress::new(listener.ip())),
@@ -56,14 +79,43 @@ impl TurnServer {
         };
         Self {
             server: Server::new(config, seed, now, Duration::from_secs(1_700_000_000)).unwrap(),
+            listener,
             sent: Sent::default(),
             relay_at: BTreeMap::new(),
             streams: BTreeMap::new(),
         }
     }
 
+    /// Where it listens; its relayed addresses differ by their ports.
+    pub const fn address(&self) -> SocketAddr {
+        self.listener
+    }
+
+    /// Does what the server asks for.
+    pub fn act(&mut self, now: Instant, ports: &mut impl Ports) {
+        while let Some(action) = self.server.poll_action() {
+            match action {
+                ServerAction::Bind { relay, address } => {
+                    let bound = ports.bind(address);
+                    if bound {
+                        self.sent.relays.insert(relay, address);
+                        self.relay_at.insert(address, relay);
+                    }
+                    self.server.handle_bound(now, relay, bound, &mut self.sent);
+                }
+                ServerAction::Close { relay } => {
+                    if let Some(address) = self.sent.relays.remove(&relay) {
+                        self.relay_at.remove(&address);
+                        ports.close(address);
+                    }
+                }
+                other => panic!("nobody asks for {other:?}"),
+            }
+        }
+    }
+
     /// How many allocations there are.
-    pub(crate) fn allocations(&self, now: Instant) -> usize {
+    pub fn allocations(&self, now: Instant) -> usize {
         self.server.allocations(now).count()
     }
 }
@@ -114,24 +166,6 @@ impl Endpoint for TurnServer {
     }
 
     fn poll_sockets(&mut self, now: Instant, sockets: &mut Sockets<'_>) {
-        while let Some(action) = self.server.poll_action() {
-            match action {
-                ServerAction::Bind { relay, address } => {
-                    let bound = sockets.bind_udp(address).is_ok();
-                    if bound {
-                        self.sent.relays.insert(relay, address);
-                        self.relay_at.insert(address, relay);
-                    }
-                    self.server.handle_bound(now, relay, bound, &mut self.sent);
-                }
-                ServerAction::Close { relay } => {
-                    if let Some(address) = self.sent.relays.remove(&relay) {
-                        self.relay_at.remove(&address);
-                        sockets.close_udp(address);
-                    }
-                }
-                other => panic!("nobody asks for {other:?}"),
-            }
-        }
+        self.act(now, sockets);
     }
 }

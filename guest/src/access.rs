@@ -1,0 +1,87 @@
+use std::path::PathBuf;
+
+use peer::{IceServer, IceTransportPolicy};
+
+/// How a guest reaches a room, and by which of its servers media may go.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// All media goes by the room's TURN servers, of these alone; `None` takes every way that there is.
+    pub relay: Option<RelayOver>,
+    /// A PEM file with the certificates that TLS servers are trusted by, in place of the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// Over what the TURN servers are reached by which all media goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum RelayOver {
+    /// Whatever they are reached over.
+    #[default]
+    Any,
+    /// UDP.
+    Udp,
+    /// TCP without TLS.
+    Tcp,
+    /// TLS (`turns:`).
+    Tls,
+}
+
+impl Access {
+    pub(crate) const fn policy(&self) -> IceTransportPolicy {
+        match self.relay {
+            None => IceTransportPolicy::All,
+            Some(_) => IceTransportPolicy::Relay,
+        }
+    }
+
+    /// Whether this server is of use.
+    pub(crate) fn takes(&self, server: &IceServer) -> bool {
+        let scheme = server.uri().scheme();
+        let Some(over) = self.relay else { return true };
+        scheme.is_turn()
+            && match over {
+                RelayOver::Any => true,
+                RelayOver::Udp => server.is_over_udp(),
+                RelayOver::Tcp => !server.is_over_udp() && !scheme.is_secure(),
+                RelayOver::Tls => scheme.is_secure(),
+            }
+    }
+}
+
+impl RelayOver {
+    /// The kind of server, behind "TURN server".
+    pub(crate) const fn words(self) -> &'static str {
+        match self {
+            Self::Any => "",
+            Self::Udp => " over UDP",
+            Self::Tcp => " over TCP",
+            Self::Tls => " over TLS",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wants_relays_takes_those_of_a_kind() {
+        let uris = [
+            "stun:192.0.2.1",
+            "turn:192.0.2.1",
+            "turn:192.0.2.1?transport=tcp",
+            "turns:192.0.2.1",
+        ];
+        for (relay, taken) in [
+            (None, [true; 4]),
+            (Some(RelayOver::Any), [false, true, true, true]),
+            (Some(RelayOver::Udp), [false, true, false, false]),
+            (Some(RelayOver::Tcp), [false, false, true, false]),
+            (Some(RelayOver::Tls), [false, false, false, true]),
+        ] {
+            let access = Access { relay, ca: None };
+            let server = |uri| IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap();
+            assert_eq!(uris.map(|uri| access.takes(&server(uri))), taken, "{relay:?}");
+            assert_eq!(access.policy() == IceTransportPolicy::Relay, relay.is_some());
+        }
+    }
+}
