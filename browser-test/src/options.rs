@@ -100,8 +100,9 @@ pub struct Options<'a> {
     pub disable_features: Vec<String>,
     /// More preferences for Firefox; they win over the ones set here.
     pub prefs: BTreeMap<String, Value>,
-    /// How nice it is to others on the machine, from 0 to 19 (`nice(1)`).
-    pub nice: u8,
+    /// How nice it is to others on the machine, from -20 to 19 (`nice(1)`); `None` for as nice as who starts it. Chromium that
+    /// runs as root chooses again for most of its processes: 0 and less.
+    pub nice: Option<i8>,
 }
 
 impl<'a> Options<'a> {

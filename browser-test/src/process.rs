@@ -70,10 +70,9 @@ impl Process {
             Some(namespace) => namespace.run(|| command.spawn())??,
             None => command.spawn()?,
         };
-        if options.nice > 0 {
+        if let Some(nice) = options.nice {
             // Its children are made later, and inherit it.
-            setpriority_process(Some(Pid::from_child(&child)), options.nice.into())
-                .map_err(|errno| Error::Io(errno.into()))?;
+            setpriority_process(Some(Pid::from_child(&child)), nice.into()).map_err(|errno| Error::Io(errno.into()))?;
         }
         let stderr = Arc::new(Mutex::new(VecDeque::new()));
         let said = follow(child.stderr.take(), Arc::clone(&stderr));

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 use browser_test::{Browser, Error, Kind, Namespace, SMALL_CAMERA, Viewport};
 use serde_json::Value;
 
-use crate::viewer::nice;
+use crate::viewer::waiting;
 
 /// A browser whose page comes late, again and again.
 pub(crate) struct Late {
@@ -41,7 +41,7 @@ const WINDOW: Viewport = Viewport {
 
 impl Late {
     pub(crate) fn new(kind: Kind, network: &Namespace) -> Result<Self, Error> {
-        let browser = Browser::launch(kind, &nice(network))?;
+        let browser = Browser::launch(kind, &waiting(network))?;
         Ok(Self { browser })
     }
 
