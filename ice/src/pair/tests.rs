@@ -100,54 +100,41 @@ impl Model {
         }
     }
 
-    fn nominations(story: &Story, session: &[usize]) -> Option<usize> {
-        let nominating = |&&(step, op): &&(usize, Op)| {
-            session.contains(&step)
-                && matches!(
-                    op,
-                    Op::Check {
-                        nomination: Some(_),
-                        ..
-                    }
-                )
-        };
-        story.told.iter().filter(nominating).map(|&(step, _)| step).max()
+    /// The steps of a story's nominations in a session, with their numbers.
+    fn nominations(story: &Story, session: &[usize]) -> impl Iterator<Item = (usize, u32)> {
+        let checks = story.told.iter().filter(|(step, _)| session.contains(step));
+        checks.filter_map(|&(step, op)| match op {
+            Op::Check { nomination, .. } => Some((step, nomination?)),
+            _ => None,
+        })
+    }
+
+    fn last_nomination(story: &Story, session: &[usize]) -> Option<usize> {
+        Self::nominations(story, session).map(|(step, _)| step).max()
     }
 
     fn first_nomination(story: &Story, session: &[usize]) -> usize {
-        let nominating = |&&(step, op): &&(usize, Op)| {
-            session.contains(&step)
-                && matches!(
-                    op,
-                    Op::Check {
-                        nomination: Some(_),
-                        ..
-                    }
-                )
-        };
-        story.told.iter().find(nominating).map_or(0, |&(step, _)| step)
+        Self::nominations(story, session).next().map_or(0, |(step, _)| step)
     }
 
     /// The highest number of a story's nominations.
     fn number(story: &Story, session: &[usize]) -> u32 {
-        let checks = story.told.iter().filter(|(step, _)| session.contains(step));
-        let numbers = checks.filter_map(|(_, op)| match op {
-            Op::Check { nomination, .. } => *nomination,
-            _ => None,
-        });
-        numbers.max().unwrap_or(0)
+        Self::nominations(story, session)
+            .map(|(_, number)| number)
+            .max()
+            .unwrap_or(0)
     }
 
     fn selected(&self) -> Option<u16> {
         let newest: Vec<_> = self
             .stories
             .iter()
-            .filter(|s| Self::nominations(s, &s.newest).is_some())
+            .filter(|s| Self::last_nomination(s, &s.newest).is_some())
             .collect();
         let before: Vec<_> = self
             .stories
             .iter()
-            .filter(|s| Self::nominations(s, &s.previous).is_some())
+            .filter(|s| Self::last_nomination(s, &s.previous).is_some())
             .collect();
         let all: Vec<_> = self.stories.iter().collect();
         let (eligible, session): (_, fn(&Story) -> &[usize]) = if !newest.is_empty() {
@@ -173,7 +160,7 @@ impl Model {
                 .filter(|step| since.is_none_or(|since| *step > since))
         };
         if eligible.iter().any(|s| media(s).is_some()) {
-            let told = |s: &Story| Self::nominations(s, session(s)).filter(|_| lite);
+            let told = |s: &Story| Self::last_nomination(s, session(s)).filter(|_| lite);
             return eligible.iter().max_by_key(|s| media(s).max(told(s))).map(|s| s.port);
         }
         let priority = |s: &Story| {
