@@ -53,7 +53,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "fuzz",
-        about: "each fuzz target for 6 s",
+        about: "each fuzz target for 3 s",
         run: fuzz::run,
     },
     Stage {
