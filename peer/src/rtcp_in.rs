@@ -113,6 +113,9 @@ impl Inbox<'_> {
             if let Some((expected, lost)) = self.senders.reported(sender, block, rtt, rtx) {
                 sink.receiver_report(sender, expected, lost);
             }
+            if let Some(rtt) = rtt.filter(|_| !rtx && self.senders.is_new_answer(sender, block.last_sr)) {
+                sink.round_trip(sender, rtt);
+            }
         }
     }
 

@@ -120,6 +120,8 @@ struct State {
     reported: bool,
     /// What the last report said.
     last_report: Option<Reported>,
+    /// The report of ours that the last one answered (LSR, RFC 3550 §6.4.1).
+    answered: u32,
     /// The last FIR of the peer (RFC 5104 §4.3.1.2).
     fir: Option<u8>,
     statistics: SenderStatistics,
@@ -212,6 +214,7 @@ impl Senders {
             introduced: false,
             reported: false,
             last_report: None,
+            answered: 0,
             fir: None,
             statistics: SenderStatistics::default(),
         });
@@ -434,6 +437,13 @@ impl Senders {
             None => Some(rtt),
         };
         since
+    }
+
+    /// Whether a report on this sender answers another of ours than the one before it did. One that does not proves the way there
+    /// of a while ago.
+    pub(crate) fn is_new_answer(&mut self, id: SenderId, last_sr: u32) -> bool {
+        self.live_mut(id)
+            .is_some_and(|state| std::mem::replace(&mut state.answered, last_sr) != last_sr)
     }
 
     /// The shortest round trip of those that reports of live senders have proven.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use rtp::Packet;
 
 use crate::{SenderId, StreamId, StreamInfo};
@@ -24,6 +26,12 @@ pub trait Sink {
     /// many of them were lost on the way there. Retransmissions do not count, nor do numbers that were never sent.
     fn receiver_report(&mut self, sender: SenderId, expected: u32, lost: u32) {
         let _ = (sender, expected, lost);
+    }
+
+    /// The peer's report proves this round trip (RFC 3550 §6.4.1): with what it waits for at the peer until it is processed. Told once
+    /// for each sender report of ours: one that answers the same again says nothing of the way there since.
+    fn round_trip(&mut self, sender: SenderId, round_trip: Duration) {
+        let _ = (sender, round_trip);
     }
 
     /// The peer told which wall-clock time (NTP, 64 bits) an RTP timestamp of its stream stands for (SR, RFC 3550 §6.4.1).

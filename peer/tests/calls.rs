@@ -781,6 +781,22 @@ fn the_round_trip_is_measured_both_ways() {
         (3, 64, ms(10))
     );
     assert!(pair.peer.is_reported(id));
+    assert_eq!(pair.sink.round_trips, [(id, rtt)]);
+    // Another one that answers the same report of ours proves nothing new of the way there.
+    let again = rtp::rtcp::ReportBlock {
+        delay_since_last_sr: rtp::ntp::duration_to_short(ms(70)),
+        ..block
+    };
+    pair.client.send_rtcp(|w| ReceiverReport::write(w, own, [again], &[]));
+    pair.run(ms(20));
+    assert_eq!(pair.sink.round_trips, [(id, rtt)]);
+    let later = rtp::rtcp::ReportBlock {
+        last_sr: info.ntp.middle() + 1,
+        ..again
+    };
+    pair.client.send_rtcp(|w| ReceiverReport::write(w, own, [later], &[]));
+    pair.run(ms(20));
+    assert_eq!(pair.sink.round_trips.len(), 2);
     // The reference time is answered with the next report.
     pair.run(Duration::from_secs(2));
     let lines = rtcp_lines(&pair);

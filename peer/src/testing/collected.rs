@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rtp::Packet;
 
@@ -15,6 +15,8 @@ pub struct Collected {
     pub nacks: Vec<(SenderId, Vec<u64>)>,
     /// Receiver reports: packets expected and lost.
     pub receiver_reports: Vec<(SenderId, u32, u32)>,
+    /// The round trips that they prove.
+    pub round_trips: Vec<(SenderId, Duration)>,
     /// Sender reports: NTP time and timestamp.
     pub sender_reports: Vec<(StreamId, u64, u32)>,
     /// Streams that ended.
@@ -90,6 +92,10 @@ impl Sink for Collected {
 
     fn receiver_report(&mut self, sender: SenderId, expected: u32, lost: u32) {
         self.receiver_reports.push((sender, expected, lost));
+    }
+
+    fn round_trip(&mut self, sender: SenderId, round_trip: Duration) {
+        self.round_trips.push((sender, round_trip));
     }
 
     fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {
