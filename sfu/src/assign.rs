@@ -382,7 +382,7 @@ impl Sfu {
         };
         slot.paused = match slot.media {
             Kind::Video if shown.area() == 0 => Some(Paused::Hidden),
-            Kind::Video if participant.link.is_audio_only() => Some(Paused::Loss),
+            Kind::Video => participant.link.trouble().map(Paused::from),
             _ => None,
         };
         let flows = flows && slot.paused.is_none();

@@ -117,6 +117,8 @@ pub enum Paused {
     Hidden,
     /// The link to its viewer loses too much: only sound is sent.
     Loss,
+    /// What is sent to its viewer arrives too late: only sound is sent.
+    Late,
 }
 
 impl Paused {
@@ -125,6 +127,25 @@ impl Paused {
         match self {
             Self::Hidden => "hidden",
             Self::Loss => "loss",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// Why somebody is sent only sound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// The link loses too much.
+    Loss,
+    /// What is sent is seconds old when it is taken: the link, or the machine at its end, is not fast enough.
+    Late,
+}
+
+impl From<Trouble> for Paused {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Loss => Self::Loss,
+            Trouble::Late => Self::Late,
         }
     }
 }
@@ -267,10 +288,10 @@ pub enum Event {
         /// Why nothing is sent in it, when that is so on purpose.
         paused: Option<Paused>,
     },
-    /// The link to this participant loses so much that only sound is sent, or pictures are sent again.
+    /// The link to this participant loses so much, or is so late, that only sound is sent; or pictures are sent again.
     Link {
-        /// Whether only sound is sent.
-        audio_only: bool,
+        /// Why only sound is sent, if that is so.
+        trouble: Option<Trouble>,
         /// How many packets of a thousand were lost of late.
         lost_per_mille: u16,
     },

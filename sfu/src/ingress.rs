@@ -1,4 +1,4 @@
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use peer::{Kind, SenderId, Sink, StreamId, StreamInfo};
 use rtp::Packet;
@@ -161,6 +161,12 @@ impl Sink for Ingress<'_> {
     fn receiver_report(&mut self, _: SenderId, expected: u32, lost: u32) {
         if let Some(participant) = self.participants.get_mut(self.index) {
             participant.link.report(self.now, expected, lost);
+        }
+    }
+
+    fn round_trip(&mut self, _: SenderId, round_trip: Duration) {
+        if let Some(participant) = self.participants.get_mut(self.index) {
+            participant.link.round_trip(self.now, round_trip);
         }
     }
 

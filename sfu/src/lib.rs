@@ -37,7 +37,8 @@ pub use commands::{CommandError, JoinError};
 pub use config::Config;
 pub use counters::Counters;
 pub use event::{
-    Connection, Event, Gone, ParticipantView, Paused, Picture, SlotView, SourceKind, SourceLabel, SourceView, View,
+    Connection, Event, Gone, ParticipantView, Paused, Picture, SlotView, SourceKind, SourceLabel, SourceView, Trouble,
+    View,
 };
 pub use participant::{ParticipantId, Role};
 pub use sfu::Sfu;

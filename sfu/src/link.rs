@@ -1,5 +1,7 @@
 use std::time::{Duration, Instant};
 
+use crate::Trouble;
+
 /// Reports are judged over so long at least: they come about once a second for each slot, in packets of their own.
 const CHUNK: Duration = Duration::from_millis(500);
 /// Of fewer packets nothing can be said.
@@ -7,6 +9,9 @@ const ENOUGH: u64 = 10;
 /// A link that loses more than this, of a thousand packets, for so long is not worth pictures.
 const BAD: u64 = 100;
 const BAD_FOR: Duration = Duration::from_secs(2);
+/// Nor is one with a longer round trip: not even one by two satellites takes so long. Something queues, a link or a machine that
+/// cannot keep up, and it may do so without ever losing anything.
+const LATE: Duration = Duration::from_secs(2);
 /// Judgements that lie further apart say nothing of the time between them.
 const GAP: Duration = Duration::from_secs(3);
 /// So long only sound is sent, then it is tried again.
@@ -15,17 +20,16 @@ const RETRY: Duration = Duration::from_secs(10);
 /// What a participant's reports say of the link to it: whether it carries pictures.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Link {
-    /// What was reported since the last judgement, and when that was.
+    /// What was reported since the last judgement of losses, and the quickest round trip since the last of lateness.
     chunk: Loss,
-    since: Option<Instant>,
-    /// Since when all judgements were bad, and what was lost in that time.
-    bad_since: Option<Instant>,
+    quickest: Option<Duration>,
+    losing: Streak,
+    late: Streak,
+    /// What was lost while all judgements were bad, and in the last one.
     bad: Loss,
-    /// The last judgement, and when it was made.
     last: Loss,
-    judged: Option<Instant>,
-    /// When pictures are tried again, while only sound is sent.
-    retry: Option<Instant>,
+    /// While only sound is sent: why, and when pictures are tried again.
+    given_up: Option<(Trouble, Instant)>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -48,15 +52,63 @@ impl Loss {
     }
 }
 
+/// Judgements of one thing, one after the other.
+#[derive(Debug, Clone, Copy, Default)]
+struct Streak {
+    /// Since when there is something to be judged.
+    since: Option<Instant>,
+    /// When the last judgement was made.
+    judged: Option<Instant>,
+    /// Since when all were bad.
+    bad_since: Option<Instant>,
+}
+
+impl Streak {
+    fn report(&mut self, now: Instant) {
+        self.since.get_or_insert(now);
+    }
+
+    /// Whether what was reported spans enough time.
+    fn is_due(&self, now: Instant) -> bool {
+        self.since
+            .is_some_and(|since| now.saturating_duration_since(since) >= CHUNK)
+    }
+
+    /// Another judgement, which speaks of so much time before it.
+    fn judge(&mut self, now: Instant, bad: bool, gap: Duration) {
+        self.since = Some(now);
+        let before = self.judged.replace(now);
+        if !bad || before.is_some_and(|before| now.saturating_duration_since(before) > gap) {
+            self.bad_since = None;
+        }
+        if bad {
+            // From now and not from the beginning of what was judged: each slot is reported on at another time, and a moment's
+            // loss is spread over the reports of two seconds.
+            self.bad_since.get_or_insert(now);
+        }
+    }
+
+    /// Whether all judgements were bad for long enough.
+    fn lasts(&self, now: Instant) -> bool {
+        self.bad_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= BAD_FOR)
+    }
+
+    fn begin(&mut self, now: Instant) {
+        self.since = Some(now);
+        self.bad_since = None;
+    }
+}
+
 impl Link {
-    /// Whether only sound is sent.
-    pub(crate) const fn is_audio_only(&self) -> bool {
-        self.retry.is_some()
+    /// Why only sound is sent, if that is so.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.given_up.map(|(trouble, _)| trouble)
     }
 
     /// When it is to be looked at though nothing is reported.
-    pub(crate) const fn due(&self) -> Option<Instant> {
-        self.retry
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.given_up.map(|(_, retry)| retry)
     }
 
     /// What was lost of late, of a thousand packets.
@@ -71,56 +123,74 @@ impl Link {
             expected: u64::from(expected),
             lost: u64::from(lost.min(expected)),
         });
-        self.since.get_or_insert(now);
+        self.losing.report(now);
     }
 
-    /// Judges what was reported; after each datagram, so that all that was reported together counts together. Returns whether
-    /// pictures should not be sent any more.
-    pub(crate) fn is_bad(&mut self, now: Instant) -> bool {
+    /// A report proves this round trip.
+    pub(crate) fn round_trip(&mut self, now: Instant, round_trip: Duration) {
+        self.quickest = Some(self.quickest.map_or(round_trip, |other| other.min(round_trip)));
+        self.late.report(now);
+    }
+
+    /// Judges what was reported; after each datagram, so that all that was reported together counts together. Returns why
+    /// pictures should not be sent any more, if that is so.
+    pub(crate) fn judge(&mut self, now: Instant) -> Option<Trouble> {
         // Only with a new judgement: that time passes and nothing is reported is no evidence.
-        self.judge(now)
-            && self
-                .bad_since
-                .is_some_and(|since| now.saturating_duration_since(since) >= BAD_FOR)
+        if self.judge_loss(now) && self.losing.lasts(now) {
+            return Some(Trouble::Loss);
+        }
+        (self.judge_lateness(now) && self.late.lasts(now)).then_some(Trouble::Late)
     }
 
     /// Returns whether there was enough for another judgement.
-    fn judge(&mut self, now: Instant) -> bool {
-        let age = self.since.map(|since| now.saturating_duration_since(since));
-        if age.is_none_or(|age| age < CHUNK) || self.chunk.expected < ENOUGH {
+    fn judge_loss(&mut self, now: Instant) -> bool {
+        if !self.losing.is_due(now) || self.chunk.expected < ENOUGH {
             return false;
         }
         self.last = std::mem::take(&mut self.chunk);
-        self.since = Some(now);
-        let before = self.judged.replace(now);
-        if before.is_some_and(|before| now.saturating_duration_since(before) > GAP) {
-            self.bad_since = None;
+        let bad = self.last.per_mille() > BAD && self.given_up.is_none();
+        self.losing.judge(now, bad, GAP);
+        if self.losing.bad_since.is_none_or(|since| since == now) {
             self.bad = Loss::default();
         }
-        if self.last.per_mille() <= BAD || self.is_audio_only() {
-            self.bad_since = None;
-            self.bad = Loss::default();
-            return true;
+        if bad {
+            self.bad.add(self.last);
         }
-        // From now and not from the beginning of what was judged: each slot is reported on at another time, and a moment's
-        // loss is spread over the reports of two seconds.
-        self.bad_since.get_or_insert(now);
-        self.bad.add(self.last);
+        true
+    }
+
+    /// Likewise.
+    fn judge_lateness(&mut self, now: Instant) -> bool {
+        if !self.late.is_due(now) {
+            return false;
+        }
+        let Some(quickest) = self.quickest.take() else {
+            return false;
+        };
+        let late = quickest > LATE;
+        if let Some((_, retry)) = self.given_up.as_mut().filter(|_| late) {
+            // Pictures would only be queued as well.
+            *retry = now + RETRY;
+        }
+        // Who is late reports late: what was on its way since the judgement before speaks of all the time between.
+        self.late.judge(now, late && self.given_up.is_none(), quickest.max(GAP));
         true
     }
 
     /// From now on only sound is sent.
-    pub(crate) fn give_up(&mut self, now: Instant) {
-        self.retry = Some(now + RETRY);
-        self.last = self.bad;
+    pub(crate) fn give_up(&mut self, now: Instant, trouble: Trouble) {
+        self.given_up = Some((trouble, now + RETRY));
+        if self.bad.expected > 0 {
+            self.last = self.bad;
+        }
         self.begin(now);
     }
 
     /// Whether pictures are to be tried again; they are from now on.
     pub(crate) fn try_again(&mut self, now: Instant) -> bool {
-        let due = self.retry.is_some_and(|retry| retry <= now);
+        let due = self.given_up.is_some_and(|(_, retry)| retry <= now);
         if due {
-            self.retry = None;
+            self.given_up = None;
             self.begin(now);
         }
         due
@@ -128,9 +198,10 @@ impl Link {
 
     fn begin(&mut self, now: Instant) {
         self.chunk = Loss::default();
-        self.since = Some(now);
-        self.bad_since = None;
         self.bad = Loss::default();
+        self.quickest = None;
+        self.losing.begin(now);
+        self.late.begin(now);
     }
 }
 
@@ -150,8 +221,9 @@ mod tests {
             for _ in 0..2 {
                 link.report(now, 100, losses(second));
             }
-            if link.is_bad(now) {
-                link.give_up(now);
+            if let Some(trouble) = link.judge(now) {
+                assert_eq!(trouble, Trouble::Loss);
+                link.give_up(now, trouble);
                 changes.push((second, true));
             }
         }
@@ -180,13 +252,13 @@ mod tests {
         let start = Instant::now();
         let mut link = Link::default();
         link.report(start, 100, 0);
-        link.is_bad(start + CHUNK);
+        link.judge(start + CHUNK);
         let judge = |&(ms, lost): &(u64, u32)| {
             let now = start + CHUNK + Duration::from_millis(ms);
             if lost > 0 {
                 link.report(now, 100, lost);
             }
-            link.is_bad(now)
+            link.judge(now).is_some()
         };
         reports.iter().map(judge).collect()
     }
@@ -213,16 +285,100 @@ mod tests {
         for second in 0..4 {
             let now = start + Duration::from_secs(second);
             link.report(now, 100, 25);
-            if link.is_bad(now) {
-                link.give_up(now);
+            if let Some(trouble) = link.judge(now) {
+                link.give_up(now, trouble);
             }
         }
-        assert!(link.is_audio_only());
+        assert_eq!(link.trouble(), Some(Trouble::Loss));
         assert_eq!(link.lost_per_mille(), 250);
         // More lost than there was.
         let later = start + Duration::from_secs(5);
         link.report(later, 10, u32::MAX);
-        assert!(!link.is_bad(later));
+        assert_eq!(link.judge(later), None);
         assert_eq!(link.lost_per_mille(), 1000);
+    }
+
+    /// Reports once a second for each of two slots, with these round trips in milliseconds; tells when it was given up and tried
+    /// again.
+    fn run_late(round_trips: impl Fn(u64) -> Vec<u64>, seconds: u64) -> Vec<(u64, bool)> {
+        let start = Instant::now();
+        let (mut link, mut changes) = (Link::default(), Vec::new());
+        for second in 0..seconds {
+            let now = start + Duration::from_secs(second);
+            if link.try_again(now) {
+                changes.push((second, false));
+            }
+            link.report(now, 100, 0);
+            for round_trip in round_trips(second) {
+                link.round_trip(now, Duration::from_millis(round_trip));
+            }
+            if let Some(trouble) = link.judge(now) {
+                assert_eq!(trouble, Trouble::Late);
+                link.give_up(now, trouble);
+                changes.push((second, true));
+            }
+            assert_eq!(link.due().is_some(), link.trouble().is_some());
+        }
+        changes
+    }
+
+    fn late_from_to(from: u64, to: u64) -> impl Fn(u64) -> Vec<u64> {
+        move |second| vec![if (from..to).contains(&second) { 4000 } else { 50 }; 2]
+    }
+
+    #[test]
+    fn what_is_late_for_two_seconds_gets_only_sound_until_it_is_quick_again() {
+        assert_eq!(run_late(late_from_to(5, 8), 60), [(7, true), (17, false)]);
+        assert_eq!(run_late(late_from_to(5, 7), 60), [], "a moment only");
+        // What waited is late still, for a while; the last such report is that of the twelfth second.
+        assert_eq!(run_late(late_from_to(5, 13), 60), [(7, true), (22, false)]);
+        assert_eq!(run_late(late_from_to(5, 100), 100), [(7, true)]);
+        let twice = |second| vec![if matches!(second, 5..8 | 17..30) { 2100 } else { 2000 }];
+        assert_eq!(
+            run_late(twice, 60),
+            [(7, true), (17, false), (20, true), (39, false)],
+            "late again"
+        );
+    }
+
+    #[test]
+    fn the_quickest_report_counts() {
+        assert_eq!(run_late(|_| vec![9000, 1900], 60), []);
+        assert_eq!(run_late(|_| vec![1900, 9000], 60), []);
+        assert_eq!(run_late(|_| vec![2000], 60), []);
+        assert_eq!(run_late(|_| vec![9000, 2001], 60)[0], (3, true));
+        assert_eq!(run_late(|_| vec![], 60), [], "nothing is proven");
+    }
+
+    #[test]
+    fn whoever_does_not_report_any_more_is_tried_again() {
+        let round_trips = |second| if second < 5 { vec![3000] } else { vec![] };
+        assert_eq!(run_late(round_trips, 60), [(3, true), (14, false)]);
+    }
+
+    /// Whether it is too late after each of these reports: when they come and what they prove, in milliseconds.
+    fn judged_late(reports: &[(u64, Option<u64>)]) -> Vec<bool> {
+        let start = Instant::now();
+        let mut link = Link::default();
+        let judge = |&(ms, round_trip): &(u64, Option<u64>)| {
+            let now = start + Duration::from_millis(ms);
+            if let Some(ms) = round_trip {
+                link.round_trip(now, Duration::from_millis(ms));
+            }
+            link.judge(now) == Some(Trouble::Late)
+        };
+        reports.iter().map(judge).collect()
+    }
+
+    #[test]
+    fn late_reports_speak_of_the_time_on_their_way() {
+        let begin = [(0, Some(50)), (500, None)];
+        let judged = |rest: &[(u64, Option<u64>)]| judged_late(&[&begin, rest].concat())[2..].to_vec();
+        // Datagrams without a report.
+        assert_eq!(judged(&[(1000, Some(2500)), (3000, None), (3500, None)]), [false; 3]);
+        assert_eq!(judged(&[(1000, Some(2500)), (3000, Some(2500))]), [false, true]);
+        // Of a while between them nothing is known.
+        assert_eq!(judged(&[(1000, Some(2500)), (5000, Some(2500))]), [false, false]);
+        assert_eq!(judged(&[(1000, Some(2500)), (5000, Some(4500))]), [false, true]);
     }
 }

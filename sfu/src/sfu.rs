@@ -685,7 +685,7 @@ impl Sfu {
         self.send_requests(now);
     }
 
-    /// Sends a participant only sound when the link to it loses too much, and pictures again after a while.
+    /// Sends a participant only sound when the link to it loses too much or is too late, and pictures again after a while.
     fn follow_link(&mut self, now: Instant, index: u32) {
         let Some(participant) = self.participants.get_mut(index) else {
             return;
@@ -696,8 +696,9 @@ impl Sfu {
         }
         let is_picture = |slot: &Slot| slot.media == peer::Kind::Video && slot.source().is_some();
         let link = &mut participant.link;
-        if link.is_bad(now) && participant.slots.iter().any(is_picture) {
-            link.give_up(now);
+        let trouble = link.judge(now).filter(|_| participant.slots.iter().any(is_picture));
+        if let Some(trouble) = trouble {
+            link.give_up(now, trouble);
         } else if !link.try_again(now) {
             return;
         }
@@ -737,7 +738,7 @@ impl Sfu {
 /// What a participant is told of the link to it.
 pub(crate) fn link_event(link: &Link) -> Event {
     Event::Link {
-        audio_only: link.is_audio_only(),
+        trouble: link.trouble(),
         lost_per_mille: link.lost_per_mille(),
     }
 }

@@ -3,17 +3,18 @@
 mod house;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use house::{CAMERA, House, MICROPHONE};
-use rtp::rtcp::{ReceiverReport, ReportBlock};
+use rtp::ntp::duration_to_short;
+use rtp::rtcp::{Compound, Packet, ReceiverReport, ReportBlock};
 use rtp::{PayloadType, Ssrc};
-use sfu::{Event, Gone, Paused, Picture, SourceKind, View};
+use sfu::{Event, Gone, Paused, Picture, SourceKind, Trouble, View};
 
 const FRAME: Duration = Duration::from_millis(40);
 const NO_COUNTERS: [(&str, u64); 0] = [];
 
-/// Somebody who speaks and is seen, and somebody who looks, whose link loses packets.
+/// Somebody who speaks and is seen, and somebody who looks, whose link loses packets, or whose machine cannot keep up.
 struct Call {
     house: House,
     ann: usize,
@@ -21,6 +22,10 @@ struct Call {
     frames: u32,
     /// Whether it reports, as receivers do.
     reports: bool,
+    /// How old what it gets is when it is taken out of its queue.
+    late: Duration,
+    /// How much had come, of RTP and of RTCP, at each time.
+    came: Vec<(Instant, usize, usize)>,
 }
 
 impl Call {
@@ -34,6 +39,8 @@ impl Call {
             bob,
             frames: 0,
             reports: true,
+            late: Duration::ZERO,
+            came: Vec::new(),
         }
     }
 
@@ -49,25 +56,43 @@ impl Call {
                 .send_frame(self.ann, CAMERA, n * 3600, n as u16 & 0x7fff, n.is_multiple_of(25), 3);
             self.frames += 1;
             self.house.run(FRAME);
+            let client = &self.house.guests[self.bob].client;
+            self.came.push((self.house.now, client.rtp.len(), client.rtcp.len()));
             if n % 25 == 7 && self.reports {
                 self.report();
             }
         }
     }
 
-    /// Bob reports on everything that came, as RFC 3550 §6.4.1 has it, retransmissions in blocks of their own.
+    /// Bob reports on everything that he has taken out of his queue, as RFC 3550 §6.4.1 has it, retransmissions in blocks of their
+    /// own.
     fn report(&mut self) {
+        let (now, late) = (self.house.now, self.late);
+        let taken = self.came.iter().rev().find(|(at, ..)| *at + late <= now);
+        let &(_, rtp, rtcp) = taken.unwrap_or(&(now, 0, 0));
         let client = &mut self.house.guests[self.bob].client;
+        let mut reports = BTreeMap::new();
+        for (number, compound) in client.rtcp[..rtcp].iter().enumerate() {
+            let &(at, ..) = self.came.iter().find(|(.., rtcp)| *rtcp > number).unwrap();
+            for packet in Compound::parse(compound).unwrap().packets().flatten() {
+                if let Packet::SenderReport(report) = packet {
+                    reports.insert(report.info.ssrc.0, (report.info.ntp.middle(), now - at - late));
+                }
+            }
+        }
         let mut came: BTreeMap<u32, BTreeSet<u64>> = BTreeMap::new();
-        for received in &client.rtp {
+        for received in &client.rtp[..rtp] {
             came.entry(received.ssrc.0).or_default().insert(received.sequence);
         }
         let blocks: Vec<ReportBlock> = came
             .iter()
             .map(|(ssrc, sequences)| {
                 let (first, last) = (*sequences.first().unwrap(), *sequences.last().unwrap());
+                let (last_sr, since) = reports.get(ssrc).copied().unwrap_or_default();
                 ReportBlock {
                     ssrc: Ssrc(*ssrc),
+                    last_sr,
+                    delay_since_last_sr: duration_to_short(since),
                     cumulative_lost: (last - first + 1 - sequences.len() as u64) as i32,
                     highest_sequence: last as u32,
                     ..ReportBlock::default()
@@ -92,13 +117,13 @@ impl Call {
         (sound.count(), pictures.count())
     }
 
-    fn links(&self) -> Vec<(bool, u16)> {
+    fn links(&self) -> Vec<(Option<Trouble>, u16)> {
         let events = self.house.guests[self.bob].events.iter();
         let links = events.filter_map(|event| match event {
             Event::Link {
-                audio_only,
+                trouble,
                 lost_per_mille,
-            } => Some((*audio_only, *lost_per_mille)),
+            } => Some((*trouble, *lost_per_mille)),
             _ => None,
         });
         links.collect()
@@ -127,19 +152,20 @@ fn a_link_that_loses_a_fifth_carries_sound_and_pictures_come_back() {
     call.house.lose_down = |n| chance(n, 20);
     call.run(5);
     assert_eq!(call.links().len(), 1);
-    let (audio_only, lost) = call.links()[0];
-    assert!(audio_only && (130..270).contains(&lost), "{lost}");
+    let (trouble, lost) = call.links()[0];
+    assert_eq!(trouble, Some(Trouble::Loss));
+    assert!((130..270).contains(&lost), "{lost}");
     assert_eq!(call.paused(), Some(Paused::Loss));
     let (sound, pictures) = call.count(5);
     assert!(sound > 170, "{sound}");
     assert_eq!(pictures, 0);
     // It goes on like that: pictures are tried every ten seconds, for some three.
     call.run(35);
-    let tries = call.links().iter().filter(|(audio_only, _)| !audio_only).count();
+    let tries = call.links().iter().filter(|(trouble, _)| trouble.is_none()).count();
     assert!((2..=4).contains(&tries), "{tries}");
     call.house.lose_down = |_| false;
     call.run(15);
-    assert_eq!(call.links().last().map(|link| link.0), Some(false));
+    assert_eq!(call.links().last().map(|link| link.0), Some(None));
     assert_eq!(call.paused(), None);
     let (sound, pictures) = call.count(5);
     assert!(sound >= 245 && pictures >= 370, "{sound} {pictures}");
@@ -172,16 +198,51 @@ fn what_is_not_reported_is_not_lost() {
 }
 
 #[test]
+fn a_viewer_seconds_behind_gets_sound_until_it_keeps_up() {
+    let mut call = Call::new(9);
+    let (_, pictures) = call.count(5);
+    assert!(pictures >= 350, "{pictures}");
+    call.late = Duration::from_millis(2500);
+    call.run(6);
+    assert_eq!(call.links(), [(Some(Trouble::Late), 0)]);
+    assert_eq!(call.paused(), Some(Paused::Late));
+    // As long as that lasts pictures would only queue.
+    let (sound, pictures) = call.count(30);
+    assert!(sound >= 1490, "{sound}");
+    assert_eq!(pictures, 0);
+    assert_eq!(call.links().len(), 1);
+    call.late = Duration::from_millis(1500);
+    call.run(12);
+    assert_eq!(call.links()[1..], [(None, 0)]);
+    assert_eq!(call.paused(), None);
+    let (sound, pictures) = call.count(5);
+    assert!(sound >= 245 && pictures >= 370, "{sound} {pictures}");
+    assert_eq!(call.links().len(), 2);
+    assert_eq!(call.house.counters(), NO_COUNTERS.into());
+}
+
+#[test]
+fn a_moment_may_be_late() {
+    let mut call = Call::new(10);
+    call.run(5);
+    call.late = Duration::from_secs(4);
+    call.run(2);
+    call.late = Duration::ZERO;
+    call.run(10);
+    assert_eq!(call.links(), []);
+}
+
+#[test]
 fn whoever_was_cut_off_is_told_that_there_is_only_sound() {
     let mut call = Call::new(4);
     call.house.lose_down = |n| chance(n, 30);
     call.run(6);
-    assert!(call.links().last().is_some_and(|link| link.0));
+    assert_eq!(call.links().last().map(|link| link.0), Some(Some(Trouble::Loss)));
     call.house.guests[call.bob].events.clear();
     let id = call.house.guests[call.bob].id;
     call.house.sfu.tell_again(id).unwrap();
     call.house.exchange();
-    assert!(call.links().last().is_some_and(|link| link.0));
+    assert_eq!(call.links().last().map(|link| link.0), Some(Some(Trouble::Loss)));
     assert_eq!(call.paused(), Some(Paused::Loss));
 }
 
@@ -193,7 +254,7 @@ fn whoever_was_cut_off_is_told_that_pictures_are_sent_again() {
     let id = call.house.guests[call.bob].id;
     call.house.sfu.tell_again(id).unwrap();
     call.house.exchange();
-    assert_eq!(call.links(), [(false, 0)]);
+    assert_eq!(call.links(), [(None, 0)]);
     let events = call.house.guests[call.bob].events.iter();
     let layers = events.filter(|event| matches!(event, Event::Layer { paused: None, .. }));
     assert_eq!(layers.count(), 1, "of the slot that carries somebody");
@@ -204,7 +265,7 @@ fn whoever_is_gone_is_told_nothing_more() {
     let mut call = Call::new(7);
     call.house.lose_down = |n| chance(n, 30);
     call.run(6);
-    assert!(call.links().last().is_some_and(|link| link.0));
+    assert_eq!(call.links().last().map(|link| link.0), Some(Some(Trouble::Loss)));
     // Pictures would be tried again before its last datagram has left.
     let id = call.house.guests[call.bob].id;
     call.house.sfu.leave(call.house.now, id, Gone::Left);

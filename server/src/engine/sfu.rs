@@ -69,10 +69,10 @@ impl SfuEngine {
                 paused: paused.map(Into::into),
             },
             Event::Link {
-                audio_only,
+                trouble,
                 lost_per_mille,
             } => ServerMessage::Link {
-                state: if audio_only {
+                state: if trouble.is_some() {
                     LinkState::AudioOnly
                 } else {
                     LinkState::Good
@@ -352,7 +352,7 @@ impl From<SourceKind> for sfu::SourceKind {
 impl From<sfu::Paused> for Paused {
     fn from(paused: sfu::Paused) -> Self {
         match paused {
-            sfu::Paused::Loss => Self::Loss,
+            sfu::Paused::Loss | sfu::Paused::Late => Self::Loss,
             sfu::Paused::Hidden => Self::Hidden,
         }
     }
@@ -525,14 +525,14 @@ mod tests {
             ),
             (
                 Event::Link {
-                    audio_only: true,
+                    trouble: Some(sfu::Trouble::Loss),
                     lost_per_mille: 187,
                 },
                 r#"{"type":"link","state":"audio-only","loss":0.187}"#,
             ),
             (
                 Event::Link {
-                    audio_only: false,
+                    trouble: None,
                     lost_per_mille: 0,
                 },
                 r#"{"type":"link","state":"good","loss":0.0}"#,
