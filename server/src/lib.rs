@@ -43,7 +43,7 @@ pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
 pub use options::{Options, OptionsError, VideoCodec};
 pub use protocol::{
     ClientMessage, ConnectionState, IceServer, LinkState, OfferId, Paused, PerMille, ServerMessage, Slot, Source,
-    Unreadable, Welcome,
+    Trouble, Unreadable, Welcome,
 };
 pub use secret::Secret;
 pub use server::{Server, StartError, StopListener, Stopped, WorkerSetup};

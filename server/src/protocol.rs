@@ -169,10 +169,12 @@ pub enum ServerMessage {
         /// Why nothing is sent in it, when that is so on purpose.
         paused: Option<Paused>,
     },
-    /// How much of what is sent to the client gets lost.
+    /// How much of what is sent to the client gets lost, and whether it is late.
     Link {
         /// What follows from it.
         state: LinkState,
+        /// Why only sound is sent, if that is so.
+        trouble: Option<Trouble>,
         /// The part that was lost of late.
         loss: PerMille,
     },
@@ -284,6 +286,8 @@ pub enum ConnectionState {
 pub enum Paused {
     /// The link loses too much.
     Loss,
+    /// What is sent is seconds old when the client takes it.
+    Late,
     /// It is not shown.
     Hidden,
 }
@@ -294,8 +298,18 @@ pub enum Paused {
 pub enum LinkState {
     /// Sound and pictures.
     Good,
-    /// It loses too much: only sound is sent.
+    /// It loses too much or is too late: only sound is sent.
     AudioOnly,
+}
+
+/// Why only sound is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// The link loses too much.
+    Loss,
+    /// What is sent is seconds old when the client takes it: its link, or its machine, is not fast enough.
+    Late,
 }
 
 /// A part of a thousand; in JSON a number from 0 to 1.

@@ -42,7 +42,7 @@ export class Participant {
   undecodable: Set<string>;
   connection: string;
   hand: boolean;
-  layers: Partial<Record<Kind, { rid: string | null; paused: null | 'loss' | 'hidden' }>>;
+  layers: Partial<Record<Kind, { rid: string | null; paused: null | 'loss' | 'late' | 'hidden' }>>;
   speaking: boolean | null;
   stream: MediaStream;
   sound: MediaStream;
@@ -82,8 +82,8 @@ export interface RoomEvents {
   path: RTCPeerConnectionState;
   /** `interrupted` when the connection for messages is lost while media goes on, `open` when it is back. */
   signalling: 'interrupted' | 'open';
-  /** What our link carries. */
-  link: { state: 'good' | 'audio-only'; loss: number };
+  /** What our link carries; `late` is one over which, or a machine on which, what is sent is seconds old. */
+  link: { state: 'good' | 'audio-only'; trouble: null | 'loss' | 'late'; loss: number };
   /** Something does not work. */
   problem: Problem;
   /** The end; null after `leave`. */

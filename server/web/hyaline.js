@@ -1,15 +1,4 @@
-// The client of a Hyaline room. No dependencies; see docs/signalling.md for the protocol.
-//
-//   import { Room, Devices } from './hyaline.js';
-//   const devices = new Devices();
-//   await devices.open();
-//   const room = new Room('/v1/rooms/kitchen/ws', { name: 'Ada', devices });
-//   room.addEventListener('participant', ({ detail }) => { video.srcObject = detail.stream; });
-//
-// Where one element for both does not play (Safari plays a video without a tap only if it is muted), mute it and give
-// `detail.sound` to an audio element.
-//
-//   await room.join();
+// The client of a Hyaline room. No dependencies; docs/client.md has an example, docs/signalling.md the protocol.
 
 import { Participant } from './participant.js';
 import { Session } from './session.js';
@@ -204,7 +193,7 @@ export class Room extends EventTarget {
         break;
       case 'link':
         this.#link = message.state;
-        this.#emit('link', { state: message.state, loss: message.loss });
+        this.#emit('link', { state: message.state, trouble: message.trouble, loss: message.loss });
         break;
       case 'hand': {
         const participant = this.participants.get(message.participant);
@@ -254,7 +243,7 @@ export class Room extends EventTarget {
   #linkIsGood() {
     if (this.#link === 'good') return;
     this.#link = 'good';
-    this.#emit('link', { state: 'good', loss: 0 });
+    this.#emit('link', { state: 'good', trouble: null, loss: 0 });
   }
 
   #meet(id, name, sources, hand) {

@@ -13,7 +13,7 @@ use crate::engine::{
     Engine, Handshake, Join, Kind, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
     View,
 };
-use crate::protocol::{ConnectionState, LinkState, Paused, PerMille, ServerMessage, Slot, Source};
+use crate::protocol::{ConnectionState, LinkState, Paused, PerMille, ServerMessage, Slot, Source, Trouble};
 
 /// The engine that media flows through, with its words put into those of signalling.
 #[derive(Debug)]
@@ -77,6 +77,7 @@ impl SfuEngine {
                 } else {
                     LinkState::Good
                 },
+                trouble: trouble.map(Into::into),
                 loss: PerMille(lost_per_mille),
             },
             Event::Undecodable { id: who, kind } => ServerMessage::Undecodable {
@@ -352,8 +353,18 @@ impl From<SourceKind> for sfu::SourceKind {
 impl From<sfu::Paused> for Paused {
     fn from(paused: sfu::Paused) -> Self {
         match paused {
-            sfu::Paused::Loss | sfu::Paused::Late => Self::Loss,
+            sfu::Paused::Loss => Self::Loss,
+            sfu::Paused::Late => Self::Late,
             sfu::Paused::Hidden => Self::Hidden,
+        }
+    }
+}
+
+impl From<sfu::Trouble> for Trouble {
+    fn from(trouble: sfu::Trouble) -> Self {
+        match trouble {
+            sfu::Trouble::Loss => Self::Loss,
+            sfu::Trouble::Late => Self::Late,
         }
     }
 }
@@ -528,14 +539,29 @@ mod tests {
                     trouble: Some(sfu::Trouble::Loss),
                     lost_per_mille: 187,
                 },
-                r#"{"type":"link","state":"audio-only","loss":0.187}"#,
+                r#"{"type":"link","state":"audio-only","trouble":"loss","loss":0.187}"#,
+            ),
+            (
+                Event::Layer {
+                    mid: "5".into(),
+                    rid: None,
+                    paused: Some(sfu::Paused::Late),
+                },
+                r#"{"type":"layer","mid":"5","rid":null,"paused":"late"}"#,
+            ),
+            (
+                Event::Link {
+                    trouble: Some(sfu::Trouble::Late),
+                    lost_per_mille: 3,
+                },
+                r#"{"type":"link","state":"audio-only","trouble":"late","loss":0.003}"#,
             ),
             (
                 Event::Link {
                     trouble: None,
                     lost_per_mille: 0,
                 },
-                r#"{"type":"link","state":"good","loss":0.0}"#,
+                r#"{"type":"link","state":"good","trouble":null,"loss":0.0}"#,
             ),
         ] {
             assert_eq!(engine.translate(event).unwrap().to_json(), expected);
