@@ -203,7 +203,8 @@ async function join(name) {
     else withdraw(`hand-${detail.id}`);
   });
   room.addEventListener('link', ({ detail }) => {
-    if (detail.state === 'audio-only') notice('link', 'Your connection loses too much: sound only for now. The picture is tried again in some seconds.', 0);
+    if (detail.trouble === 'late') notice('link', 'Your connection or this device is seconds behind: sound only until it keeps up.', 0);
+    else if (detail.state === 'audio-only') notice('link', 'Your connection loses too much: sound only for now. The picture is tried again in some seconds.', 0);
     else withdraw('link');
   });
   room.addEventListener('signalling', showSignalling);

@@ -12,7 +12,11 @@ const LOOKS = 3;
 const MANY = 49;
 const FEW = 16;
 /** Why a picture is not sent to us, by the `layer` message's word. */
-const PAUSED = { loss: 'Picture paused: your connection loses too much', hidden: 'Picture paused' };
+const PAUSED = {
+  loss: 'Picture paused: your connection loses too much',
+  late: 'Picture paused: your connection or this device is seconds behind',
+  hidden: 'Picture paused',
+};
 /** What is said on our own tiles of a picture that others see stand still. */
 const STOPPED = { camera: 'Camera stopped: switch it off and on', screen: 'Screen stopped: share it again' };
 /** A picture is never said to be longer than this, which the server would refuse. */

@@ -156,8 +156,13 @@ fn states() -> Vec<State> {
         ),
         in_call(
             "audio-only",
-            "(fake.send({ type: 'link', state: 'audio-only', loss: 0.3 }), \
+            "(fake.send({ type: 'link', state: 'audio-only', trouble: 'loss', loss: 0.3 }), \
               fake.slots.filter(({ kind }) => kind === 'video').forEach(({ mid }) => fake.send({ type: 'layer', mid, rid: null, paused: 'loss' })))",
+        ),
+        in_call(
+            "audio-only-late",
+            "(fake.send({ type: 'link', state: 'audio-only', trouble: 'late', loss: 0 }), \
+              fake.slots.filter(({ kind }) => kind === 'video').forEach(({ mid }) => fake.send({ type: 'layer', mid, rid: null, paused: 'late' })))",
         ),
         in_call(
             "other-tab",

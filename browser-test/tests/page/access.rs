@@ -103,7 +103,7 @@ fn every_part_of_the_page_passes() {
         "(fake.send({ type: 'hand', participant: '1', raised: true }),
           fake.send({ type: 'layer', mid: fake.slots.find(({ kind }) => kind === 'video').mid, rid: null, paused: 'loss' }),
           fake.send({ type: 'connection', participant: '2', state: 'disconnected' }),
-          fake.send({ type: 'link', state: 'audio-only', loss: 0.3 }))",
+          fake.send({ type: 'link', state: 'audio-only', trouble: 'loss', loss: 0.3 }))",
     );
     scene.page.press("i").unwrap();
     scene.wait("document.querySelector('[data-table=received]').rows.length === 2 && document.querySelector('[data-code=link]')");

@@ -171,7 +171,7 @@ fn a_link_that_loses_too_much_is_told() {
     // Nothing more comes, for certain.
     scene.get("fake.freeze(true)");
     scene.wait(&format!("{sign}.startsWith('Picture frozen')"));
-    scene.get("fake.send({ type: 'link', state: 'audio-only', loss: 0.2 })");
+    scene.get("fake.send({ type: 'link', state: 'audio-only', trouble: 'loss', loss: 0.2 })");
     scene.get("void (globalThis.mid = fake.slots.find(({ kind }) => kind === 'video').mid)");
     scene.get("fake.send({ type: 'layer', mid, rid: null, paused: 'loss' })");
     scene.wait(&format!(
@@ -188,7 +188,7 @@ fn a_link_that_loses_too_much_is_told() {
     ));
     assert!(frozen.as_str().unwrap().parse::<u32>().unwrap() < 60, "{frozen}");
     scene.get("fake.freeze(false)");
-    scene.get("fake.send({ type: 'link', state: 'good', loss: 0 })");
+    scene.get("fake.send({ type: 'link', state: 'good', trouble: null, loss: 0 })");
     scene.wait(&format!("{notice} === undefined && {sign} === ''"));
     // It was about what the section carried.
     scene.get("fake.send({ type: 'layer', mid, rid: null, paused: 'loss' })");
@@ -201,6 +201,26 @@ fn a_link_that_loses_too_much_is_told() {
     scene.assert_quiet();
 }
 
+#[test]
+fn being_seconds_behind_is_told() {
+    let scene = with_bob(Kind::Chromium);
+    let notice = "document.querySelector('[data-code=link]')?.textContent";
+    let sign = "document.querySelector('#tiles .sign').textContent";
+    scene.get("void (globalThis.mid = fake.slots.find(({ kind }) => kind === 'video').mid)");
+    scene.get("fake.send({ type: 'link', state: 'audio-only', trouble: 'late', loss: 0 })");
+    scene.get("fake.send({ type: 'layer', mid, rid: null, paused: 'late' })");
+    scene.wait(&format!(
+        "{notice} === 'Your connection or this device is seconds behind: sound only until it keeps up.'"
+    ));
+    scene.wait(&format!(
+        "{sign} === 'Picture paused: your connection or this device is seconds behind'"
+    ));
+    scene.get("fake.send({ type: 'layer', mid, rid: 'h', paused: null })");
+    scene.get("fake.send({ type: 'link', state: 'good', trouble: null, loss: 0 })");
+    scene.wait(&format!("{notice} === undefined && {sign} === ''"));
+    scene.assert_quiet();
+}
+
 /// What is over is not told to who was away.
 #[test]
 fn what_ended_while_the_line_was_cut_is_shown_no_longer() {
@@ -209,7 +229,7 @@ fn what_ended_while_the_line_was_cut_is_shown_no_longer() {
         let shown = "['[data-code=link]', '#tiles .sign', '#tiles .veil'].map(part => document.querySelector(part)?.textContent ?? '')";
         scene.page.press("h").unwrap();
         scene.get(
-            "(fake.send({ type: 'link', state: 'audio-only', loss: 0.2 }),
+            "(fake.send({ type: 'link', state: 'audio-only', trouble: 'loss', loss: 0.2 }),
               fake.send({ type: 'layer', mid: fake.slots.find(({ kind }) => kind === 'video').mid, rid: null, paused: 'loss' }),
               fake.send({ type: 'undecodable', participant: '1', source: '1-camera' }),
               fake.send({ type: 'connection', participant: '1', state: 'disconnected' }))",
@@ -240,7 +260,7 @@ fn who_joins_anew_has_a_new_link() {
     let scene = with_bob(Kind::Chromium);
     let shown = "[!!document.querySelector('[data-code=link]'), document.querySelector('#own').classList.contains('speaking')].join()";
     scene.get(
-        "(fake.send({ type: 'link', state: 'audio-only', loss: 0.2 }),
+        "(fake.send({ type: 'link', state: 'audio-only', trouble: 'loss', loss: 0.2 }),
           fake.send({ type: 'speakers', dominant: 'me', speaking: ['me'] }))",
     );
     scene.wait(&format!("{shown} === 'true,true'"));
