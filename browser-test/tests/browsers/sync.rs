@@ -17,26 +17,50 @@ const SETTLING: usize = 60;
 const LOOKS: usize = 30;
 
 /// Looks up to four times a second at how much later the sound of `other` is played than the picture, so many times. While one of
-/// them does not move there is nothing to compare.
+/// them does not move there is nothing to compare: if that lasts it is told what there was at the last look that counted, and what
+/// there is at the end.
 fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
+    let patience = 3 * SOON;
     let script = format!(
         "(async () => {{
-            const distances = [];
+            const distances = [], until = performance.now() + {};
+            const state = (stats, ids) => ({{
+                at: performance.now(),
+                visibility: document.visibilityState,
+                elements: [...document.querySelectorAll('video, audio')].map(element => ({{
+                    tile: element.closest('.tile')?.getAttribute('aria-label'), element: element.localName,
+                    currentTime: element.currentTime, paused: element.paused, readyState: element.readyState,
+                    frames: element.getVideoPlaybackQuality?.().totalVideoFrames,
+                }})),
+                received: stats.map(entry => ({{
+                    wanted: ids.includes(entry.trackIdentifier), kind: entry.kind, mid: entry.mid,
+                    packetsReceived: entry.packetsReceived, framesDecoded: entry.framesDecoded,
+                    estimatedPlayoutTimestamp: entry.estimatedPlayoutTimestamp,
+                }})),
+            }});
+            let looks = 0, counted;
             for (let [sound, picture] = []; distances.length < {count};) {{
                 await new Promise(resolve => setTimeout(resolve, 250));
+                looks += 1;
                 const stats = [...(await hyaline.room.getStats()).values()].filter(entry => entry.type === 'inbound-rtp');
                 const ids = tracks({other:?});
                 const at = kind => stats.find(entry => entry.kind === kind && ids.includes(entry.trackIdentifier))
                     ?.estimatedPlayoutTimestamp;
                 const before = [sound, picture];
                 [sound, picture] = [at('audio'), at('video')];
-                if (sound > before[0] && picture > before[1]) distances.push(sound - picture);
+                const moves = sound > before[0] && picture > before[1];
+                if (moves) distances.push(sound - picture);
+                if (moves || !counted) counted = state(stats, ids);
+                if (performance.now() > until) return {{ distances, looks, counted, end: state(stats, ids) }};
             }}
-            return distances;
-        }})()"
+            return {{ distances }};
+        }})()",
+        patience.as_millis()
     );
-    let distances = guest.page.evaluate_within(&script, 3 * SOON).unwrap();
-    distances.as_array().unwrap().iter().filter_map(Value::as_f64).collect()
+    let seen = guest.page.evaluate_within(&script, patience + SOON).unwrap();
+    assert!(seen["end"].is_null(), "{other} stands still: {seen:#}");
+    let distances = seen["distances"].as_array().unwrap();
+    distances.iter().filter_map(Value::as_f64).collect()
 }
 
 /// Waits until sound and picture of `other` have come together. A browser that begins to play somebody has sound wait as long as its
