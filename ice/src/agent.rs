@@ -402,6 +402,9 @@ impl Agent {
     /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until one is nominated under the
     /// new credentials; until then both are answered. After a failure the old ones are void. While the first check
     /// is awaited, the wait begins anew; the patience with a peer that was there and is silent is not extended.
+    ///
+    /// A full agent asks the STUN servers again. The peer is to be told all [`local_candidates`](Self::local_candidates) with the
+    /// new credentials; events tell only what is new: a mapping that has changed, in place of the old one.
     pub fn restart(&mut self, now: Instant) -> Credentials {
         let keep_previous = self.pairs.previous_carries();
         self.generations.restart(keep_previous);
@@ -411,6 +414,7 @@ impl Agent {
             full.restart(now, keep_previous, self.pairs.selected());
         }
         self.settle();
+        self.follow_gathering();
         self.timers.stop(Timer::Retire);
         match self.state {
             State::Failed => {

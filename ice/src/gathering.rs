@@ -37,6 +37,8 @@ pub(crate) struct Gatherer {
 struct Task {
     path: Path,
     phase: Phase,
+    /// How the server saw the base when it answered last.
+    mapped: Option<SocketAddr>,
     request: Option<Request>,
 }
 
@@ -68,6 +70,8 @@ pub(crate) enum Gathered {
         base: SocketAddr,
         server: SocketAddr,
         mapped: SocketAddr,
+        /// How it saw the base before, if it was otherwise and no other server sees it so.
+        outdated: Option<SocketAddr>,
     },
     /// Nothing of use.
     Refused,
@@ -106,6 +110,7 @@ impl Gatherer {
             self.tasks.push(Task {
                 path: Path::udp(base, *server),
                 phase: Phase::Waiting,
+                mapped: None,
                 request: None,
             });
         }
@@ -113,6 +118,20 @@ impl Gatherer {
 
     pub(crate) fn remove_base(&mut self, base: SocketAddr) {
         self.tasks.retain(|task| task.path.local != base);
+    }
+
+    /// ICE is restarted: all is asked again, as mappings may have changed and who was silent may answer. What is asked already
+    /// is waited for anew.
+    pub(crate) fn ask_again(&mut self, now: Instant) {
+        for task in &mut self.tasks {
+            task.phase = match &mut task.request {
+                Some(request) => {
+                    request.first_sent = now;
+                    Phase::Asking
+                }
+                None => Phase::Waiting,
+            };
+        }
     }
 
     /// Whether a candidate may still come.
@@ -127,7 +146,7 @@ impl Gatherer {
         for task in &mut self.tasks {
             let over = |request: &mut Request| now.saturating_duration_since(request.first_sent) >= self.timeout;
             if task.request.take_if(over).is_some() && task.phase == Phase::Asking {
-                task.phase = Phase::Over;
+                task.phase = rest(now, task.mapped, self.refresh);
             }
         }
     }
@@ -216,15 +235,18 @@ impl Gatherer {
         Some(match mapped {
             Ok(Some(mapped)) if usable(&mapped) => {
                 task.phase = Phase::Mapped(after(now, refresh));
+                let before = task.mapped.replace(mapped);
+                let sees = |task: &Task| task.path.local == path.local && task.mapped == before;
                 Gathered::Mapping {
                     base: path.local,
                     server: path.remote,
                     mapped,
+                    outdated: before.filter(|_| !self.tasks.iter().any(sees)),
                 }
             }
             other => {
                 if first {
-                    task.phase = Phase::Over;
+                    task.phase = rest(now, task.mapped, refresh);
                 }
                 if other.is_err() {
                     Gathered::Malformed
@@ -234,6 +256,11 @@ impl Gatherer {
             }
         })
     }
+}
+
+/// Where a task stands whose server has nothing new to say: what is known of before stays, and is kept alive.
+fn rest(now: Instant, mapped: Option<SocketAddr>, refresh: Duration) -> Phase {
+    mapped.map_or(Phase::Over, |_| Phase::Mapped(after(now, refresh)))
 }
 
 /// A Binding request without credentials (RFC 8445 §5.1.1.2).

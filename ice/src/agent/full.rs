@@ -70,6 +70,7 @@ impl Full {
 
     pub(super) fn restart(&mut self, now: Instant, keep_previous: bool, in_use: Option<Path>) {
         self.checklist.restart(now, keep_previous, in_use);
+        self.gatherer.ask_again(now);
         self.remote_ended = false;
         self.patience_over = false;
         self.restart_needed = false;
@@ -211,7 +212,15 @@ impl Agent {
 
     fn take_gathered(&mut self, gathered: Gathered) {
         let counter = match gathered {
-            Gathered::Mapping { base, server, mapped } => {
+            Gathered::Mapping {
+                base,
+                server,
+                mapped,
+                outdated,
+            } => {
+                if let Some(outdated) = outdated {
+                    self.drop_server_reflexive(base, outdated);
+                }
                 self.add_server_reflexive(base, server, mapped);
                 return self.follow_gathering();
             }
@@ -221,6 +230,17 @@ impl Agent {
         };
         *counter = counter.saturating_add(1);
         self.follow_gathering();
+    }
+
+    /// A mapping is another one now. Pairs of the candidate send from its base, and stay.
+    fn drop_server_reflexive(&mut self, base: SocketAddr, mapped: SocketAddr) {
+        let outdated = |candidate: &Candidate| {
+            candidate.kind == CandidateKind::ServerReflexive && (candidate.address, candidate.base()) == (mapped, base)
+        };
+        self.local_candidates.retain(|candidate| !outdated(candidate));
+        if let Some(full) = &mut self.full {
+            full.unannounced.retain(|candidate| !outdated(candidate));
+        }
     }
 
     /// RFC 8445 §5.1.1.2. One with the address and the base of another candidate is redundant (§5.1.3).

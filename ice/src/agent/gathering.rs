@@ -149,6 +149,113 @@ fn what_the_server_sees_is_a_candidate_once() {
     assert!(raised(&bench.agent).is_empty());
 }
 
+/// Our reflexive candidates.
+fn reflexive(bench: &Bench) -> Vec<SocketAddr> {
+    let all = bench.agent.local_candidates().iter();
+    let reflexive = all.filter(|candidate| candidate.kind == CandidateKind::ServerReflexive);
+    reflexive.map(|candidate| candidate.address).collect()
+}
+
+#[test]
+fn a_restart_asks_again_and_what_has_changed_takes_the_place_of_the_old() {
+    use Event::{CandidateGathered, GatheringChanged};
+    use GatheringState::{Complete, Gathering};
+    let (before, after) = (address("203.0.113.9:61000"), address("203.0.113.9:61001"));
+    let mut bench = Bench::new(|_| {});
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    bench.agent.end_of_local_candidates();
+    bench.gather(Ok(before));
+    let old = bench.agent.local_candidates()[1].clone();
+    bench.events();
+    bench.now += Duration::from_secs(1);
+    // The mapping that is there is no candidate less while it is asked for.
+    bench.agent.restart(bench.now);
+    assert_eq!(bench.events(), [GatheringChanged(Gathering)]);
+    assert_eq!(reflexive(&bench), [before]);
+    bench.gather(Ok(before));
+    assert_eq!(reflexive(&bench), [before]);
+    assert_eq!(bench.events(), [GatheringChanged(Complete)]);
+    bench.now += Duration::from_secs(1);
+    bench.agent.restart(bench.now);
+    assert_eq!(bench.events(), [GatheringChanged(Gathering)]);
+    bench.gather(Ok(after));
+    assert_eq!(reflexive(&bench), [after]);
+    let new = bench.agent.local_candidates()[1].clone();
+    assert_eq!((&new.foundation, new.priority), (&old.foundation, old.priority));
+    assert_eq!(bench.events(), [CandidateGathered(new), GatheringChanged(Complete)]);
+    assert!(raised(&bench.agent).is_empty());
+}
+
+#[test]
+fn a_restart_waits_for_the_servers_as_long_as_the_beginning_does() {
+    let mapped = address("203.0.113.9:61000");
+    let mut bench = Bench::new(|_| {});
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    bench.agent.end_of_local_candidates();
+    let times = |sent: Vec<(u128, Path, Vec<u8>)>| sent.iter().map(|sent| sent.0).collect::<Vec<_>>();
+    // It was silent, and is asked again; in between nobody asks.
+    assert_eq!(times(bench.run(Duration::from_secs(20))).len(), 4);
+    bench.agent.restart(bench.now);
+    let (_, path, request) = bench.run(Duration::from_millis(4900)).remove(3);
+    // A restart in between waits anew, for the same request.
+    bench.agent.restart(bench.now);
+    assert!(
+        bench
+            .run(Duration::from_millis(4900))
+            .iter()
+            .all(|sent| sent.2 == request)
+    );
+    assert_eq!(bench.agent.gathering_state(), GatheringState::Gathering);
+    let answer = bench.answer(&request, Ok(mapped));
+    bench.agent.handle_datagram(bench.now, &path, &answer);
+    assert_eq!(reflexive(&bench), [mapped]);
+    // It is silent again, or refuses: what it said before is all that is known, and is kept alive.
+    bench.agent.restart(bench.now);
+    assert_eq!(times(bench.run(Duration::from_secs(19))), [0, 500, 1500, 3500]);
+    assert_eq!(bench.agent.gathering_state(), GatheringState::Complete);
+    assert_eq!(times(bench.run(Duration::from_secs(3))), [1000, 1500, 2500]);
+    bench.now += Duration::from_secs(4);
+    bench.agent.handle_timeout(bench.now);
+    bench.agent.restart(bench.now);
+    bench.gather(Err(ErrorCode::SERVER_ERROR));
+    assert_eq!(bench.agent.gathering_state(), GatheringState::Complete);
+    assert_eq!(reflexive(&bench), [mapped]);
+    assert_eq!(times(bench.run(Duration::from_secs(15))), [15_000]);
+    assert_eq!(raised(&bench.agent), BTreeMap::from([("ice_refused_gathering", 1)]));
+}
+
+#[test]
+fn a_mapping_is_outdated_when_no_server_sees_it_any_more() {
+    let (before, after) = (address("203.0.113.9:61000"), address("203.0.113.9:61001"));
+    let mut bench = Bench::new(|config| config.stun_servers.push(address("192.0.2.54:3478")));
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    let answer = |bench: &mut Bench, mapped: &[SocketAddr]| {
+        let asked = bench.run(Duration::from_millis(100));
+        assert_eq!(asked.len(), 2);
+        for ((_, path, request), mapped) in asked.iter().zip(mapped) {
+            let answer = bench.answer(request, Ok(*mapped));
+            bench.agent.handle_datagram(bench.now, path, &answer);
+        }
+    };
+    answer(&mut bench, &[before, before]);
+    assert_eq!(reflexive(&bench), [before]);
+    bench.agent.restart(bench.now);
+    answer(&mut bench, &[after]);
+    assert_eq!(reflexive(&bench), [before, after]);
+    bench.run(Duration::from_secs(6));
+    bench.agent.restart(bench.now);
+    answer(&mut bench, &[after, after]);
+    assert_eq!(reflexive(&bench), [after]);
+    // What is replaced before it was told is not told.
+    let told = bench.events();
+    let told = told.iter().filter_map(|event| match event {
+        Event::CandidateGathered(candidate) => Some(candidate.address),
+        _ => None,
+    });
+    assert_eq!(told.collect::<Vec<_>>(), [address(OURS), after]);
+    assert!(raised(&bench.agent).is_empty());
+}
+
 #[test]
 fn answers_of_no_use_are_counted() {
     let t = |value: Result<SocketAddr, ErrorCode>, spoil: &dyn Fn(&mut Vec<u8>, &mut Path), name: &'static str| {
