@@ -201,13 +201,30 @@ impl Agent {
             return true;
         }
         full.checklist.take_selected(self.pairs.selected());
+        let (carried, previous) = (!self.pairs.is_empty(), full.checklist.previous_path());
         let Some(outcome) = full.checklist.take_response(now, path, &message) else {
             return false;
         };
         self.conclude(now, path, outcome);
+        if outcome == Outcome::Revoked {
+            self.leave_previous(previous);
+        }
         self.settle();
+        let open = self.full.as_ref().is_some_and(|full| full.checklist.has_open_pairs());
+        if outcome == Outcome::Revoked && carried && self.pairs.is_empty() && !open {
+            // What was in use is over, and there is nothing else to try.
+            self.fail();
+        }
         self.end_checking();
         true
+    }
+
+    /// If the session before a restart, which had a path, has ended: nobody asks for consent to its other paths.
+    fn leave_previous(&mut self, previous: Option<Path>) {
+        let Some(full) = &self.full else { return };
+        if previous.is_some() && full.checklist.previous_path().is_none() {
+            self.pairs.retire_previous();
+        }
     }
 
     fn take_gathered(&mut self, gathered: Gathered) {
@@ -364,7 +381,7 @@ impl Agent {
             Outcome::BadFingerprint => &mut counters.ice_bad_fingerprint,
             Outcome::WrongIntegrity => &mut counters.ice_wrong_integrity,
             Outcome::Asymmetric => &mut counters.ice_asymmetric_responses,
-            Outcome::Refused => &mut counters.ice_refused_checks,
+            Outcome::Refused | Outcome::Revoked => &mut counters.ice_refused_checks,
             Outcome::RoleConflict => &mut counters.ice_role_conflicts,
         };
         *counter = counter.saturating_add(1);
@@ -416,10 +433,7 @@ impl Agent {
         full.checklist.take_selected(self.pairs.selected());
         let (carried, previous) = (!self.pairs.is_empty(), full.checklist.previous_path());
         full.checklist.judge(now);
-        if previous.is_some() && full.checklist.previous_path().is_none() {
-            // Nobody asks for consent to the other paths of that session.
-            self.pairs.retire_previous();
-        }
+        self.leave_previous(previous);
         self.settle();
         self.follow_gathering();
         if carried && self.pairs.is_empty() {

@@ -136,16 +136,23 @@ impl Checklist {
             .map(|pair| pair.id)
             .collect();
         for id in ended {
-            // All outstanding transactions are discarded (RFC 7675 §5.1).
-            self.drop_requests(id);
-            if let Some(pair) = self.pair_mut(id) {
-                pair.fail();
-                let path = pair.path;
-                self.lost.push(path);
-            }
+            self.end_consent(id);
         }
         self.judge_selected();
         self.judge_previous(now);
+    }
+
+    /// Consent to send on a pair has expired or was revoked. All outstanding transactions are discarded, and nothing is sent
+    /// there any more under these credentials, not even in answer to a check (RFC 7675 §5.1).
+    pub(super) fn end_consent(&mut self, id: PairId) {
+        self.drop_requests(id);
+        self.triggered.retain(|triggered| *triggered != id);
+        let Some(pair) = self.pair_mut(id) else { return };
+        let (path, worked) = (pair.path, pair.works());
+        pair.lose_consent();
+        if worked {
+            self.lost.push(path);
+        }
     }
 
     pub(super) fn judge_selected(&mut self) {

@@ -125,17 +125,20 @@ impl Checklist {
         self.pairs.sort_by_key(|pair| Reverse(pair.priority(role)));
     }
 
-    /// The worst pair goes when there are too many (RFC 8445 §6.1.2.5), but none that works, nor the nominated one.
+    /// The worst pair goes when there are too many (RFC 8445 §6.1.2.5), but none that works, nor the nominated one; and one
+    /// without consent, which would come back as a new one, after others that have failed.
     fn limit(&mut self) -> bool {
         if self.pairs.len() <= self.settings.max_pairs {
             return true;
         }
         let spare = |pair: &Pair| !pair.works() && Some(pair.id) != self.nominated;
-        let failed = self
-            .pairs
-            .iter()
-            .rposition(|pair| spare(pair) && pair.state == State::Failed);
-        let worst = failed.or_else(|| self.pairs.iter().rposition(spare));
+        let failed = |consent_lost: bool| {
+            let gone = |pair: &Pair| pair.state == State::Failed && pair.consent_lost == consent_lost;
+            self.pairs.iter().rposition(|pair| spare(pair) && gone(pair))
+        };
+        let worst = failed(false)
+            .or_else(|| failed(true))
+            .or_else(|| self.pairs.iter().rposition(spare));
         let worst = worst.unwrap_or_else(|| self.pairs.len().saturating_sub(1));
         self.remove_at(worst);
         false

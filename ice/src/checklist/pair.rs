@@ -69,6 +69,8 @@ pub(super) struct Pair {
     pub(super) ask_regularly: Option<Instant>,
     /// Another pair answers and this one does not.
     pub(super) doubtful: bool,
+    /// Consent has expired, or the peer has revoked it: no check goes there under these credentials (RFC 7675 §5.1).
+    pub(super) consent_lost: bool,
 }
 
 impl Pair {
@@ -92,6 +94,7 @@ impl Pair {
             ask_next: None,
             ask_regularly: None,
             doubtful: false,
+            consent_lost: false,
         }
     }
 
@@ -135,6 +138,12 @@ impl Pair {
         self.state = State::Failed;
         self.doubtful = false;
         self.peer_nominates = None;
+    }
+
+    /// There is no consent to send on it any more.
+    pub(super) fn lose_consent(&mut self) {
+        self.fail();
+        self.consent_lost = true;
     }
 }
 

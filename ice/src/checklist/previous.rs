@@ -133,7 +133,13 @@ impl Checklist {
         let place = previous.asked.iter().position(|(asked, _)| *asked == id);
         let asked = place.and_then(|place| previous.asked.remove(place));
         let outcome = if refused {
-            refusal(proven)
+            let outcome = refusal(proven);
+            if outcome == Outcome::Revoked {
+                let path = previous.path;
+                self.forget_previous();
+                self.lost.push(path);
+            }
+            outcome
         } else if previous.path != *path {
             Outcome::Asymmetric
         } else {

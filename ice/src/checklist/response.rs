@@ -25,6 +25,8 @@ pub(crate) enum Outcome {
     Asymmetric,
     /// The peer refused the check.
     Refused,
+    /// The peer takes back its consent, at once (403, RFC 7675 §5.2).
+    Revoked,
     /// The peer believes that it has our role (487).
     RoleConflict,
 }
@@ -88,12 +90,15 @@ impl Checklist {
         self.succeed(now, &request).map_or(Outcome::Late, Outcome::Works)
     }
 
-    /// A check was refused, or answered the wrong way (RFC 8445 §7.2.5.2). A pair that works is left to its consent: nobody can end
-    /// that by an answer but the peer, and it does by not answering. Who refuses to be told to use it has no use for it
+    /// A check was refused, or answered the wrong way (RFC 8445 §7.2.5.2). A pair that works is left to its consent, which
+    /// the peer ends with 403 (RFC 7675 §5.2) or by not answering. Who refuses to be told to use it has no use for it
     /// (§7.2.5.3.4), and would be told for ever.
     fn fail(&mut self, request: &Request, outcome: Outcome) {
         if outcome == Outcome::RoleConflict && !self.peer_is_lite {
             return self.yield_role(request);
+        }
+        if outcome == Outcome::Revoked {
+            return self.end_consent(request.pair);
         }
         let refused = request.purpose == Purpose::Nominate && outcome != Outcome::Asymmetric;
         let Some(pair) = self.pair_mut(request.pair).filter(|pair| refused || !pair.works()) else {
@@ -157,6 +162,7 @@ impl Checklist {
 pub(super) fn refusal(proven: Authenticated<'_>) -> Outcome {
     match proven.message().error_code() {
         Ok(Some(error)) if error.code == ErrorCode::ROLE_CONFLICT => Outcome::RoleConflict,
+        Ok(Some(error)) if error.code == ErrorCode::FORBIDDEN => Outcome::Revoked,
         Ok(_) => Outcome::Refused,
         Err(_) => Outcome::Malformed,
     }

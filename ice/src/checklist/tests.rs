@@ -590,6 +590,27 @@ fn consent_ends_after_30_s_without_an_answer() {
 }
 
 #[test]
+fn a_pair_without_consent_gives_way_after_others_that_failed() {
+    let mut config = Config::full(Role::Controlled);
+    config.max_pairs = 3;
+    let mut bench = Bench::with(config);
+    for port in 1..=3 {
+        bench.form(port, &port.to_string(), 100 - u32::from(port));
+    }
+    let ports = |bench: &Bench| bench.states().iter().map(|(port, _)| *port).collect::<Vec<_>>();
+    let sent = bench.run(ms(100));
+    bench.respond(&sent[0], Some(ErrorCode::BAD_REQUEST));
+    assert_eq!(bench.respond(&sent[2], Some(ErrorCode::FORBIDDEN)), Outcome::Revoked);
+    // The worst one is that without consent, but a new one could be made of it, and checked.
+    let local = candidate(at(1, 1000), "l", 1 << 30);
+    assert!(!bench.list.form(&local, &candidate(at(2, 4), "4", 50)));
+    assert_eq!(ports(&bench), [2, 3, 4]);
+    // What may yet work counts more.
+    assert!(!bench.list.form(&local, &candidate(at(2, 5), "5", 40)));
+    assert_eq!(ports(&bench), [2, 4, 5]);
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let mut bench = Bench::new(Role::Controlled);
     for n in 0..300_u16 {

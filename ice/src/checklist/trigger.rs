@@ -64,6 +64,10 @@ impl Checklist {
         let Some(pair) = index.and_then(|index| self.pairs.get_mut(index)) else {
             return outcome;
         };
+        if pair.consent_lost {
+            // Only a restart brings it back (RFC 7675 §5.1).
+            return outcome;
+        }
         // A check that came on it shows that the connection is there.
         pair.connection = Connection::Ready;
         let id = pair.id;

@@ -263,3 +263,152 @@ fn wrong_answers_are_no_consent_to_the_old_path() {
     };
     t(&broken, 3478, "ice_bad_fingerprint");
 }
+
+/// The next request for consent.
+fn next_request(call: &mut Call) -> Vec<u8> {
+    let mut out = [0; MIN_OUT];
+    loop {
+        call.now = call.ours.poll_timeout().unwrap();
+        call.ours.handle_timeout(call.now);
+        call.lite.handle_timeout(call.now);
+        if let Some(transmit) = call.ours.poll_transmit(call.now, &mut out) {
+            return out[..transmit.len].to_vec();
+        }
+    }
+}
+
+/// The peer answers a check with 403.
+fn forbid(call: &mut Call, path: Path, check: &[u8]) {
+    let pwd = call.lite.local_credentials().pwd.clone();
+    let forbidden = call.answer(check, &pwd, Some(ErrorCode::FORBIDDEN));
+    call.ours.handle_datagram(call.now, &path, &forbidden);
+}
+
+/// A check of the peer's comes on the path: it is answered, and for a minute that is all that is sent there.
+fn assert_left_alone(call: &mut Call, path: Path) {
+    let check = check_from_peer(&call.ours, CONTROLLED, 99);
+    call.ours.handle_datagram(call.now, &path, &check);
+    let (to, answer) = call.next_check();
+    assert_eq!(
+        (to, Message::parse(&answer).unwrap().class()),
+        (path, Class::SuccessResponse)
+    );
+    call.checks.clear();
+    call.run(Duration::from_secs(60));
+    assert!(!call.checks.is_empty());
+    assert!(call.checks.iter().all(|check| check.1 != path.remote));
+}
+
+#[test]
+fn who_forbids_is_left_alone_at_once() {
+    let mut call = Call::connected();
+    let (path, other) = (call.path(0), call.path(1));
+    let check = next_request(&mut call);
+    while call.ours.poll_event().is_some() {}
+    // Without the peer's key it says nothing.
+    let forged = call.answer(&check, "not the password of the server", Some(ErrorCode::FORBIDDEN));
+    call.ours.handle_datagram(call.now, &path, &forged);
+    assert_eq!(
+        (call.ours.state(), call.ours.selected()),
+        (State::Connected, Some(path))
+    );
+    forbid(&mut call, path, &check);
+    assert_eq!((call.ours.state(), call.ours.selected()), (State::Disconnected, None));
+    let events: Vec<Event> = std::iter::from_fn(|| call.ours.poll_event()).collect();
+    assert_eq!(
+        events,
+        [
+            Event::PathRemoved(path),
+            Event::StateChanged(State::Disconnected),
+            Event::NeedsRestart
+        ]
+    );
+    // The others have not lost theirs.
+    call.run(Duration::from_secs(1));
+    assert_eq!(
+        (call.ours.state(), call.ours.selected()),
+        (State::Connected, Some(other))
+    );
+    assert_left_alone(&mut call, path);
+    assert_eq!(call.ours.selected(), Some(other));
+    // RFC 7675 §5.1: "a new session, or an ICE restart, is needed".
+    call.ours.restart(call.now);
+    call.lite.restart(call.now);
+    call.exchange_credentials();
+    call.run(Duration::from_secs(1));
+    assert_eq!(call.ours.selected(), Some(path));
+    let expected = [("ice_refused_checks", 1), ("ice_wrong_integrity", 1)];
+    assert_eq!(call.counters(), BTreeMap::from(expected));
+}
+
+#[test]
+fn who_forbids_the_last_path_ends_the_session() {
+    let mut call = Call::new();
+    let theirs = call.lite.local_credentials().clone();
+    call.ours.set_remote_credentials(call.now, theirs);
+    call.ours.add_remote_candidate(host(SERVER[0], 65535));
+    call.run(Duration::from_millis(1));
+    let (path, check) = (call.path(0), next_request(&mut call));
+    forbid(&mut call, path, &check);
+    assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
+    assert_eq!(call.ours.poll_timeout(), None);
+}
+
+#[test]
+fn who_forbids_the_old_path_during_a_restart_is_left_alone_there() {
+    let mut call = Call::connected();
+    // Two paths work.
+    call.dead.push(address(SERVER[0]));
+    call.run(Duration::from_secs(10));
+    call.dead.clear();
+    call.run(Duration::from_secs(10));
+    call.dead = SERVER.map(address).to_vec();
+    call.ours.restart(call.now);
+    assert_eq!(call.ours.pairs().count(), 2);
+    let (path, check) = (call.ours.selected().unwrap(), next_request(&mut call));
+    forbid(&mut call, path, &check);
+    // Nobody asks for consent on the other one.
+    assert_eq!((call.ours.state(), call.ours.selected()), (State::Failed, None));
+    call.checks.clear();
+    call.run(Duration::from_secs(60));
+    assert!(call.checks.is_empty());
+    // The answer to the restart may still come.
+    call.dead.clear();
+    call.lite.restart(call.now);
+    call.exchange_credentials();
+    call.run(Duration::from_secs(1));
+    assert_eq!(
+        (call.ours.state(), call.ours.selected()),
+        (State::Connected, Some(call.path(0)))
+    );
+}
+
+#[test]
+fn who_forbids_a_first_check_is_not_checked_again() {
+    let mut call = Call::new();
+    call.exchange_credentials();
+    let (path, check) = call.next_check();
+    forbid(&mut call, path, &check);
+    assert_eq!(call.ours.state(), State::Checking);
+    assert_left_alone(&mut call, path);
+    assert_eq!(call.ours.selected(), Some(call.path(1)));
+}
+
+#[test]
+fn where_consent_has_expired_nothing_is_sent_before_a_restart() {
+    let mut call = Call::connected();
+    let path = call.path(0);
+    call.dead.push(address(SERVER[0]));
+    call.run(Duration::from_secs(60));
+    assert_eq!(
+        (call.ours.selected(), call.ours.is_validated(&path)),
+        (Some(call.path(1)), false)
+    );
+    call.dead.clear();
+    assert_left_alone(&mut call, path);
+    call.ours.restart(call.now);
+    call.lite.restart(call.now);
+    call.exchange_credentials();
+    call.run(Duration::from_secs(1));
+    assert_eq!(call.ours.selected(), Some(path));
+}
