@@ -5,7 +5,7 @@ use crate::consent::Liveness;
 use crate::counters::Counters;
 use crate::credentials::{Credentials, Generations};
 use crate::event::{Activity, Event, State};
-use crate::foundation::Foundations;
+use crate::foundation::{Foundations, Server};
 use crate::gathering::GatheringState;
 use crate::pair::{Choice, PairInfo, Pairs};
 use crate::response::{Answer, MIN_OUT, Response, Responses};
@@ -271,10 +271,22 @@ impl Agent {
 
 /// Commands.
 impl Agent {
-    /// Adds an address of ours: host candidates of all interfaces that are to be used, and relayed ones. An empty foundation is
-    /// filled in; an address that is already there is not added again. A full agent asks the STUN servers about each UDP host
-    /// candidate, and reports what is to be trickled ([`Event::CandidateGathered`]).
-    pub fn add_local_candidate(&mut self, mut candidate: Candidate) {
+    /// Adds an address of ours: host candidates of all interfaces that are to be used. An empty foundation is filled in; an
+    /// address that is already there is not added again. A full agent asks the STUN servers about each UDP host candidate, and
+    /// reports what is to be trickled ([`Event::CandidateGathered`]).
+    pub fn add_local_candidate(&mut self, candidate: Candidate) {
+        self.add_candidate(candidate, None);
+    }
+
+    /// Adds an address on a TURN server, as [`add_local_candidate`](Self::add_local_candidate) does otherwise. `server` is where
+    /// the client reaches the server, and `protocol` the transport by which it does, TCP for TLS, too: such candidates share a
+    /// foundation only where these are the same (RFC 8445 §5.1.1.3).
+    pub fn add_relayed_candidate(&mut self, candidate: Candidate, server: SocketAddr, protocol: Protocol) {
+        let ip = server.ip();
+        self.add_candidate(candidate, Some(Server { ip, protocol }));
+    }
+
+    fn add_candidate(&mut self, mut candidate: Candidate, server: Option<Server>) {
         let known = |other: &Candidate| {
             (other.address, other.protocol, other.tcp_type)
                 == (candidate.address, candidate.protocol, candidate.tcp_type)
@@ -286,7 +298,7 @@ impl Agent {
             self.counters.ice_local_candidates_dropped += 1;
             return;
         }
-        self.foundations.assign(&mut candidate, None);
+        self.foundations.assign(&mut candidate, server);
         let has_mapping = candidate.kind == CandidateKind::Host && candidate.protocol == Protocol::Udp;
         if let Some(full) = self.full.as_mut().filter(|_| has_mapping) {
             full.gatherer.add_base(candidate.address);

@@ -33,7 +33,8 @@ pub enum TcpType {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Candidate {
     /// The same for candidates that are likely to fare alike (RFC 8445 §5.1.1.3): 1 to 32 characters. Left empty, it is
-    /// computed by [`Agent::add_local_candidate`](crate::Agent::add_local_candidate).
+    /// computed by [`Agent::add_local_candidate`](crate::Agent::add_local_candidate) or
+    /// [`Agent::add_relayed_candidate`](crate::Agent::add_relayed_candidate).
     pub foundation: String,
     /// 1 is RTP (or everything, with RFC 5761), 2 is RTCP.
     pub component: u16,
@@ -79,7 +80,8 @@ impl Candidate {
     }
 
     /// A UDP address on a TURN server; `mapped` is ours as the server sees it (RFC 8839 §5.1). Datagrams of paths whose
-    /// local address is `relayed` are to be sent through the server.
+    /// local address is `relayed` are to be sent through the server. It is for
+    /// [`Agent::add_relayed_candidate`](crate::Agent::add_relayed_candidate).
     pub fn relayed(relayed: SocketAddr, mapped: SocketAddr, local_preference: u16) -> Self {
         Self {
             related: Some(mapped),

@@ -5,7 +5,8 @@ use crate::candidate::{Candidate, CandidateKind};
 use std::net::IpAddr;
 use wire::Protocol;
 
-/// The foundations of our candidates (RFC 8445 §5.1.1.3): the same for the same type, base address, server and transport.
+/// The foundations of our candidates (RFC 8445 §5.1.1.3): the same for the same type, base address, server and transport, also
+/// towards the server.
 #[derive(Debug, Default)]
 pub(crate) struct Foundations {
     known: Vec<(Origin, String)>,
@@ -17,8 +18,16 @@ struct Origin {
     kind: CandidateKind,
     base: IpAddr,
     protocol: Protocol,
-    /// The STUN or TURN server that it was obtained from.
-    server: Option<IpAddr>,
+    /// What it was obtained from.
+    server: Option<Server>,
+}
+
+/// A STUN or TURN server, as the agent reaches it. What is relayed over UDP may fare otherwise than what goes over TCP on its
+/// first leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) ip: IpAddr,
+    pub(crate) protocol: Protocol,
 }
 
 impl Foundations {
@@ -26,7 +35,7 @@ impl Foundations {
     const LIMIT: usize = 128;
 
     /// Fills in an empty foundation.
-    pub(crate) fn assign(&mut self, candidate: &mut Candidate, server: Option<IpAddr>) {
+    pub(crate) fn assign(&mut self, candidate: &mut Candidate, server: Option<Server>) {
         let origin = Origin {
             kind: candidate.kind,
             base: candidate.base().ip(),
@@ -79,7 +88,11 @@ mod tests {
     #[test]
     fn foundations_tell_type_base_server_and_transport_apart() {
         let at = |text: &str| text.parse::<SocketAddr>().unwrap();
-        let server = |n: u8| Some(IpAddr::from([203, 0, 113, n]));
+        let by = |n: u8, protocol| {
+            let ip = IpAddr::from([203, 0, 113, n]);
+            Some(Server { ip, protocol })
+        };
+        let server = |n| by(n, Protocol::Udp);
         let host = Candidate::host(at("192.0.2.1:1"), Protocol::Udp, 1);
         let reflexive = |base: &str| Candidate::server_reflexive(at("198.51.100.1:9"), at(base), 1);
         let mut foundations = Foundations::default();
@@ -101,6 +114,13 @@ mod tests {
         };
         assert_eq!(of(given, server(1)), "6");
         assert_eq!(of(reflexive("192.0.2.8:1"), server(1)), "7", "a given one is taken");
+        // The base of a relayed candidate is the candidate itself.
+        let relayed = |address: &str| Candidate::relayed(at(address), at("198.51.100.1:9"), 1);
+        assert_eq!(of(relayed("203.0.113.1:1"), server(1)), "8");
+        assert_eq!(of(relayed("203.0.113.1:2"), server(1)), "8");
+        assert_eq!(of(relayed("203.0.113.1:3"), server(2)), "9");
+        assert_eq!(of(relayed("203.0.113.2:1"), server(1)), "10");
+        assert_eq!(of(relayed("203.0.113.1:4"), by(1, Protocol::Tcp)), "11");
     }
 
     #[test]

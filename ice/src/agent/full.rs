@@ -4,6 +4,7 @@ use crate::checklist::{Checklist, Outcome, Success, Trigger};
 use crate::checks::Check;
 use crate::config::Config;
 use crate::event::{Event, State};
+use crate::foundation::Server;
 use crate::gathering::{Gathered, Gatherer, GatheringState};
 use crate::pacer::Pacer;
 use crate::pair::{Accepted, Choice};
@@ -278,7 +279,11 @@ impl Agent {
             return;
         }
         let mut candidate = Candidate::server_reflexive(mapped, base, preference);
-        self.foundations.assign(&mut candidate, Some(server.ip()));
+        let server = Server {
+            ip: server.ip(),
+            protocol: Protocol::Udp,
+        };
+        self.foundations.assign(&mut candidate, Some(server));
         self.introduce(candidate);
     }
 

@@ -257,6 +257,35 @@ fn a_mapping_is_outdated_when_no_server_sees_it_any_more() {
 }
 
 #[test]
+fn relayed_candidates_of_other_servers_or_transports_have_other_foundations() {
+    let mut bench = Bench::new(|_| {});
+    let by = |server: &str, protocol: Protocol, port: u16| {
+        let relayed = Candidate::relayed(SocketAddr::from(([203, 0, 113, 1], port)), address(OURS), port);
+        (relayed, address(server), protocol)
+    };
+    let gathered = [
+        by("192.0.2.60:3478", Protocol::Udp, 1),
+        by("192.0.2.60:3479", Protocol::Udp, 2),
+        by("192.0.2.60:3478", Protocol::Tcp, 3),
+        by("192.0.2.61:3478", Protocol::Udp, 4),
+    ];
+    for (candidate, server, protocol) in gathered {
+        bench.agent.add_relayed_candidate(candidate, server, protocol);
+    }
+    let foundations = bench
+        .agent
+        .local_candidates()
+        .iter()
+        .map(|candidate| &candidate.foundation);
+    assert_eq!(foundations.collect::<Vec<_>>(), ["1", "1", "2", "3"]);
+    assert_eq!(bench.events().len(), 1 + 4, "the peer is told of each");
+    assert!(
+        bench.run(Duration::from_secs(1)).is_empty(),
+        "and no STUN server is asked"
+    );
+}
+
+#[test]
 fn answers_of_no_use_are_counted() {
     let t = |value: Result<SocketAddr, ErrorCode>, spoil: &dyn Fn(&mut Vec<u8>, &mut Path), name: &'static str| {
         let mut bench = Bench::new(|_| {});

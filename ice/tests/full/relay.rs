@@ -81,12 +81,14 @@ impl Clients {
     /// Tells the agent of relayed addresses, and the servers of the peer's candidates: permitted at once, they get their
     /// first check in.
     pub(crate) fn follow(&mut self, now: Instant, agent: &mut Agent) {
-        while let Some((_, event)) = self.relays.poll_event() {
+        while let Some((id, event)) = self.relays.poll_event() {
             match event {
                 Event::Allocated(allocation) => {
+                    let leg = self.relays.client(id).unwrap().path();
                     for relayed in allocation.relayed() {
                         let mapped = allocation.mapped.unwrap();
-                        agent.add_local_candidate(Candidate::relayed(relayed, mapped, u16::MAX));
+                        let candidate = Candidate::relayed(relayed, mapped, u16::MAX);
+                        agent.add_relayed_candidate(candidate, leg.remote, leg.protocol);
                     }
                     agent.end_of_local_candidates();
                 }

@@ -186,8 +186,11 @@ impl Peer {
     fn follow_relay(&mut self, now: Instant, relaying: &mut Relaying, id: ClientId, event: &RelayEvent) {
         match event {
             RelayEvent::Allocated(allocation) => {
+                let Some(leg) = relaying.relays.client(id).map(Client::path) else {
+                    return;
+                };
                 for candidate in relaying.allocated(id, allocation) {
-                    self.ice.add_local_candidate(candidate);
+                    self.ice.add_relayed_candidate(candidate, leg.remote, leg.protocol);
                 }
             }
             RelayEvent::Closed(reason) => {
