@@ -162,20 +162,28 @@ const fn priority(type_preference: u8, local_preference: u16) -> u32 {
 /// The host candidates of a machine, in the order of their priority. Within a family the order given is kept; the families
 /// are intermingled, IPv6 with a head start, as RFC 8421 §4 says; UDP comes before TCP. Doubles are left out.
 pub fn host_candidates(addresses: impl IntoIterator<Item = (SocketAddr, Protocol)>) -> Vec<Candidate> {
+    ranked([addresses.into_iter().collect()])
+}
+
+/// The host candidates of classes of addresses, the preferred class first: all of it come before those of the next, whatever
+/// their family, and the families are intermingled within each.
+pub(crate) fn ranked(classes: impl IntoIterator<Item = Vec<(SocketAddr, Protocol)>>) -> Vec<Candidate> {
     let (mut udp, mut tcp) = (Vec::new(), Vec::new());
-    for (address, protocol) in addresses {
-        let list = match protocol {
-            Protocol::Udp => &mut udp,
-            Protocol::Tcp => &mut tcp,
-        };
-        if !list.contains(&address) {
-            list.push(address);
+    for class in classes {
+        for (list, protocol) in [(&mut udp, Protocol::Udp), (&mut tcp, Protocol::Tcp)] {
+            let mut fresh: Vec<SocketAddr> = Vec::new();
+            for (address, _) in class.iter().filter(|(_, of)| *of == protocol) {
+                if !list.contains(address) && !fresh.contains(address) {
+                    fresh.push(*address);
+                }
+            }
+            list.append(&mut intermingle(&fresh));
         }
     }
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut foundations = Foundations::default();
     for (list, protocol, highest) in [(udp, Protocol::Udp, u16::MAX), (tcp, Protocol::Tcp, 8191)] {
-        for (address, below) in intermingle(&list).into_iter().zip(0..highest) {
+        for (address, below) in list.into_iter().zip(0..highest) {
             let mut candidate = Candidate::host(address, protocol, highest.saturating_sub(below));
             foundations.assign(&mut candidate, None);
             candidates.push(candidate);

@@ -1,7 +1,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
-use crate::candidate::{Candidate, host_candidates};
+use crate::candidate::{Candidate, ranked};
 use std::cmp::Reverse;
 use std::net::{IpAddr, SocketAddr};
 use wire::Protocol;
@@ -17,8 +17,9 @@ pub struct Interface {
     pub preference: u8,
 }
 
-/// Host candidates for the interfaces that RFC 8445 §5.1.1.1 lets be used, the preferred ones first and the families
-/// intermingled as in [`host_candidates`]. Left out are loopback (unless `loopback` says otherwise, for tests on one
+/// Host candidates for the interfaces that RFC 8445 §5.1.1.1 lets be used, the preferred ones first, whatever their family.
+/// Those of one preference are intermingled as [`host_candidates`](crate::host_candidates) does it, with a head start for
+/// IPv6 (RFC 8421 §4). Left out are loopback (unless `loopback` says otherwise, for tests on one
 /// machine), unspecified and multicast addresses, and link-local ones: IPv4's come from a network without DHCP,
 /// IPv6's need a zone that no candidate carries.
 pub fn interface_candidates(interfaces: impl IntoIterator<Item = Interface>, loopback: bool) -> Vec<Candidate> {
@@ -27,11 +28,9 @@ pub fn interface_candidates(interfaces: impl IntoIterator<Item = Interface>, loo
         .filter(|interface| is_usable(interface.address.ip(), loopback))
         .collect();
     usable.sort_by_key(|interface| Reverse(interface.preference));
-    host_candidates(
-        usable
-            .into_iter()
-            .map(|interface| (interface.address, interface.protocol)),
-    )
+    let classes = usable.chunk_by(|a, b| a.preference == b.preference);
+    let addressed = |interface: &Interface| (interface.address, interface.protocol);
+    ranked(classes.map(|class| class.iter().map(addressed).collect()))
 }
 
 fn is_usable(address: IpAddr, loopback: bool) -> bool {
@@ -94,5 +93,70 @@ mod tests {
         let candidates = interface_candidates([interface("192.0.2.1:1", 1), interface("192.0.2.2:1", 9)], false);
         assert_eq!(candidates[0].address, "192.0.2.2:1".parse().unwrap());
         assert!(candidates[0].priority > candidates[1].priority);
+    }
+
+    #[test]
+    fn families_are_intermingled_among_interfaces_of_one_preference() {
+        let (mobile, cable) = (1, 9);
+        let interface = |address: &str, protocol, preference| Interface {
+            address: address.parse().unwrap(),
+            protocol,
+            preference,
+        };
+        let udp = |address: &str, preference| interface(address, Protocol::Udp, preference);
+        let order = |interfaces: &[Interface]| -> Vec<String> {
+            let candidates = interface_candidates(interfaces.iter().copied(), false);
+            assert!(candidates.is_sorted_by(|a, b| a.priority > b.priority));
+            candidates
+                .iter()
+                .map(|candidate| candidate.address.to_string())
+                .collect()
+        };
+        let interfaces = [
+            udp("192.0.2.1:1", mobile),
+            udp("[2001:db8:1::1]:1", mobile),
+            udp("[2001:db8:1::2]:1", mobile),
+            udp("192.0.2.9:1", cable),
+            udp("[2001:db8:9::1]:1", cable),
+            // What there is already is not there again.
+            udp("192.0.2.9:1", mobile),
+            interface("192.0.2.9:2", Protocol::Tcp, cable),
+            interface("[2001:db8:1::1]:2", Protocol::Tcp, mobile),
+        ];
+        assert_eq!(
+            order(&interfaces),
+            [
+                // An IPv4 address of the cable comes before all of the mobile network.
+                "[2001:db8:9::1]:1",
+                "192.0.2.9:1",
+                "[2001:db8:1::1]:1",
+                "[2001:db8:1::2]:1",
+                "192.0.2.1:1",
+                "192.0.2.9:2",
+                "[2001:db8:1::1]:2",
+            ]
+        );
+        // RFC 8421 §4, by the numbers of each class: (1 + 2) / 1 of the cable's lead, and (2 + 2) / 2 of the mobile ones.
+        let interfaces = [
+            udp("192.0.2.9:1", cable),
+            udp("[2001:db8:9::1]:1", cable),
+            udp("[2001:db8:9::2]:1", cable),
+            udp("192.0.2.1:1", mobile),
+            udp("192.0.2.2:1", mobile),
+            udp("[2001:db8:1::1]:1", mobile),
+            udp("[2001:db8:1::2]:1", mobile),
+        ];
+        assert_eq!(
+            order(&interfaces),
+            [
+                "[2001:db8:9::1]:1",
+                "[2001:db8:9::2]:1",
+                "192.0.2.9:1",
+                "[2001:db8:1::1]:1",
+                "[2001:db8:1::2]:1",
+                "192.0.2.1:1",
+                "192.0.2.2:1",
+            ]
+        );
     }
 }
