@@ -1,14 +1,28 @@
 use std::path::PathBuf;
+use std::time::Duration;
 
 use peer::{IceServer, IceTransportPolicy};
 
 /// How a guest reaches a room, and by which of its servers media may go.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Access {
     /// All media goes by the room's TURN servers, of these alone; `None` takes every way that there is.
     pub relay: Option<RelayOver>,
     /// A PEM file with the certificates that TLS servers are trusted by, in place of the system's.
     pub ca: Option<PathBuf>,
+    /// How long it may take until the room's WebSocket is open.
+    pub join_timeout: Duration,
+}
+
+impl Default for Access {
+    /// Every way, the system's certificates, 10 s.
+    fn default() -> Self {
+        Self {
+            relay: None,
+            ca: None,
+            join_timeout: Duration::from_secs(10),
+        }
+    }
 }
 
 /// Over what the TURN servers are reached by which all media goes.
@@ -78,7 +92,10 @@ mod tests {
             (Some(RelayOver::Tcp), [false, false, true, false]),
             (Some(RelayOver::Tls), [false, false, false, true]),
         ] {
-            let access = Access { relay, ca: None };
+            let access = Access {
+                relay,
+                ..Access::default()
+            };
             let server = |uri| IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap();
             assert_eq!(uris.map(|uri| access.takes(&server(uri))), taken, "{relay:?}");
             assert_eq!(access.policy() == IceTransportPolicy::Relay, relay.is_some());

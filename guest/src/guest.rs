@@ -1,6 +1,6 @@
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 use dtls_srtp::{Certificate, RingCrypto};
 use peer::{Config, Direction, Event, Extension, IceServer, IceTransportPolicy, Kind, Peer, SectionError, State};
 use rand::TryRng;
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
 use tungstenite::{Message, WebSocket};
 use wire::{Path, Seed};
 
@@ -22,7 +20,7 @@ use crate::messages::{FromServer, OwnSource, ToServer};
 use crate::relay_streams::RelayStreams;
 use crate::report::Report;
 use crate::room::Room;
-use crate::signalling::Signalling;
+use crate::signalling::{self, Signalling};
 use crate::sockets::Sockets;
 use crate::track::{Call, Track};
 use crate::trust::Trust;
@@ -74,7 +72,8 @@ impl Guest {
     /// Joins a room under a name, playing `media`. It is silent until [`speak`](Self::speak).
     ///
     /// # Errors
-    /// When the server cannot be reached. What goes wrong later is in [`Report::faults`].
+    /// When the server cannot be reached, or has not answered within 10 s. What goes wrong later is in
+    /// [`Report::faults`].
     pub fn join(room: &Room, name: &str, media: Arc<Media>) -> Result<Self, JoinError> {
         Self::join_by(room, name, media, &Access::default())
     }
@@ -82,15 +81,12 @@ impl Guest {
     /// As [`join`](Self::join), by ways of the caller's choice.
     ///
     /// # Errors
-    /// As [`join`](Self::join), and when the file of certificates is needed and is none.
+    /// As [`join`](Self::join), with the limit that is [`Access::join_timeout`], and when the file of certificates is
+    /// needed and is none.
     pub fn join_by(room: &Room, name: &str, media: Arc<Media>, access: &Access) -> Result<Self, JoinError> {
         let trust = Arc::new(Trust::new(access.ca.clone()));
-        let stream = TcpStream::connect(room.resolve().map_err(because)?).map_err(because)?;
-        stream.set_nodelay(true).map_err(because)?;
-        let local = stream.local_addr().map_err(because)?;
-        let stream = secured(room, stream, &trust)?;
-        let (socket, _) = tungstenite::client(room.websocket(), stream).map_err(because)?;
-        socket.get_ref().socket().set_nonblocking(true).map_err(because)?;
+        let socket = signalling::open(room, &trust, access.join_timeout).map_err(because)?;
+        let local = socket.get_ref().socket().local_addr().map_err(because)?;
         let sockets = Sockets {
             udp: bind(local).map_err(because)?,
             streams: RelayStreams::new(trust),
@@ -149,16 +145,6 @@ fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
     // Less is not worth a refusal.
     let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(KERNEL_BUFFER);
     Ok(udp)
-}
-
-/// Lays TLS on the connection to a room that wants it.
-fn secured(room: &Room, stream: TcpStream, trust: &Trust) -> Result<Signalling, JoinError> {
-    let Some(name) = room.tls_name() else {
-        return Ok(Signalling::Plain(stream));
-    };
-    let name = ServerName::try_from(name.to_owned()).map_err(because)?;
-    let tls = ClientConnection::new(trust.config().map_err(because)?, name).map_err(because)?;
-    Ok(Signalling::Tls(Box::new(StreamOwned::new(tls, stream))))
 }
 
 /// A peer that has offered nothing yet, with a sound and a picture to send.
@@ -633,9 +619,8 @@ mod tests {
             // The first one says who comes.
             (0..=MESSAGES).map(|_| socket.read().unwrap().len()).sum::<usize>()
         });
-        let stream = TcpStream::connect(address).unwrap();
-        let (socket, _) = tungstenite::client("ws://127.0.0.1/", Signalling::Plain(stream)).unwrap();
-        socket.get_ref().socket().set_nonblocking(true).unwrap();
+        let room = format!("http://{address}/r/tea").parse().unwrap();
+        let socket = signalling::open(&room, &Trust::new(None), Duration::from_secs(20)).unwrap();
         let media = Arc::new(Media::built_in());
         let sockets = Sockets {
             udp: bind(address).unwrap(),

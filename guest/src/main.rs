@@ -66,6 +66,7 @@ fn run(arguments: &Arguments) -> Result<Vec<Report>, Box<dyn std::error::Error>>
     let access = Access {
         relay: arguments.relay,
         ca: arguments.ca.clone(),
+        ..Access::default()
     };
     let mut guests = Vec::new();
     for number in 1..=arguments.guests {

@@ -69,8 +69,13 @@ impl Room {
         host.filter(|_| self.secure)
     }
 
-    /// The server's address.
-    pub(crate) fn resolve(&self) -> io::Result<SocketAddr> {
+    /// The server's name or address, with the port where it is not that of the scheme.
+    pub(crate) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The server's addresses: one at least. May block.
+    pub(crate) fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let port = if self.secure { 443 } else { 80 };
         let behind = self.authority.rsplit(']').next().unwrap_or_default();
         let authority = if behind.contains(':') {
@@ -78,8 +83,11 @@ impl Room {
         } else {
             format!("{}:{port}", self.authority)
         };
-        let mut found = authority.to_socket_addrs()?;
-        found.next().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+        let found: Vec<_> = authority.to_socket_addrs()?.collect();
+        if found.is_empty() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(found)
     }
 }
 
@@ -91,7 +99,7 @@ mod tests {
     fn rooms_are_known_by_their_page() {
         let room: Room = "http://127.0.0.1:8080/r/tea".parse().unwrap();
         assert_eq!(room.websocket(), "ws://127.0.0.1:8080/v1/rooms/tea/ws");
-        assert_eq!(room.resolve().unwrap(), "127.0.0.1:8080".parse().unwrap());
+        assert_eq!(room.resolve().unwrap(), ["127.0.0.1:8080".parse().unwrap()]);
         assert_eq!(room.tls_name(), None);
         for (url, socket, name, address) in [
             ("https://[::1]/r/b", "wss://[::1]/v1/rooms/b/ws", "::1", "[::1]:443"),
@@ -104,7 +112,7 @@ mod tests {
         ] {
             let room: Room = url.parse().unwrap();
             assert_eq!((room.websocket().as_str(), room.tls_name()), (socket, Some(name)));
-            assert_eq!(room.resolve().unwrap(), address.parse().unwrap());
+            assert_eq!(room.resolve().unwrap(), [address.parse().unwrap()]);
         }
         for url in ["ftp://a/r/b", "a/r/b"] {
             assert_eq!(url.parse::<Room>(), Err(RoomError::Scheme));

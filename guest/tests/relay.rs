@@ -55,7 +55,7 @@ fn room(server: &Server) -> Room {
 fn over(relay: RelayOver) -> Access {
     Access {
         relay: Some(relay),
-        ca: None,
+        ..Access::default()
     }
 }
 
