@@ -16,6 +16,8 @@ wire::counters! {
         /// Datagrams that the kernel dropped before we saw them, most of all because the receive buffer was full. Only
         /// Linux tells.
         pub udp_kernel_dropped,
+        /// ICMP errors about datagrams that were sent, of sockets that ask for them. Only Linux tells.
+        pub udp_icmp_errors,
     }
 }
 

@@ -170,7 +170,7 @@ impl<'a> Iterator for Datagrams<'a> {
 }
 
 /// Paths are compared whole, and a sender may change the flow label when it likes (RFC 6438).
-fn comparable(mut addr: SocketAddr) -> SocketAddr {
+pub(crate) fn comparable(mut addr: SocketAddr) -> SocketAddr {
     if let SocketAddr::V6(v6) = &mut addr {
         v6.set_flowinfo(0);
     }

@@ -6,6 +6,7 @@ use quinn_udp::{EcnCodepoint, UdpSockRef};
 use wire::Transmit;
 
 use crate::Socket;
+use crate::icmp::may_be_of_earlier;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::mmsg::Arrays;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -17,6 +18,10 @@ pub const MAX_SEGMENTS: usize = 64;
 
 /// The most bytes in one message: what a single IPv4 datagram could carry, even when it leaves in many.
 pub const MAX_MESSAGE: usize = 65_507;
+
+/// ICMP errors that may come in a row, one before each try to send the same message. A message that is refused for
+/// itself costs as many tries more.
+const MAX_EARLIER_ERRORS: usize = 3;
 
 /// Messages on their way into one socket, and the arrays that `sendmmsg` wants, made once.
 ///
@@ -177,9 +182,20 @@ impl fmt::Debug for SendBatch {
 fn hand_over(arrays: &mut Arrays, socket: &mut Socket, messages: &mut [Message], slab: &[u8]) -> io::Result<usize> {
     match messages {
         [first, ..] if first.singly || !socket.segmentation => send_singly(socket, first, slab),
-        _ => arrays
-            .send(socket, messages, slab)
+        _ => past_earlier_errors(socket.icmp, || arrays.send(socket, messages, slab))
             .inspect(|&taken| count(socket, messages, taken)),
+    }
+}
+
+/// Makes a call again that failed for what an earlier datagram met: a socket that is told of ICMP errors answers the
+/// next call with the last of them, once, and sends nothing. What is refused for itself is refused again.
+fn past_earlier_errors<T>(icmp: bool, mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    let mut tries = if icmp { MAX_EARLIER_ERRORS } else { 0 };
+    loop {
+        match call() {
+            Err(error) if tries > 0 && may_be_of_earlier(&error) => tries -= 1,
+            done => return done,
+        }
     }
 }
 
@@ -200,7 +216,9 @@ fn send_singly(socket: &mut Socket, message: &mut Message, slab: &[u8]) -> io::R
             segment_size: None,
             src_ip: socket.source(transmit.path.local),
         };
-        socket.state.try_send(UdpSockRef::from(&socket.io), &datagram)?;
+        past_earlier_errors(socket.icmp, || {
+            socket.state.try_send(UdpSockRef::from(&socket.io), &datagram)
+        })?;
         count(socket, &[single], 1);
         if std::mem::take(&mut message.singly) {
             socket.counters.udp_segmentation_refused += 1;

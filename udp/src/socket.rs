@@ -6,7 +6,10 @@ use mio::{Interest, Registry, Token};
 use quinn_udp::{UdpSockRef, UdpSocketState};
 use socket2::{Domain, Type};
 
-use crate::{Counters, RecvBatch, Traffic};
+use crate::icmp::may_be_of_earlier;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::recv::comparable;
+use crate::{Counters, IcmpError, RecvBatch, Traffic};
 
 /// How much the kernel is asked to hold in each direction, in bytes. It gives what its limits allow
 /// (`net.core.rmem_max`, `net.core.wmem_max`), which is less on most machines and good enough there.
@@ -25,6 +28,8 @@ pub struct Socket {
     local: SocketAddr,
     /// Cleared once the kernel has said that it cannot segment on this socket's way out.
     pub(crate) segmentation: bool,
+    /// Whether the kernel tells of ICMP errors.
+    pub(crate) icmp: bool,
     pub(crate) counters: Counters,
     pub(crate) traffic: Traffic,
 }
@@ -64,6 +69,7 @@ impl Socket {
             state,
             local,
             segmentation,
+            icmp: false,
             counters: Counters::default(),
             traffic: Traffic::default(),
         })
@@ -100,6 +106,36 @@ impl Socket {
         self.fill(batch, true)
     }
 
+    /// Asks the kernel to tell of ICMP errors about what is sent from now on. They take of the room for datagrams until
+    /// [`receive_icmp`](Self::receive_icmp) has told them. Only Linux tells; elsewhere nothing happens.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn report_icmp(&mut self) -> io::Result<()> {
+        self.state.enable_transport_errors(UdpSockRef::from(&self.io))?;
+        self.icmp = true;
+        Ok(())
+    }
+
+    /// The next ICMP error. `None` when there is no more: then mio will say when there is
+    /// ([`is_error`](mio::event::Event::is_error)).
+    pub fn receive_icmp(&mut self) -> Option<IcmpError> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        while self.icmp {
+            match crate::error_queue::take(&self.io) {
+                Ok(Some(error)) => {
+                    self.counters.udp_icmp_errors += 1;
+                    let destination = comparable(error.destination);
+                    return Some(IcmpError { destination, ..error });
+                }
+                // One entry less: there is an end.
+                Ok(None) => {}
+                Err(_) => break,
+            }
+        }
+        None
+    }
+
     fn fill(&mut self, batch: &mut RecvBatch, few: bool) -> bool {
         // An error that an ICMP message left behind is gone once it is read; one that stays must not hold the thread.
         for _ in 0..MAX_FAILURES {
@@ -112,6 +148,8 @@ impl Socket {
                     return true;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                // `receive_icmp` tells it.
+                Err(error) if self.icmp && may_be_of_earlier(&error) => {}
                 Err(_) => self.counters.udp_receive_failed += 1,
             }
         }

@@ -418,3 +418,175 @@ fn what_the_kernel_drops_is_counted() {
     assert!(full.is_some());
     assert_eq!(receiver.counters().udp_kernel_dropped, 1);
 }
+
+/// The loopback addresses, each with one at which nobody is: no port of a test is below 1024.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const CLOSED: [(&str, &str); 2] = [("127.0.0.1:0", "127.0.0.1:1"), ("[::1]:0", "[::1]:1")];
+
+/// A socket that is told of ICMP errors, and who waits for them.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+struct Told {
+    socket: Socket,
+    poll: Poll,
+    batch: SendBatch,
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Told {
+    fn new(address: &str, segmentation: bool) -> Self {
+        let mut socket = bind(address);
+        socket.segmentation &= segmentation;
+        socket.report_icmp().unwrap();
+        let poll = Poll::new().unwrap();
+        poll.registry()
+            .register(&mut socket, Token(0), Interest::READABLE)
+            .unwrap();
+        Self {
+            socket,
+            poll,
+            batch: SendBatch::new(64),
+        }
+    }
+
+    /// Sends these in one batch: bytes from `range` of the slab, in runs of equal size.
+    fn send(&mut self, slab: &[u8], messages: &[(SocketAddr, Range<usize>, Option<u16>)]) {
+        for (to, range, segment) in messages {
+            let transmit = transmit(&self.socket, *to, range.len(), *segment);
+            self.batch.push(&transmit, range.start).unwrap();
+        }
+        assert_eq!(self.batch.send(&mut self.socket, slab), Sent::All);
+    }
+
+    /// Waits until an error is there, and leaves it.
+    fn wait(&mut self) {
+        let mut events = Events::with_capacity(4);
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !events.iter().any(mio::event::Event::is_error) {
+            assert!(Instant::now() < deadline, "no ICMP error came");
+            let _ = self.poll.poll(&mut events, Some(Duration::from_millis(100)));
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn what_became_of_a_datagram_is_told() {
+    for ((address, nobody), (kind, code)) in CLOSED.into_iter().zip([(3, 3), (1, 4)]) {
+        let nobody = nobody.parse().unwrap();
+        let mut told = Told::new(address, true);
+        assert_eq!(told.socket.receive_icmp(), None);
+        told.send(b"?", &[(nobody, 0..1, None)]);
+        told.wait();
+        let unreachable = crate::IcmpError {
+            destination: nobody,
+            kind,
+            code,
+            info: 0,
+        };
+        assert_eq!(told.socket.receive_icmp(), Some(unreachable));
+        assert_eq!(told.socket.receive_icmp(), None);
+        let expected = crate::Counters {
+            udp_icmp_errors: 1,
+            ..Default::default()
+        };
+        assert_eq!(told.socket.counters(), expected);
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn who_does_not_ask_is_told_nothing() {
+    for (address, nobody) in CLOSED {
+        let nobody = nobody.parse().unwrap();
+        let (mut silent, mut told) = (bind(address), Told::new(address, true));
+        let mut batch = SendBatch::new(1);
+        batch.push(&transmit(&silent, nobody, 1, None), 0).unwrap();
+        assert_eq!(batch.send(&mut silent, b"?"), Sent::All);
+        // By then the other one's is there, too.
+        told.send(b"?", &[(nobody, 0..1, None)]);
+        told.wait();
+        assert_eq!(silent.receive_icmp(), None);
+        assert_eq!(silent.counters(), crate::Counters::default());
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn what_follows_a_datagram_to_nobody_arrives() {
+    for segmentation in [true, false] {
+        for (address, nobody) in CLOSED {
+            let nobody = nobody.parse().unwrap();
+            let mut told = Told::new(address, segmentation);
+            let mut receiver = bind(address);
+            let there = receiver.local_addr();
+            let slab = numbered(100, 1);
+            // One by one, each behind an error that nobody has read.
+            for number in 0..20 {
+                told.send(&slab, &[(nobody, 0..1, None)]);
+                told.wait();
+                told.send(&slab, &[(there, number..number + 1, None)]);
+            }
+            // In one call, by turns.
+            let mixed = (20..40).flat_map(|number| [(nobody, 0..1, None), (there, number..number + 1, None)]);
+            told.send(&slab, &mixed.collect::<Vec<_>>());
+            // In runs.
+            let runs = (40..100).step_by(10);
+            let runs = runs.flat_map(|start| [nobody, there].map(|to| (to, start..start + 10, Some(1))));
+            told.send(&slab, &runs.collect::<Vec<_>>());
+            let got: Vec<u8> = receive(&mut receiver, 100)
+                .into_iter()
+                .flat_map(|(.., data)| data)
+                .collect();
+            assert_eq!(got, slab, "{address} {segmentation}");
+            // Of a run there may be one error, or one for each datagram.
+            loop {
+                while told.socket.receive_icmp().is_some() {}
+                if told.socket.counters().udp_icmp_errors >= 20 + 20 + 6 {
+                    break;
+                }
+                told.wait();
+            }
+            let counters = told.socket.counters();
+            let errors = crate::Counters {
+                udp_icmp_errors: counters.udp_icmp_errors,
+                ..Default::default()
+            };
+            assert_eq!(counters, errors);
+            assert_eq!(told.socket.traffic().udp_sent_datagrams, 20 + 20 + 60 + 100);
+        }
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn what_is_refused_for_itself_is_skipped_with_icmp_errors_too() {
+    let mut told = Told::new("127.0.0.1:0", true);
+    let mut receiver = bind("127.0.0.1:0");
+    let there = receiver.local_addr();
+    // EACCES, which an ICMP message may lead to as well.
+    let broadcast = "255.255.255.255:9".parse().unwrap();
+    told.send(
+        b"ab",
+        &[(there, 0..1, None), (broadcast, 0..1, None), (there, 1..2, None)],
+    );
+    let got: Vec<_> = receive(&mut receiver, 2).into_iter().map(|(.., data)| data).collect();
+    assert_eq!(got, [b"a", b"b"]);
+    assert_eq!(told.socket.counters().udp_send_refused, 1);
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn an_error_keeps_nothing_that_came_and_is_no_failure() {
+    for (address, nobody) in CLOSED {
+        let mut told = Told::new(address, true);
+        let sender = std::net::UdpSocket::bind(address).unwrap();
+        sender.send_to(b"x", told.socket.local_addr()).unwrap();
+        told.send(b"?", &[(nobody.parse().unwrap(), 0..1, None)]);
+        told.wait();
+        let mut batch = RecvBatch::new();
+        assert!(told.socket.receive(&mut batch) && batch.len() == 1);
+        assert!(!told.socket.receive(&mut batch));
+        assert!(told.socket.receive_icmp().is_some());
+        assert_eq!(told.socket.counters().udp_receive_failed, 0);
+    }
+}
