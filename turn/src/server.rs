@@ -86,6 +86,8 @@ pub struct Server {
     requests: Requests,
     /// Of one allocation.
     refusal_rate: Rate,
+    /// Of one allocation.
+    icmp_rate: Rate,
     /// Unix time at an instant.
     clock: (Instant, Duration),
     ports: PerFamily<Ports>,
@@ -139,6 +141,7 @@ impl Server {
             refusals,
             requests,
             refusal_rate: Rate::new(refusals::PER_SECOND, refusals::BURST),
+            icmp_rate: Rate::new(forward::ICMP_PER_SECOND, forward::ICMP_BURST),
             clock: (now, unix),
             ports: PerFamily {
                 v4: Ports::new(&config.ports),

@@ -212,6 +212,7 @@ impl Server {
             connections: Vec::new(),
             sending: Bucket::full(asked.now),
             receiving: Bucket::full(asked.now),
+            icmp: Bucket::full(asked.now),
             refusals: Bucket::full(asked.now),
             created: asked.now,
             usage: Usage::default(),

@@ -146,6 +146,8 @@ pub(super) struct Allocation {
     pub(super) connections: Vec<ConnectionId>,
     pub(super) sending: Bucket,
     pub(super) receiving: Bucket,
+    /// ICMP errors.
+    pub(super) icmp: Bucket,
     /// 401, 438 and 400 without a password's proof.
     pub(super) refusals: Bucket,
     pub(super) created: Instant,

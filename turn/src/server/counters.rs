@@ -64,8 +64,10 @@ wire::counters! {
         pub turn_limited_receives,
         /// Data from peers that is too long for a message to the client.
         pub turn_too_long_receives,
-        /// ICMP errors that are none of RFC 8656 §11.5.
+        /// ICMP errors that are none of RFC 8656 §11.5, or of peers without a permission.
         pub turn_ignored_icmp,
+        /// ICMP errors beyond those that a client is told.
+        pub turn_limited_icmp,
         /// Peers' TCP connections that were closed at once: without a permission, or too many.
         pub turn_refused_connections,
     }
@@ -88,6 +90,8 @@ wire::counters! {
         pub turn_received_packets,
         /// Bytes of data relayed to clients, those of TCP too.
         pub turn_received_bytes,
+        /// ICMP errors that clients were told.
+        pub turn_told_icmp,
     }
 }
 

@@ -13,6 +13,11 @@ use wire::{Ecn, Path, Protocol};
 /// Header, XOR-PEER-ADDRESS with an IPv6 address, and the header of DATA.
 const MAX_INDICATION_HEAD: usize = 20 + 24 + 4;
 
+/// How many ICMP errors a client is told, per second and at once: who sends to nobody has as many of them as
+/// datagrams, and one says it all.
+pub(super) const ICMP_PER_SECOND: u64 = 10;
+pub(super) const ICMP_BURST: u64 = 20;
+
 /// An ICMP error as the driver was told of it (RFC 8656 §11.5, §18.13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IcmpError {
@@ -104,16 +109,20 @@ impl Server {
         sink: &mut impl ServerSink,
     ) {
         let index = self.owner(relay);
-        let allocation = index.and_then(|index| self.allocations.get(index));
+        let allocation = index.and_then(|index| self.allocations.get_mut(index));
         let (wanted, has_mtu) = match peer {
             SocketAddr::V4(_) => (matches!(icmp.kind, 3 | 11), (icmp.kind, icmp.code) == (3, 4)),
             SocketAddr::V6(_) => (matches!(icmp.kind, 1..=3), icmp.kind == 2),
         };
-        let permitted = |allocation: &&Allocation| wanted && allocation.is_permitted(now, peer.ip());
+        let permitted = |allocation: &&mut Allocation| wanted && allocation.is_permitted(now, peer.ip());
         let Some(allocation) = allocation.filter(permitted) else {
             self.counters.turn_ignored_icmp += 1;
             return;
         };
+        if !allocation.icmp.take(now, &self.icmp_rate, 1) {
+            self.counters.turn_limited_icmp += 1;
+            return;
+        }
         let mut out = [0; 64];
         let values = [
             Value::XorPeerAddress(peer),
@@ -129,6 +138,7 @@ impl Server {
             transaction_id: id,
         };
         if let Ok(message) = super::answer::write(&mut out, Class::Indication, to, &values, None, false) {
+            self.traffic.turn_told_icmp += 1;
             sink.to_client(&allocation.path, Outgoing::message(message));
         }
     }

@@ -372,4 +372,37 @@ fn icmp_errors_are_told_to_clients() {
         assert_eq!(told(&mut house, peer, kind, 0), None);
     }
     assert_eq!(house.raised(), [("turn_ignored_icmp", 3)]);
+    assert_eq!(house.server.traffic().turn_told_icmp, 6);
+}
+
+#[test]
+fn clients_are_told_few_icmp_errors() {
+    let mut house = House::new();
+    let relays = [udp(1), tcp(2)].map(|path| {
+        let (mut client, relayed) = house.allocated(path);
+        house.permit(&mut client, "203.0.113.5:0");
+        house.relay_at(relayed)
+    });
+    let unreachable = IcmpError {
+        kind: 3,
+        code: 3,
+        mtu: 0,
+    };
+    house.out.to_client.clear();
+    let start = house.now;
+    let mut told = |relay, now| {
+        let before = house.server.traffic().turn_told_icmp;
+        for _ in 0..100 {
+            let peer = address("203.0.113.5:7");
+            house.server.handle_icmp(now, relay, peer, unreachable, &mut house.out);
+        }
+        house.server.traffic().turn_told_icmp - before
+    };
+    // Each has its own.
+    assert_eq!(relays.map(|relay| told(relay, start)), [20, 20]);
+    assert_eq!(told(relays[0], start + Duration::from_secs(1)), 10);
+    // What a client is not told for long does not come all at once.
+    assert_eq!(told(relays[0], start + Duration::from_secs(60)), 20);
+    assert_eq!(house.out.to_client.len(), 70);
+    assert_eq!(house.raised(), [("turn_limited_icmp", 400 - 70)]);
 }
