@@ -1,5 +1,5 @@
 use std::mem;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use ice::Candidate;
@@ -35,6 +35,8 @@ pub(crate) struct Relaying {
     streams: Vec<Stream>,
     /// No more addresses of ours come.
     pub(crate) ended: bool,
+    /// Where the peer's candidates are that it signalled by address.
+    signalled: Vec<IpAddr>,
     /// Whether the peer's candidates, or the allocations, are others than when permissions were asked for.
     pub(crate) permits_due: bool,
     /// Whether a path has ended since peers were forgotten.
@@ -98,6 +100,7 @@ impl Relaying {
             counters_before: ClientCounters::default(),
             streams: Vec::new(),
             ended: false,
+            signalled: Vec::new(),
             permits_due: false,
             forgets_due: false,
             bound: None,
@@ -272,12 +275,37 @@ impl Relaying {
 
     fn seal(&mut self, now: Instant, path: &Path, len: usize, out: &mut [u8]) -> Result<Option<Transmit>, SendError> {
         let room = self.relays.room(path)?;
+        // What is selected was asked for before.
+        if self.bound.as_ref() != Some(path) && !self.may_tell_on(path) {
+            return Ok(None);
+        }
         let end = room.head() + len;
         if out.len() < end {
             return Err(SendError::Full);
         }
         out.copy_within(..len, room.head());
         self.relays.seal(now, path, room, len, out)
+    }
+
+    /// The peer has signalled a candidate by its address. One whose mDNS name was resolved is not taken here.
+    pub(crate) fn signalled(&mut self, address: IpAddr) {
+        self.permits_due = true;
+        if !self.signalled.contains(&address) {
+            self.signalled.push(address);
+        }
+    }
+
+    /// Whether a server may be told of an address of the peer's: it tells the page, from which mDNS hides addresses
+    /// (draft-ietf-mmusic-mdns-ice-candidates, "Interactions With TURN Servers"). What a check came from directly may be
+    /// such an address. What came through the relay is no news to its server: it has an address that is permitted there,
+    /// and permissions know no ports (RFC 8656 §9).
+    fn may_tell(&self, client: &Client, address: &IpAddr) -> bool {
+        client.knows_address(address) || self.signalled.contains(address)
+    }
+
+    fn may_tell_on(&self, path: &Path) -> bool {
+        let client = self.relays.relay_of(&path.local).and_then(|id| self.relays.client(id));
+        client.is_some_and(|client| self.may_tell(client, &path.remote.ip()))
     }
 
     /// Has the candidates of the peer's permitted, so that its checks get through.
@@ -288,6 +316,8 @@ impl Relaying {
         }
         // Where candidates come others may have gone, with a restart.
         self.forgets_due = true;
+        self.signalled
+            .retain(|address| remote.iter().any(|candidate| candidate.address.ip() == *address));
         for held in &self.allocations {
             let Some(client) = self.relays.client(held.id) else {
                 continue;
@@ -296,6 +326,7 @@ impl Relaying {
                 candidate.protocol == Protocol::Udp
                     && candidate.address.port() != 0
                     && !client.knows(&candidate.address)
+                    && self.may_tell(client, &candidate.address.ip())
             };
             let wanted: Vec<SocketAddr> = remote
                 .iter()

@@ -54,7 +54,7 @@ use rand::{Rng, SeedableRng};
 use redirects::Redirects;
 use request::Request;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 use stun::{ErrorCode, TransactionId};
 use timer::{Timers, after, retry_after};
@@ -166,6 +166,11 @@ impl Client {
     /// Whether the peer is known: data was sent to it, or it was permitted or bound.
     pub fn knows(&self, peer: &SocketAddr) -> bool {
         self.peers.contains(peer)
+    }
+
+    /// Whether a peer with this address is known: permissions know no ports (RFC 8656 §9).
+    pub fn knows_address(&self, address: &IpAddr) -> bool {
+        self.peers.knows_address(address)
     }
 
     /// Whether data to the peer takes a channel: 4 bytes more, instead of 36 to 51.

@@ -368,9 +368,17 @@ impl Peer {
         if session.is_some() && session != present {
             self.counters.stale_candidates += 1;
         } else {
+            let address = candidate.address;
             self.ice.add_remote_candidate(candidate);
-            if let Some(relaying) = &mut self.relaying {
-                relaying.permits_due = true;
+            // Those that were too many are not remembered here either.
+            if let Some(relaying) = &mut self.relaying
+                && self
+                    .ice
+                    .remote_candidates()
+                    .iter()
+                    .any(|known| known.address == address)
+            {
+                relaying.signalled(address.ip());
             }
         }
     }

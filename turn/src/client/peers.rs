@@ -117,6 +117,10 @@ impl Peers {
         self.peer_at.contains_key(peer)
     }
 
+    pub(crate) fn knows_address(&self, address: &IpAddr) -> bool {
+        self.permission_at.contains_key(address)
+    }
+
     /// The peers in the order in which they came, as far as none was forgotten.
     pub(crate) fn iter(&self) -> impl Iterator<Item = SocketAddr> {
         self.peers.iter().map(|peer| peer.address)

@@ -38,6 +38,19 @@ fn the_first_data_goes_right_behind_its_permission() {
 }
 
 #[test]
+fn an_address_is_known_as_long_as_one_of_its_peers_is() {
+    let mut pair = Pair::allocated(config());
+    let (one, other) = (peer(1), other_port(peer(1)));
+    assert!(!pair.client.knows_address(&one.ip()));
+    pair.client.permit(pair.now, one).unwrap();
+    pair.client.permit(pair.now, other).unwrap();
+    pair.client.forget(pair.now, &one);
+    assert!(pair.client.knows_address(&one.ip()) && !pair.client.knows(&one));
+    pair.client.forget(pair.now, &other);
+    assert!(!pair.client.knows_address(&one.ip()));
+}
+
+#[test]
 fn data_does_not_overtake_its_request() {
     let mut pair = Pair::allocated(Config {
         max_transactions: 2,
