@@ -55,7 +55,7 @@ struct Call<'a> {
 /// The end that offers.
 fn calling() -> Config {
     let mut config = Pair::config();
-    config.ice.mode = ice::Mode::Full;
+    config.ice = ice::Config::full(ice::Role::Controlling);
     config.extensions.push(Extension::TransportCc);
     let server = |query| {
         let uri = format!("turn:{TURN}{query}");

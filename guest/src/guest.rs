@@ -156,8 +156,7 @@ pub(crate) fn offering_peer(
 ) -> Result<Peer, JoinError> {
     let certificate = Certificate::generate().map_err(because)?;
     let crypto = Arc::new(RingCrypto::new());
-    let mut config = Config::new(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
-    config.ice.mode = ice::Mode::Full;
+    let mut config = Config::full(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
     config.ice_servers = servers;
     config.ice_transport_policy = policy;
     // The file's.

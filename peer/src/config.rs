@@ -10,7 +10,8 @@ use crate::{Codec, Extension, IceServer, IceTransportPolicy};
 pub struct Config {
     /// The certificate and what DTLS agrees to.
     pub dtls: Arc<dtls_srtp::Config>,
-    /// The ICE agent: its mode, STUN servers that it asks, when it gives up, its budgets.
+    /// The ICE agent: its mode, STUN servers that it asks, when it gives up, its budgets. For full mode take
+    /// [`Config::full`], or [`ice::Config::full`]: with the mode alone changed it fails as a server does, after 14 s of silence.
     pub ice: ice::Config,
     /// STUN and TURN servers that are asked for candidates in full mode, beside `ice.stun_servers`; at most
     /// [`IceServer::MAX`] addresses of each kind. TURN servers over UDP are asked what STUN servers are, too.
@@ -83,6 +84,15 @@ impl Config {
             max_sections: 256,
             max_ssrcs: 1024,
             remb_bits_per_second: (1_000_000, 10_000_000),
+        }
+    }
+
+    /// The same for a peer in full mode, which offers or answers as a browser does: it fails when consent has ended (30 s,
+    /// RFC 7675 §5.1) and checks 100 pairs (RFC 8445 §6.1.2.5).
+    pub fn full(dtls: Arc<dtls_srtp::Config>) -> Self {
+        Self {
+            ice: ice::Config::full(ice::Role::Controlling),
+            ..Self::new(dtls)
         }
     }
 }

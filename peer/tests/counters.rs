@@ -33,7 +33,7 @@ fn connected() -> Pair {
 /// An offering peer with these servers.
 fn full(servers: &[&str]) -> Config {
     let mut config = Pair::config();
-    config.ice.mode = ice::Mode::Full;
+    config.ice = ice::Config::full(ice::Role::Controlling);
     let server = |uri: &&str| IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap();
     config.ice_servers = servers.iter().map(server).collect();
     config

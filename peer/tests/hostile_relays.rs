@@ -33,7 +33,7 @@ impl World {
     fn new(queries: &[&str]) -> Self {
         let now = Instant::now();
         let mut config = Pair::config();
-        config.ice.mode = ice::Mode::Full;
+        config.ice = ice::Config::full(ice::Role::Controlling);
         config.ice_transport_policy = IceTransportPolicy::Relay;
         let server = |(server, query)| {
             let uri = format!("turn:{server}{query}");

@@ -69,9 +69,13 @@ fn config(certificate: u64) -> Config {
     )))
 }
 
+fn config_in_full() -> Config {
+    let crypto = Arc::new(FakeCrypto::new());
+    Config::full(Arc::new(dtls_srtp::Config::new(crypto, fake::certificate(1))))
+}
+
 fn calling() -> Config {
-    let mut config = config(1);
-    config.ice.mode = ice::Mode::Full;
+    let mut config = config_in_full();
     config.extensions.push(Extension::TransportCc);
     config
 }
@@ -378,6 +382,20 @@ fn ice_is_restarted_after_silence() {
     call.negotiate();
 }
 
+/// RFC 7675 §5.1: consent lasts for 30 s; a lite end gives up before.
+#[test]
+fn a_full_peer_fails_when_consent_has_ended() {
+    let mut call = Call::connected();
+    call.cut = true;
+    call.run(Duration::from_secs(24));
+    assert_eq!(call.caller.peer.state(), State::Disconnected);
+    assert_eq!(call.server.peer.state(), State::Failed);
+    call.run(Duration::from_secs(7));
+    assert_eq!(call.caller.peer.state(), State::Failed);
+    // RFC 8445 §6.1.2.5.
+    assert_eq!(config_in_full().ice.max_pairs, 100);
+}
+
 #[test]
 fn a_restart_waits_for_the_next_offer() {
     let mut call = Call::connected();
@@ -418,7 +436,7 @@ fn a_restart_whose_answer_is_lost_is_made_again() {
 
 #[test]
 fn a_restart_may_be_answered_after_the_failure() {
-    for late in [20, 40] {
+    for late in [35, 60] {
         let mut call = Call::connected();
         call.cut = true;
         call.run(Duration::from_secs(8));

@@ -96,7 +96,7 @@ impl World {
     fn new(uri: &str, protocol: Protocol) -> Self {
         let now = Instant::now();
         let mut ours = config(1);
-        ours.ice.mode = ice::Mode::Full;
+        ours.ice = ice::Config::full(ice::Role::Controlling);
         ours.ice_servers = vec![IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap()];
         ours.ice_transport_policy = IceTransportPolicy::Relay;
         let mut ours = Peer::new(Arc::new(ours), Seed::from_run(1), now);

@@ -37,7 +37,7 @@ impl World {
     fn new() -> Self {
         let now = Instant::now();
         let mut config = Pair::config();
-        config.ice.mode = ice::Mode::Full;
+        config.ice = ice::Config::full(ice::Role::Controlling);
         let mut offering = Peer::new(Arc::new(config.clone()), Seed::from_run(1), now);
         offering.add_section(Kind::Audio, Direction::SendRecv).unwrap();
         let server = IceServer::new(&format!("turn:{SERVER}"), &[], Some(("ann", "secret")));

@@ -47,11 +47,10 @@ fn turn_over_tcp() -> IceServer {
 }
 
 fn config(certificate: u64, servers: Vec<IceServer>) -> Config {
-    let mut config = Config::new(Arc::new(dtls_srtp::Config::new(
+    let mut config = Config::full(Arc::new(dtls_srtp::Config::new(
         Arc::new(FakeCrypto::new()),
         fake::certificate(certificate),
     )));
-    config.ice.mode = ice::Mode::Full;
     config.ice_servers = servers;
     config
 }
