@@ -97,6 +97,8 @@ pub struct Client {
     /// How many local addresses the server has refused with 437.
     addresses: u32,
     expires: Option<Instant>,
+    /// Whether the outcome of refreshes is to be told.
+    tells_refresh: bool,
     /// With what the last refresh was refused.
     refresh_error: Option<ErrorCode>,
     /// The server that we are sent to, while [`State::Reconnecting`].
@@ -127,6 +129,7 @@ impl Client {
             unusable: None,
             addresses: 0,
             expires: None,
+            tells_refresh: false,
             refresh_error: None,
             next_server: server,
             failed_connects: VecDeque::new(),
@@ -215,7 +218,7 @@ impl Client {
                         self.give_up(now, failed);
                     }
                 }
-                Timer::Refresh => self.refresh(),
+                Timer::Refresh => self.begin_refresh(),
                 // Who gives it back wants no more than its end.
                 Timer::Expiry if self.state == State::Closing => self.finish(CloseReason::Deleted),
                 Timer::Expiry => self.finish(CloseReason::Expired(self.refresh_error)),
@@ -339,6 +342,15 @@ impl Client {
         self.request(Request::Allocate, 0);
     }
 
+    /// Has the allocation refreshed now (RFC 8656 §8), which shows whether it still lives: [`Event::Refreshed`] or
+    /// [`Event::NotRefreshed`] tells, or [`Event::Closed`]. Does nothing where there is no allocation.
+    pub fn refresh(&mut self) {
+        if self.state == State::Allocated {
+            self.tells_refresh = true;
+            self.begin_refresh();
+        }
+    }
+
     /// Gives the allocation back (RFC 8656 §8.1); [`CloseReason::Deleted`] tells when the server has answered.
     pub fn close(&mut self) {
         match self.state {
@@ -448,7 +460,7 @@ impl Client {
         next_id(&mut self.rng)
     }
 
-    fn refresh(&mut self) {
+    fn begin_refresh(&mut self) {
         let under_way = self.transactions.any(|request| *request == Request::Refresh);
         if self.state == State::Allocated && !under_way {
             self.request(Request::Refresh, 0);

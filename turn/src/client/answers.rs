@@ -240,10 +240,13 @@ impl Client {
                 Ok(Some(seconds)) => {
                     self.refresh_error = None;
                     self.set_lifetime(sent, Duration::from_secs(u64::from(seconds)));
+                    if std::mem::take(&mut self.tells_refresh) {
+                        self.tell_surely(Event::Refreshed);
+                    }
                 }
                 Ok(None) | Err(_) => {
                     self.count(Fault::Malformed);
-                    self.refresh_later(now);
+                    self.fail_refresh(now);
                 }
             },
             Request::CreatePermission(addresses) => {
@@ -403,7 +406,7 @@ impl Client {
             _ if mismatch => self.finish(CloseReason::Lost),
             Request::Refresh => {
                 self.refresh_error = failure.error();
-                self.refresh_later(now);
+                self.fail_refresh(now);
             }
             Request::CreatePermission(addresses) if lost => {
                 for address in &addresses {
@@ -440,6 +443,13 @@ impl Client {
             }
             Request::ConnectionBind { .. } => {}
         }
+    }
+
+    fn fail_refresh(&mut self, now: Instant) {
+        if self.tells_refresh {
+            self.tell_surely(Event::NotRefreshed);
+        }
+        self.refresh_later(now);
     }
 
     /// Whether a CreatePermission for an address is under way.

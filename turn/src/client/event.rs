@@ -119,6 +119,10 @@ pub enum Event {
         /// The connection.
         connection: ConnectionId,
     },
+    /// The refresh that [`Client::refresh`](crate::Client::refresh) asked for has come about: the allocation lives.
+    Refreshed,
+    /// It was refused or not answered. It is tried again, which may end in [`Refreshed`](Self::Refreshed) yet.
+    NotRefreshed,
     /// It is over. The last event.
     Closed(CloseReason),
 }

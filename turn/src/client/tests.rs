@@ -3,6 +3,7 @@ mod connections;
 mod data;
 mod lossy;
 mod permissions;
+mod refreshing;
 pub(crate) mod server;
 mod trust;
 
