@@ -46,6 +46,9 @@ pub struct Config {
     pub check_interval: Duration,
     /// STUN servers that are asked for server-reflexive candidates, at most 8.
     pub stun_servers: Vec<SocketAddr>,
+    /// Whether host candidates are told as names of mDNS: then a server-reflexive candidate is told even where it has the
+    /// address of its base, which nobody knows else (draft-ietf-mmusic-mdns-ice-candidates, Server-Reflexive Candidates).
+    pub concealed_hosts: bool,
     /// How long an answer of a STUN server is waited for: 5 s. It is asked again after 0.5, 1.5 and 3.5 s, then every 2 s.
     /// Where a fifth of these exchanges is lost, 5 s leave one client of 600 without a mapping.
     pub gathering_timeout: Duration,
@@ -84,6 +87,7 @@ impl Default for Config {
             retire_after: Duration::from_secs(3),
             check_interval: Duration::from_millis(50),
             stun_servers: Vec::new(),
+            concealed_hosts: false,
             gathering_timeout: Duration::from_secs(5),
             mapping_refresh: Duration::from_secs(15),
             warm_interval: Some(Duration::from_secs(10)),

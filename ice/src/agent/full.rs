@@ -269,8 +269,11 @@ impl Agent {
         let Some(preference) = host.map(Candidate::local_preference) else {
             return;
         };
-        let redundant =
-            |known: &Candidate| known.address == mapped && known.protocol == Protocol::Udp && known.base() == base;
+        let concealed = |known: &Candidate| self.config.concealed_hosts && known.kind == CandidateKind::Host;
+        let redundant = |known: &Candidate| {
+            let same = known.address == mapped && known.protocol == Protocol::Udp && known.base() == base;
+            same && !concealed(known)
+        };
         if self.local_candidates.iter().any(redundant) {
             return;
         }

@@ -384,3 +384,21 @@ fn a_signalled_candidate_replaces_what_checks_have_told() {
     bench.agent.add_remote_candidate(signalled.clone());
     assert_eq!(bench.agent.remote_candidates(), [signalled]);
 }
+
+#[test]
+fn a_public_address_behind_a_name_is_told_as_reflexive() {
+    for concealed in [false, true] {
+        let mut bench = Bench::new(|config| config.concealed_hosts = concealed);
+        bench.agent.add_local_candidate(host(OURS, 65535));
+        bench.gather(Ok(address(OURS)));
+        // RFC 8445 §5.1.3, unless the host's address is not told.
+        let kinds: Vec<_> = bench.agent.local_candidates().iter().map(|known| known.kind).collect();
+        let expected = [CandidateKind::Host, CandidateKind::ServerReflexive];
+        assert_eq!(kinds, expected[..1 + usize::from(concealed)]);
+        // Once.
+        bench.agent.end_of_local_candidates();
+        bench.run(Duration::from_secs(1));
+        assert_eq!(bench.agent.local_candidates().len(), kinds.len());
+        assert!(raised(&bench.agent).is_empty());
+    }
+}
