@@ -146,6 +146,11 @@ impl Agent {
             .map_or(Role::Controlled, |full| full.checklist.role())
     }
 
+    /// The Ta that we propose: what `a=ice-pacing` says (RFC 8839 §5.5). `None` in lite mode, which must not write it.
+    pub fn pacing(&self) -> Option<Duration> {
+        self.full.as_ref().map(Full::pacing)
+    }
+
     /// Where gathering stands; a lite agent gathers nothing.
     pub fn gathering_state(&self) -> GatheringState {
         self.full.as_ref().map_or(GatheringState::New, |full| full.gathering)
@@ -356,6 +361,15 @@ impl Agent {
             full.checklist.set_peer_lite(lite);
         }
         self.settle();
+    }
+
+    /// Takes the Ta that the peer proposes in `a=ice-pacing`; `None` when it proposes none, which stands for 50 ms. The larger
+    /// of both counts from then on (RFC 8445 §14.2), of the peer's 500 ms at most, so that nobody holds us up. To no effect in
+    /// lite mode.
+    pub fn set_peer_pacing(&mut self, interval: Option<Duration>) {
+        if let Some(full) = &mut self.full {
+            full.set_peer_pacing(interval);
+        }
     }
 
     /// Tells whether both sides have signalled the ICE option `renomination` (draft-thatcher-ice-renomination). Then

@@ -167,6 +167,10 @@ impl Checklist {
         self.renomination = signalled;
     }
 
+    pub(crate) const fn set_ta(&mut self, ta: Duration) {
+        self.settings.ta = ta;
+    }
+
     /// Whether a pair may still turn out to work.
     pub(crate) fn has_open_pairs(&self) -> bool {
         self.pairs.iter().any(|pair| !matches!(pair.state, State::Failed))

@@ -42,7 +42,9 @@ pub struct Config {
     /// still arrives: three seconds, as in RFC 8445 §8.3.1, which is about candidates.
     pub retire_after: Duration,
     /// The time between transactions that a full agent begins, of gathering and of checks (Ta, RFC 8445 §14.2): 50 ms; at
-    /// least 5 ms, which only a network of one's own should see.
+    /// least 5 ms, which only a network of one's own should see. Any other than the default is to be told the peer
+    /// ([`Agent::pacing`](crate::Agent::pacing)); the larger of both counts
+    /// ([`Agent::set_peer_pacing`](crate::Agent::set_peer_pacing)).
     pub check_interval: Duration,
     /// STUN servers that are asked for server-reflexive candidates, at most 8.
     pub stun_servers: Vec<SocketAddr>,

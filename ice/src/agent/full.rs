@@ -14,7 +14,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use stun::Message;
 use wire::{Path, Protocol};
 
@@ -67,6 +67,16 @@ impl Full {
             restart_announced: false,
             made_up: 0,
         }
+    }
+
+    /// Our Ta, which the peer is told.
+    pub(super) const fn pacing(&self) -> Duration {
+        self.pacer.own()
+    }
+
+    pub(super) fn set_peer_pacing(&mut self, interval: Option<Duration>) {
+        self.pacer.set_peer(interval);
+        self.checklist.set_ta(self.pacer.interval());
     }
 
     pub(super) fn restart(&mut self, now: Instant, keep_previous: bool, in_use: Option<Path>) {

@@ -129,6 +129,41 @@ fn gathering_and_checks_share_one_pace() {
 }
 
 #[test]
+fn who_is_slower_sets_the_pace_of_both() {
+    let times = |peer: Option<Option<Duration>>, time: u64| {
+        let mut bench = Bench::new(|config| config.check_interval = Duration::from_millis(20));
+        assert_eq!(bench.agent.pacing(), Some(Duration::from_millis(20)));
+        if let Some(peer) = peer {
+            bench.agent.set_peer_pacing(peer);
+        }
+        assert_eq!(
+            bench.agent.pacing(),
+            Some(Duration::from_millis(20)),
+            "ours is what it was"
+        );
+        bench.agent.add_local_candidate(host(OURS, 65535));
+        let theirs = Credentials::new("them", &"p".repeat(24)).unwrap();
+        bench.agent.set_remote_credentials(bench.now, theirs);
+        for port in [1, 2] {
+            bench
+                .agent
+                .add_remote_candidate(host(&format!("192.0.2.1:{port}"), port));
+        }
+        let sent = bench.run(Duration::from_millis(time));
+        sent.iter().map(|sent| sent.0).collect::<Vec<_>>()
+    };
+    let ms = Duration::from_millis;
+    assert_eq!(times(None, 499), [0, 20, 40]);
+    assert_eq!(times(Some(Some(ms(80))), 499), [0, 80, 160]);
+    assert_eq!(times(Some(Some(ms(5))), 499), [0, 20, 40]);
+    assert_eq!(times(Some(None), 499), [0, 50, 100]);
+    // However long the peer wants us to wait. At 500 ms the STUN server is asked again, too.
+    assert_eq!(times(Some(Some(Duration::MAX)), 1000), [0, 500, 500, 1000]);
+    let lite = Agent::new(Config::default(), Seed::from_run(1), Instant::now());
+    assert_eq!(lite.pacing(), None);
+}
+
+#[test]
 fn what_the_server_sees_is_a_candidate_once() {
     let mut bench = Bench::new(|_| {});
     let mapped = address("203.0.113.9:61000");

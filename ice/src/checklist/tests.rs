@@ -381,6 +381,19 @@ fn a_better_pair_that_is_open_holds_the_nomination_back() {
 }
 
 #[test]
+fn the_common_ta_counts_in_all_that_depends_on_it() {
+    let mut bench = Bench::paired(Role::Controlling, &[("a", 40), ("b", 30)]);
+    bench.list.set_ta(ms(400));
+    let sent = bench.run(ms(50));
+    // RFC 8445 §14.3: Ta * 2.
+    assert_eq!(bench.list.requests[0].rto, ms(800));
+    bench.now += ms(100);
+    assert!(matches!(bench.answer(&sent[1]), Outcome::Works(_)));
+    assert!(bench.run(ms(599)).iter().all(|sent| !sent.nominates()));
+    assert!(bench.run(ms(1)).iter().any(Sent::nominates));
+}
+
+#[test]
 fn however_slow_the_pairs_the_nomination_waits_a_second_at_most() {
     let mut bench = Bench::paired(Role::Controlling, &[("a", 40), ("b", 30)]);
     let sent = bench.run(ms(50));
