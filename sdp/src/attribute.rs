@@ -331,10 +331,13 @@ impl Milliseconds {
         ))
     }
 
+    /// 1*10DIGIT, of which not all are in an u32.
     fn parse_whole(text: &str) -> Result<Self, Rule> {
-        scan::decimal_u32(text)
-            .map(|ms| Self(Duration::from_millis(u64::from(ms))))
-            .ok_or(Rule("this attribute is a whole number of milliseconds (RFC 8839 §5.5)"))
+        let digits = text.len() <= 10 && text.bytes().all(|b| b.is_ascii_digit());
+        let ms = digits.then(|| text.parse().ok()).flatten();
+        ms.map(|ms| Self(Duration::from_millis(ms))).ok_or(Rule(
+            "this attribute is one to ten digits, milliseconds (RFC 8839 §5.5)",
+        ))
     }
 }
 
@@ -534,6 +537,7 @@ mod tests {
             "max-message-size:1073741823",
             "tls-id:abc3de65cddef001be82",
             "ice-pacing:50",
+            "ice-pacing:9999999999",
             "ptime:20",
             "ptime:2.5",
             "maxptime:120",
@@ -585,6 +589,9 @@ mod tests {
             "max-message-size:x",
             "tls-id:short",
             "ice-pacing:x",
+            "ice-pacing:",
+            "ice-pacing:+5",
+            "ice-pacing:10000000000",
             "ptime:x",
             "ptime:1.",
             "framerate:x",
