@@ -141,6 +141,14 @@ impl Checklist {
         }
     }
 
+    /// Sends the checks of a pair no more that were to find out whether it works.
+    pub(super) fn cancel_probes(&mut self, pair: PairId) {
+        let probes = |request: &&mut Request| request.pair == pair && request.purpose == Purpose::Probe;
+        for request in self.requests.iter_mut().filter(probes) {
+            request.next = None;
+        }
+    }
+
     /// The pair is gone: nothing is to be answered.
     pub(super) fn drop_requests(&mut self, pair: PairId) {
         let gone: Vec<TransactionId> = self

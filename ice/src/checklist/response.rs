@@ -141,8 +141,11 @@ impl Checklist {
         self.rtt = rtt.or(self.rtt);
         self.first_success.get_or_insert(now);
         self.triggered.retain(|id| *id != request.pair);
-        if request.purpose == Purpose::Probe || nominated.is_some() {
+        if nominated.is_some() {
             self.cancel(request.pair);
+        } else if request.purpose == Purpose::Probe {
+            // A nomination that is under way already stays the one: another would begin anew.
+            self.cancel_probes(request.pair);
         }
         if first {
             self.unfreeze_kin(request.pair);

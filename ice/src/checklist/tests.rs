@@ -548,6 +548,23 @@ fn a_nomination_that_was_given_up_counts_no_more() {
 }
 
 #[test]
+fn an_older_check_that_is_answered_takes_no_nomination_back() {
+    let mut bench = Bench::paired(Role::Controlling, &[("a", 40)]);
+    let first = bench.poll().unwrap();
+    // A check of the peer's has another one follow.
+    bench.trigger(1, false);
+    bench.now += ms(50);
+    let second = bench.poll().unwrap();
+    assert!(matches!(bench.answer(&first), Outcome::Works(_)));
+    let nomination = bench.poll().unwrap();
+    assert!(nomination.nominates());
+    bench.now += ms(50);
+    assert!(matches!(bench.answer(&second), Outcome::Works(success) if success.nominated.is_none()));
+    assert_eq!(bench.run(ms(100)), []);
+    assert!(matches!(bench.answer(&nomination), Outcome::Works(success) if success.nominated.is_some()));
+}
+
+#[test]
 fn a_check_that_is_sent_again_is_the_same_though_the_role_changed() {
     let mut bench = Bench::paired(Role::Controlling, &[("a", 40), ("b", 30)]);
     let sent = bench.run(ms(60));
