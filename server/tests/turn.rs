@@ -4,14 +4,14 @@
 mod client;
 
 use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use client::{Client, start_with, tcp};
 use hyaline_server::{Server, Tls, TurnOptions};
 use serde_json::Value as Json;
-use stun::{AttributeType, Builder, Class, Message, Method, TransactionId, Value};
+use stun::{AddressFamily, AttributeType, Builder, Class, Message, Method, TransactionId, Value};
 
 /// coturn's echo, ended with the test.
 struct Echo {
@@ -66,20 +66,24 @@ fn start(change: impl FnOnce(&mut TurnOptions)) -> Server {
 fn metric(server: &Server, name: &str) -> u64 {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(20) {
-        let mut stream = TcpStream::connect(server.http_addr()).unwrap();
-        let request = "GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
-        stream.write_all(request.as_bytes()).unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(&format!("hyaline_{name}_total ")));
-        let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-        if let Some(value) = value.filter(|value| *value > 0) {
+        if let Some(value) = metric_now(server, name).filter(|value| *value > 0) {
             return value;
         }
     }
     0
+}
+
+/// What `/metrics` says of a counter, if it says anything.
+fn metric_now(server: &Server, name: &str) -> Option<u64> {
+    let mut stream = TcpStream::connect(server.http_addr()).unwrap();
+    let request = "GET /metrics HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(&format!("hyaline_{name}_total ")))?;
+    line.rsplit(' ').next()?.parse().ok()
 }
 
 impl House {
@@ -310,6 +314,56 @@ fn a_client_that_reads_nothing_holds_nobody() {
     assert!(metric(&server, "turn_stream_dropped") > 0);
 }
 
+/// Data for a peer.
+fn send(client: &mut Client, peer: Value<'_>, data: &[u8]) {
+    let mut out = [0; 64];
+    let mut b = Builder::new(&mut out, Class::Indication, Method::SEND, TransactionId([9; 12])).unwrap();
+    b.push(&peer).unwrap();
+    b.push(&Value::Data(data)).unwrap();
+    client.stream.write_all(b.finish()).unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_client_is_told_that_nobody_is_there_and_reaches_others() {
+    let server = start_with(None, |_| ());
+    // Port unreachable, in ICMP and ICMPv6.
+    for (family, nobody, unreachable) in [
+        (AddressFamily::IPV4, "127.0.0.1:1", (3, 3)),
+        (AddressFamily::IPV6, "[::1]:1", (1, 4)),
+    ] {
+        let nobody: SocketAddr = nobody.parse().unwrap();
+        let peer = UdpSocket::bind((nobody.ip(), 0)).unwrap();
+        peer.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut client = Client::new(&server);
+        let wanted = [Value::RequestedTransport(17), Value::RequestedAddressFamily(family)];
+        client.ask(Method::ALLOCATE, &wanted);
+        client.ask(Method::CREATE_PERMISSION, &[Value::XorPeerAddress(nobody)]);
+        for round in 0..10 {
+            send(&mut client, Value::XorPeerAddress(nobody), b"?");
+            send(&mut client, Value::XorPeerAddress(peer.local_addr().unwrap()), &[round]);
+            let mut data = [0; 8];
+            assert_eq!((peer.recv(&mut data).unwrap(), data[0]), (1, round));
+            let told = client.receive();
+            let told = Message::parse(&told).unwrap();
+            assert_eq!((told.class(), told.method()), (Class::Indication, Method::DATA));
+            assert_eq!(told.xor_peer_address(), Ok(Some(nobody)));
+            let icmp = told.attribute(AttributeType::ICMP).unwrap().decode();
+            let Ok(Value::Icmp { kind, code, data: 0 }) = icmp else {
+                panic!("{icmp:?}");
+            };
+            assert_eq!((kind, code), unreachable);
+        }
+        client.ask(Method::REFRESH, &[Value::Lifetime(0)]);
+    }
+    // Once it is told of another allocation, all that was before is told, too.
+    Client::new(&server).ask(Method::ALLOCATE, &[Value::RequestedTransport(17)]);
+    while metric(&server, "turn_allocations") < 3 {}
+    assert_eq!(metric_now(&server, "turn_told_icmp"), Some(20));
+    let quiet = ["turn_udp_send_refused", "turn_udp_receive_failed", "turn_limited_icmp"];
+    assert_eq!(quiet.map(|name| metric_now(&server, name)), [Some(0); 3]);
+}
+
 #[test]
 fn what_the_sockets_count_is_told() {
     let server = start_with(None, |_| ());
@@ -318,11 +372,7 @@ fn what_the_sockets_count_is_told() {
     // From a loopback address nothing goes there.
     let peer = Value::XorPeerAddress("203.0.113.5:7".parse().unwrap());
     client.ask(Method::CREATE_PERMISSION, &[peer]);
-    let mut out = [0; 64];
-    let mut b = Builder::new(&mut out, Class::Indication, Method::SEND, TransactionId([9; 12])).unwrap();
-    b.push(&peer).unwrap();
-    b.push(&Value::Data(b"data")).unwrap();
-    client.stream.write_all(b.finish()).unwrap();
+    send(&mut client, peer, b"data");
     client.ask(Method::REFRESH, &[Value::Lifetime(0)]);
     assert_eq!(metric(&server, "turn_udp_send_refused"), 1);
 }
@@ -418,7 +468,7 @@ fn a_client_may_come_back_from_the_port_of_a_connection_that_is_not_read() {
     again.set_reuse_address(true).unwrap();
     again.bind(&from.into()).unwrap();
     again
-        .connect(&std::net::SocketAddr::from(([127, 0, 0, 1], server.turn_addrs()[0].port())).into())
+        .connect(&SocketAddr::from(([127, 0, 0, 1], server.turn_addrs()[0].port())).into())
         .unwrap();
     let mut again = TcpStream::from(again);
     again.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 use rustls::ServerConfig;
@@ -34,6 +35,8 @@ pub(super) const STREAMS: usize = 3 << 28;
 
 /// Batches that one socket may bring before the others have their turn.
 const BATCHES_PER_TURN: usize = 4;
+/// ICMP errors that are read of one relay socket before others have their turn.
+const ERRORS_PER_TURN: usize = 32;
 /// Connections that are accepted before others have their turn.
 const ACCEPTS_PER_TURN: usize = 16;
 /// Reads of one connection before others have their turn.
@@ -168,12 +171,7 @@ impl Thread {
             }
             began = Instant::now();
             for event in &events {
-                self.heard(
-                    began,
-                    event.token(),
-                    event.is_readable() || event.is_read_closed(),
-                    event.is_writable(),
-                );
+                self.heard(began, event);
             }
             self.turn(began);
         }
@@ -185,14 +183,20 @@ impl Thread {
         first.map_or(self.next_tick, |first| first.min(self.next_tick))
     }
 
-    fn heard(&mut self, now: Instant, token: Token, readable: bool, writable: bool) {
+    fn heard(&mut self, now: Instant, event: &Event) {
+        let token = event.token();
         if token == WAKER {
             return;
         }
-        if token.0 & KIND == STREAMS && writable {
-            self.writable(now, token.0 & !KIND);
+        let index = token.0 & !KIND;
+        if token.0 & KIND == STREAMS && event.is_writable() {
+            self.writable(now, index);
         }
-        if readable {
+        let failed = token.0 & KIND == RELAYS && event.is_error();
+        if let Some(relay) = self.relays.get_mut(index).and_then(Option::as_mut).filter(|_| failed) {
+            relay.failed = true;
+        }
+        if event.is_readable() || event.is_read_closed() || failed {
             self.queue(token);
         }
     }
@@ -229,7 +233,10 @@ impl Thread {
         let more = match token.0 & KIND {
             CLIENT_SOCKETS => self.receive_from_clients(now, index),
             LISTENERS => self.accept(now, index),
-            RELAYS => self.receive_from_peers(now, index),
+            RELAYS => {
+                let more = self.receive_errors(now, index);
+                self.receive_from_peers(now, index) || more
+            }
             _ => self.read(now, index),
         };
         if more {
@@ -258,6 +265,21 @@ impl Thread {
             if !self.received.is_full() {
                 return false;
             }
+        }
+        true
+    }
+
+    /// Reads what the network has answered to datagrams to peers. True when there may be more.
+    fn receive_errors(&mut self, now: Instant, index: usize) -> bool {
+        for _ in 0..ERRORS_PER_TURN {
+            let Some(relay) = self.relays.get_mut(index).and_then(Option::as_mut) else {
+                return false;
+            };
+            let Some((peer, error)) = relay.next_error() else {
+                return false;
+            };
+            self.engine.handle_icmp(now, relay.id, peer, error, &mut self.out);
+            self.make_room();
         }
         true
     }
@@ -607,7 +629,11 @@ impl Thread {
         while let Some(action) = self.engine.poll_action() {
             match action {
                 ServerAction::Bind { relay, address } => {
-                    let socket = Socket::bind_with_buffers(address, RELAY_BUFFER).map(RelaySocket::Udp);
+                    let socket = Socket::bind_with_buffers(address, RELAY_BUFFER).map(|mut socket| {
+                        // Without them it relays as well.
+                        let _ = socket.report_icmp();
+                        RelaySocket::Udp(Box::new(socket))
+                    });
                     self.bound(now, relay, socket);
                 }
                 ServerAction::Listen { relay, address } => {
@@ -644,7 +670,10 @@ impl Thread {
         let token = Token(from_relay(relay));
         let registered = socket.and_then(|mut socket| {
             match &mut socket {
-                RelaySocket::Udp(socket) => self.poll.registry().register(socket, token, Interest::READABLE)?,
+                RelaySocket::Udp(socket) => self
+                    .poll
+                    .registry()
+                    .register(&mut **socket, token, Interest::READABLE)?,
                 RelaySocket::Tcp(listener) => self.poll.registry().register(listener, token, Interest::READABLE)?,
             }
             Ok(socket)
@@ -658,6 +687,7 @@ impl Thread {
                     *place = Some(Relay {
                         id: relay,
                         socket,
+                        failed: false,
                         told: udp::Counters::default(),
                     });
                 }

@@ -1,5 +1,7 @@
+use std::net::SocketAddr;
+
 use mio::net::TcpListener;
-use turn::RelayId;
+use turn::{IcmpError, RelayId};
 use udp::Socket;
 
 use super::{CLIENT_SOCKETS, KIND};
@@ -10,16 +12,36 @@ use crate::turn::slab::Sockets;
 pub(super) struct Relay {
     pub(super) id: RelayId,
     pub(super) socket: RelaySocket,
+    /// Whether it may have ICMP errors to tell.
+    pub(super) failed: bool,
     /// What of its counters is in ours.
     pub(super) told: udp::Counters,
 }
 
 pub(super) enum RelaySocket {
-    Udp(Socket),
+    Udp(Box<Socket>),
     Tcp(TcpListener),
 }
 
 impl Relay {
+    /// The next ICMP error, and to which peer the datagram was to go.
+    pub(super) fn next_error(&mut self) -> Option<(SocketAddr, IcmpError)> {
+        let RelaySocket::Udp(socket) = &mut self.socket else {
+            return None;
+        };
+        // To ask is a system call.
+        let error = self.failed.then(|| socket.receive_icmp()).flatten();
+        self.failed = error.is_some();
+        error.map(|error| {
+            let told = IcmpError {
+                kind: error.kind,
+                code: error.code,
+                mtu: error.info,
+            };
+            (error.destination, told)
+        })
+    }
+
     /// What its socket has counted since this was asked last.
     pub(super) fn news(&mut self) -> DriverCounters {
         let RelaySocket::Udp(socket) = &self.socket else {

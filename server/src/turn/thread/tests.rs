@@ -53,9 +53,7 @@ impl Bench {
             .poll(&mut events, Some(Duration::from_millis(10)))
             .unwrap();
         for event in &events {
-            let readable = event.is_readable() || event.is_read_closed();
-            self.thread
-                .heard(self.now, event.token(), readable, event.is_writable());
+            self.thread.heard(self.now, event);
         }
         events.iter().count()
     }
@@ -223,6 +221,55 @@ fn a_peer_that_cannot_be_reached_costs_nobody_a_place() {
     drop(listener);
     assert_eq!(bench.ask_for(nobody).2, None);
     assert_eq!(bench.left(&ending), 2);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn many_icmp_errors_are_read_by_turns() {
+    const MANY: usize = 3 * ERRORS_PER_TURN;
+    let mut bench = Bench::new();
+    let (mut stream, _) = bench.connect();
+    let config = Config {
+        transport: Transport::Stream,
+        credentials: Credentials::new("u", "p"),
+        ..Config::default()
+    };
+    let local = stream.local_addr().unwrap();
+    let mut caller = Caller::new(config, bench.address, local, Seed::from_run(2), bench.now);
+    // No port of a test is below 1024. There are two, so that no datagrams are joined.
+    let nobody = [1, 2].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+    let now = bench.now;
+    bench.carry(
+        (&mut caller, &mut stream),
+        Caller::poll_transmit,
+        |caller, now, bytes| caller.handle_stream(now, bytes, |_| ()).unwrap(),
+        |caller| match caller.poll_event()? {
+            Event::Allocated(_) => caller.permit(now, nobody[0]).map(|()| None).unwrap(),
+            Event::Permitted(_) => Some(()),
+            event => panic!("{event:?}"),
+        },
+    );
+    let mut messages = Vec::new();
+    for to in nobody.iter().cycle().take(MANY) {
+        let mut out = [0; MIN_OUT];
+        let transmit = caller.send(now, *to, b"?", &mut out).unwrap().unwrap();
+        messages.extend_from_slice(&out[..transmit.len]);
+    }
+    stream.set_nonblocking(false).unwrap();
+    stream.write_all(&messages).unwrap();
+    let (mut read, mut most) = (0, 0);
+    for _ in 0..1000 {
+        bench.hear();
+        bench.thread.turn(now);
+        let engine = &bench.thread.engine;
+        let all = (engine.traffic().turn_told_icmp + engine.counters().turn_limited_icmp) as usize;
+        most = most.max(all - read);
+        read = all;
+        if read == MANY {
+            break;
+        }
+    }
+    assert!(read == MANY && most <= ERRORS_PER_TURN, "{read} {most}");
 }
 
 #[test]
