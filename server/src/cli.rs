@@ -15,19 +15,25 @@ use crate::{Options, Secret, Server, Stopped, Tls, TurnOptions, VideoCodec};
 
 const ABOUT: &str = "Video rooms in one program: the web page, signalling, and the media server.";
 
+// Help is 100 columns wide at most: longer lines would be cut where they should not.
 const EXAMPLES: &str = "\
 Examples:
   hyaline
       Try it on this machine: open the printed address in two windows.
   hyaline --http 0.0.0.0:8080 --open --tls-self-signed
-      For everybody on the local network. Browsers give a page camera and microphone only over https (or on
-      localhost); they warn once about the self-made certificate.
+      For everybody on the local network. Browsers give a page camera and microphone only over https
+      (or on localhost); they warn once about the self-made certificate.
   hyaline --http 0.0.0.0:443 --open --tls-cert fullchain.pem --tls-key privkey.pem \\
           --announce 203.0.113.7 --udp-port 50000
-      On the internet. Let TCP port 443 and, one per worker, the UDP and TCP ports from 50000 on through the firewall.
+      On the internet. Let TCP port 443 and, one per worker, the UDP and TCP ports from 50000 on
+      through the firewall.
+  HYALINE_TURN_SECRET=... hyaline --http 0.0.0.0:443 --open --tls-cert fullchain.pem \\
+          --tls-key privkey.pem --turn-host turn.example.org --turn-relay-ports 51000-51999
+      With a TURN server, of which rooms tell everybody who joins. Let UDP and TCP port 3478, TCP
+      port 5349, and the UDP and TCP ports from 51000 to 51999 through the firewall as well.
 
-Other ways in, beside the page: WHIP at /whip/ROOM, WHEP at /whep/ROOM, an echo for tests at /echo and POST /v1/echo;
-numbers at /metrics.";
+Other ways in, beside the page: WHIP at /whip/ROOM, WHEP at /whep/ROOM, an echo for tests at /echo
+and POST /v1/echo; numbers at /metrics.";
 
 #[derive(Debug, Parser)]
 #[command(name = "hyaline", version, about = ABOUT, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
@@ -129,14 +135,21 @@ struct ServeArgs {
 
 // No documentation here: clap would take it for what the whole command is about.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "TURN server (there is one with --turn-user or --turn-secret)")]
+#[command(next_help_heading = "TURN and STUN server (off unless --turn-user or --turn-secret is given)")]
 struct TurnArgs {
-    /// A user of the TURN server; may be given several times.
+    /// Turns the TURN server on, for this user; may be given several times.
+    ///
+    /// It is for clients that are set up by hand. Pages need no user: rooms give each participant a username and a
+    /// password of their own, which are good for a day.
     #[arg(long, value_name = "NAME:PASSWORD", value_parser = turn_user)]
     turn_user: Vec<(String, Secret)>,
 
-    /// What passwords for usernames with a time in them are made with (see docs/turn.md): two at most, the old one and the
-    /// new one. In the environment it is safer: a command line can be read by all users of a machine.
+    /// Turns the TURN server on, for whoever has a password that was made with this secret.
+    ///
+    /// It is for services that hand out credentials, as rooms do: the username is EXPIRY:ID, the expiry in seconds since
+    /// 1970, and the password base64(HMAC-SHA1(SECRET, username)), as with the static-auth-secret of coturn. Rooms use the
+    /// last secret, or one that the server makes up when there are users alone. There may be two, the old one and the new
+    /// one. In the environment it is safer: a command line can be read by all users of a machine.
     #[arg(
         long,
         value_name = "SECRET",
@@ -146,38 +159,45 @@ struct TurnArgs {
     )]
     turn_secret: Vec<Secret>,
 
-    /// The name that the certificate is for, for turns: addresses, and the realm when there is no --turn-realm.
+    /// The name in the page's certificate by which clients find this machine.
+    ///
+    /// With it, and https, rooms tell pages to come over TLS, too (turns:). Without it they tell addresses alone, of UDP and
+    /// TCP.
     #[arg(long, value_name = "NAME")]
     turn_host: Option<String>,
 
-    /// Where clients of TURN and STUN come, over UDP and TCP. 0 picks a free port.
+    /// The port of TURN and STUN over UDP and TCP; 0 picks a free one.
     #[arg(long, value_name = "PORT", default_value_t = TurnOptions::default().port)]
     turn_port: u16,
 
-    /// Where they come over TLS, which there is with the certificate of the page. 0 picks a free port.
+    /// The port of TURN over TLS, which there is when the page has https; 0 picks a free one.
     #[arg(long, value_name = "PORT", default_value_t = TurnOptions::default().tls_port)]
     turn_tls_port: u16,
 
-    /// The realm that usernames belong to: at most 32 bytes. [default: --turn-host, else hyaline]
+    /// The realm that usernames belong to, of at most 32 bytes. [default: --turn-host, else hyaline]
     #[arg(long, value_name = "REALM")]
     turn_realm: Option<String>,
 
-    /// The ports that are relayed from, of UDP and TCP: let them through the firewall.
+    /// The ports that are relayed from, UDP and TCP: let them through the firewall.
     #[arg(long, value_name = "FIRST-LAST", value_parser = port_range, default_value = "49152-65535")]
     turn_relay_ports: std::ops::RangeInclusive<u16>,
 
-    /// Lets private and loopback addresses be peers. Users of the TURN server then reach what only this machine and its
-    /// network should.
+    /// Relays to private and loopback addresses, too, not only to public ones and to the rooms.
+    ///
+    /// Users of the TURN server then reach what only this machine and its network should.
     #[arg(long)]
     turn_allow_private: bool,
 
-    /// A prefix of this network's NAT64 (RFC 6052 §2.2), as in 2001:db8:64::/96; may be given several times. What is
-    /// under it may be a peer when the IPv4 address in it may be one. 64:ff9b::/96 is known.
+    /// A prefix of this network's NAT64, as 2001:db8:64::/96; may be given several times.
+    ///
+    /// An IPv6 address under it (RFC 6052 §2.2) is relayed to when the IPv4 address in it would be. 64:ff9b::/96 is
+    /// known.
     #[arg(long, value_name = "PREFIX")]
     turn_nat64_prefix: Vec<Nat64Prefix>,
 
-    /// What an allocation may relay to its peers, and as much to its client, in bytes of data per second; half of it may
-    /// come at once. From 131072 on.
+    /// How many bytes of data a second an allocation may relay, each way; 131072 at least.
+    ///
+    /// Half of it may come at once. A client may have several allocations.
     #[arg(
         long,
         value_name = "BYTES",
@@ -360,6 +380,37 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn examples_are_understood_and_not_cut() {
+        assert!(EXAMPLES.lines().all(|line| line.len() <= 100));
+        let whole = EXAMPLES.replace("\\\n", "");
+        let commands = whole
+            .lines()
+            .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let parsed = commands.map(|line| {
+            let (_, args) = line.split_once("hyaline").unwrap();
+            options(&args.split_whitespace().collect::<Vec<_>>()).unwrap()
+        });
+        assert_eq!(parsed.count(), 4);
+    }
+
+    #[test]
+    fn the_summary_of_turn_has_a_line_for_each_option() {
+        let command = Cli::command();
+        let turn = command
+            .get_arguments()
+            .filter(|argument| argument.get_id().as_str().starts_with("turn_"));
+        let long = turn.filter(|argument| argument.get_help().unwrap().to_string().len() > 100);
+        assert_eq!(long.count(), 0);
+        // Who gets credentials from whom is told.
+        let told = |id| {
+            let argument = command.get_arguments().find(|argument| argument.get_id() == id);
+            argument.unwrap().get_long_help().unwrap().to_string()
+        };
+        assert!(told("turn_user").contains("rooms give each participant"));
+        assert!(told("turn_secret").contains("base64(HMAC-SHA1(SECRET, username))"));
     }
 
     #[test]
