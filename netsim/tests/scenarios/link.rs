@@ -1,5 +1,7 @@
 //! What links do, by numbers.
 
+use std::time::Duration;
+
 use netsim::{
     Bitrate, Direction, DropReason, EndpointId, IcmpError, Limit, Link, Loss, Marking, Queue, Reorder, Sim, Verdict,
     Way,
@@ -72,6 +74,79 @@ fn bursts_have_their_length_and_their_rate() {
     assert!((bursts as f64 - 1000.0).abs() < 5.0 * 1000_f64.sqrt(), "{bursts}");
 }
 
+/// Whether counts of equal parts of a run fit a mean: within five standard errors, as the parts themselves tell them. They
+/// are long against whatever connects a packet with the next ones.
+fn parts_fit(parts: &[usize], mean: f64) -> bool {
+    let n = parts.len() as f64;
+    let found = parts.iter().sum::<usize>() as f64 / n;
+    let variance = parts.iter().map(|&part| (part as f64 - found).powi(2)).sum::<f64>() / (n - 1.0);
+    let error = (variance / n).sqrt();
+    // A test with a larger error would tell nothing.
+    error < mean / 20.0 && (found - mean).abs() < 5.0 * error
+}
+
+#[test]
+fn gilbert_and_elliott_lose_as_their_states_do() {
+    const PART: usize = 1000;
+    const PARTS: usize = 50;
+    for (run, (enter_bad, leave_bad, good_loss, bad_loss)) in [
+        // Gilbert's simplest, one that loses now and then in good times, one that loses half in bad ones.
+        (0.02, 0.2, 0.0, 1.0),
+        (0.05, 0.1, 0.02, 0.6),
+        (0.1, 0.05, 0.0, 0.5),
+        // Without memory.
+        (0.3, 0.7, 0.0, 1.0),
+        // The states change places more often than not.
+        (0.8, 0.9, 0.1, 0.7),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let direction = Direction {
+            loss: Loss::GilbertElliott {
+                enter_bad,
+                leave_bad,
+                good_loss,
+                bad_loss,
+            },
+            ..Direction::default()
+        };
+        let (came, _) = numbered(10 + run as u64, direction, (PART * PARTS) as u32);
+        let mut lost = vec![true; PART * PARTS];
+        came.iter().for_each(|&number| lost[number as usize] = false);
+
+        let bad = enter_bad / (enter_bad + leave_bad);
+        let states = [(1.0 - bad, good_loss, enter_bad), (bad, bad_loss, leave_bad)];
+        let share = states.iter().map(|(time, loss, _)| time * loss).sum::<f64>();
+        // Two in a row: the state of the first stays, or becomes the other one.
+        let both = |from: usize| {
+            let (time, loss, leave) = states[from];
+            time * loss * ((1.0 - leave) * loss + leave * states[1 - from].1)
+        };
+        let begins = share - both(0) - both(1);
+
+        let losses = |part: &[bool]| part.iter().filter(|&&lost| lost).count();
+        let parts: Vec<_> = lost.chunks(PART).map(losses).collect();
+        assert!(parts_fit(&parts, PART as f64 * share), "{run}: {share} {parts:?}");
+        // Bursts, by their ends: with the share that is their mean length.
+        let ends = |part: &[bool]| part.windows(2).filter(|pair| pair[0] && !pair[1]).count();
+        let parts: Vec<_> = lost.chunks(PART).map(ends).collect();
+        assert!(
+            parts_fit(&parts, (PART - 1) as f64 * begins),
+            "{run}: {begins} {parts:?}"
+        );
+        // Where everything is lost in bad times and nothing in good ones, lengths are geometric.
+        if (good_loss, bad_loss) == (0.0, 1.0) {
+            let bursts: Vec<_> = lost.split(|lost| !lost).filter(|burst| !burst.is_empty()).collect();
+            for longer in 1..8 {
+                let hits = bursts.iter().filter(|burst| burst.len() > longer).count();
+                let p = (1.0 - leave_bad).powi(longer as i32);
+                assert!(fits(hits, bursts.len() as u32, p), "{run}: {hits} longer than {longer}");
+            }
+        }
+    }
+}
+
 #[test]
 fn duplicates_and_reorders_as_often_as_told() {
     let direction = Direction {
@@ -138,6 +213,81 @@ fn the_rate_the_burst_and_the_queue() {
             10,
         );
         assert_eq!((at.len(), full), (4, 6), "{limit:?}");
+    }
+}
+
+/// Sends numbered packets of 10 ms at 1 Mbit/s, one after each of these pauses; those that came, and how long each was on
+/// its way.
+fn delays(limit: Limit, pauses: impl IntoIterator<Item = u64>) -> (Vec<(usize, Duration)>, Sim) {
+    let queue = Queue {
+        limit,
+        marking: Marking::None,
+    };
+    let direction = Direction {
+        rate: Some(Bitrate::from_mbps(1)),
+        queue,
+        ..Direction::default()
+    };
+    let (mut sim, left, right, _) = two(1, direction);
+    let mut sent = Vec::new();
+    for (number, pause) in pauses.into_iter().enumerate() {
+        sim.run_for(ms(pause)).unwrap();
+        sent.push(sim.elapsed());
+        let mut bytes = [0; 1222];
+        bytes[..2].copy_from_slice(&(number as u16).to_be_bytes());
+        sim.get_mut(left).send(addr(A), addr(B), &bytes);
+    }
+    assert!(sim.run_until_idle(secs(100)).unwrap());
+    let delay = |got: &Got| {
+        let number = usize::from(u16::from_be_bytes([got.bytes[0], got.bytes[1]]));
+        (number, got.at - sent[number])
+    };
+    (sim.get(right).got.iter().map(delay).collect(), sim)
+}
+
+#[test]
+fn the_delay_grows_by_what_comes_too_much() {
+    let no_limit = Limit::Packets(usize::MAX);
+    // Arrival over rate, less one, is the slope: of each packet's pause, so much is added to the delay.
+    for (pause, more) in [(20, 0), (10, 0), (8, 2), (5, 5), (2, 8)] {
+        let (came, _) = delays(no_limit, [pause; 200]);
+        assert_eq!(came.len(), 200);
+        for (number, delay) in came {
+            assert_eq!(delay, ms(10 + number as u64 * more), "{pause} ms: {number}");
+        }
+    }
+    // It shrinks by the same rule: 100 packets leave 505 ms, of which each of the next ones takes 6.
+    let (came, _) = delays(no_limit, [5; 100].into_iter().chain([16; 200]));
+    for (number, delay) in came.into_iter().skip(100) {
+        let gone = 6 * (number as u64 - 99);
+        assert_eq!(delay, ms(505_u64.saturating_sub(gone).max(10)), "{number}");
+    }
+}
+
+#[test]
+fn a_full_queue_holds_the_delay_and_drops_the_rest() {
+    const COUNT: usize = 500;
+    let limits = [Limit::Packets(20), Limit::Bytes(20 * 1250), Limit::Time(ms(200))];
+    for limit in limits {
+        // Each brings 10 ms of work after 3 ms, until twenty wait behind the one that is sent.
+        let (came, sim) = delays(limit, [3; COUNT]);
+        let full = came.iter().enumerate().find(|(place, (number, _))| place != number);
+        let (place, _) = *full.as_ref().unwrap();
+        for (number, delay) in &came[..place] {
+            assert_eq!(*delay, ms(10 + 7 * *number as u64), "{limit:?}");
+        }
+        for (number, delay) in &came[place..] {
+            assert!(*delay > ms(200) && *delay <= ms(210), "{limit:?} {number}: {delay:?}");
+        }
+        // What left while it was sent, one each 10 ms, and what waited at the end with the one that was being sent.
+        let left = (COUNT * 3).div_ceil(10);
+        assert!(
+            (left + 20..=left + 21).contains(&came.len()),
+            "{limit:?} {}",
+            came.len()
+        );
+        let dropped = sim.counters().dropped_for(DropReason::QueueFull);
+        assert_eq!(dropped as usize, COUNT - came.len());
     }
 }
 
