@@ -355,12 +355,15 @@ impl Client {
             Ok(Value::AlternateDomain(name)) => Some(name.into()),
             _ => None,
         });
-        match server.filter(|&server| self.redirects.take(now, server)) {
-            Some(server) => self.reconnect(now, ReconnectCause::TryAlternate, server, domain),
-            None => {
-                self.counters.turn_redirection_loops = self.counters.turn_redirection_loops.saturating_add(1);
-                self.finish(CloseReason::RedirectionLoop);
-            }
+        let Some(server) = server else {
+            self.counters.turn_no_alternates = self.counters.turn_no_alternates.saturating_add(1);
+            return self.finish(CloseReason::NoAlternate);
+        };
+        if self.redirects.take(now, server) {
+            self.reconnect(now, ReconnectCause::TryAlternate, server, domain);
+        } else {
+            self.counters.turn_redirection_loops = self.counters.turn_redirection_loops.saturating_add(1);
+            self.finish(CloseReason::RedirectionLoop);
         }
     }
 

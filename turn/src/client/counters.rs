@@ -30,7 +30,9 @@ wire::counters! {
         pub turn_events_dropped,
         /// Channels that could not be had since all numbers are in use or not free again yet.
         pub turn_channels_exhausted,
-        /// Redirections to a server that was asked in the last five minutes, or without an address that can be used.
+        /// Redirections to a server that was asked in the last five minutes, or too many of them.
         pub turn_redirection_loops,
+        /// Redirections without an address that can be used.
+        pub turn_no_alternates,
     }
 }

@@ -176,6 +176,9 @@ pub enum CloseReason {
     Lost,
     /// The server sent us to another one too often, or in a circle.
     RedirectionLoop,
+    /// The server sends us to another one, and names none of its own address family (300 without such an ALTERNATE-SERVER, RFC
+    /// 8489 §10).
+    NoAlternate,
     /// The connection to the server broke, the server cannot be reached, or the caller did not connect again in time.
     Disconnected,
     /// What the server sent on the stream is not TURN.
@@ -203,6 +206,7 @@ impl fmt::Display for CloseReason {
             }
             Self::Lost => "the TURN server has lost the allocation; it may have been restarted",
             Self::RedirectionLoop => "the TURN servers send the client from one to another without end",
+            Self::NoAlternate => "the TURN server sends the client elsewhere and names no server that it can reach",
             Self::Disconnected => "the connection to the TURN server broke",
             Self::BadFraming => "what answers on this port is no TURN server",
         })

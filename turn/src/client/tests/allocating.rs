@@ -329,7 +329,9 @@ fn redirections_in_circles_and_without_end_are_cut() {
     alternate(&mut pair, 1);
     pair.server.alternates.pop();
     pair.run();
-    pair.assert_closed(CloseReason::RedirectionLoop);
+    pair.assert_closed(CloseReason::NoAlternate);
+    assert_eq!(pair.client.counters().turn_no_alternates, 1);
+    assert_eq!(pair.client.counters().turn_redirection_loops, 0);
 }
 
 #[test]
