@@ -41,7 +41,8 @@ pub enum Event {
     /// In full mode: a candidate that the peer is to be told of (RFC 8838 §9), as `RTCIceCandidate.candidate`. Offers and
     /// answers that are made after it have it, too.
     Candidate(String),
-    /// In full mode: no more candidates come, for now ([`end_of_local_candidates`](crate::Peer::end_of_local_candidates)).
+    /// In full mode: no more candidates come, for now ([`end_of_local_candidates`](crate::Peer::end_of_local_candidates)): STUN and
+    /// TURN servers have answered, or will not. Again after each ICE restart, for which they are asked anew.
     GatheringComplete,
     /// A stream to a TURN server is to be opened; [`relay_stream_opened`](crate::Peer::relay_stream_opened) or
     /// [`relay_stream_closed`](crate::Peer::relay_stream_closed) tells what became of it.

@@ -27,6 +27,7 @@ use crate::{
     StreamId, Timer,
 };
 
+mod gathering;
 mod media;
 mod offering;
 mod relaying;
@@ -57,6 +58,8 @@ pub struct Peer {
     restarting: bool,
     /// When it was wanted that the next offer restarts ICE.
     restart_wanted: Option<Instant>,
+    /// Whether the end of gathering was told since it began last.
+    gathering_told: bool,
     /// Candidates that came before the description of their ICE session, with the ufrag that they name.
     early_candidates: Vec<(Option<String>, ice::Candidate)>,
     /// The section whose transport is ours.
@@ -139,6 +142,7 @@ impl Peer {
             offered: None,
             restarting: false,
             restart_wanted: None,
+            gathering_told: false,
             early_candidates: Vec::new(),
             sends_transport_numbers: false,
             tagged: None,
@@ -735,6 +739,7 @@ impl Peer {
         while let Some(event) = self.ice.poll_event() {
             self.follow_ice(event);
         }
+        self.tell_gathered();
         let secure = self.dtls.as_ref().is_some_and(Dtls::is_connected);
         let state = match (self.state, self.ice.state()) {
             (State::Closed, _) => State::Closed,
@@ -770,12 +775,10 @@ impl Peer {
                     relaying.forgets_due = true;
                 }
             }
-            ice::Event::CandidateGathered(candidate) => {
-                let ufrag = &self.ice.local_credentials().ufrag;
-                let candidate = format!("candidate:{} ufrag {ufrag}", signalling::written(&candidate));
-                self.push_event(Event::Candidate(candidate));
+            ice::Event::CandidateGathered(candidate) if self.may_tell(&candidate) => {
+                let event = self.candidate_event(&candidate);
+                self.push_event(event);
             }
-            ice::Event::GatheringChanged(ice::GatheringState::Complete) => self.push_event(Event::GatheringComplete),
             ice::Event::NeedsRestart => self.push_event(Event::NeedsRestart),
             _ => {}
         }

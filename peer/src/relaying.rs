@@ -4,15 +4,17 @@ use std::time::Instant;
 
 use ice::Candidate;
 use rand::rngs::StdRng;
-use turn::client::{Allocation, ClientCounters, Config, Credentials, Families, SendError, Transport};
+use turn::client::{Allocation, ClientCounters, CloseReason, Config, Credentials, Families, SendError, Transport};
 use turn::{Client, ClientId, Relays};
 use wire::{Path, Protocol, Seed, Transmit};
 
 use crate::peer::random;
 use crate::{IceServer, IceTransportPolicy, RelayStream, RelayStreamId};
 
+mod restart;
 mod streams;
 
+use restart::Proof;
 use streams::{Progress, Stream};
 
 /// Most allocations of a peer: one for each address of ours and TURN server over UDP, and one for each server over TCP or TLS.
@@ -33,6 +35,10 @@ pub(crate) struct Relaying {
     /// Of clients that have ended.
     counters_before: ClientCounters,
     streams: Vec<Stream>,
+    /// How many streams there have been.
+    opened: u32,
+    /// Servers that refuse allocations, and until when they would.
+    barred: Vec<(usize, Option<Instant>)>,
     /// No more addresses of ours come.
     pub(crate) ended: bool,
     /// Where the peer's candidates are that it signalled by address.
@@ -61,6 +67,9 @@ struct RelayServer {
 struct Held {
     id: ClientId,
     server: usize,
+    /// Where it is reached from.
+    local: SocketAddr,
+    proof: Proof,
     /// How many were there before it, those included that have ended.
     nth: u16,
     relayed: [Option<SocketAddr>; 2],
@@ -74,6 +83,8 @@ pub(crate) struct Ended {
     pub(crate) server: String,
     /// Its stream, if that is still open.
     pub(crate) stream: Option<RelayStreamId>,
+    /// Whether it was found to have ended while ICE restarts: then there is to be another one.
+    pub(crate) again: bool,
 }
 
 /// What was sent from an address.
@@ -99,6 +110,8 @@ impl Relaying {
             allocated: 0,
             counters_before: ClientCounters::default(),
             streams: Vec::new(),
+            opened: 0,
+            barred: Vec::new(),
             ended: false,
             signalled: Vec::new(),
             permits_due: false,
@@ -129,7 +142,8 @@ impl Relaying {
         };
         let nth = self.servers.len();
         if !over_udp {
-            self.streams.push(Stream::new(nth, address, tls));
+            let id = self.next_stream();
+            self.streams.push(Stream::new(id, nth, address, tls));
         }
         self.servers.push(RelayServer {
             uri: server.uri().to_string(),
@@ -156,13 +170,22 @@ impl Relaying {
         let mut dropped = 0;
         while let Some(&base) = self.bases.get(self.begun) {
             self.begun += 1;
-            for nth in 0..self.servers.len() {
-                let server = &self.servers[nth];
-                let reachable = server.address.is_ipv4() == base.is_ipv4()
-                    && server.address.ip().is_loopback() == base.ip().is_loopback();
-                if server.transport == Transport::Udp && reachable {
-                    dropped += u64::from(self.allocate(now, nth, base).is_none());
-                }
+            dropped += self.ask(now, base);
+        }
+        dropped
+    }
+
+    /// Asks each server over UDP for an allocation from an address, unless there is one; gives how many were too many.
+    fn ask(&mut self, now: Instant, base: SocketAddr) -> u64 {
+        let mut dropped = 0;
+        for nth in 0..self.servers.len() {
+            let server = &self.servers[nth];
+            let reachable = server.address.is_ipv4() == base.is_ipv4()
+                && server.address.ip().is_loopback() == base.ip().is_loopback();
+            let there = |held: &Held| (held.server, held.local) == (nth, base);
+            let wanted = server.transport == Transport::Udp && reachable && !self.allocations.iter().any(there);
+            if wanted && self.may_ask(now, nth) {
+                dropped += u64::from(self.allocate(now, nth, base).is_none());
             }
         }
         dropped
@@ -184,6 +207,8 @@ impl Relaying {
         self.allocations.push(Held {
             id,
             server: nth,
+            local,
+            proof: Proof::Proven,
             nth: self.allocated,
             relayed: [None; 2],
         });
@@ -202,6 +227,7 @@ impl Relaying {
         self.begun == self.bases.len()
             && !self.streams.iter().any(|stream| stream.progress == Progress::Opening)
             && !self.relays.iter().any(|(_, client)| waits(client))
+            && !self.allocations.iter().any(|held| held.proof == Proof::Asked)
     }
 
     /// The candidates of a new allocation.
@@ -225,7 +251,7 @@ impl Relaying {
     }
 
     /// A client has ended.
-    pub(crate) fn closed(&mut self, id: ClientId) -> Ended {
+    pub(crate) fn closed(&mut self, now: Instant, id: ClientId, reason: CloseReason) -> Ended {
         if let Some(client) = self.relays.remove(id) {
             self.counters_before.absorb(client.counters());
         }
@@ -235,7 +261,11 @@ impl Relaying {
         };
         if let Some(nth) = self.allocations.iter().position(|held| held.id == id) {
             let held = self.allocations.remove(nth);
+            self.bar(now, held.server, reason);
+            // Another one may get the address, and would know of no channel.
+            self.bound = self.bound.filter(|path| !held.relayed.contains(&Some(path.local)));
             ended.relayed = held.relayed;
+            ended.again = held.proof == Proof::Asked;
             ended.server.clone_from(&self.servers[held.server].uri);
         }
         ended

@@ -58,6 +58,9 @@ impl Peer {
     /// still fits. Wanted again while an offer that restarts is open, the next one restarts again: the peer may have taken
     /// the former, and have failed since without its answer having come here.
     ///
+    /// Servers are asked anew at once: relays that were lost come back, those that live are kept. Who does not trickle
+    /// waits for [`Event::GatheringComplete`], which comes again, before [`offer`](Self::offer).
+    ///
     /// # Errors
     /// [`SectionError`] when this peer cannot offer.
     pub fn restart_ice(&mut self, now: Instant) -> Result<(), SectionError> {
@@ -65,11 +68,15 @@ impl Peer {
         // Before the first answer there is nothing to restart.
         if self.ice.remote_credentials().is_some() {
             self.restart_wanted = Some(now);
+            self.gather_again(now);
+            self.update(now);
         }
         Ok(())
     }
 
-    /// An offer of all sections. It may be made again until its answer is there; the newest one counts.
+    /// An offer of all sections. It may be made again until its answer is there; the newest one counts. It has the
+    /// candidates that are known by now: for a peer that does not trickle, call it after [`Event::GatheringComplete`]
+    /// (half trickle, RFC 8838 §16).
     ///
     /// # Errors
     /// [`SectionError`] when there is nothing to offer.
@@ -84,6 +91,8 @@ impl Peer {
             self.ice.restart(now);
             self.early_candidates.clear();
             self.restarting = true;
+            // Where the agent asks its servers again it is not over yet.
+            self.gathering_told &= self.is_gathered();
             self.update(now);
         }
         let local = self.ice.local_credentials();

@@ -193,8 +193,16 @@ impl Peer {
                     self.ice.add_relayed_candidate(candidate, leg.remote, leg.protocol);
                 }
             }
+            RelayEvent::Refreshed => {
+                let relayed = relaying.refreshed(id);
+                // Else it is in the offer that restarts.
+                if self.restart_wanted.is_none() {
+                    self.tell_again(relayed);
+                }
+            }
+            RelayEvent::NotRefreshed => relaying.not_refreshed(id),
             RelayEvent::Closed(reason) => {
-                let server = self.lose_relay(now, relaying, id);
+                let server = self.lose_relay(now, relaying, id, *reason);
                 if *reason != CloseReason::Deleted {
                     self.relay_failed(server, reason.to_string());
                 }
@@ -205,7 +213,7 @@ impl Peer {
                 match path.filter(|path| path.protocol == Protocol::Udp && same_socket) {
                     Some(path) => relaying.relays.command(id, |client| client.reconnected(path.local)),
                     None => {
-                        let server = self.lose_relay(now, relaying, id);
+                        let server = self.lose_relay(now, relaying, id, CloseReason::Disconnected);
                         let reason = "the TURN server wants another connection; make a new peer connection";
                         self.relay_failed(server, reason.to_owned());
                         None
@@ -218,8 +226,8 @@ impl Peer {
     }
 
     /// Takes back what came of a client that has ended; gives the URI of its server.
-    fn lose_relay(&mut self, now: Instant, relaying: &mut Relaying, id: ClientId) -> String {
-        let ended = relaying.closed(id);
+    fn lose_relay(&mut self, now: Instant, relaying: &mut Relaying, id: ClientId, reason: CloseReason) -> String {
+        let ended = relaying.closed(now, id, reason);
         for address in ended.relayed.into_iter().flatten() {
             // Another server may claim the same address.
             if relaying.relays.relay_of(&address).is_none() {
@@ -228,6 +236,9 @@ impl Peer {
         }
         if let Some(stream) = ended.stream {
             self.push_event(Event::CloseRelayStream(stream));
+        }
+        if ended.again {
+            self.ask_again(now, relaying);
         }
         ended.server
     }

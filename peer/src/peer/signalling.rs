@@ -138,6 +138,7 @@ impl Peer {
         match &changed {
             Some(credentials) if answers => {
                 self.ice.restart(now);
+                self.gather_again(now);
                 self.ice.set_remote_credentials(now, credentials.clone());
             }
             Some(_) if !self.awaits_description() => {
@@ -242,6 +243,7 @@ impl Peer {
         if restarted && self.answers {
             // RFC 8839 §4.4.1.1.1. DTLS and SRTP live on. Who offers has restarted before.
             self.ice.restart(now);
+            self.gather_again(now);
         }
         self.ice.set_remote_credentials(now, credentials);
         for candidate in &transport.section.level.candidates {
@@ -325,14 +327,15 @@ impl Peer {
     }
 
     pub(super) fn local_candidates(&self) -> impl Iterator<Item = sdp::Candidate<'_>> {
-        self.ice.local_candidates().iter().map(written)
+        let ours = self.ice.local_candidates().iter();
+        ours.filter(|candidate| self.may_tell(candidate)).map(written)
     }
 
     /// Whether descriptions tell all candidates that there will be.
     pub(super) fn has_gathered(&self) -> bool {
         let ice = &self.config.ice;
         let asks = self.relaying.is_some() || ice.mode == ice::Mode::Full && !ice.stun_servers.is_empty();
-        !asks || self.ice.gathering_state() == ice::GatheringState::Complete
+        !asks || self.is_gathered()
     }
 
     /// Another pair may be nominated where both ends signal that they follow it; what we write says so in full mode.
