@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use rtp::ntp::NtpClock;
 
-use crate::{Codec, Extension, IceServer, IceTransportPolicy};
+use crate::{Codec, Extension, IceServer, IceTransportPolicy, Mdns};
 
 /// What a [`Peer`](crate::Peer) agrees to. One is shared by many peers.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Config {
     pub ice_servers: Vec<IceServer>,
     /// Which candidates are used, in full mode.
     pub ice_transport_policy: IceTransportPolicy,
+    /// Names in place of addresses, in full mode. `None` leaves candidates with names aside, and tells our addresses.
+    pub mdns: Option<Mdns>,
     /// The wallclock of sender reports. Peers that share one can be synchronized with each other. `None` counts from the
     /// construction of the peer, as RFC 3550 §6.4.1 allows.
     pub wall_clock: Option<NtpClock>,
@@ -64,6 +66,7 @@ impl Config {
             ice: ice::Config::default(),
             ice_servers: Vec::new(),
             ice_transport_policy: IceTransportPolicy::All,
+            mdns: None,
             wall_clock: None,
             audio_codecs: vec![Codec::Opus],
             video_codecs: [Codec::Vp8].into_iter().chain(Codec::H264).collect(),

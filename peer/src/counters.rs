@@ -46,6 +46,11 @@ wire::counters! {
         pub stale_candidates,
         /// Remote candidates that came before the description of their ICE session, for which there was no room.
         pub early_candidates_overflow,
+        /// Remote candidates whose names have no address, or none that can be used.
+        pub unresolved_names,
+        /// Remote candidates with names, and addresses of ours that are to be concealed, beyond their budgets. The latter are not
+        /// told.
+        pub names_overflow,
         /// TURN servers that gave no relayed address, or stopped relaying. [`Event::RelayFailed`](crate::Event::RelayFailed)
         /// tells why.
         pub relays_failed,

@@ -113,6 +113,8 @@ pub enum Timer {
     Ice,
     /// Requests to TURN servers, and what was allocated there.
     Relays,
+    /// Names of mDNS: they are asked for again, given up, or announced.
+    Names,
     /// Retransmission of a handshake flight.
     Dtls,
     /// Media that came before the keys is thrown away.
@@ -129,9 +131,10 @@ pub enum Timer {
 
 impl Timer {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Ice,
         Self::Relays,
+        Self::Names,
         Self::Dtls,
         Self::EarlyMedia,
         Self::Report,

@@ -3,6 +3,7 @@
 //! - [`Peer`]: the engine. Its methods come in four families: getters, inputs, commands, outputs.
 //! - [`Config`], [`Codec`], [`Extension`]: what it agrees to.
 //! - [`IceServer`], [`IceTransportPolicy`]: STUN and TURN servers, for full mode.
+//! - [`Mdns`]: names in place of addresses, for full mode.
 //! - [`Section`], [`Stream`], [`Sender`]: what was agreed to.
 //! - [`Sink`], [`StreamInfo`]: how received media is lent.
 //! - [`Event`], [`State`], [`Counters`]: what happened.
@@ -19,6 +20,7 @@ mod event;
 mod extension;
 mod format_lines;
 mod ice_server;
+mod names;
 mod negotiation;
 mod offer;
 mod offer_text;
@@ -45,6 +47,7 @@ pub use error::{AnswerError, Blocked, FragmentError, OfferError, SectionError};
 pub use event::{CloseReason, Event, RelayStream, RelayStreamId, Secured, State, Timer};
 pub use extension::{Extension, ExtensionIds};
 pub use ice_server::{IceServer, IceServerError, IceTransportPolicy};
+pub use names::Mdns;
 pub use peer::Peer;
 pub use rtp::RepairStatistics;
 pub use sdp::Direction;

@@ -14,6 +14,7 @@ use rtp::{ReceiverStatistics, RepairStatistics, RtpOut, Ssrc};
 use wire::{CounterSet, Path, Protocol, Seed, Transmit};
 
 use crate::early::EarlyMedia;
+use crate::names::{Names, RemoteCandidate};
 use crate::receiver::Receivers;
 use crate::relaying::Relaying;
 use crate::remb::Remb;
@@ -30,6 +31,7 @@ use crate::{
 mod gathering;
 mod media;
 mod offering;
+mod reaching;
 mod relaying;
 mod signalling;
 
@@ -61,7 +63,7 @@ pub struct Peer {
     /// Whether the end of gathering was told since it began last.
     gathering_told: bool,
     /// Candidates that came before the description of their ICE session, with the ufrag that they name.
-    early_candidates: Vec<(Option<String>, ice::Candidate)>,
+    early_candidates: Vec<(Option<String>, RemoteCandidate)>,
     /// The section whose transport is ours.
     tagged: Option<usize>,
     session_id: u64,
@@ -69,6 +71,8 @@ pub struct Peer {
     ice: ice::Agent,
     /// The TURN servers, in full mode where there are ICE servers.
     relaying: Option<Box<Relaying>>,
+    /// mDNS, in full mode where there is a link for it.
+    names: Option<Box<Names>>,
     dtls: Option<Dtls>,
     /// What signalling said of the peer's certificate and of our role; never changes.
     identity: Option<(Vec<Fingerprint>, Role)>,
@@ -124,7 +128,9 @@ impl Peer {
     /// A peer without any section yet.
     pub fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         let mut rng = StdRng::from_seed(seed.0);
-        let (ice_config, relaying, dropped) = relaying::servers(&config, &mut rng);
+        let (mut ice_config, relaying, dropped) = relaying::servers(&config, &mut rng);
+        let names = reaching::names(&config, &mut rng, now);
+        ice_config.concealed_hosts |= config.mdns.as_ref().is_some_and(|mdns| mdns.conceal) && names.is_some();
         let ice = ice::Agent::new(ice_config, Seed(random(&mut rng)), now);
         let streams = relaying.iter().flat_map(|relaying| relaying.wanted_streams());
         let events = streams.map(Event::OpenRelayStream).collect();
@@ -151,6 +157,7 @@ impl Peer {
             version: 0,
             ice,
             relaying,
+            names,
             dtls: None,
             identity: None,
             srtp: None,
@@ -287,6 +294,9 @@ impl Peer {
         if let Some(relaying) = &self.relaying {
             relaying.counters().each(visit);
         }
+        if let Some(names) = &self.names {
+            names.counters().each(visit);
+        }
         let mut rtp = self.feedback.as_ref().map(Recorder::counters).unwrap_or_default();
         self.receivers
             .all_statistics()
@@ -342,6 +352,9 @@ impl Peer {
         self.ice.handle_timeout(now);
         if let Some(relaying) = &mut self.relaying {
             relaying.relays.handle_timeout(now);
+        }
+        if let Some(names) = &mut self.names {
+            names.handle_timeout(now);
         }
         if let Some(dtls) = &mut self.dtls {
             dtls.handle_timeout(now);
@@ -485,6 +498,7 @@ impl Peer {
         if self.is_relay_only() {
             return;
         }
+        self.conceal(address);
         // RFC 8445 §5.1.2.1: each address has its own local preference.
         let taken = u16::try_from(self.ice.local_candidates().len()).unwrap_or(u16::MAX);
         self.ice
@@ -497,6 +511,7 @@ impl Peer {
         if self.is_relay_only() {
             return;
         }
+        self.conceal(address);
         let tcp = |candidate: &&ice::Candidate| candidate.protocol == Protocol::Tcp;
         let taken = self.ice.local_candidates().iter().filter(tcp).count();
         // RFC 6544 §4.2: 13 bits are left beside the direction.
@@ -600,6 +615,9 @@ impl Peer {
             self.timers = Timers::default();
             self.early = EarlyMedia::default();
             self.outbox.finish();
+            if let Some(names) = &mut self.names {
+                names.close();
+            }
             self.events.push_back(Event::Closed { reason });
         }
     }
@@ -712,6 +730,8 @@ impl Peer {
             .as_ref()
             .and_then(|relaying| relaying.relays.poll_timeout());
         self.timers.set(Timer::Relays, relays);
+        let names = self.names.as_ref().and_then(|names| names.poll_timeout());
+        self.timers.set(Timer::Names, names);
         self.timers
             .set(Timer::Dtls, self.dtls.as_ref().and_then(Dtls::poll_timeout));
         self.timers.set(Timer::EarlyMedia, self.early.deadline());
@@ -735,6 +755,7 @@ impl Peer {
 
     /// Follows the engines inside after an input.
     fn update(&mut self, now: Instant) {
+        self.follow_names(now);
         self.follow_relays(now);
         while let Some(event) = self.ice.poll_event() {
             self.follow_ice(event);
@@ -776,8 +797,9 @@ impl Peer {
                 }
             }
             ice::Event::CandidateGathered(candidate) if self.may_tell(&candidate) => {
-                let event = self.candidate_event(&candidate);
-                self.push_event(event);
+                if let Some(event) = self.candidate_event(&candidate) {
+                    self.push_event(event);
+                }
             }
             ice::Event::NeedsRestart => self.push_event(Event::NeedsRestart),
             _ => {}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peer::testing::Pair;
-use peer::{Config, Counters, Direction, IceServer, IceTransportPolicy, Kind, Peer, RelayStreamId};
+use peer::{Config, Counters, Direction, IceServer, IceTransportPolicy, Kind, Mdns, Peer, RelayStreamId};
 use rtp::ntp::NtpTime;
 use rtp::rtcp::{Fir, FirEntry, Pli, Remb, Xr, XrBlock};
 use rtp::{PayloadType, RtpOut, Ssrc};
@@ -37,6 +37,29 @@ fn full(servers: &[&str]) -> Config {
     let server = |uri: &&str| IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap();
     config.ice_servers = servers.iter().map(server).collect();
     config
+}
+
+const NAMES: [&str; 2] = [
+    "1f4712db-ea17-4bcf-a596-105139dfd8bf.local",
+    "2f4712db-ea17-4bcf-a596-105139dfd8bf.local",
+];
+
+/// An answering peer with a link for mDNS, to which these names were told.
+fn link(names: &[&str], max_remote_candidates: usize) -> Pair {
+    let mut config = full(&[]);
+    config.ice.max_remote_candidates = max_remote_candidates;
+    config.mdns = Some(Mdns {
+        link: ice::mdns::Config::default(),
+        conceal: false,
+    });
+    let mut pair = pair_with(config);
+    let offer = pair.client.offer();
+    pair.peer.accept_offer(pair.now, &offer).unwrap();
+    for name in names {
+        let text = format!("candidate:1 1 udp 1 {name} 5000 typ host");
+        pair.peer.add_remote_candidate(pair.now, None, &text).unwrap();
+    }
+    pair
 }
 
 /// Gives an offering peer a check with the right password, on a path from `local`.
@@ -306,6 +329,12 @@ const CASES: &[Case] = &[
         }
         pair
     }),
+    ("unresolved_names", || {
+        let mut pair = link(&[NAMES[0]], 64);
+        pair.run(Duration::from_secs(6));
+        pair
+    }),
+    ("names_overflow", || link(&NAMES, 1)),
     ("relays_failed", || {
         let mut pair = Pair::with_config(1, full(&["turn:192.0.2.9?transport=tcp"]));
         pair.peer.relay_stream_closed(pair.now, RelayStreamId(0));

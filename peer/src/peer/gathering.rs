@@ -40,14 +40,16 @@ impl Peer {
         let told: Vec<Event> = ours
             .filter(|candidate| candidate.kind == ice::CandidateKind::Relayed)
             .filter(|candidate| relayed.contains(&Some(candidate.address)))
-            .map(|candidate| self.candidate_event(candidate))
+            .filter_map(|candidate| self.candidate_event(candidate))
             .collect();
         told.into_iter().for_each(|event| self.push_event(event));
     }
 
-    pub(super) fn candidate_event(&self, candidate: &ice::Candidate) -> Event {
+    /// `None` when it is not to be told.
+    pub(super) fn candidate_event(&self, candidate: &ice::Candidate) -> Option<Event> {
         let ufrag = &self.ice.local_credentials().ufrag;
-        Event::Candidate(format!("candidate:{} ufrag {ufrag}", signalling::written(candidate)))
+        let written = signalling::written(candidate, self.names.as_deref())?;
+        Some(Event::Candidate(format!("candidate:{written} ufrag {ufrag}")))
     }
 
     /// Whether the STUN and TURN servers have said what they have to say.

@@ -1,4 +1,4 @@
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Instant;
 
 use dtls_srtp::{Dtls, Fingerprint, Role};
@@ -8,6 +8,7 @@ use wire::{Protocol, Seed};
 
 use super::{Peer, random};
 use crate::answer::Local;
+use crate::names::{Names, RemoteCandidate};
 use crate::negotiation::{Plan, RemoteTransport};
 use crate::offer::Offer;
 use crate::remb::Remb;
@@ -75,7 +76,8 @@ impl Peer {
     }
 
     /// Takes a trickled candidate of the section with the given mid: the text of `RTCIceCandidate.candidate`, empty at
-    /// the end of candidates. What is of no use (another component, a host name) is left aside. One that comes before
+    /// the end of candidates. What is of no use (another component, a name that nobody resolves) is left
+    /// aside. One that comes before
     /// the first description, or before the answer to an offer that restarts ICE, waits for it.
     ///
     /// # Errors
@@ -92,7 +94,8 @@ impl Peer {
             return Ok(());
         }
         let candidate = sdp::Candidate::parse(candidate).map_err(|rule| FragmentError::new(None, rule.as_str()))?;
-        self.add_candidate(&candidate, None);
+        self.add_candidate(now, &candidate, None);
+        self.follow_names(now);
         self.follow_relays(now);
         Ok(())
     }
@@ -148,7 +151,7 @@ impl Peer {
             _ => {}
         }
         for candidate in fragment.media().flat_map(|media| media.candidates()) {
-            self.add_candidate(&candidate, ufrag.as_deref());
+            self.add_candidate(now, &candidate, ufrag.as_deref());
         }
         self.update(now);
         changed.filter(|_| answers).map(|_| self.fragment()).transpose()
@@ -247,10 +250,10 @@ impl Peer {
         }
         self.ice.set_remote_credentials(now, credentials);
         for candidate in &transport.section.level.candidates {
-            self.add_candidate(candidate, None);
+            self.add_candidate(now, candidate, None);
         }
         for (session, candidate) in std::mem::take(&mut self.early_candidates) {
-            self.place_candidate(session.as_deref(), candidate);
+            self.place_candidate(now, session.as_deref(), candidate);
         }
         if self.dtls.is_none() {
             let seed = Seed(random(&mut self.rng));
@@ -328,7 +331,8 @@ impl Peer {
 
     pub(super) fn local_candidates(&self) -> impl Iterator<Item = sdp::Candidate<'_>> {
         let ours = self.ice.local_candidates().iter();
-        ours.filter(|candidate| self.may_tell(candidate)).map(written)
+        ours.filter(|candidate| self.may_tell(candidate))
+            .filter_map(|candidate| written(candidate, self.names.as_deref()))
     }
 
     /// Whether descriptions tell all candidates that there will be.
@@ -344,11 +348,14 @@ impl Peer {
     }
 
     /// Takes a candidate of the session that it names, else of `session`, that of what it came with.
-    fn add_candidate(&mut self, candidate: &sdp::Candidate<'_>, session: Option<&str>) {
+    fn add_candidate(&mut self, now: Instant, candidate: &sdp::Candidate<'_>, session: Option<&str>) {
         let session = candidate.extension("ufrag").or(session);
-        let Some(candidate) = convert(candidate) else { return };
+        let Some(candidate) = convert(candidate).filter(|candidate| candidate.name.is_none() || self.names.is_some())
+        else {
+            return;
+        };
         if !self.awaits_description() {
-            return self.place_candidate(session, candidate);
+            return self.place_candidate(now, session, candidate);
         }
         if session.is_some_and(|session| session.len() > ice::Credentials::MAX_LEN) {
             self.counters.stale_candidates += 1;
@@ -365,24 +372,13 @@ impl Peer {
         }
     }
 
-    fn place_candidate(&mut self, session: Option<&str>, candidate: ice::Candidate) {
+    fn place_candidate(&mut self, now: Instant, session: Option<&str>, candidate: RemoteCandidate) {
         // A candidate that names its session is of use for that one only (RFC 8838 §9).
         let present = self.ice.remote_credentials().map(|remote| remote.ufrag.as_str());
         if session.is_some() && session != present {
             self.counters.stale_candidates += 1;
         } else {
-            let address = candidate.address;
-            self.ice.add_remote_candidate(candidate);
-            // Those that were too many are not remembered here either.
-            if let Some(relaying) = &mut self.relaying
-                && self
-                    .ice
-                    .remote_candidates()
-                    .iter()
-                    .any(|known| known.address == address)
-            {
-                relaying.signalled(address.ip());
-            }
+            self.take_candidate(now, candidate);
         }
     }
 
@@ -401,8 +397,10 @@ pub(super) struct Accepted {
     role: Role,
 }
 
-/// A candidate of ours as SDP writes it.
-pub(super) fn written(candidate: &ice::Candidate) -> sdp::Candidate<'_> {
+/// A candidate of ours as SDP writes it; `None` when it is not to be told.
+pub(super) fn written<'a>(candidate: &'a ice::Candidate, names: Option<&'a Names>) -> Option<sdp::Candidate<'a>> {
+    let ip = candidate.address.ip();
+    let address = names.map_or(Some(sdp::Address::Ip(ip)), |names| names.told(candidate))?;
     let host = sdp::Candidate::host(&candidate.foundation, candidate.priority, candidate.address);
     let kind = match candidate.kind {
         ice::CandidateKind::Host => sdp::CandidateKind::Host,
@@ -417,18 +415,19 @@ pub(super) fn written(candidate: &ice::Candidate) -> sdp::Candidate<'_> {
         Ipv6Addr::UNSPECIFIED.into()
     };
     let tcp = candidate.protocol == Protocol::Tcp;
-    sdp::Candidate {
+    Some(sdp::Candidate {
+        address,
         transport: if tcp { sdp::Transport::Tcp } else { sdp::Transport::Udp },
         kind,
         related: (kind != sdp::CandidateKind::Host).then_some((sdp::Address::Ip(nowhere), 9)),
         tcp_type: tcp.then_some(sdp::TcpType::Passive),
         ..host
-    }
+    })
 }
 
 /// A candidate of SDP as ICE knows it; `None` when it is of no use: RTCP's component (Firefox offers it beside
-/// rtcp-mux), a host name (mDNS), an unknown transport or type.
-fn convert(candidate: &sdp::Candidate<'_>) -> Option<ice::Candidate> {
+/// rtcp-mux), a name that is not of mDNS, an unknown transport or type.
+fn convert(candidate: &sdp::Candidate<'_>) -> Option<RemoteCandidate> {
     let protocol = match candidate.transport {
         sdp::Transport::Udp => Protocol::Udp,
         sdp::Transport::Tcp => Protocol::Tcp,
@@ -446,14 +445,19 @@ fn convert(candidate: &sdp::Candidate<'_>) -> Option<ice::Candidate> {
         sdp::TcpType::Passive => ice::TcpType::Passive,
         sdp::TcpType::SimultaneousOpen => ice::TcpType::SimultaneousOpen,
     });
-    Some(ice::Candidate {
+    let (address, name) = match candidate.address {
+        sdp::Address::Ip(ip) => (ip, None),
+        sdp::Address::Name(name) => (Ipv4Addr::UNSPECIFIED.into(), Some(name.parse().ok()?)),
+    };
+    let candidate = ice::Candidate {
         foundation: candidate.foundation.to_owned(),
         component: Some(candidate.component).filter(|component| *component == 1)?,
         protocol,
         priority: candidate.priority,
-        address: candidate.socket_addr()?,
+        address: SocketAddr::new(address, candidate.port),
         kind,
         tcp_type,
         related: None,
-    })
+    };
+    Some(RemoteCandidate { candidate, name })
 }
