@@ -146,10 +146,10 @@ struct TurnArgs {
 
     /// Turns the TURN server on, for whoever has a password that was made with this secret.
     ///
-    /// It is for services that hand out credentials, as rooms do: the username is EXPIRY:ID, the expiry in seconds since
-    /// 1970, and the password base64(HMAC-SHA1(SECRET, username)), as with the static-auth-secret of coturn. Rooms use the
-    /// last secret, or one that the server makes up when there are users alone. There may be two, the old one and the new
-    /// one. In the environment it is safer: a command line can be read by all users of a machine.
+    /// It is for services that hand out credentials, as rooms do: the username is EXPIRY:ID, the expiry in seconds
+    /// since 1970, and the password base64(HMAC-SHA1(SECRET, username)), as with the static-auth-secret of coturn.
+    /// Rooms use the last secret, or one that the server makes up when there are users alone. There may be two, the old
+    /// one and the new one. In the environment it is safer: a command line can be read by all users of a machine.
     #[arg(
         long,
         value_name = "SECRET",
@@ -161,8 +161,8 @@ struct TurnArgs {
 
     /// The name in the page's certificate by which clients find this machine.
     ///
-    /// With it, and https, rooms tell pages to come over TLS, too (turns:). Without it they tell addresses alone, of UDP and
-    /// TCP.
+    /// With it, and https, rooms tell pages to come over TLS, too (turns:). Without it they tell addresses alone, of
+    /// UDP and TCP.
     #[arg(long, value_name = "NAME")]
     turn_host: Option<String>,
 

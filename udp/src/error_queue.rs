@@ -27,8 +27,8 @@ pub(crate) fn take(io: &mio::net::UdpSocket) -> io::Result<Option<IcmpError>> {
     header.msg_controllen = size_of_val(&control) as _;
     loop {
         // SAFETY: the kernel writes at most `msg_namelen` bytes to `destination` and `msg_controllen` bytes to
-        // `control`, which have as many, take any bit pattern and live until the end of this function. There is no room for
-        // the datagram, and none is wanted.
+        // `control`, which have as many, take any bit pattern and live until the end of this function. There is no room
+        // for the datagram, and none is wanted.
         let got = unsafe { libc::recvmsg(io.as_raw_fd(), &raw mut header, libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT) };
         if got >= 0 {
             break;

@@ -74,8 +74,8 @@ fn bursts_have_their_length_and_their_rate() {
     assert!((bursts as f64 - 1000.0).abs() < 5.0 * 1000_f64.sqrt(), "{bursts}");
 }
 
-/// Whether counts of equal parts of a run fit a mean: within five standard errors, as the parts themselves tell them. They
-/// are long against whatever connects a packet with the next ones.
+/// Whether counts of equal parts of a run fit a mean: within five standard errors, as the parts themselves tell them.
+/// They are long against whatever connects a packet with the next ones.
 fn parts_fit(parts: &[usize], mean: f64) -> bool {
     let n = parts.len() as f64;
     let found = parts.iter().sum::<usize>() as f64 / n;
@@ -216,8 +216,8 @@ fn the_rate_the_burst_and_the_queue() {
     }
 }
 
-/// Sends numbered packets of 10 ms at 1 Mbit/s, one after each of these pauses; those that came, and how long each was on
-/// its way.
+/// Sends numbered packets of 10 ms at 1 Mbit/s, one after each of these pauses; those that came, and how long each was
+/// on its way.
 fn delays(limit: Limit, pauses: impl IntoIterator<Item = u64>) -> (Vec<(usize, Duration)>, Sim) {
     let queue = Queue {
         limit,
