@@ -18,6 +18,8 @@ pub(crate) struct Shell {
     pub(crate) got: Vec<Path>,
     /// How many such datagrams are to be sent on the selected path.
     pub(crate) to_send: usize,
+    /// When those left.
+    pub(crate) left: Vec<Instant>,
     /// The requests that the agent has sent, of checks and of gathering: when, and where.
     pub(crate) requests: Vec<(Instant, Path)>,
     pub(crate) turn: Clients,
@@ -33,6 +35,7 @@ impl Shell {
             events: Vec::new(),
             got: Vec::new(),
             to_send: 0,
+            left: Vec::new(),
             requests: Vec::new(),
             turn: Clients::default(),
             streams: BTreeMap::new(),
@@ -70,6 +73,7 @@ impl Shell {
             let path = self.agent.selected().filter(|_| self.to_send > 0)?;
             datagram[..4].copy_from_slice(b"data");
             self.to_send -= 1;
+            self.left.push(now);
             Some(Transmit::one(path, 4))
         };
         let mut transmit = transmit.or_else(own)?;
