@@ -312,7 +312,8 @@ impl Agent {
     }
 
     /// Removes an address of ours, with all that belongs to it: its interface is gone. Media moves to another pair that works;
-    /// an agent that may nominate it does, and else says [`Event::NeedsRestart`].
+    /// an agent that may nominate it does, and else says [`Event::NeedsRestart`]. So does one that no pair is left to that works
+    /// or may yet be found to.
     pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr, protocol: Protocol) {
         let gone = |candidate: &Candidate| candidate.protocol == protocol && candidate.base() == address;
         self.local_candidates.retain(|candidate| !gone(candidate));
@@ -320,14 +321,10 @@ impl Agent {
         full.unannounced.retain(|candidate| !gone(candidate));
         full.gatherer.remove_base(address);
         full.checklist.remove_base(address, protocol);
+        // The peer may be reached another way, soon: until then nothing shows that it is there, and so its silence ends the
+        // session.
+        full.bereft = true;
         self.settle();
-        if self.pairs.is_empty() && self.state == State::Disconnected {
-            // The peer may be reached another way, soon: until then nothing shows that it is there, and so its silence ends
-            // the session.
-            if let Some(full) = &mut self.full {
-                full.restart_needed = true;
-            }
-        }
         self.arm_check(now);
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Full {
     /// The time of RFC 8863 is over.
     pub(super) patience_over: bool,
     pub(super) restart_needed: bool,
+    /// An address of ours was removed, and nothing has worked since.
+    pub(super) bereft: bool,
     restart_announced: bool,
     /// How many foundations of peer-reflexive candidates of the peer's were made up.
     made_up: u32,
@@ -64,6 +66,7 @@ impl Full {
             remote_ended: false,
             patience_over: false,
             restart_needed: false,
+            bereft: false,
             restart_announced: false,
             made_up: 0,
         }
@@ -85,6 +88,7 @@ impl Full {
         self.remote_ended = false;
         self.patience_over = false;
         self.restart_needed = false;
+        self.bereft = false;
         self.restart_announced = false;
     }
 
@@ -442,6 +446,8 @@ impl Agent {
         if self.pairs.is_empty() && self.state == State::Connected {
             self.state = State::Disconnected;
         }
+        full.bereft &= self.pairs.is_empty();
+        full.restart_needed |= full.bereft && self.state == State::Disconnected && !full.checklist.has_open_pairs();
     }
 
     /// Ends what is over: consent, gathering, patience.

@@ -317,6 +317,33 @@ fn an_interface_that_is_gone_takes_its_pairs_with_it() {
 }
 
 #[test]
+fn no_restart_is_asked_for_while_a_pair_may_yet_work() {
+    for stays in [true, false] {
+        let mut lan = Lan::connected(|config| config.renomination = true);
+        let late: SocketAddr = address("203.0.113.12:5000");
+        let link = Link::with_delay(Duration::from_millis(5));
+        let (host, router) = (lan.hosts[0], lan.router);
+        lan.world.sim.attach(host, router, &[late.ip()], link);
+        lan.world.sim.sockets(lan.world.ends[0]).bind_udp(late).unwrap();
+        // Worse than the one in use, so that it is not checked.
+        lan.world
+            .agent_mut(0)
+            .add_local_candidate(Candidate::host(late, Protocol::Udp, 1));
+        lan.world.run(Duration::from_millis(500));
+        let now = lan.world.sim.now();
+        let gone = [LEFT[0], LEFT[1], "203.0.113.12:5000"];
+        for gone in &gone[..if stays { 2 } else { 3 }] {
+            let agent = lan.world.agent_mut(0);
+            agent.remove_local_candidate(now, address(gone), Protocol::Udp);
+        }
+        lan.world.run(Duration::from_secs(1));
+        assert_eq!(lan.told(0, &Event::NeedsRestart), !stays);
+        let selected = lan.world.agent(0).selected();
+        assert_eq!(selected.map(|path| path.local), stays.then_some(late));
+    }
+}
+
+#[test]
 fn the_last_interface_may_be_replaced_by_another() {
     for replaced in [true, false] {
         let mut lan = Lan::connected(|config| config.renomination = true);
