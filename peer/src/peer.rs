@@ -60,6 +60,8 @@ pub struct Peer {
     restarting: bool,
     /// When it was wanted that the next offer restarts ICE.
     restart_wanted: Option<Instant>,
+    /// How many addresses of ours there have been, of IPv4 and of IPv6.
+    added: [u16; 2],
     /// Whether the end of gathering was told since it began last.
     gathering_told: bool,
     /// Candidates that came before the description of their ICE session, with the ufrag that they name.
@@ -148,6 +150,7 @@ impl Peer {
             offered: None,
             restarting: false,
             restart_wanted: None,
+            added: [0; 2],
             gathering_told: false,
             early_candidates: Vec::new(),
             sends_transport_numbers: false,
@@ -488,21 +491,62 @@ impl Peer {
 
 /// Commands.
 impl Peer {
-    /// Adds an address under which the peer reaches us, the preferred one first, before the first offer. Servers over UDP
-    /// ([`Config::ice_servers`]) are asked from it; with
+    /// Adds an address under which the peer reaches us, the preferred one of its family first; in full mode at any time.
+    /// Servers over UDP ([`Config::ice_servers`]) are asked from it; with
     /// [`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay) it is of no other use.
     pub fn add_local_candidate(&mut self, address: SocketAddr) {
-        if let Some(relaying) = &mut self.relaying {
-            relaying.add_base(address);
+        let known = |candidate: &ice::Candidate| (candidate.address, candidate.protocol) == (address, Protocol::Udp);
+        let is_base = self
+            .relaying
+            .as_mut()
+            .is_some_and(|relaying| !relaying.add_base(address));
+        if is_base || self.ice.local_candidates().iter().any(known) {
+            return;
         }
+        self.gathering_told = false;
         if self.is_relay_only() {
             return;
         }
         self.conceal(address);
-        // RFC 8445 §5.1.2.1: each address has its own local preference.
-        let taken = u16::try_from(self.ice.local_candidates().len()).unwrap_or(u16::MAX);
+        let preference = self.draw_preference(address);
         self.ice
-            .add_local_candidate(ice::Candidate::host(address, Protocol::Udp, u16::MAX - taken));
+            .add_local_candidate(ice::Candidate::host(address, Protocol::Udp, preference));
+        self.follow_agent();
+    }
+
+    /// Each address has its own local preference (RFC 8445 §5.1.2.1), lower than those before it: one that is gone may still
+    /// be known to the peer.
+    fn draw_preference(&mut self, address: SocketAddr) -> u16 {
+        let full = self.config.ice.mode == ice::Mode::Full;
+        let [ipv4, ipv6] = &mut self.added;
+        let (taken, most, step) = match (full, address.is_ipv4()) {
+            // RFC 8421 §4: the families by turns, IPv6 first, whichever comes first.
+            (true, true) => (ipv4, u16::MAX - 1, 2),
+            (true, false) => (ipv6, u16::MAX, 2),
+            (false, _) => (ipv4, u16::MAX, 1),
+        };
+        let preference = most.saturating_sub(taken.saturating_mul(step));
+        *taken = taken.saturating_add(1);
+        preference
+    }
+
+    /// Takes back an address: its interface is gone, with its candidates, mappings and allocations. What was allocated
+    /// from it cannot be given back, and ends by itself. Media moves to another pair; [`Event::NeedsRestart`] comes if
+    /// there is none that works or may be found to. An address of another interface may be added before or after.
+    pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr) {
+        if self.state == State::Closed {
+            return;
+        }
+        if let Some(mut relaying) = self.relaying.take() {
+            for id in relaying.remove_base(address) {
+                self.lose_relay(now, &mut relaying, id, turn::client::CloseReason::Disconnected);
+            }
+            self.relaying = Some(relaying);
+        }
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            self.ice.remove_local_candidate(now, address, protocol);
+        }
+        self.update(now);
     }
 
     /// Adds an address at which a TCP connection of the peer's is accepted (RFC 6544): a passive candidate, of lower
@@ -757,9 +801,7 @@ impl Peer {
     fn update(&mut self, now: Instant) {
         self.follow_names(now);
         self.follow_relays(now);
-        while let Some(event) = self.ice.poll_event() {
-            self.follow_ice(event);
-        }
+        self.follow_agent();
         self.tell_gathered();
         let secure = self.dtls.as_ref().is_some_and(Dtls::is_connected);
         let state = match (self.state, self.ice.state()) {
@@ -783,6 +825,12 @@ impl Peer {
                 State::Failed => self.push_event(Event::Failed),
                 State::New | State::Connecting | State::Closed => {}
             }
+        }
+    }
+
+    fn follow_agent(&mut self) {
+        while let Some(event) = self.ice.poll_event() {
+            self.follow_ice(event);
         }
     }
 

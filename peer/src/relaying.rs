@@ -154,11 +154,25 @@ impl Relaying {
         });
     }
 
-    /// Takes an address of ours, from which servers over UDP are asked.
-    pub(crate) fn add_base(&mut self, base: SocketAddr) {
-        if !self.bases.contains(&base) {
+    /// Takes an address of ours, from which servers over UDP are asked; `false` when it is known.
+    pub(crate) fn add_base(&mut self, base: SocketAddr) -> bool {
+        let new = !self.bases.contains(&base);
+        if new {
             self.bases.push(base);
         }
+        new
+    }
+
+    /// An address of ours is gone: gives the clients that were reached from it, which are to be taken out.
+    pub(crate) fn remove_base(&mut self, base: SocketAddr) -> Vec<ClientId> {
+        if let Some(nth) = self.bases.iter().position(|known| *known == base) {
+            self.bases.remove(nth);
+            self.begun -= usize::from(nth < self.begun);
+        }
+        // Streams have ports of their own.
+        let stays = self.bases.iter().any(|known| known.ip() == base.ip());
+        let gone = |held: &&Held| held.local == base || !stays && held.local.ip() == base.ip();
+        self.allocations.iter().filter(gone).map(|held| held.id).collect()
     }
 
     pub(crate) const fn has_to_begin(&self) -> bool {

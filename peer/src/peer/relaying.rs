@@ -226,7 +226,13 @@ impl Peer {
     }
 
     /// Takes back what came of a client that has ended; gives the URI of its server.
-    fn lose_relay(&mut self, now: Instant, relaying: &mut Relaying, id: ClientId, reason: CloseReason) -> String {
+    pub(super) fn lose_relay(
+        &mut self,
+        now: Instant,
+        relaying: &mut Relaying,
+        id: ClientId,
+        reason: CloseReason,
+    ) -> String {
         let ended = relaying.closed(now, id, reason);
         for address in ended.relayed.into_iter().flatten() {
             // Another server may claim the same address.

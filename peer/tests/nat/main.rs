@@ -1,5 +1,6 @@
 //! Two peers in full mode behind NATs, with STUN and TURN servers, in virtual time.
 
+mod changes;
 mod restarts;
 mod shell;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 use dtls_srtp::fake::{self, FakeCrypto};
 use ice::CandidateKind;
 use netsim::shapes::{Access, Pair, PairConfig, pair};
-use netsim::{EndpointId, Sim};
+use netsim::{EndpointId, HostId, LinkId, RouterId, Sim};
 use peer::{Config, Direction, Event, IceServer, IceTransportPolicy, Kind, Peer, RelayStreamId, State};
 use turn::testing::{PASSWORD, TurnServer, USER};
 
@@ -26,6 +27,10 @@ struct World {
     sim: Sim,
     ends: [EndpointId<Shell>; 2],
     turn: EndpointId<TurnServer>,
+    hosts: [HostId; 2],
+    internet: RouterId,
+    /// That of the left host.
+    link: LinkId,
     /// How many events of each were read.
     read: [usize; 2],
     /// Which candidates are passed on.
@@ -63,8 +68,13 @@ impl World {
         // The simulation goes to the world, the rest stays.
         let mut sim = std::mem::replace(&mut net.sim, Sim::new(0));
         let Pair {
-            server, left, right, ..
+            server,
+            left,
+            right,
+            internet,
+            ..
         } = net;
+        let (hosts, link) = ([left.host, right.host], left.lan);
         let listener: SocketAddr = SERVER.parse().unwrap();
         let seed = sim.next_seed();
         let turn = sim.add_endpoint(server, "turn", TurnServer::new(listener, seed, sim.now()));
@@ -86,6 +96,9 @@ impl World {
             sim,
             ends,
             turn,
+            hosts,
+            internet,
+            link,
             read: [0; 2],
             passes: |_| true,
         };
