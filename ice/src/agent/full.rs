@@ -136,8 +136,18 @@ impl Full {
     }
 }
 
-/// Inputs of a full agent.
+/// Connections of a full agent.
 impl Agent {
+    /// Whether a TCP connection is of use to a full agent: one that [`Event::OpenConnection`] asked for, with that path, or one
+    /// that is there. Others may be closed.
+    pub fn uses_connection(&self, path: &Path) -> bool {
+        let checked = self
+            .full
+            .as_ref()
+            .is_some_and(|full| full.checklist.uses_connection(path));
+        checked || self.pairs.contains(path)
+    }
+
     /// Takes that a TCP connection is open which [`Event::OpenConnection`] asked for, with its real local port.
     pub fn handle_connected(&mut self, now: Instant, path: &Path) {
         if let Some(full) = &mut self.full {

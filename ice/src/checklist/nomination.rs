@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 use super::Checklist;
-use super::pair::{Pair, PairId, State};
+use super::pair::{Connection, Pair, PairId, State};
 use super::request::{Purpose, Request};
 use super::trigger::Trigger;
 use crate::role::Role;
@@ -130,6 +130,10 @@ impl Checklist {
             self.cancel(id);
             if let Some(pair) = self.pair_mut(id).filter(|pair| pair.state == State::InProgress) {
                 pair.state = State::Frozen;
+                if pair.connection == Connection::Opening {
+                    // It is of no use now, and may not be there when it would be.
+                    pair.connection = Connection::Needed;
+                }
             }
         }
         if self.role == Role::Controlling {

@@ -43,6 +43,17 @@ impl Checklist {
         true
     }
 
+    /// Whether a connection is of use: one that was asked for, with the local port 0, or one that is there.
+    pub(crate) fn uses_connection(&self, path: &Path) -> bool {
+        let asked = path.local.port() == 0;
+        let on_it = |pair: &super::Pair| {
+            let waits = asked && pair.connection == Connection::Opening && pair.base.ip() == path.local.ip();
+            let same = (pair.path.remote, pair.path.protocol) == (path.remote, path.protocol);
+            pair.state != State::Failed && same && (waits || pair.path.local == path.local)
+        };
+        self.pairs.iter().any(on_it) || self.previous_path() == Some(*path)
+    }
+
     /// A connection is gone, or could not be opened: then the local port does not matter.
     pub(crate) fn closed(&mut self, path: &Path) {
         let on_it = |pair: &super::Pair| {

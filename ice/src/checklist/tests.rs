@@ -347,6 +347,43 @@ fn a_tcp_pair_is_checked_once_it_is_connected() {
 }
 
 #[test]
+fn a_connection_is_used_while_its_pair_may_lead_to_something() {
+    for connects in [true, false] {
+        let mut bench = Bench::new(Role::Controlling);
+        bench.form(7, "u", 9);
+        let tcp = |address, tcp_type| Candidate {
+            protocol: Protocol::Tcp,
+            tcp_type: Some(tcp_type),
+            ..candidate(address, "f", 1)
+        };
+        let remote = tcp(at(2, 1), TcpType::Passive);
+        assert!(bench.list.form(&tcp(at(1, 9), TcpType::Active), &remote));
+        let sent = bench.run(ms(100));
+        let asked = bench.list.take_connection().unwrap();
+        let other = Path {
+            remote: at(2, 2),
+            ..asked
+        };
+        assert!(bench.list.uses_connection(&asked) && !bench.list.uses_connection(&other));
+        let path = Path {
+            local: at(1, 50_000),
+            ..asked
+        };
+        if connects {
+            assert!(bench.list.connected(&path));
+            assert!(bench.list.uses_connection(&path) && !bench.list.uses_connection(&asked));
+            bench.list.closed(&path);
+            assert!(!bench.list.uses_connection(&path));
+            continue;
+        }
+        assert!(matches!(bench.answer(&sent[0]), Outcome::Works(_)));
+        let nomination = bench.run(ms(1000)).into_iter().find(Sent::nominates).unwrap();
+        bench.answer(&nomination);
+        assert!(!bench.list.uses_connection(&asked) && !bench.list.connected(&path));
+    }
+}
+
+#[test]
 fn the_first_wait_grows_with_what_is_to_be_checked() {
     // RFC 8445 §14.3, without the factor N.
     for (pairs, rto) in [(1, 500), (10, 500), (11, 550), (30, 1500)] {
