@@ -20,6 +20,9 @@ pub struct Config {
     pub ice_transport_policy: IceTransportPolicy,
     /// Names in place of addresses, in full mode. `None` leaves candidates with names aside, and tells our addresses.
     pub mdns: Option<Mdns>,
+    /// Most TCP connections that are opened at one time to candidates of the peer's, in full mode, from the addresses that
+    /// [`Peer::add_active_tcp_candidate`](crate::Peer::add_active_tcp_candidate) tells. With 0 none is opened.
+    pub max_connections: usize,
     /// The wallclock of sender reports. Peers that share one can be synchronized with each other. `None` counts from the
     /// construction of the peer, as RFC 3550 §6.4.1 allows.
     pub wall_clock: Option<NtpClock>,
@@ -67,6 +70,7 @@ impl Config {
             ice_servers: Vec::new(),
             ice_transport_policy: IceTransportPolicy::All,
             mdns: None,
+            max_connections: 8,
             wall_clock: None,
             audio_codecs: vec![Codec::Opus],
             video_codecs: [Codec::Vp8].into_iter().chain(Codec::H264).collect(),

@@ -1,5 +1,5 @@
 use core::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::StreamId;
 
@@ -49,6 +49,12 @@ pub enum Event {
     OpenRelayStream(RelayStream),
     /// A stream to a TURN server is to be closed: nothing more is said there.
     CloseRelayStream(RelayStreamId),
+    /// A TCP connection to a candidate of the peer's is to be opened (RFC 6544 §7.1);
+    /// [`connection_opened`](crate::Peer::connection_opened) or [`connection_closed`](crate::Peer::connection_closed) tells
+    /// what became of it.
+    OpenConnection(Connection),
+    /// A connection is to be closed, or not to be opened any more: it is of no use.
+    CloseConnection(ConnectionId),
     /// A TURN server gives no relayed address, or does not relay any more. The call goes on by other candidates.
     RelayFailed {
         /// The URI of the server.
@@ -62,7 +68,8 @@ pub enum Event {
         /// Of which stream.
         stream: StreamId,
     },
-    /// [`State::Closed`] was reached; the last event.
+    /// [`State::Closed`] was reached; the last event. Connections and streams are to be closed, behind what is still to be
+    /// sent there.
     Closed {
         /// Why.
         reason: CloseReason,
@@ -82,6 +89,21 @@ pub struct RelayStream {
     pub server: SocketAddr,
     /// With TLS, the name, or the address, that the certificate of the server must be for; `None` for bare TCP.
     pub tls: Option<String>,
+}
+
+/// One of the connections to candidates of the peer's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub u32);
+
+/// A connection that is to be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connection {
+    /// Its number.
+    pub id: ConnectionId,
+    /// From which address of ours, and any port.
+    pub local: IpAddr,
+    /// Where to.
+    pub remote: SocketAddr,
 }
 
 /// Why a peer is closed.

@@ -13,6 +13,7 @@ use rtp::twcc::Recorder;
 use rtp::{ReceiverStatistics, RepairStatistics, RtpOut, Ssrc};
 use wire::{CounterSet, Path, Protocol, Seed, Transmit};
 
+use crate::connections::Connections;
 use crate::early::EarlyMedia;
 use crate::names::{Names, RemoteCandidate};
 use crate::receiver::Receivers;
@@ -75,6 +76,8 @@ pub struct Peer {
     relaying: Option<Box<Relaying>>,
     /// mDNS, in full mode where there is a link for it.
     names: Option<Box<Names>>,
+    /// To TCP candidates of the peer's.
+    connections: Connections,
     dtls: Option<Dtls>,
     /// What signalling said of the peer's certificate and of our role; never changes.
     identity: Option<(Vec<Fingerprint>, Role)>,
@@ -161,6 +164,7 @@ impl Peer {
             ice,
             relaying,
             names,
+            connections: Connections::new(reaching::max_connections(&config)),
             dtls: None,
             identity: None,
             srtp: None,
@@ -507,7 +511,7 @@ impl Peer {
         if self.is_relay_only() {
             return;
         }
-        self.conceal(address);
+        self.conceal(address.ip());
         let preference = self.draw_preference(address);
         self.ice
             .add_local_candidate(ice::Candidate::host(address, Protocol::Udp, preference));
@@ -555,11 +559,8 @@ impl Peer {
         if self.is_relay_only() {
             return;
         }
-        self.conceal(address);
-        let tcp = |candidate: &&ice::Candidate| candidate.protocol == Protocol::Tcp;
-        let taken = self.ice.local_candidates().iter().filter(tcp).count();
-        // RFC 6544 §4.2: 13 bits are left beside the direction.
-        let preference = 8191_u16.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX));
+        self.conceal(address.ip());
+        let preference = self.next_tcp_preference();
         self.ice
             .add_local_candidate(ice::Candidate::host(address, Protocol::Tcp, preference));
     }
@@ -691,15 +692,13 @@ impl Peer {
         }
         let transmit = self.next_transmit(now, out);
         if transmit.is_none() {
+            self.follow_connections(now);
             self.refresh_timers();
         }
         transmit
     }
 
     fn next_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
-        if self.relaying.is_none() {
-            return self.next_unwrapped(now, out);
-        }
         loop {
             if let Some(transmit) = self.poll_relays(now, out) {
                 return Some(transmit);
@@ -752,7 +751,7 @@ impl Peer {
 
     /// What happened; call until it gives `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        self.poll_connections().or_else(|| self.events.pop_front())
     }
 
     fn push_event(&mut self, event: Event) {
@@ -802,6 +801,8 @@ impl Peer {
         self.follow_names(now);
         self.follow_relays(now);
         self.follow_agent();
+        self.refuse_connections(now);
+        self.keep_connections();
         self.tell_gathered();
         let secure = self.dtls.as_ref().is_some_and(Dtls::is_connected);
         let state = match (self.state, self.ice.state()) {
@@ -849,6 +850,7 @@ impl Peer {
                     self.push_event(event);
                 }
             }
+            ice::Event::OpenConnection(path) => self.connections.want(path),
             ice::Event::NeedsRestart => self.push_event(Event::NeedsRestart),
             _ => {}
         }

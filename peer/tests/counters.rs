@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use peer::testing::Pair;
-use peer::{Config, Counters, Direction, IceServer, IceTransportPolicy, Kind, Mdns, Peer, RelayStreamId};
+use peer::{
+    Config, ConnectionId, Counters, Direction, Event, IceServer, IceTransportPolicy, Kind, Mdns, Peer, RelayStreamId,
+};
 use rtp::ntp::NtpTime;
 use rtp::rtcp::{Fir, FirEntry, Pli, Remb, Xr, XrBlock};
 use rtp::{PayloadType, RtpOut, Ssrc};
@@ -59,6 +61,27 @@ fn link(names: &[&str], max_remote_candidates: usize) -> Pair {
         let text = format!("candidate:1 1 udp 1 {name} 5000 typ host");
         pair.peer.add_remote_candidate(pair.now, None, &text).unwrap();
     }
+    pair
+}
+
+/// An answering peer that may open one connection, to which so many passive candidates were told.
+fn passive(candidates: u16) -> Pair {
+    let mut config = full(&[]);
+    config.max_connections = 1;
+    let mut pair = pair_with(config);
+    pair.peer.add_active_tcp_candidate("192.0.2.1".parse().unwrap());
+    let offer = pair.client.offer();
+    pair.peer.accept_offer(pair.now, &offer).unwrap();
+    for port in 1..=candidates {
+        let text = format!("candidate:{port} 1 tcp 1 198.51.100.7 {port} typ host tcptype passive");
+        pair.peer.add_remote_candidate(pair.now, None, &text).unwrap();
+    }
+    pair.run(Duration::from_secs(1));
+    assert!(
+        pair.events
+            .iter()
+            .any(|event| matches!(event, Event::OpenConnection(_)))
+    );
     pair
 }
 
@@ -335,6 +358,15 @@ const CASES: &[Case] = &[
         pair
     }),
     ("names_overflow", || link(&NAMES, 1)),
+    ("connections_refused", || passive(2)),
+    ("connections_malformed", || {
+        let mut pair = passive(1);
+        let local = "192.0.2.1:40000".parse().unwrap();
+        pair.peer.connection_opened(pair.now, ConnectionId(0), local);
+        pair.peer
+            .handle_connection(pair.now, ConnectionId(0), &mut [0xff; 2], &mut pair.sink);
+        pair
+    }),
     ("relays_failed", || {
         let mut pair = Pair::with_config(1, full(&["turn:192.0.2.9?transport=tcp"]));
         pair.peer.relay_stream_closed(pair.now, RelayStreamId(0));

@@ -1,11 +1,12 @@
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use wire::{Path, Seed, Transmit};
+use ice::{FRAME_HEADER, frame_header};
+use wire::{Path, Protocol, Seed, Transmit};
 
 use super::{Peer, random};
 use crate::names::{Names, RemoteCandidate};
-use crate::{Config, IceTransportPolicy, State};
+use crate::{Config, ConnectionId, Event, IceTransportPolicy, Sink, State};
 
 /// Names of mDNS ([`Config::mdns`], in full mode).
 impl Peer {
@@ -33,9 +34,9 @@ impl Peer {
     }
 
     /// Gives a host address its name before it is told.
-    pub(super) fn conceal(&mut self, address: SocketAddr) {
+    pub(super) fn conceal(&mut self, address: IpAddr) {
         if let Some(names) = &mut self.names
-            && !names.conceal(address.ip())
+            && !names.conceal(address)
         {
             self.counters.names_overflow += 1;
         }
@@ -88,6 +89,130 @@ impl Peer {
             }
         }
         self.names = Some(names);
+    }
+}
+
+/// TCP connections to candidates of the peer's (RFC 6544), in full mode.
+impl Peer {
+    /// Adds an address from which the caller can open TCP connections: an active candidate. The peer's passive candidates are
+    /// tried from it, and used where nothing better works. To no effect in lite mode and with
+    /// [`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay).
+    pub fn add_active_tcp_candidate(&mut self, address: IpAddr) {
+        if !self.connections.are_possible() || self.is_relay_only() {
+            return;
+        }
+        self.conceal(address);
+        let preference = self.next_tcp_preference();
+        self.ice
+            .add_local_candidate(ice::Candidate::tcp_active(address, preference));
+    }
+
+    /// RFC 6544 §4.2: 13 bits are left beside the direction.
+    pub(super) fn next_tcp_preference(&self) -> u16 {
+        let tcp = |candidate: &&ice::Candidate| candidate.protocol == Protocol::Tcp;
+        let taken = self.ice.local_candidates().iter().filter(tcp).count();
+        8191_u16.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX))
+    }
+
+    /// Whether what is sent on this path goes to a connection that the peer has asked for, and to which: the bytes as they
+    /// are, behind one another, since each datagram is in its frame. On other paths of TCP, which are those to passive candidates
+    /// of ours, the caller writes the frames of RFC 4571.
+    pub fn connection_on(&self, path: &Path) -> Option<ConnectionId> {
+        self.connections.on(path)
+    }
+
+    /// The connection that [`Event::OpenConnection`](crate::Event::OpenConnection) asked for is open; `local` is its address here.
+    /// What is to be written to it comes from [`poll_transmit`](Self::poll_transmit), and from
+    /// [`send_written`](Self::send_written), with the path from there to the peer. What it is slow to take waits with the caller,
+    /// who drops whole datagrams where that is too much, or closes it.
+    pub fn connection_opened(&mut self, now: Instant, id: ConnectionId, local: SocketAddr) {
+        if self.state == State::Closed {
+            return;
+        }
+        if let Some(path) = self.connections.opened(id, local) {
+            self.ice.handle_connected(now, &path);
+            self.update(now);
+        }
+    }
+
+    /// The connection was closed, or could not be opened. What remains is used; without anything the peer is disconnected.
+    pub fn connection_closed(&mut self, now: Instant, id: ConnectionId) {
+        if let Some(path) = self.connections.closed(id)
+            && self.state != State::Closed
+        {
+            self.ice.handle_closed(now, &path);
+            self.update(now);
+        }
+    }
+
+    /// Takes the next bytes of a connection, however they are cut; of a frame that is not whole what has come is kept. A
+    /// connection with a longer frame than there may be is of no use any more.
+    pub fn handle_connection(&mut self, now: Instant, id: ConnectionId, bytes: &mut [u8], sink: &mut impl Sink) {
+        let Some((path, mut deframer)) = self.connections.lend(id) else {
+            return;
+        };
+        let pushed = deframer.push(bytes, |frame| {
+            // Empty ones are legal, and keep the connection (RFC 4571 §2).
+            if !frame.is_empty() {
+                self.receive(now, &path, frame, sink);
+            }
+        });
+        let validated = self.ice.is_validated(&path);
+        self.connections.give_back(id, deframer, validated);
+        if pushed.is_err() && self.state != State::Closed {
+            self.counters.connections_malformed += 1;
+            self.connections.give_up(id);
+            self.ice.handle_closed(now, &path);
+            self.update(now);
+        }
+    }
+
+    /// Puts the frame around what lies at the beginning of `out`; `None` where there is no room for it.
+    pub(super) fn frame(transmit: Transmit, out: &mut [u8]) -> Option<Transmit> {
+        let len = FRAME_HEADER + transmit.len;
+        let frame = out.get_mut(..len)?;
+        frame.copy_within(..transmit.len, FRAME_HEADER);
+        frame[..FRAME_HEADER].copy_from_slice(&frame_header(transmit.len)?);
+        Some(Transmit::one(transmit.path, len))
+    }
+
+    /// What ICE asks for while it sends.
+    pub(super) fn follow_connections(&mut self, now: Instant) {
+        if self.connections.are_possible() && self.state != State::Closed {
+            self.follow_agent();
+            self.refuse_connections(now);
+        }
+    }
+
+    /// Tells ICE of those that there is no room for; it may ask for another instead.
+    pub(super) fn refuse_connections(&mut self, now: Instant) {
+        while let Some(path) = self.connections.refused() {
+            self.counters.connections_refused += 1;
+            self.ice.handle_closed(now, &path);
+            self.follow_agent();
+        }
+    }
+
+    /// Gives up the connections that ICE does not use.
+    pub(super) fn keep_connections(&mut self) {
+        let ice = &self.ice;
+        self.connections.keep(|path| ice.uses_connection(path));
+    }
+
+    /// What the caller is to do with connections; behind the end it closes all.
+    pub(super) fn poll_connections(&mut self) -> Option<Event> {
+        if self.state == State::Closed {
+            return None;
+        }
+        self.connections.poll_event()
+    }
+}
+
+/// A lite peer waits for others.
+pub(super) fn max_connections(config: &Config) -> usize {
+    match config.ice.mode {
+        ice::Mode::Full => config.max_connections,
+        _ => 0,
     }
 }
 

@@ -31,7 +31,7 @@ impl Peer {
     }
 
     /// Whether what is sent on this path goes to the stream of a TURN server, and to which: the bytes as they are, behind
-    /// one another. Other paths of TCP have the framing of RFC 4571.
+    /// one another. See also [`connection_on`](Self::connection_on).
     pub fn relay_stream_on(&self, path: &Path) -> Option<RelayStreamId> {
         self.relaying.as_ref()?.stream_on(path)
     }
@@ -93,8 +93,8 @@ impl Peer {
 
     /// Makes ready for sending what [`write_rtp`](Self::write_rtp) or [`write_rtx`](Self::write_rtx) wrote: `len` bytes at
     /// the beginning of `out`. They go by [`selected_path`](Self::selected_path); where that begins at a relayed address
-    /// they are wrapped for the TURN server, for which `out` has [`RELAY_ROOM`](Self::RELAY_ROOM) bytes more. `None` when there
-    /// is no path.
+    /// they are wrapped for the TURN server, for which `out` has [`RELAY_ROOM`](Self::RELAY_ROOM) bytes more, and on a
+    /// connection that the peer has asked for they get the frame of RFC 4571, which takes 2. `None` when there is no path, or no such room.
     #[inline]
     pub fn send_written(&mut self, now: Instant, len: usize, out: &mut [u8]) -> Option<Transmit> {
         let transmit = Transmit::one(self.selected_path()?, len);
@@ -104,6 +104,9 @@ impl Peer {
     /// As it goes to the network; `None` when it goes nowhere, or later.
     #[inline]
     pub(super) fn wrap(&mut self, now: Instant, transmit: Transmit, out: &mut [u8]) -> Option<Transmit> {
+        if transmit.path.protocol == Protocol::Tcp && self.connections.on(&transmit.path).is_some() {
+            return Self::frame(transmit, out);
+        }
         let Some(relaying) = &mut self.relaying else {
             return Some(transmit);
         };

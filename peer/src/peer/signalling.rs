@@ -420,7 +420,11 @@ pub(super) fn written<'a>(candidate: &'a ice::Candidate, names: Option<&'a Names
         transport: if tcp { sdp::Transport::Tcp } else { sdp::Transport::Udp },
         kind,
         related: (kind != sdp::CandidateKind::Host).then_some((sdp::Address::Ip(nowhere), 9)),
-        tcp_type: tcp.then_some(sdp::TcpType::Passive),
+        tcp_type: candidate.tcp_type.map(|tcp_type| match tcp_type {
+            ice::TcpType::Active => sdp::TcpType::Active,
+            ice::TcpType::Passive => sdp::TcpType::Passive,
+            ice::TcpType::SimultaneousOpen => sdp::TcpType::SimultaneousOpen,
+        }),
         ..host
     })
 }
