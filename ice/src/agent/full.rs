@@ -23,6 +23,8 @@ use wire::{Path, Protocol};
 pub(super) struct Full {
     pub(super) checklist: Checklist,
     pub(super) gatherer: Gatherer,
+    /// The servers are asked anew already for the session that the next restart begins.
+    gathers_ahead: bool,
     /// One for gathering and checks (RFC 8445 §14.1).
     pacer: Pacer,
     pub(super) gathering: GatheringState,
@@ -58,6 +60,7 @@ impl Full {
                 config.gathering_timeout,
                 config.mapping_refresh,
             ),
+            gathers_ahead: false,
             pacer,
             gathering: GatheringState::New,
             announced_gathering: GatheringState::New,
@@ -84,7 +87,9 @@ impl Full {
 
     pub(super) fn restart(&mut self, now: Instant, keep_previous: bool, in_use: Option<Path>) {
         self.checklist.restart(now, keep_previous, in_use);
-        self.gatherer.ask_again(now);
+        if !std::mem::take(&mut self.gathers_ahead) {
+            self.gatherer.ask_again(now);
+        }
         self.remote_ended = false;
         self.patience_over = false;
         self.restart_needed = false;
@@ -202,6 +207,16 @@ impl Agent {
             self.counters.ice_pairs_evicted += u64::from(!full.checklist.form(local, candidate));
         }
         true
+    }
+
+    /// Gathers anew for a restart that is to come, which then does not ask the STUN servers again (RFC 8445 §9). For who waits
+    /// for the end of gathering before it makes an offer, since its peer may take no candidates later (half trickle,
+    /// RFC 8838 §16). To no effect in lite mode.
+    pub fn gather_again(&mut self, now: Instant) {
+        let Some(full) = &mut self.full else { return };
+        full.gatherer.ask_again(now);
+        full.gathers_ahead = true;
+        self.follow_gathering();
     }
 
     pub(super) fn follow_gathering(&mut self) {

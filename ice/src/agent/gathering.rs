@@ -222,6 +222,28 @@ fn a_restart_asks_again_and_what_has_changed_takes_the_place_of_the_old() {
 }
 
 #[test]
+fn who_gathers_ahead_of_a_restart_has_all_when_it_comes() {
+    use Event::{CandidateGathered, GatheringChanged};
+    use GatheringState::{Complete, Gathering};
+    let mut bench = Bench::new(|_| {});
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    bench.agent.end_of_local_candidates();
+    bench.gather(Ok(address("203.0.113.9:61000")));
+    bench.events();
+    bench.now += Duration::from_secs(1);
+    bench.agent.gather_again(bench.now);
+    assert_eq!(bench.events(), [GatheringChanged(Gathering)]);
+    bench.gather(Ok(address("203.0.113.9:61001")));
+    let new = bench.agent.local_candidates()[1].clone();
+    assert_eq!(bench.events(), [CandidateGathered(new), GatheringChanged(Complete)]);
+    bench.agent.restart(bench.now);
+    assert_eq!(bench.events(), []);
+    // The next one is another matter.
+    bench.agent.restart(bench.now);
+    assert_eq!(bench.events(), [GatheringChanged(Gathering)]);
+}
+
+#[test]
 fn a_restart_waits_for_the_servers_as_long_as_the_beginning_does() {
     let mapped = address("203.0.113.9:61000");
     let mut bench = Bench::new(|_| {});

@@ -68,6 +68,7 @@ impl Peer {
         // Before the first answer there is nothing to restart.
         if self.ice.remote_credentials().is_some() {
             self.restart_wanted = Some(now);
+            self.ice.gather_again(now);
             self.gather_again(now);
             self.update(now);
         }
@@ -91,8 +92,6 @@ impl Peer {
             self.ice.restart(now);
             self.early_candidates.clear();
             self.restarting = true;
-            // Where the agent asks its servers again it is not over yet.
-            self.gathering_told &= self.is_gathered();
             self.update(now);
         }
         let local = self.ice.local_credentials();
