@@ -619,13 +619,15 @@ impl Sfu {
             return;
         };
         match event {
-            // Without servers of their own lite peers tell nothing of the last five.
+            // Lite peers connect to nobody, and without servers of their own tell nothing of the last seven.
             peer::Event::Negotiated
             | peer::Event::Candidate(_)
             | peer::Event::GatheringComplete
             | peer::Event::NeedsRestart
             | peer::Event::OpenRelayStream(_)
             | peer::Event::CloseRelayStream(_)
+            | peer::Event::OpenConnection(_)
+            | peer::Event::CloseConnection(_)
             | peer::Event::RelayFailed { .. } => {}
             peer::Event::Secured(secured) => self.event(id, Event::Secured(secured)),
             peer::Event::Connected => self.connected(now, index, id),
