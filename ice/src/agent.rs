@@ -426,8 +426,9 @@ impl Agent {
     /// new credentials; until then both are answered. After a failure the old ones are void. While the first check
     /// is awaited, the wait begins anew; the patience with a peer that was there and is silent is not extended.
     ///
-    /// A full agent asks the STUN servers again, unless [`gather_again`](Self::gather_again) has. The peer is to be told all [`local_candidates`](Self::local_candidates) with the
-    /// new credentials; events tell only what is new: a mapping that has changed, in place of the old one.
+    /// A full agent asks the STUN servers again, unless [`gather_again`](Self::gather_again) has. The peer is to be told all
+    /// [`local_candidates`](Self::local_candidates) with the new credentials; events tell only what is new: a mapping that has
+    /// changed, in place of the old one.
     pub fn restart(&mut self, now: Instant) -> Credentials {
         let keep_previous = self.pairs.previous_carries();
         self.generations.restart(keep_previous);

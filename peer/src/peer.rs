@@ -1,6 +1,5 @@
 use std::collections::VecDeque;
 use std::fmt;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use rand::{Rng, SeedableRng};
 use rtp::ntp::{NtpClock, NtpTime};
 use rtp::twcc::Recorder;
 use rtp::{ReceiverStatistics, RepairStatistics, RtpOut, Ssrc};
-use wire::{CounterSet, Path, Protocol, Seed, Transmit};
+use wire::{CounterSet, Path, Seed, Transmit};
 
 use crate::connections::Connections;
 use crate::early::EarlyMedia;
@@ -495,76 +494,6 @@ impl Peer {
 
 /// Commands.
 impl Peer {
-    /// Adds an address under which the peer reaches us, the preferred one of its family first; in full mode at any time.
-    /// Servers over UDP ([`Config::ice_servers`]) are asked from it; with
-    /// [`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay) it is of no other use.
-    pub fn add_local_candidate(&mut self, address: SocketAddr) {
-        let known = |candidate: &ice::Candidate| (candidate.address, candidate.protocol) == (address, Protocol::Udp);
-        let is_base = self
-            .relaying
-            .as_mut()
-            .is_some_and(|relaying| !relaying.add_base(address));
-        if is_base || self.ice.local_candidates().iter().any(known) {
-            return;
-        }
-        self.gathering_told = false;
-        if self.is_relay_only() {
-            return;
-        }
-        self.conceal(address.ip());
-        let preference = self.draw_preference(address);
-        self.ice
-            .add_local_candidate(ice::Candidate::host(address, Protocol::Udp, preference));
-        self.follow_agent();
-    }
-
-    /// Each address has its own local preference (RFC 8445 §5.1.2.1), lower than those before it: one that is gone may still
-    /// be known to the peer.
-    fn draw_preference(&mut self, address: SocketAddr) -> u16 {
-        let full = self.config.ice.mode == ice::Mode::Full;
-        let [ipv4, ipv6] = &mut self.added;
-        let (taken, most, step) = match (full, address.is_ipv4()) {
-            // RFC 8421 §4: the families by turns, IPv6 first, whichever comes first.
-            (true, true) => (ipv4, u16::MAX - 1, 2),
-            (true, false) => (ipv6, u16::MAX, 2),
-            (false, _) => (ipv4, u16::MAX, 1),
-        };
-        let preference = most.saturating_sub(taken.saturating_mul(step));
-        *taken = taken.saturating_add(1);
-        preference
-    }
-
-    /// Takes back an address: its interface is gone, with its candidates, mappings and allocations. What was allocated
-    /// from it cannot be given back, and ends by itself. Media moves to another pair; [`Event::NeedsRestart`] comes if
-    /// there is none that works or may be found to. An address of another interface may be added before or after.
-    pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr) {
-        if self.state == State::Closed {
-            return;
-        }
-        if let Some(mut relaying) = self.relaying.take() {
-            for id in relaying.remove_base(address) {
-                self.lose_relay(now, &mut relaying, id, turn::client::CloseReason::Disconnected);
-            }
-            self.relaying = Some(relaying);
-        }
-        for protocol in [Protocol::Udp, Protocol::Tcp] {
-            self.ice.remove_local_candidate(now, address, protocol);
-        }
-        self.update(now);
-    }
-
-    /// Adds an address at which a TCP connection of the peer's is accepted (RFC 6544): a passive candidate, of lower
-    /// priority than those of UDP. As [`add_local_candidate`](Self::add_local_candidate) otherwise.
-    pub fn add_tcp_candidate(&mut self, address: SocketAddr) {
-        if self.is_relay_only() {
-            return;
-        }
-        self.conceal(address.ip());
-        let preference = self.next_tcp_preference();
-        self.ice
-            .add_local_candidate(ice::Candidate::host(address, Protocol::Tcp, preference));
-    }
-
     /// Sets the sender's clock: `timestamp` is its RTP timestamp at `at`, and it advances linearly for ever. Sender reports
     /// are made from it; without one they are made from the last packet's timestamp and time.
     pub fn set_sender_clock(&mut self, sender: SenderId, at: Instant, timestamp: u32) {

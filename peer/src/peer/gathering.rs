@@ -1,9 +1,85 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use turn::client::CloseReason;
+use wire::Protocol;
+
 use super::{MAX_EVENTS, Peer, signalling};
-use crate::Event;
 use crate::relaying::Relaying;
+use crate::{Event, State};
+
+/// Our own addresses, each a candidate and a base from which servers are asked.
+impl Peer {
+    /// Adds an address under which the peer reaches us, the preferred one of its family first; in full mode at any time.
+    /// Servers over UDP ([`Config::ice_servers`](crate::Config::ice_servers)) are asked from it; with
+    /// [`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay) it is of no other use.
+    pub fn add_local_candidate(&mut self, address: SocketAddr) {
+        let known = |candidate: &ice::Candidate| (candidate.address, candidate.protocol) == (address, Protocol::Udp);
+        let is_base = self
+            .relaying
+            .as_mut()
+            .is_some_and(|relaying| !relaying.add_base(address));
+        if is_base || self.ice.local_candidates().iter().any(known) {
+            return;
+        }
+        self.gathering_told = false;
+        if self.is_relay_only() {
+            return;
+        }
+        self.conceal(address.ip());
+        let preference = self.draw_preference(address);
+        self.ice
+            .add_local_candidate(ice::Candidate::host(address, Protocol::Udp, preference));
+        self.follow_agent();
+    }
+
+    /// Each address has its own local preference (RFC 8445 §5.1.2.1), lower than those before it: one that is gone may still
+    /// be known to the peer.
+    fn draw_preference(&mut self, address: SocketAddr) -> u16 {
+        let full = self.config.ice.mode == ice::Mode::Full;
+        let [ipv4, ipv6] = &mut self.added;
+        let (taken, most, step) = match (full, address.is_ipv4()) {
+            // RFC 8421 §4: the families by turns, IPv6 first, whichever comes first.
+            (true, true) => (ipv4, u16::MAX - 1, 2),
+            (true, false) => (ipv6, u16::MAX, 2),
+            (false, _) => (ipv4, u16::MAX, 1),
+        };
+        let preference = most.saturating_sub(taken.saturating_mul(step));
+        *taken = taken.saturating_add(1);
+        preference
+    }
+
+    /// Takes back an address: its interface is gone, with its candidates, mappings and allocations. What was allocated
+    /// from it cannot be given back, and ends by itself. Media moves to another pair; [`Event::NeedsRestart`] comes if
+    /// there is none that works or may be found to. An address of another interface may be added before or after.
+    pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr) {
+        if self.state == State::Closed {
+            return;
+        }
+        if let Some(mut relaying) = self.relaying.take() {
+            for id in relaying.remove_base(address) {
+                self.lose_relay(now, &mut relaying, id, CloseReason::Disconnected);
+            }
+            self.relaying = Some(relaying);
+        }
+        for protocol in [Protocol::Udp, Protocol::Tcp] {
+            self.ice.remove_local_candidate(now, address, protocol);
+        }
+        self.update(now);
+    }
+
+    /// Adds an address at which a TCP connection of the peer's is accepted (RFC 6544): a passive candidate, of lower
+    /// priority than those of UDP. As [`add_local_candidate`](Self::add_local_candidate) otherwise.
+    pub fn add_tcp_candidate(&mut self, address: SocketAddr) {
+        if self.is_relay_only() {
+            return;
+        }
+        self.conceal(address.ip());
+        let preference = self.next_tcp_preference();
+        self.ice
+            .add_local_candidate(ice::Candidate::host(address, Protocol::Tcp, preference));
+    }
+}
 
 /// Gathering, which is done anew when ICE restarts (RFC 8445 §9).
 impl Peer {
