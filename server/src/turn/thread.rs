@@ -269,57 +269,6 @@ impl Thread {
         true
     }
 
-    /// Reads what the network has answered to datagrams to peers. True when there may be more.
-    fn receive_errors(&mut self, now: Instant, index: usize) -> bool {
-        for _ in 0..ERRORS_PER_TURN {
-            let Some(relay) = self.relays.get_mut(index).and_then(Option::as_mut) else {
-                return false;
-            };
-            let Some((peer, error)) = relay.next_error() else {
-                return false;
-            };
-            self.engine.handle_icmp(now, relay.id, peer, error, &mut self.out);
-            self.make_room();
-        }
-        true
-    }
-
-    fn receive_from_peers(&mut self, now: Instant, index: usize) -> bool {
-        for batch in 0..BATCHES_PER_TURN {
-            let Some(relay) = self.relays.get_mut(index).and_then(Option::as_mut) else {
-                return false;
-            };
-            let id = relay.id;
-            match &mut relay.socket {
-                RelaySocket::Tcp(_) => return self.accept_from_peers(now, index),
-                RelaySocket::Udp(socket) => {
-                    // A client has few peers, and what one of them sends is joined.
-                    let received = match batch {
-                        0 => socket.receive_few(&mut self.received),
-                        _ => socket.receive(&mut self.received),
-                    };
-                    if !received {
-                        return false;
-                    }
-                }
-            }
-            self.pace.count(self.received.len());
-            for datagram in self.received.datagrams() {
-                let (peer, ecn) = (datagram.path.remote, datagram.ecn);
-                self.engine
-                    .handle_relayed(now, id, peer, ecn, datagram.data, &mut self.out);
-                self.out.slab.make_room(&mut Ports {
-                    sockets: &mut self.sockets,
-                    relays: &mut self.relays,
-                });
-            }
-            if !self.received.is_full() {
-                return false;
-            }
-        }
-        true
-    }
-
     fn accept(&mut self, now: Instant, index: usize) -> bool {
         for _ in 0..ACCEPTS_PER_TURN {
             let Some((listener, secure)) = self.listeners.get(index) else {

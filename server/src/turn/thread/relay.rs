@@ -1,10 +1,11 @@
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use mio::net::TcpListener;
 use turn::{IcmpError, RelayId};
 use udp::Socket;
 
-use super::{CLIENT_SOCKETS, KIND};
+use super::{BATCHES_PER_TURN, CLIENT_SOCKETS, ERRORS_PER_TURN, KIND, Thread};
 use crate::turn::DriverCounters;
 use crate::turn::slab::Sockets;
 
@@ -79,5 +80,60 @@ impl Sockets for Ports<'_> {
             RelaySocket::Udp(socket) => Some(socket),
             RelaySocket::Tcp(_) => None,
         }
+    }
+}
+
+/// What comes to relay sockets.
+impl Thread {
+    /// Reads what the network has answered to datagrams to peers. True when there may be more.
+    pub(super) fn receive_errors(&mut self, now: Instant, index: usize) -> bool {
+        for _ in 0..ERRORS_PER_TURN {
+            let Some(relay) = self.relays.get_mut(index).and_then(Option::as_mut) else {
+                return false;
+            };
+            let Some((peer, error)) = relay.next_error() else {
+                return false;
+            };
+            self.engine.handle_icmp(now, relay.id, peer, error, &mut self.out);
+            self.make_room();
+        }
+        true
+    }
+
+    /// Reads what peers have sent. True when there may be more.
+    pub(super) fn receive_from_peers(&mut self, now: Instant, index: usize) -> bool {
+        for batch in 0..BATCHES_PER_TURN {
+            let Some(relay) = self.relays.get_mut(index).and_then(Option::as_mut) else {
+                return false;
+            };
+            let id = relay.id;
+            match &mut relay.socket {
+                RelaySocket::Tcp(_) => return self.accept_from_peers(now, index),
+                RelaySocket::Udp(socket) => {
+                    // A client has few peers, and what one of them sends is joined.
+                    let received = match batch {
+                        0 => socket.receive_few(&mut self.received),
+                        _ => socket.receive(&mut self.received),
+                    };
+                    if !received {
+                        return false;
+                    }
+                }
+            }
+            self.pace.count(self.received.len());
+            for datagram in self.received.datagrams() {
+                let (peer, ecn) = (datagram.path.remote, datagram.ecn);
+                self.engine
+                    .handle_relayed(now, id, peer, ecn, datagram.data, &mut self.out);
+                self.out.slab.make_room(&mut Ports {
+                    sockets: &mut self.sockets,
+                    relays: &mut self.relays,
+                });
+            }
+            if !self.received.is_full() {
+                return false;
+            }
+        }
+        true
     }
 }
