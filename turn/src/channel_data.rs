@@ -17,7 +17,7 @@
 use std::fmt;
 use wire::{Error, Reader};
 
-/// The number of a channel: 0x4000 to 0x4FFF (RFC 8656 §12), and up to 0x7FFE as clients of RFC 5766 §11.2 choose it.
+/// The number of a channel: 0x4000 to 0x4FFF (RFC 8656 §12), and up to 0x7FFF as clients of RFC 5766 §11 choose it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelNumber(u16);
 
@@ -26,8 +26,8 @@ impl ChannelNumber {
     pub const MIN: Self = Self(0x4000);
     /// The highest that RFC 8656 §12 has: 0x5000 and above are kept for other protocols on the port (RFC 7983 §7).
     pub const MAX: Self = Self(0x4fff);
-    /// The highest that RFC 5766 §11.2 had.
-    pub const MAX_RFC_5766: Self = Self(0x7ffe);
+    /// The highest that RFC 5766 §11 had. (Its §11.2 ends one below; coturn's clients draw from all of them.)
+    pub const MAX_RFC_5766: Self = Self(0x7fff);
 
     /// `None` when the number is none of a channel.
     pub const fn new(number: u16) -> Option<Self> {
@@ -83,7 +83,7 @@ impl<'a> ChannelData<'a> {
         let mut r = Reader::new(datagram);
         let channel = ChannelNumber::new(r.u16()?).ok_or(Error::Rule {
             offset: 0,
-            rule: "a channel number is 0x4000 to 0x7ffe",
+            rule: "a channel number is 0x4000 to 0x7fff",
         })?;
         let len = r.u16()?;
         let data = r.take(usize::from(len))?;
@@ -121,7 +121,7 @@ mod tests {
     #[test]
     fn other_numbers_and_short_data_are_refused() {
         assert!(ChannelData::parse(&[0x3f, 0xff, 0, 0]).is_err());
-        assert!(ChannelData::parse(&[0x7f, 0xff, 0, 0]).is_err());
+        assert!(ChannelData::parse(&[0x80, 0, 0, 0]).is_err());
         assert!(ChannelData::parse(&[0x40, 0x00, 0, 1]).is_err());
         assert!(ChannelData::parse(&[0x40, 0x00, 0]).is_err());
         assert!(ChannelData::parse(&[0x4f, 0xff, 0, 0]).unwrap().data.is_empty());
@@ -138,7 +138,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(number in 0x4000_u16..0x7fff, data in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn what_is_written_reads_back(number in 0x4000_u16..=0x7fff, data in prop::collection::vec(any::<u8>(), 0..200)) {
             let channel = ChannelNumber::new(number).unwrap();
             let mut bytes = ChannelData::header(channel, data.len()).unwrap().to_vec();
             bytes.extend(&data);
