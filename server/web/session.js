@@ -18,6 +18,12 @@ const RESTART_MS = 8_000;
 const OFFERS = 3;
 const OFFER_PAUSE_MS = 2_000;
 
+/**
+ * Firefox takes the group of what is played in synchrony from the streams that it knew before a description, so that new sections
+ * have one only with the description after theirs. (The end of the first handshake counts as one.) No feature tells.
+ */
+const GROUPS_LATE = /\bFirefox\//.test(navigator.userAgent);
+
 /** An exchange that was under way when the line broke; it is made again. */
 const INTERRUPTED = new Error('The line was interrupted.');
 
@@ -235,7 +241,7 @@ export class Session {
     await this.#lost?.back;
     if (this.#ended) return;
     await this.#own.attach();
-    this.#addSlots();
+    const regroup = this.#addSlots() && GROUPS_LATE && pc.currentRemoteDescription !== null;
     this.#heldCandidates ??= [];
     await pc.setLocalDescription();
     if (this.#lost) throw INTERRUPTED;
@@ -250,6 +256,10 @@ export class Session {
     try {
       const sdp = await answer;
       await pc.setRemoteDescription({ type: 'answer', sdp });
+      if (regroup) {
+        await pc.setLocalDescription();
+        await pc.setRemoteDescription({ type: 'answer', sdp });
+      }
     } finally {
       clearTimeout(patience);
       this.#answer = null;
@@ -307,7 +317,10 @@ export class Session {
     return Math.max(audio - this.#slots('audio').length, video - this.#slots('video').length);
   }
 
-  /** Audio slot n and video slot n are a pair: the server gives them one msid, and always the same participant. */
+  /**
+   * Audio slot n and video slot n are a pair: the server gives them one msid, and always the same participant. True when some
+   * were added.
+   */
   #addSlots() {
     const steps = Math.ceil(Math.max(0, this.#missingSlots()) / STEP);
     for (let pair = 0; pair < steps * STEP; pair++) {
@@ -317,6 +330,7 @@ export class Session {
         }
       }
     }
+    return steps > 0;
   }
 
   // Own sources

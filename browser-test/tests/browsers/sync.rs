@@ -26,7 +26,7 @@ fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
             const distances = [], until = performance.now() + {};
             const state = (stats, ids) => ({{
                 at: performance.now(),
-                visibility: document.visibilityState,
+                visibility: document.visibilityState, pairs,
                 elements: [...document.querySelectorAll('video, audio')].map(element => ({{
                     tile: element.closest('.tile')?.getAttribute('aria-label'), element: element.localName,
                     currentTime: element.currentTime, paused: element.paused, readyState: element.readyState,
@@ -36,13 +36,17 @@ fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
                     wanted: ids.includes(entry.trackIdentifier), kind: entry.kind, mid: entry.mid,
                     packetsReceived: entry.packetsReceived, framesDecoded: entry.framesDecoded,
                     estimatedPlayoutTimestamp: entry.estimatedPlayoutTimestamp,
+                    // The last report of the sender.
+                    told: entry.told?.remoteTimestamp, toldPackets: entry.told?.packetsSent,
                 }})),
             }});
             let looks = 0, counted;
             for (let [sound, picture] = []; distances.length < {count};) {{
                 await new Promise(resolve => setTimeout(resolve, 250));
                 looks += 1;
-                const stats = [...(await hyaline.room.getStats()).values()].filter(entry => entry.type === 'inbound-rtp');
+                const report = await hyaline.room.getStats();
+                const stats = [...report.values()].filter(entry => entry.type === 'inbound-rtp')
+                    .map(entry => ({{ ...entry, told: report.get(entry.remoteId) }}));
                 const ids = tracks({other:?});
                 const at = kind => stats.find(entry => entry.kind === kind && ids.includes(entry.trackIdentifier))
                     ?.estimatedPlayoutTimestamp;
@@ -80,7 +84,20 @@ fn settle(guest: &Guest, other: &str, what: &str) {
 }
 
 /// The tracks of sound and picture that somebody is received by, which are those of the sections.
-const TRACKS: &str = "globalThis.tracks = name => {
+const TRACKS: &str = "{
+    // Which sections belong together, as each answer said it.
+    const pairs = globalThis.pairs = [];
+    const set = RTCPeerConnection.prototype.setRemoteDescription;
+    RTCPeerConnection.prototype.setRemoteDescription = function (description) {
+        pairs.push((description?.sdp ?? '').split('\\r\\nm=').slice(1).map(section => {
+            const [mid, msid, direction] = [/a=mid:(.*)/, /a=msid:(.*)/, /a=(sendrecv|sendonly|recvonly|inactive)/]
+                .map(field => field.exec(section)?.[1].trim());
+            return `${mid} ${direction} ${msid}`;
+        }).join(', '));
+        return set.apply(this, arguments);
+    };
+}
+globalThis.tracks = name => {
     const participant = [...(globalThis.hyaline?.room?.participants.values() ?? [])].find(each => each.name === name);
     return participant?.stream.getTracks().map(track => track.id) ?? [];
 };";

@@ -160,6 +160,8 @@ impl File {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -175,13 +177,46 @@ mod tests {
         assert_eq!(listed, there);
     }
 
-    /// With everything in it, uncompressed: a page is there before a person on a slow link wonders. Types are for editors; no page
-    /// loads them.
+    /// The names of the files that one of them loads, itself included: those named in its text, and in theirs.
+    fn loaded(name: &'static str) -> BTreeSet<&'static str> {
+        let mut loaded = BTreeSet::from([name]);
+        let mut to_read = vec![name];
+        while let Some(name) = to_read.pop() {
+            let file = FILES.iter().find(|file| file.name == name).unwrap();
+            let text = std::str::from_utf8(file.content).unwrap();
+            // `from './line.js'`, `href="/assets/style.css"`.
+            let named = |other: &File| {
+                ["'./", "\"/assets/"].iter().any(|before| text.contains(&format!("{before}{}", other.name)))
+            };
+            for other in FILES.iter().filter(|other| named(other)) {
+                if loaded.insert(other.name) {
+                    to_read.push(other.name);
+                }
+            }
+        }
+        loaded
+    }
+
+    /// With everything that it loads, uncompressed: a page is there before a person on a slow link wonders.
     #[test]
-    fn the_page_is_small() {
-        let loaded = FILES.iter().filter(|file| file.content_type != TYPES);
-        let bytes: usize = loaded.map(|file| file.content.len()).sum();
-        assert!(bytes < 150_000, "{bytes}");
+    fn each_page_is_small() {
+        for page in FILES.iter().filter(|file| file.content_type == HTML) {
+            let loaded = loaded(page.name);
+            let bytes: usize = FILES
+                .iter()
+                .filter(|file| loaded.contains(file.name))
+                .map(|file| file.content.len())
+                .sum();
+            println!("{}: {bytes} bytes in {} files", page.name, loaded.len());
+            assert!(bytes < 150_000, "{}: {bytes} bytes, {loaded:?}", page.name);
+        }
+        let all: BTreeSet<&str> = FILES
+            .iter()
+            .filter(|file| file.content_type == HTML)
+            .flat_map(|page| loaded(page.name))
+            .collect();
+        let unused: Vec<&str> = FILES.iter().map(|file| file.name).filter(|name| !all.contains(name)).collect();
+        assert_eq!(unused, ["hyaline.d.ts"], "types are for editors");
     }
 
     #[test]
