@@ -224,7 +224,6 @@ export class Session {
     }
     this.#negotiating = true;
     do {
-      this.#negotiateAgain = false;
       try {
         await this.#exchange();
         this.#failures = 0;
@@ -241,6 +240,8 @@ export class Session {
     await this.#lost?.back;
     if (this.#ended) return;
     await this.#own.attach();
+    // This offer has whatever was wanted until now.
+    this.#negotiateAgain = false;
     const regroup = this.#addSlots() && GROUPS_LATE && pc.currentRemoteDescription !== null;
     this.#heldCandidates ??= [];
     await pc.setLocalDescription();

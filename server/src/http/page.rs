@@ -220,6 +220,20 @@ mod tests {
     }
 
     #[test]
+    fn the_room_loads_its_scripts_at_once() {
+        let loaded = loaded("room.html");
+        let scripts = FILES.iter().filter(|file| file.content_type == SCRIPT && loaded.contains(file.name));
+        let room = FILES.iter().find(|file| file.name == "room.html").unwrap();
+        let html = std::str::from_utf8(room.content).unwrap();
+        for file in scripts {
+            let preloaded = html.contains(&format!("rel=\"modulepreload\" href=\"/assets/{}\"", file.name));
+            assert_eq!(preloaded, file.name != "room.js", "{}", file.name);
+        }
+        let elsewhere = ["echo.js", "index.js"];
+        assert!(!elsewhere.iter().any(|name| html.contains(name)));
+    }
+
+    #[test]
     fn nothing_comes_from_elsewhere() {
         for file in FILES.iter().filter(|file| file.content_type != SVG) {
             let text = std::str::from_utf8(file.content).unwrap();
