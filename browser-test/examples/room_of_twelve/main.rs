@@ -24,13 +24,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use browser_test::{Kind, Namespace};
+use browser_test::{Browser, Kind, Namespace};
 use guest::{Guest, Media, Report, Room};
 use hyaline_server::Server;
 
 use crate::late::Late;
 use crate::processor::{Spent, load};
-use crate::viewer::Viewer;
+use crate::viewer::{Viewer, waiting};
 
 const BROWSERS: [(Kind, &str); 4] = [
     (Kind::Chromium, "Ada"),
@@ -117,8 +117,11 @@ impl<'a> Party<'a> {
             held_up: Duration::ZERO,
             complaints: Vec::new(),
         };
-        for (kind, name) in BROWSERS {
-            party.viewers.push(Viewer::join(kind, name, url, network)?);
+        // A browser takes long to start beside others that show a room.
+        let launch = |(kind, name)| Browser::launch(kind, &waiting(network)).map(|browser| (browser, name));
+        let browsers: Vec<_> = BROWSERS.into_iter().map(launch).collect::<Result<_, _>>()?;
+        for (browser, name) in browsers {
+            party.viewers.push(Viewer::join(browser, name, url)?);
         }
         for number in 1..=GUESTS {
             let guest = party.join(&format!("Guest {number}"))?;

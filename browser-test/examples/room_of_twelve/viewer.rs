@@ -81,8 +81,7 @@ const HELD_UP: f64 = 2000.0;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Viewer {
-    pub(crate) fn join(kind: Kind, name: &'static str, url: &str, network: &Namespace) -> Result<Self, Error> {
-        let browser = Browser::launch(kind, &waiting(network))?;
+    pub(crate) fn join(browser: Browser, name: &'static str, url: &str) -> Result<Self, Error> {
         let page = browser.open_with(&format!("{url}?name={name}&join=1"), SMALL_CAMERA)?;
         page.set_viewport(WINDOW)?;
         page.wait_for("document.body.dataset.path === 'connected'", PATIENCE)?;
@@ -106,7 +105,7 @@ impl Viewer {
 
     /// Goes home, so that the others see it at once.
     pub(crate) fn leave(self) -> Result<(), Error> {
-        self.page.evaluate("hyaline.room.leave()")?;
+        self.page.evaluate_within("hyaline.room.leave()", PATIENCE)?;
         self.browser.close()
     }
 

@@ -16,7 +16,9 @@ fn who_leaves_is_gone_within_a_second() {
         let bob = arena.join(Kind::Chromium, "Bob");
         bob.wait_to_see_and_hear("Ada");
         // By the pages' own clocks, which are one: a driver may take a second to press a button.
-        ada.get("void document.addEventListener('click', () => { globalThis.left ??= Date.now(); }, { capture: true })");
+        ada.get(
+            "void document.addEventListener('click', () => { globalThis.left ??= Date.now(); }, { capture: true })",
+        );
         bob.get(&format!(
             "void new MutationObserver(() => {{ if ({GONE}) globalThis.gone ??= Date.now(); }})
                 .observe(document.body, {{ childList: true, subtree: true }})"

@@ -186,7 +186,9 @@ mod tests {
             let text = std::str::from_utf8(file.content).unwrap();
             // `from './line.js'`, `href="/assets/style.css"`.
             let named = |other: &File| {
-                ["'./", "\"/assets/"].iter().any(|before| text.contains(&format!("{before}{}", other.name)))
+                ["'./", "\"/assets/"]
+                    .iter()
+                    .any(|before| text.contains(&format!("{before}{}", other.name)))
             };
             for other in FILES.iter().filter(|other| named(other)) {
                 if loaded.insert(other.name) {
@@ -215,14 +217,20 @@ mod tests {
             .filter(|file| file.content_type == HTML)
             .flat_map(|page| loaded(page.name))
             .collect();
-        let unused: Vec<&str> = FILES.iter().map(|file| file.name).filter(|name| !all.contains(name)).collect();
+        let unused: Vec<&str> = FILES
+            .iter()
+            .map(|file| file.name)
+            .filter(|name| !all.contains(name))
+            .collect();
         assert_eq!(unused, ["hyaline.d.ts"], "types are for editors");
     }
 
     #[test]
     fn the_room_loads_its_scripts_at_once() {
         let loaded = loaded("room.html");
-        let scripts = FILES.iter().filter(|file| file.content_type == SCRIPT && loaded.contains(file.name));
+        let scripts = FILES
+            .iter()
+            .filter(|file| file.content_type == SCRIPT && loaded.contains(file.name));
         let room = FILES.iter().find(|file| file.name == "room.html").unwrap();
         let html = std::str::from_utf8(room.content).unwrap();
         for file in scripts {
