@@ -1,7 +1,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use sdp::{
-    Attribute, Builder, Candidate, Connection, Direction, Fingerprint, Group, Line, List, MediaLine, Msid,
+    Attribute, Builder, Candidate, Connection, Direction, Fingerprint, Group, Line, List, MediaLine, Milliseconds, Msid,
     MsidSemantic, Origin, Parameters, ParseError, Rid, RidDirection, RtcpXr, Session, Setup, Simulcast,
     SimulcastStreams,
 };
@@ -30,6 +30,8 @@ pub(crate) struct Local<'a> {
     pub(crate) lite: bool,
     /// Whether both ends follow each further nomination.
     pub(crate) renomination: bool,
+    /// The Ta that we propose; a lite agent proposes none.
+    pub(crate) pacing: Option<Milliseconds>,
     pub(crate) cname: &'a str,
     pub(crate) senders: &'a Senders,
 }
@@ -61,6 +63,9 @@ impl Local<'_> {
             &["trickle", "ice2"]
         };
         builder.attribute(Attribute::IceOptions(List::from(options)));
+        if let Some(pacing) = self.pacing {
+            builder.attribute(Attribute::IcePacing(pacing));
+        }
         if plan.offer.session.allow_mixed {
             builder.attribute(Attribute::ExtmapAllowMixed);
         }

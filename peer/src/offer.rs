@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use sdp::{
     Attribute, Candidate, Direction, Extmap, Fingerprint, Fmtp, MediaLine, RidDirection, RtcpFb, RtpMap, Session,
@@ -58,6 +59,8 @@ pub(crate) struct Level<'a> {
     pub(crate) ice_lite: bool,
     /// Whether `a=ice-options` has `renomination`.
     pub(crate) renomination: bool,
+    /// The Ta that the peer proposes, of the session level (RFC 8839 §5.5).
+    pub(crate) pacing: Option<Duration>,
     pub(crate) bundle_only: bool,
     pub(crate) rtcp_mux: bool,
     pub(crate) rtcp_rsize: bool,
@@ -93,6 +96,7 @@ impl<'a> Level<'a> {
             Attribute::Setup(setup) => self.setup = Some(setup),
             Attribute::IceLite => self.ice_lite = true,
             Attribute::IceOptions(options) => self.renomination |= options.iter().any(|option| option == RENOMINATION),
+            Attribute::IcePacing(pacing) => self.pacing = Some(pacing.0),
             Attribute::BundleOnly => self.bundle_only = true,
             Attribute::RtcpMux | Attribute::RtcpMuxOnly => self.rtcp_mux = true,
             Attribute::RtcpRsize => self.rtcp_rsize = true,

@@ -1,7 +1,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use sdp::{
-    Attribute, Builder, Candidate, Connection, Direction, Extmap, Fingerprint, Group, Line, List, MediaLine, Msid,
+    Attribute, Builder, Candidate, Connection, Direction, Extmap, Fingerprint, Group, Line, List, MediaLine, Milliseconds, Msid,
     MsidSemantic, Origin, ParseError, Session, Setup,
 };
 
@@ -20,6 +20,8 @@ pub(crate) struct OfferText<'a> {
     pub(crate) version: u64,
     pub(crate) ufrag: &'a str,
     pub(crate) pwd: &'a str,
+    /// The Ta that we propose; a lite agent proposes none.
+    pub(crate) pacing: Option<Milliseconds>,
     pub(crate) fingerprint: Fingerprint<'a>,
     pub(crate) candidates: &'a [Candidate<'a>],
     /// Whether no more come.
@@ -46,8 +48,11 @@ impl OfferText<'_> {
                 mids: List::from(&mids[..]),
             }));
         }
+        builder.attribute(Attribute::IceOptions(List::from(&["trickle", "ice2", RENOMINATION])));
+        if let Some(pacing) = self.pacing {
+            builder.attribute(Attribute::IcePacing(pacing));
+        }
         builder
-            .attribute(Attribute::IceOptions(List::from(&["trickle", "ice2", RENOMINATION])))
             .attribute(Attribute::ExtmapAllowMixed)
             .attribute(Attribute::MsidSemantic(MsidSemantic::ANY));
         let tagged = live().next().map(|wish| wish.mid.as_str());

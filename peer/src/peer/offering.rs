@@ -101,6 +101,7 @@ impl Peer {
             version: self.version + 1,
             ufrag: &local.ufrag,
             pwd: &local.pwd,
+            pacing: self.pacing(),
             fingerprint,
             candidates: &candidates,
             gathered: self.has_gathered(),
@@ -173,6 +174,7 @@ impl Peer {
         if let (Some(transport), Some(accepted)) = (&transport, accepted) {
             self.restarting = false;
             self.ice.set_peer_lite(answer.session.ice_lite);
+            self.ice.set_peer_pacing(answer.session.pacing);
             self.follow_renomination(transport);
             self.connect(now, transport, accepted);
         }

@@ -1,5 +1,5 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dtls_srtp::{Dtls, Fingerprint, Role};
 use rtp::twcc::Recorder;
@@ -64,6 +64,7 @@ impl Peer {
         }
         if let (Some(transport), Some(accepted)) = (&transport, accepted) {
             self.ice.set_peer_lite(offer.session.ice_lite);
+            self.ice.set_peer_pacing(offer.session.pacing);
             self.follow_renomination(transport);
             self.connect(now, transport, accepted);
         }
@@ -319,6 +320,7 @@ impl Peer {
                 && plan
                     .transport()
                     .is_ok_and(|transport| transport.is_some_and(|t| t.section.level.renomination)),
+            pacing: self.pacing(),
             cname: self.outbox.cname(),
             senders: &self.senders,
         };
@@ -333,6 +335,14 @@ impl Peer {
         let ours = self.ice.local_candidates().iter();
         ours.filter(|candidate| self.may_tell(candidate))
             .filter_map(|candidate| written(candidate, self.names.as_deref()))
+    }
+
+    /// What descriptions say in `a=ice-pacing`: whole milliseconds, and none of a lite agent (RFC 8839 §4.3.1).
+    pub(super) fn pacing(&self) -> Option<sdp::Milliseconds> {
+        let least = |pacing: Duration| u64::try_from(pacing.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        self.ice
+            .pacing()
+            .map(|pacing| sdp::Milliseconds(Duration::from_millis(least(pacing))))
     }
 
     /// Whether descriptions tell all candidates that there will be.

@@ -290,7 +290,7 @@ fn behind_two_symmetric_nats_media_goes_by_a_relay() {
     for text in [&offer, &answer] {
         assert!(text.contains(" typ relay raddr 0.0.0.0 rport 9\r\n"), "{text}");
         assert!(text.contains("a=end-of-candidates"));
-        assert!(text.contains("a=ice-options:trickle ice2 renomination\r\n"));
+        assert!(text.contains("a=ice-options:trickle ice2 renomination\r\na=ice-pacing:50\r\n"));
         assert!(!text.contains("ice-lite"));
     }
     world.connect();
@@ -636,6 +636,40 @@ fn servers_are_bounded() {
 }
 
 #[test]
+fn the_slower_end_sets_the_pace() {
+    /// How long it takes from the answer on when one end reads another pace than the other end has written.
+    fn took(read: [Option<&str>; 2]) -> Duration {
+        let mut world = call([Access::ApdmApdf; 2], [vec![turn()], vec![turn()]]);
+        world.run(Duration::from_millis(300));
+        let change = |text: String, pace: Option<&str>| match pace {
+            Some(pace) => text.replace("a=ice-pacing:50", pace),
+            None => text,
+        };
+        let offer = world.end_mut(LEFT).peer.offer().unwrap();
+        let now = world.sim.now();
+        let answer = world.end_mut(RIGHT).peer.accept_offer(now, &change(offer, read[RIGHT]));
+        let answer = change(answer.unwrap(), read[LEFT]);
+        world.end_mut(LEFT).peer.accept_answer(now, &answer).unwrap();
+        let begin = world.sim.now();
+        world.connect();
+        world.sim.now() - begin
+    }
+    let usual = took([None, None]);
+    assert!(usual < Duration::from_millis(600), "{usual:?}");
+    for read in [[Some("a=ice-pacing:5"), None], [None, Some("a=ice-pacing:5")]] {
+        assert_eq!(took(read), usual, "we propose 50 ms");
+    }
+    // Pairs that lead nowhere are checked before that which works.
+    for slow in ["a=ice-pacing:400", "a=ice-pacing:9999999999"] {
+        for read in [[Some(slow), None], [None, Some(slow)]] {
+            let took = took(read);
+            assert!(took > usual + Duration::from_millis(150), "{usual:?} {took:?}");
+            assert!(took < Duration::from_secs(5), "{took:?}");
+        }
+    }
+}
+
+#[test]
 fn a_lite_peer_signals_no_renomination_and_asks_no_server() {
     let mut right = config(2, vec![turn()]);
     right.ice.mode = ice::Mode::Lite;
@@ -643,6 +677,8 @@ fn a_lite_peer_signals_no_renomination_and_asks_no_server() {
     let [offer, answer] = world.negotiate();
     assert!(offer.contains("renomination") && !answer.contains("renomination"));
     assert!(answer.contains("a=ice-lite") && answer.contains("a=end-of-candidates"));
+    // RFC 8839 §4.3.2.
+    assert!(offer.contains("a=ice-pacing:50\r\n") && !answer.contains("ice-pacing"));
     world.connect();
     world.talk(Duration::from_secs(1));
     world.stop();
