@@ -2,11 +2,11 @@
 //!
 //! Every server gets the same load from the same clients (our own, with real cryptography): a video of 500 packets a
 //! second, transport-wide numbers on the publisher's packets, a sender report a second from the publisher, a receiver
-//! report a second from each subscriber, and connectivity checks. The packets are encrypted with AEAD_AES_128_GCM. Time is
-//! virtual, so that all timers run as often as they would in a call.
+//! report a second from each subscriber, and connectivity checks. The packets are encrypted with AEAD_AES_128_GCM. Time
+//! is virtual, so that all timers run as often as they would in a call.
 //!
-//! Counted is the CPU time of the thread inside the server: from the arrival of a datagram to the last encrypted datagram
-//! that follows from it, timers included. It is divided by the number of media packets that left.
+//! Counted is the CPU time of the thread inside the server: from the arrival of a datagram to the last encrypted
+//! datagram that follows from it, timers included. It is divided by the number of media packets that left.
 
 mod floor;
 mod hyaline;
@@ -29,7 +29,8 @@ use crate::allocations;
 use crate::rounds::{median, thread_time};
 
 const SUBSCRIBERS: usize = 50;
-/// What the payload is of a packet that leaves as a datagram of 1200 bytes at most, whatever a server adds to its header.
+/// What the payload is of a packet that leaves as a datagram of 1200 bytes at most, whatever a server adds to its
+/// header.
 const PAYLOAD: usize = 1160;
 /// Packets of one picture, and the largest batch.
 const PICTURE: usize = 8;
@@ -280,7 +281,8 @@ impl<S: Server> House<S> {
         }
     }
 
-    /// Sends two pictures and holds the server to it: everybody gets everything, decrypts it, and finds the same payload.
+    /// Sends two pictures and holds the server to it: everybody gets everything, decrypts it, and finds the same
+    /// payload.
     fn check(&mut self) {
         let mut payloads = Vec::new();
         for _ in 0..2 * PICTURE / self.batch {

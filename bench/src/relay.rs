@@ -1,8 +1,8 @@
 //! What it costs a TURN server to relay UDP, beside coturn: each is a process of its own, on the loopback interface.
 //!
-//! Both get the same load in turns: packets of 1200 bytes, as many from clients to peers (ChannelData) as back, at times
-//! that are random (a Poisson process) but the same for both. Single packets are sent by one call each, bursts as one
-//! message (`UDP_SEGMENT`), as browsers and media servers do. Clients and peers receive one datagram at a time (no
+//! Both get the same load in turns: packets of 1200 bytes, as many from clients to peers (ChannelData) as back, at
+//! times that are random (a Poisson process) but the same for both. Single packets are sent by one call each, bursts as
+//! one message (`UDP_SEGMENT`), as browsers and media servers do. Clients and peers receive one datagram at a time (no
 //! `UDP_GRO`), so that what joins packets on the way out has to split them again, as it would for most networks.
 //!
 //! Counted is the CPU time of the whole process, kernel included, divided by the packets that arrived unchanged. On the

@@ -10,8 +10,8 @@ pub(crate) struct Case<'a> {
     pub(crate) run: Box<dyn FnMut() -> f64 + 'a>,
 }
 
-/// Runs all cases in turn, `rounds` times, and prints each one's median and the median of its ratios to its floor in the
-/// same round.
+/// Runs all cases in turn, `rounds` times, and prints each one's median and the median of its ratios to its floor in
+/// the same round.
 pub(crate) fn compare(rounds: usize, cases: &mut [Case<'_>]) {
     let mut times = vec![Vec::with_capacity(rounds); cases.len()];
     for round in 0..rounds + 3 {

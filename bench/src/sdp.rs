@@ -1,5 +1,6 @@
-//! Session descriptions: ours, which checks every line by its type, beside `rtc-sdp`, which keeps attributes as strings and
-//! types none, and `webrtc-sdp`, which types most. The floor is ours: a peer's figure is how many times ours it takes.
+//! Session descriptions: ours, which checks every line by its type, beside `rtc-sdp`, which keeps attributes as strings
+//! and types none, and `webrtc-sdp`, which types most. The floor is ours: a peer's figure is how many times ours it
+//! takes.
 
 use std::hint::black_box;
 use std::io::Cursor;

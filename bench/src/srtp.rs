@@ -1,4 +1,5 @@
-//! What a packet of 1200 bytes costs to seal and to open, beside the bare ciphers with copied keys, nonces and nothing else.
+//! What a packet of 1200 bytes costs to seal and to open, beside the bare ciphers with copied keys, nonces and nothing
+//! else.
 
 use std::hint::black_box;
 use std::time::Duration;

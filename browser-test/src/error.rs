@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use crate::Kind;
 
-/// Why a browser, a page or a network did not do what a test asked of it. Each is a sentence for the person who runs the test.
+/// Why a browser, a page or a network did not do what a test asked of it. Each is a sentence for the person who runs
+/// the test.
 #[derive(Debug)]
 pub enum Error {
     /// The browser is not installed.

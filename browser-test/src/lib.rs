@@ -1,7 +1,8 @@
-//! Drives the browsers that people really use, for the tests: Chromium by the DevTools protocol (CDP), Firefox by WebDriver
-//! BiDi. Nothing but the browser itself is needed: no driver program, no node.
+//! Drives the browsers that people really use, for the tests: Chromium by the DevTools protocol (CDP), Firefox by
+//! WebDriver BiDi. Nothing but the browser itself is needed: no driver program, no node.
 //!
-//! - [`Browser`] and [`Page`]: start a browser, open pages, run script in them, wait for what the page says, take pictures.
+//! - [`Browser`] and [`Page`]: start a browser, open pages, run script in them, wait for what the page says, take
+//!   pictures.
 //! - [`Options`]: what a browser may do (camera, sound without a click) and in which network it lives.
 //! - [`Namespace`]: a network of its own for a test, so that it neither sees nor needs the machine's.
 //! - [`Relay`]: a UDP path with delay, which can also swallow everything.

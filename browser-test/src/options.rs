@@ -61,8 +61,8 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A script to run before the page's: the camera gives 640x360 at 15 frames a second, still in several layers, whatever the page
-/// asks for. Two cores do not encode four pictures of 720p, nor three and decode them too.
+/// A script to run before the page's: the camera gives 640x360 at 15 frames a second, still in several layers, whatever
+/// the page asks for. Two cores do not encode four pictures of 720p, nor three and decode them too.
 pub const SMALL_CAMERA: &str = "void (() => {
     const real = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
     navigator.mediaDevices.getUserMedia = wanted => real(wanted.video
@@ -82,7 +82,8 @@ pub enum Devices {
     None,
 }
 
-/// How to start a browser. The default suits a call between pages: fake devices, sound without a click, addresses not hidden.
+/// How to start a browser. The default suits a call between pages: fake devices, sound without a click, addresses not
+/// hidden.
 #[derive(Debug, Clone, Default)]
 pub struct Options<'a> {
     /// The network the browser lives in; the machine's own without one.
@@ -93,15 +94,15 @@ pub struct Options<'a> {
     pub autoplay_blocked: bool,
     /// An origin (`http://10.0.0.1:8080`) that counts as secure although it is neither https nor localhost.
     pub secure_origin: Option<String>,
-    /// More command-line flags for Chromium. `--disable-features` must come through [`disable_features`](Self::disable_features):
-    /// Chromium reads only its last occurrence.
+    /// More command-line flags for Chromium. `--disable-features` must come through
+    /// [`disable_features`](Self::disable_features): Chromium reads only its last occurrence.
     pub flags: Vec<String>,
     /// More features for Chromium to switch off.
     pub disable_features: Vec<String>,
     /// More preferences for Firefox; they win over the ones set here.
     pub prefs: BTreeMap<String, Value>,
-    /// How nice it is to others on the machine, from -20 to 19 (`nice(1)`); `None` for as nice as who starts it. Chromium that
-    /// runs as root chooses again for most of its processes: 0 and less.
+    /// How nice it is to others on the machine, from -20 to 19 (`nice(1)`); `None` for as nice as who starts it.
+    /// Chromium that runs as root chooses again for most of its processes: 0 and less.
     pub nice: Option<i8>,
 }
 

@@ -123,8 +123,8 @@ impl Page {
         })
     }
 
-    /// Waits until an expression gives something truthy (awaited, looked at every 50 ms inside the page), and returns that.
-    /// An exception counts as not yet, and so does a page that is left for another one.
+    /// Waits until an expression gives something truthy (awaited, looked at every 50 ms inside the page), and returns
+    /// that. An exception counts as not yet, and so does a page that is left for another one.
     ///
     /// # Errors
     /// [`Error::Deadline`] with the last value and the console's messages.
@@ -132,7 +132,8 @@ impl Page {
         let until = Instant::now() + patience;
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            // Script of a document that is left is never heard of again, in Firefox without an answer: it has to be asked anew.
+            // Script of a document that is left is never heard of again, in Firefox without an answer: it has to be
+            // asked anew.
             let look = left.min(LOOK);
             let script = format!(
                 "(async () => {{
@@ -201,7 +202,8 @@ impl Page {
         Ok(std::fs::write(file, png)?)
     }
 
-    /// Clicks with a real pointer in the middle of the first element that a CSS selector finds, and waits for it to be there.
+    /// Clicks with a real pointer in the middle of the first element that a CSS selector finds, and waits for it to be
+    /// there.
     ///
     /// # Errors
     /// [`Error::Deadline`] if there is no such visible element within 10 s.

@@ -21,8 +21,8 @@ const START: Duration = Duration::from_secs(60);
 /// Ends a browser's group (`$1`) and removes its profile (`$2`).
 const CLEAR_AWAY: &str = r#"kill -s KILL -- "-$1"; rm -rf -- "$2""#;
 
-/// A running browser with its profile's folder. Dropping it kills the browser with all its children and removes the folder, and
-/// so does the end of this process, however it ends.
+/// A running browser with its profile's folder. Dropping it kills the browser with all its children and removes the
+/// folder, and so does the end of this process, however it ends.
 #[derive(Debug)]
 pub(crate) struct Process {
     kind: Kind,
@@ -151,8 +151,8 @@ impl Drop for Process {
     }
 }
 
-/// Reads stderr to its end on a thread, so that the browser never blocks on a full pipe; keeps the last lines, and hands each
-/// over while somebody listens.
+/// Reads stderr to its end on a thread, so that the browser never blocks on a full pipe; keeps the last lines, and
+/// hands each over while somebody listens.
 fn follow(stderr: Option<ChildStderr>, kept: Arc<Mutex<VecDeque<String>>>) -> Receiver<String> {
     let (say, said) = sync_channel(1024);
     if let Some(stderr) = stderr {

@@ -10,8 +10,9 @@ use crate::{Error, Namespace};
 /// Sockets return from a read this often to see whether they are still wanted.
 const LOOK_UP: Duration = Duration::from_millis(100);
 
-/// A UDP path with a delay: what arrives at its address goes on to a target from a socket of its own per sender, and what
-/// comes back there returns to that sender, as through a NAT with one address outside. It keeps the order and loses nothing.
+/// A UDP path with a delay: what arrives at its address goes on to a target from a socket of its own per sender, and
+/// what comes back there returns to that sender, as through a NAT with one address outside. It keeps the order and
+/// loses nothing.
 #[derive(Debug)]
 pub struct Relay {
     address: SocketAddr,
@@ -88,7 +89,8 @@ struct Shared {
     senders: Mutex<BTreeSet<SocketAddr>>,
 }
 
-/// Receives from the senders until stopped; each new sender gets a socket towards the target and a line in each direction.
+/// Receives from the senders until stopped; each new sender gets a socket towards the target and a line in each
+/// direction.
 fn listen(socket: &Arc<UdpSocket>, target: SocketAddr, shared: &Arc<Shared>) {
     let mut lines = BTreeMap::<SocketAddr, Line>::new();
     let mut readers = Vec::new();

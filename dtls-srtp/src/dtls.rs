@@ -36,8 +36,8 @@ pub enum Role {
 /// A DTLS connection: a filter with timers between a path that ICE has proven and those who want keys and messages.
 ///
 /// It knows no addresses and no sockets. Both ends always show certificates; what comes out of
-/// [`take_srtp_keys`](Self::take_srtp_keys) and [`export`](Self::export) exists only once the peer's certificate has matched a
-/// fingerprint from signalling.
+/// [`take_srtp_keys`](Self::take_srtp_keys) and [`export`](Self::export) exists only once the peer's certificate has
+/// matched a fingerprint from signalling.
 pub struct Dtls {
     role: Role,
     association: Association,
@@ -239,8 +239,9 @@ impl Dtls {
     }
 
     /// From now on there is no connection without keys for SRTP: the handshake fails with
-    /// [`CloseReason::NoCommonSrtpProfile`] when the two ends share no profile, and a connection that has come about without
-    /// one ends. Without this call such a connection is good for data alone (RFC 5764 §4.1.1 leaves the choice).
+    /// [`CloseReason::NoCommonSrtpProfile`] when the two ends share no profile, and a connection that has come about
+    /// without one ends. Without this call such a connection is good for data alone (RFC 5764 §4.1.1 leaves the
+    /// choice).
     pub fn require_srtp(&mut self) {
         self.association.requires_srtp = true;
         if let State::Unproven(session) | State::Connected(session, _) = &self.state
@@ -255,8 +256,8 @@ impl Dtls {
         self.max_datagram = bytes.max(Self::MIN_OUT);
     }
 
-    /// Takes the keys for SRTP (RFC 5764 §4.2) out, once connected and when a profile was negotiated. They are given once:
-    /// two sealers of one key would use nonces twice (RFC 7714 §8.4).
+    /// Takes the keys for SRTP (RFC 5764 §4.2) out, once connected and when a profile was negotiated. They are given
+    /// once: two sealers of one key would use nonces twice (RFC 7714 §8.4).
     pub fn take_srtp_keys(&mut self) -> Option<SrtpKeys> {
         if self.srtp_keys_taken {
             return None;

@@ -98,8 +98,8 @@ impl fmt::Display for SrtpProfile {
 }
 
 /// The master key and master salt of one direction (RFC 3711 §3.2.1), bound to the profile that they are for, so that
-/// SRTP cannot be given the one with the other. There is one of each, since two sealers of one key would use nonces twice.
-/// Erased when dropped.
+/// SRTP cannot be given the one with the other. There is one of each, since two sealers of one key would use nonces
+/// twice. Erased when dropped.
 pub struct KeyAndSalt {
     profile: SrtpProfile,
     // Room for the longest; bytes beyond the profile's lengths are zero.

@@ -127,8 +127,8 @@ impl Reassembler {
         let growth = end.saturating_sub(held_here);
         let mut gave_way = false;
         while self.held_bytes().saturating_add(growth) > self.limits.total {
-            // What lies ahead must not keep out the message that the handshake waits for: it comes again when that one is
-            // there. Anybody can fill the budget before the peer is heard.
+            // What lies ahead must not keep out the message that the handshake waits for: it comes again when that one
+            // is there. Anybody can fill the budget before the peer is heard.
             if ahead > 0 || !self.drop_furthest_ahead() {
                 return Pushed::NoRoom;
             }

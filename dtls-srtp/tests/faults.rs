@@ -134,7 +134,8 @@ fn stale_epoch_records() {
     during_the_connection(|_, _| record(ContentType::APPLICATION_DATA, 7, 0, &[0; 40]), expected);
     during_the_connection(|_, _| whole(HandshakeType::CLIENT_HELLO, 0, &[0; 50]), expected);
     before_the_handshake(&[record(ContentType::HANDSHAKE, 2, 0, &[0; 40])], expected);
-    // DTLS 1.2 has no epoch 2, so nothing is kept for it: not even when the keys of epoch 1 are there and Finished is awaited.
+    // DTLS 1.2 has no epoch 2, so nothing is kept for it: not even when the keys of epoch 1 are there and Finished is
+    // awaited.
     let mut pair = Pair::fake(Network::CLEAN, 1);
     assert!(pair.step() && pair.step());
     let now = pair.now;
@@ -710,8 +711,8 @@ fn what_a_server_refuses_after_the_hello() {
     );
 }
 
-/// Runs a handshake in which the messages of one side get other numbers, or `None` and are lost, each time they are sent. So
-/// they change their order, since order is that of the numbers.
+/// Runs a handshake in which the messages of one side get other numbers, or `None` and are lost, each time they are
+/// sent. So they change their order, since order is that of the numbers.
 fn renumbered(from: Side, number: impl Fn(u16) -> Option<u16> + 'static) -> Pair {
     let lenient = |number| config(fake::FakeCrypto::lenient(), fake::certificate(number));
     let mut pair = Pair::new(lenient(1), lenient(2), Network::CLEAN, 1);
@@ -725,8 +726,8 @@ fn renumbered(from: Side, number: impl Fn(u16) -> Option<u16> + 'static) -> Pair
             let (header, body, tail) = split_record(rest).unwrap();
             let mut kept = true;
             if header.content_type == ContentType::HANDSHAKE {
-                // The only protected message is Finished. The fake's cipher is a mask, so its number can be changed under
-                // the protection, behind eight bytes of nonce.
+                // The only protected message is Finished. The fake's cipher is a mask, so its number can be changed
+                // under the protection, behind eight bytes of nonce.
                 let (at, old) = match (header.epoch, from) {
                     (0, _) => (4, u16::from_be_bytes([body[4], body[5]])),
                     (_, Side::Client) => (8 + 4, 4),
@@ -749,8 +750,8 @@ fn renumbered(from: Side, number: impl Fn(u16) -> Option<u16> + 'static) -> Pair
     pair
 }
 
-/// Every message of both flights left out, with those after it moved up, and every two neighbours exchanged: the handshake
-/// ends with the first message that is not the awaited one, and nobody has keys.
+/// Every message of both flights left out, with those after it moved up, and every two neighbours exchanged: the
+/// handshake ends with the first message that is not the awaited one, and nobody has keys.
 #[test]
 fn no_message_can_be_left_out_or_come_before_its_turn() {
     use CloseReason::{NoCertificateRequest, Timeout, UnexpectedMessage};
@@ -883,9 +884,9 @@ fn client_finished(secret: &[u8], transcript: &[u8], message_seq: u16) -> Vec<u8
     )
 }
 
-/// A certificate is public: whoever shows one has to prove that its key is at hand. The central attack is to show that of
-/// the peer that signalling names, to agree on keys, and to leave the proof out; the Finished then is right for the handshake
-/// that the server has seen.
+/// A certificate is public: whoever shows one has to prove that its key is at hand. The central attack is to show that
+/// of the peer that signalling names, to agree on keys, and to leave the proof out; the Finished then is right for the
+/// handshake that the server has seen.
 #[test]
 fn certificate_verify_cannot_be_skipped() {
     let named = fake::certificate(1);

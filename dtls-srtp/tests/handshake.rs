@@ -424,8 +424,8 @@ fn profiles_are_chosen_by_the_server() {
     }
 }
 
-/// Who needs SRTP gets no connection without it, whichever end that is, whether it says so before the handshake, after the
-/// hellos, or when a connection of data alone gets media.
+/// Who needs SRTP gets no connection without it, whichever end that is, whether it says so before the handshake, after
+/// the hellos, or when a connection of data alone gets media.
 #[test]
 fn a_connection_that_needs_srtp_needs_a_profile() {
     let with = |number, srtp_profiles| Config {

@@ -1,5 +1,5 @@
-//! Calls between browsers, captured with their key logs: every SRTP and SRTCP packet opens, and to the same plaintext as
-//! libsrtp opened it to (counts and SHA-256 of the concatenated plaintexts in the order of capture).
+//! Calls between browsers, captured with their key logs: every SRTP and SRTCP packet opens, and to the same plaintext
+//! as libsrtp opened it to (counts and SHA-256 of the concatenated plaintexts in the order of capture).
 
 use dtls_srtp::srtp::Opener;
 use dtls_srtp::{KeyAndSalt, SrtpProfile};
@@ -139,8 +139,8 @@ struct Hellos {
 }
 
 impl Hellos {
-    /// From the first datagrams that hold the beginning of a ClientHello and of a ServerHello in clear: record header of
-    /// 13 bytes, handshake header of 12, version, random.
+    /// From the first datagrams that hold the beginning of a ClientHello and of a ServerHello in clear: record header
+    /// of 13 bytes, handshake header of 12, version, random.
     fn find(datagrams: &[Datagram<'_>]) -> Self {
         let hello = |message_type: u8| {
             datagrams

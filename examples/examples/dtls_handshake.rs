@@ -1,4 +1,5 @@
-//! A DTLS 1.2 handshake in memory, printed flight by flight: what each datagram holds, and what both ends know at the end.
+//! A DTLS 1.2 handshake in memory, printed flight by flight: what each datagram holds, and what both ends know at the
+//! end.
 
 use std::sync::Arc;
 use std::time::Instant;

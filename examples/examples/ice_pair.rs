@@ -1,4 +1,5 @@
-//! Two full ICE agents meet over real UDP sockets of this machine: `ice_pair`. Prints each check, each answer and each change.
+//! Two full ICE agents meet over real UDP sockets of this machine: `ice_pair`. Prints each check, each answer and each
+//! change.
 
 use std::io::ErrorKind;
 use std::net::UdpSocket;

@@ -15,8 +15,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ssrc = 0x1122_3344_u32;
     let stream = sealer.add_stream(ssrc)?;
 
-    // The sender counts its packets in 64 bits: the low 16 stand in the header, the receiver finds the others by itself.
-    // Here the sequence number wraps after the first packet.
+    // The sender counts its packets in 64 bits: the low 16 stand in the header, the receiver finds the others by
+    // itself. Here the sequence number wraps after the first packet.
     for (index, payload) in [(0xffff_u64, "first"), (0x1_0000, "second"), (0x1_0001, "third")] {
         let mut header = [0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         header[2..4].copy_from_slice(&(index as u16).to_be_bytes());

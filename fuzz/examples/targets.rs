@@ -1,4 +1,5 @@
-//! Prints every fuzz target, one a line: its name and the directories of its seeds, separated by tabs. For `cargo xtask test`.
+//! Prints every fuzz target, one a line: its name and the directories of its seeds, separated by tabs. For `cargo xtask
+//! test`.
 
 fn main() {
     for target in hyaline_fuzz::TARGETS {

@@ -3,8 +3,8 @@ use ice::{Deframer, write_frame};
 /// What is taken at most, in bytes: less than inputs have.
 const LIMIT: usize = 1500;
 
-/// A TCP stream in pieces whose lengths the first byte chooses: the frames are those of the stream in one piece, whether they
-/// are lent or copied; written again they are the beginning of the stream, and what was held is the rest.
+/// A TCP stream in pieces whose lengths the first byte chooses: the frames are those of the stream in one piece,
+/// whether they are lent or copied; written again they are the beginning of the stream, and what was held is the rest.
 pub fn deframer(data: &[u8]) {
     let Some((&step, stream)) = data.split_first() else {
         return;

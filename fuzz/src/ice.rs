@@ -8,9 +8,10 @@ use wire::{Path, Protocol, Reader, Seed};
 /// Most pairs that the agent may remember here: few, so that they are evicted.
 const MAX_PAIRS: usize = 6;
 
-/// An ICE agent under everything that may happen to it, in any order: genuine checks on any path with the newest or older
-/// credentials, altered ones, noise, media, the passing of time, restarts, late polls. What is genuine is answered so that
-/// its sender can verify it, what is not is never answered; what the events tell adds up to what the getters say.
+/// An ICE agent under everything that may happen to it, in any order: genuine checks on any path with the newest or
+/// older credentials, altered ones, noise, media, the passing of time, restarts, late polls. What is genuine is
+/// answered so that its sender can verify it, what is not is never answered; what the events tell adds up to what the
+/// getters say.
 ///
 /// The input is any number of steps: operation, argument, length, that many bytes.
 pub fn ice(data: &[u8]) {
@@ -222,8 +223,8 @@ impl Session {
         }
     }
 
-    /// A genuine check with one byte changed; when a bit of the sixth byte says so, with a FINGERPRINT that fits again, so
-    /// that nothing but the integrity can tell.
+    /// A genuine check with one byte changed; when a bit of the sixth byte says so, with a FINGERPRINT that fits again,
+    /// so that nothing but the integrity can tell.
     fn forgery(&mut self, step: &Step<'_>) {
         let (mut request, _) = self.request(step);
         let byte = |at: usize| step.bytes.get(at).copied().unwrap_or_default();

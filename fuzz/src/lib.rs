@@ -1,9 +1,9 @@
 //! Fuzz target bodies, one function each, so that the normal build compiles and tests them.
 //!
 //! A body takes any bytes and panics when a promise is broken: not only that nothing panics, but that what was printed
-//! parses to the same, that what was forged is refused. Each has a program in `fuzz_targets/`, which cargo-fuzz builds with
-//! libFuzzer and the normal build without: then it runs the files that are named on its command line, such as a crash that
-//! libFuzzer left behind.
+//! parses to the same, that what was forged is refused. Each has a program in `fuzz_targets/`, which cargo-fuzz builds
+//! with libFuzzer and the normal build without: then it runs the files that are named on its command line, such as a
+//! crash that libFuzzer left behind.
 
 mod answer;
 mod dtls;

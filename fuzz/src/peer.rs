@@ -5,8 +5,8 @@ use peer::{Direction, Kind, Peer, SenderId, State, StreamId};
 use rtp::{PayloadType, RtpOut, Ssrc};
 use wire::{Reader, Seed};
 
-/// Offers, one after the other in one session, with a NUL between them: each is refused with a sentence, or gets an answer
-/// that a strict offerer takes.
+/// Offers, one after the other in one session, with a NUL between them: each is refused with a sentence, or gets an
+/// answer that a strict offerer takes.
 pub fn peer_offer(data: &[u8]) {
     let mut peer = Peer::new(Pair::config().into(), Seed::from_run(1), Instant::now());
     let mut before: Option<String> = None;
@@ -26,9 +26,9 @@ pub fn peer_offer(data: &[u8]) {
     }
 }
 
-/// A connected peer under everything that may happen to it: noise, authentic packets of any content, feedback, offers of
-/// any shape, restarts, the passing of time, and all commands. It never waits for a time that has passed, and what it
-/// sends is always authentic and well-formed (the client insists on that).
+/// A connected peer under everything that may happen to it: noise, authentic packets of any content, feedback, offers
+/// of any shape, restarts, the passing of time, and all commands. It never waits for a time that has passed, and what
+/// it sends is always authentic and well-formed (the client insists on that).
 ///
 /// The input is any number of steps: operation, argument, length, that many bytes.
 pub fn peer_session(data: &[u8]) {

@@ -1,8 +1,8 @@
 use rtp::rtcp::{Compound, Packet};
 use wire::Writer;
 
-/// A datagram of RTCP. What each packet says is written again by its builder; that says the same, and written once more it
-/// is the same.
+/// A datagram of RTCP. What each packet says is written again by its builder; that says the same, and written once more
+/// it is the same.
 pub fn rtcp(data: &[u8]) {
     let Ok(compound) = Compound::parse(data) else { return };
     let _ = (

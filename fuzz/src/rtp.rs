@@ -8,8 +8,8 @@ use rtp::twcc::{MAX_INTERVAL, MIN_OUT, Recorder};
 use rtp::{MissingPackets, Packet, PayloadType, ReceiverStatistics, RtpOut, Ssrc, extension, rtx};
 use wire::{Reader, Unwrapper};
 
-/// One RTP packet. What was read is written again: the same header when it was canonical, else one that says the same. What
-/// looks into extensions and payloads is run on it too.
+/// One RTP packet. What was read is written again: the same header when it was canonical, else one that says the same.
+/// What looks into extensions and payloads is run on it too.
 pub fn rtp(data: &[u8]) {
     let Ok(packet) = Packet::parse(data) else { return };
     let _ = (packet.to_string(), rtp::dump::Rtp(&packet).to_string());
@@ -133,9 +133,9 @@ fn unwrap_retransmission(data: &[u8]) {
     }
 }
 
-/// The receiving side of a transport: packets with any transport-wide and sequence numbers at any time, feedback and reports
-/// taken now and then. Each packet is told of at most once and with its time, and nothing remains untold. What is missing is
-/// asked for, in the end ten times at most, and not waited for any more then.
+/// The receiving side of a transport: packets with any transport-wide and sequence numbers at any time, feedback and
+/// reports taken now and then. Each packet is told of at most once and with its time, and nothing remains untold. What
+/// is missing is asked for, in the end ten times at most, and not waited for any more then.
 ///
 /// The input is the room for feedback and then steps of eight bytes: time, transport-wide number, sequence number,
 /// timestamp.

@@ -1,7 +1,7 @@
 use sdp::{Builder, Limits, Line, SdpFragment, Session};
 
-/// A session description or a fragment of any bytes: what parses is printed back byte for byte, every line can be read as
-/// its type, and the typed lines can be written and read again.
+/// A session description or a fragment of any bytes: what parses is printed back byte for byte, every line can be read
+/// as its type, and the typed lines can be written and read again.
 pub fn sdp(data: &[u8]) {
     if let Ok(session) = Session::parse_bytes(data, &Limits::default()) {
         assert_eq!(session.to_string().as_bytes(), data);

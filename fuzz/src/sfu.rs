@@ -10,9 +10,10 @@ use rtp::{PayloadType, RtpOut, Ssrc};
 use sfu::{Config, Gone, ParticipantId, Picture, Role, Sfu, SourceKind, SourceLabel, View};
 use wire::{Ecn, Path, Reader, Seed};
 
-/// A room under everything that its participants may do: a publisher of simulcast with layers that come, stop and begin anew, any
-/// payload, viewers who change their view, miss packets and report anything, sections that are recycled, people who go. What is
-/// sent is authentic, no number is used twice (the clients insist on both), and nothing waits for a time that has passed.
+/// A room under everything that its participants may do: a publisher of simulcast with layers that come, stop and begin
+/// anew, any payload, viewers who change their view, miss packets and report anything, sections that are recycled,
+/// people who go. What is sent is authentic, no number is used twice (the clients insist on both), and nothing waits
+/// for a time that has passed.
 ///
 /// The input is any number of steps: operation, argument, length, that many bytes.
 pub fn sfu_session(data: &[u8]) {

@@ -4,8 +4,9 @@ use dtls_srtp::srtp::{OpenError, Opener, SealError, Sealer, StreamHandle};
 use dtls_srtp::{KeyAndSalt, SrtpProfile};
 use wire::Reader;
 
-/// An SRTP session under attack: genuine packets with loss, reordering and wrapping numbers, genuine packets with a changed
-/// byte, genuine packets again, and noise. The opener has to open exactly the first kind, each once, to what was sealed.
+/// An SRTP session under attack: genuine packets with loss, reordering and wrapping numbers, genuine packets with a
+/// changed byte, genuine packets again, and noise. The opener has to open exactly the first kind, each once, to what
+/// was sealed.
 ///
 /// The input is one byte for the profile and then any number of steps: operation, length, that many bytes.
 pub fn srtp_open(data: &[u8]) {
@@ -112,8 +113,8 @@ impl Session {
         self.noise(false, &packet);
     }
 
-    /// A packet of the stream, sealed and delivered. Bytes: how far from the highest index (16 bits, signed), header bits,
-    /// payload.
+    /// A packet of the stream, sealed and delivered. Bytes: how far from the highest index (16 bits, signed), header
+    /// bits, payload.
     fn rtp(&mut self, stream: usize, bytes: &[u8]) {
         let mut r = Reader::new(bytes);
         let (Ok(way), Ok(bits)) = (r.u16(), r.u8()) else { return };

@@ -1,8 +1,8 @@
 use stun::{Attribute, AttributeType, Builder, Key, Message, Value, is_stun};
 
-/// Any bytes as a STUN message. What parses is printed back attribute by attribute and parses to the same; each value that
-/// can be decoded is written anew and decodes to the same; signed with a key of ours, integrity and fingerprint verify and what
-/// they do not cover does not count.
+/// Any bytes as a STUN message. What parses is printed back attribute by attribute and parses to the same; each value
+/// that can be decoded is written anew and decodes to the same; signed with a key of ours, integrity and fingerprint
+/// verify and what they do not cover does not count.
 pub fn stun(data: &[u8]) {
     let Ok(message) = Message::parse(data) else { return };
     // RFC 7983 leaves 0 to 3 to STUN, which holds all methods that are registered; the format has room for more.

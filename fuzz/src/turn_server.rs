@@ -9,10 +9,11 @@ use turn::{
 };
 use wire::{Ecn, Path, Protocol, Reader, Seed};
 
-/// A TURN server under everything that clients, peers, relay sockets and the clock may do, in any order: genuine requests with
-/// any attributes, altered ones, noise, data both ways, ports that cannot be bound, connections, the passing of time. Nothing
-/// is relayed without a permission that was granted less than five minutes ago, what strangers send changes nothing and is
-/// answered in few bytes, what is remembered is bounded, and in the end everything is given back.
+/// A TURN server under everything that clients, peers, relay sockets and the clock may do, in any order: genuine
+/// requests with any attributes, altered ones, noise, data both ways, ports that cannot be bound, connections, the
+/// passing of time. Nothing is relayed without a permission that was granted less than five minutes ago, what strangers
+/// send changes nothing and is answered in few bytes, what is remembered is bounded, and in the end everything is given
+/// back.
 ///
 /// The input is any number of steps: operation, argument, length, that many bytes.
 pub fn turn_server(data: &[u8]) {

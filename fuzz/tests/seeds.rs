@@ -1,5 +1,5 @@
-//! Runs every target body on its seeds and on some mutations of them: a smoke test for each `cargo test`; cargo-fuzz goes on
-//! from there.
+//! Runs every target body on its seeds and on some mutations of them: a smoke test for each `cargo test`; cargo-fuzz
+//! goes on from there.
 
 use std::collections::BTreeSet;
 use std::fs;

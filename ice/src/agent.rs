@@ -26,8 +26,8 @@ mod session;
 ///
 /// Methods in four families: getters, inputs, commands, outputs. No socket, no clock; all randomness from the seed.
 ///
-/// In [`Mode::Lite`](crate::Mode::Lite) it is controlled, answers the checks of any number of paths, and sends none itself. In
-/// [`Mode::Full`](crate::Mode::Full) it gathers reflexive candidates, checks pairs, and takes either role.
+/// In [`Mode::Lite`](crate::Mode::Lite) it is controlled, answers the checks of any number of paths, and sends none
+/// itself. In [`Mode::Full`](crate::Mode::Full) it gathers reflexive candidates, checks pairs, and takes either role.
 #[derive(Debug)]
 pub struct Agent {
     config: Config,
@@ -118,8 +118,8 @@ impl Agent {
         self.state
     }
 
-    /// Whether a check has validated a path: the peer's in lite mode, else one of ours that was answered. Only what comes on
-    /// such a path is the peer's.
+    /// Whether a check has validated a path: the peer's in lite mode, else one of ours that was answered. Only what
+    /// comes on such a path is the peer's.
     pub fn is_validated(&self, path: &Path) -> bool {
         self.pairs.contains(path)
     }
@@ -235,8 +235,9 @@ impl Agent {
     }
 
     /// Takes that the TCP connection of `path` was closed, or, with the local port 0, that the one which
-    /// [`Event::OpenConnection`] asked for could not be opened. Its pair is removed, and of those that remain one is selected.
-    /// Without any the peer is `Disconnected` at once; it may open another connection for as long as silence is borne.
+    /// [`Event::OpenConnection`] asked for could not be opened. Its pair is removed, and of those that remain one is
+    /// selected. Without any the peer is `Disconnected` at once; it may open another connection for as long as silence
+    /// is borne.
     pub fn handle_closed(&mut self, now: Instant, path: &Path) {
         self.responses.forget(path);
         if let Some(full) = &mut self.full {
@@ -249,7 +250,8 @@ impl Agent {
         }
     }
 
-    /// If the pair that was removed was the last one, how long the peer may stay away is judged by when it was last heard.
+    /// If the pair that was removed was the last one, how long the peer may stay away is judged by when it was last
+    /// heard.
     fn follow_last_pair(&mut self) {
         if self.pairs.is_empty() {
             self.timers.stop(Timer::PairExpiry);
@@ -276,16 +278,16 @@ impl Agent {
 
 /// Commands.
 impl Agent {
-    /// Adds an address of ours: host candidates of all interfaces that are to be used. An empty foundation is filled in; an
-    /// address that is already there is not added again. A full agent asks the STUN servers about each UDP host candidate, and
-    /// reports what is to be trickled ([`Event::CandidateGathered`]).
+    /// Adds an address of ours: host candidates of all interfaces that are to be used. An empty foundation is filled
+    /// in; an address that is already there is not added again. A full agent asks the STUN servers about each UDP host
+    /// candidate, and reports what is to be trickled ([`Event::CandidateGathered`]).
     pub fn add_local_candidate(&mut self, candidate: Candidate) {
         self.add_candidate(candidate, None);
     }
 
-    /// Adds an address on a TURN server, as [`add_local_candidate`](Self::add_local_candidate) does otherwise. `server` is where
-    /// the client reaches the server, and `protocol` the transport by which it does, TCP for TLS, too: such candidates share a
-    /// foundation only where these are the same (RFC 8445 §5.1.1.3).
+    /// Adds an address on a TURN server, as [`add_local_candidate`](Self::add_local_candidate) does otherwise. `server`
+    /// is where the client reaches the server, and `protocol` the transport by which it does, TCP for TLS, too: such
+    /// candidates share a foundation only where these are the same (RFC 8445 §5.1.1.3).
     pub fn add_relayed_candidate(&mut self, candidate: Candidate, server: SocketAddr, protocol: Protocol) {
         let ip = server.ip();
         self.add_candidate(candidate, Some(Server { ip, protocol }));
@@ -311,9 +313,9 @@ impl Agent {
         self.introduce(candidate);
     }
 
-    /// Removes an address of ours, with all that belongs to it: its interface is gone. Media moves to another pair that works;
-    /// an agent that may nominate it does, and else says [`Event::NeedsRestart`]. So does one that no pair is left to that works
-    /// or may yet be found to.
+    /// Removes an address of ours, with all that belongs to it: its interface is gone. Media moves to another pair that
+    /// works; an agent that may nominate it does, and else says [`Event::NeedsRestart`]. So does one that no pair is
+    /// left to that works or may yet be found to.
     pub fn remove_local_candidate(&mut self, now: Instant, address: SocketAddr, protocol: Protocol) {
         let gone = |candidate: &Candidate| candidate.protocol == protocol && candidate.base() == address;
         self.local_candidates.retain(|candidate| !gone(candidate));
@@ -321,8 +323,8 @@ impl Agent {
         full.unannounced.retain(|candidate| !gone(candidate));
         full.gatherer.remove_base(address);
         full.checklist.remove_base(address, protocol);
-        // The peer may be reached another way, soon: until then nothing shows that it is there, and so its silence ends the
-        // session.
+        // The peer may be reached another way, soon: until then nothing shows that it is there, and so its silence ends
+        // the session.
         full.bereft = true;
         self.settle();
         self.arm_check(now);
@@ -343,8 +345,8 @@ impl Agent {
         }
     }
 
-    /// Takes a role, when offer and answer have told it: who offers controls (RFC 8445 §6.1.1). To no effect in lite mode, and
-    /// against a lite peer.
+    /// Takes a role, when offer and answer have told it: who offers controls (RFC 8445 §6.1.1). To no effect in lite
+    /// mode, and against a lite peer.
     pub fn set_role(&mut self, role: Role) {
         if let Some(full) = self.full.as_mut().filter(|full| !full.checklist.peer_is_lite()) {
             full.checklist.set_role(role);
@@ -360,9 +362,9 @@ impl Agent {
         self.settle();
     }
 
-    /// Takes the Ta that the peer proposes in `a=ice-pacing`; `None` when it proposes none, which stands for 50 ms. The larger
-    /// of both counts from then on (RFC 8445 §14.2), of the peer's 500 ms at most, so that nobody holds us up. To no effect in
-    /// lite mode.
+    /// Takes the Ta that the peer proposes in `a=ice-pacing`; `None` when it proposes none, which stands for 50 ms. The
+    /// larger of both counts from then on (RFC 8445 §14.2), of the peer's 500 ms at most, so that nobody holds us up.
+    /// To no effect in lite mode.
     pub fn set_peer_pacing(&mut self, interval: Option<Duration>) {
         if let Some(full) = &mut self.full {
             full.set_peer_pacing(interval);
@@ -378,9 +380,9 @@ impl Agent {
         }
     }
 
-    /// Sets the peer's credentials, from its offer or answer. Checks are awaited or sent from now on. When they replace others,
-    /// the peer restarts ICE ([`Credentials::is_restarted_by`]): call [`restart`](Self::restart) first. They may come after a
-    /// full agent has failed, as the late answer to a restart of ours: it tries again then.
+    /// Sets the peer's credentials, from its offer or answer. Checks are awaited or sent from now on. When they replace
+    /// others, the peer restarts ICE ([`Credentials::is_restarted_by`]): call [`restart`](Self::restart) first. They
+    /// may come after a full agent has failed, as the late answer to a restart of ours: it tries again then.
     pub fn set_remote_credentials(&mut self, now: Instant, credentials: Credentials) {
         let changed = self
             .remote
@@ -422,13 +424,13 @@ impl Agent {
         self.settle();
     }
 
-    /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until one is nominated under the
-    /// new credentials; until then both are answered. After a failure the old ones are void. While the first check
-    /// is awaited, the wait begins anew; the patience with a peer that was there and is silent is not extended.
+    /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until one is nominated
+    /// under the new credentials; until then both are answered. After a failure the old ones are void. While the first
+    /// check is awaited, the wait begins anew; the patience with a peer that was there and is silent is not extended.
     ///
-    /// A full agent asks the STUN servers again, unless [`gather_again`](Self::gather_again) has. The peer is to be told all
-    /// [`local_candidates`](Self::local_candidates) with the new credentials; events tell only what is new: a mapping that has
-    /// changed, in place of the old one.
+    /// A full agent asks the STUN servers again, unless [`gather_again`](Self::gather_again) has. The peer is to be
+    /// told all [`local_candidates`](Self::local_candidates) with the new credentials; events tell only what is new: a
+    /// mapping that has changed, in place of the old one.
     pub fn restart(&mut self, now: Instant) -> Credentials {
         let keep_previous = self.pairs.previous_carries();
         self.generations.restart(keep_previous);
@@ -454,7 +456,8 @@ impl Agent {
 
 /// Outputs.
 impl Agent {
-    /// Writes the next datagram into `out`, which holds at least [`MIN_OUT`] bytes. `None` when there is nothing to send.
+    /// Writes the next datagram into `out`, which holds at least [`MIN_OUT`] bytes. `None` when there is nothing to
+    /// send.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         debug_assert!(out.len() >= MIN_OUT, "poll_transmit wants MIN_OUT bytes of room");
         if out.len() < MIN_OUT {
@@ -474,14 +477,14 @@ impl Agent {
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is waited for. Valid once
-    /// [`poll_transmit`](Self::poll_transmit) gave `None`. Activity does not move it: a timer that finds the peer alive sets itself
-    /// anew.
+    /// [`poll_transmit`](Self::poll_transmit) gave `None`. Activity does not move it: a timer that finds the peer alive
+    /// sets itself anew.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.timers.next().map(|(_, deadline)| deadline)
     }
 
-    /// What changed since the last poll: removed paths, then validated ones, the selected one, the state; then what a full agent
-    /// has to tell of candidates and connections.
+    /// What changed since the last poll: removed paths, then validated ones, the selected one, the state; then what a
+    /// full agent has to tell of candidates and connections.
     pub fn poll_event(&mut self) -> Option<Event> {
         if let Some(path) = self.pairs.poll_removed() {
             return Some(Event::PathRemoved(path));

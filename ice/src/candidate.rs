@@ -54,7 +54,8 @@ pub struct Candidate {
 
 impl Candidate {
     /// A host candidate of component 1, passive when it is TCP. `local_preference` tells it from its siblings: 65535
-    /// when it is alone (RFC 8445 §5.1.2.1), and at most 8191 counts with TCP (RFC 6544 §4.2). The foundation is left empty.
+    /// when it is alone (RFC 8445 §5.1.2.1), and at most 8191 counts with TCP (RFC 6544 §4.2). The foundation is left
+    /// empty.
     pub fn host(address: SocketAddr, protocol: Protocol, local_preference: u16) -> Self {
         match protocol {
             Protocol::Udp => Self::new(CandidateKind::Host, address, priority(HOST_UDP, local_preference)),
@@ -159,14 +160,14 @@ const fn priority(type_preference: u8, local_preference: u16) -> u32 {
     ((type_preference as u32) << 24) | ((local_preference as u32) << 8) | 256_u32.saturating_sub(COMPONENT as u32)
 }
 
-/// The host candidates of a machine, in the order of their priority. Within a family the order given is kept; the families
-/// are intermingled, IPv6 with a head start, as RFC 8421 §4 says; UDP comes before TCP. Doubles are left out.
+/// The host candidates of a machine, in the order of their priority. Within a family the order given is kept; the
+/// families are intermingled, IPv6 with a head start, as RFC 8421 §4 says; UDP comes before TCP. Doubles are left out.
 pub fn host_candidates(addresses: impl IntoIterator<Item = (SocketAddr, Protocol)>) -> Vec<Candidate> {
     ranked([addresses.into_iter().collect()])
 }
 
-/// The host candidates of classes of addresses, the preferred class first: all of it come before those of the next, whatever
-/// their family, and the families are intermingled within each.
+/// The host candidates of classes of addresses, the preferred class first: all of it come before those of the next,
+/// whatever their family, and the families are intermingled within each.
 pub(crate) fn ranked(classes: impl IntoIterator<Item = Vec<(SocketAddr, Protocol)>>) -> Vec<Candidate> {
     let (mut udp, mut tcp) = (Vec::new(), Vec::new());
     for class in classes {

@@ -31,8 +31,8 @@ use request::Request;
 pub(crate) use response::{Outcome, Success};
 pub(crate) use trigger::Trigger;
 
-/// The checks that a full agent sends (RFC 8445 §6.1.4, §7.2): on the pairs of candidates until one is nominated (§8.1), then
-/// on the one in use, to ask for consent (RFC 7675 §5.1), and on a few others that could take over.
+/// The checks that a full agent sends (RFC 8445 §6.1.4, §7.2): on the pairs of candidates until one is nominated
+/// (§8.1), then on the one in use, to ask for consent (RFC 7675 §5.1), and on a few others that could take over.
 #[derive(Debug)]
 pub(crate) struct Checklist {
     settings: Settings,

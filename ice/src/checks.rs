@@ -46,9 +46,9 @@ impl From<wire::Error> for Fault {
 impl Check {
     /// Reads and authenticates a check, in the order of RFC 8489 §6.3 and §9.1.3.
     ///
-    /// The error responses that those sections want for what is not authenticated, 400 and 401, are not sent: they could
-    /// carry no integrity, and without it the client has to drop them (§9.1.4), so they would only make us answer to
-    /// anybody; and a 400 that gets through makes Chromium give the pair up.
+    /// The error responses that those sections want for what is not authenticated, 400 and 401, are not sent: they
+    /// could carry no integrity, and without it the client has to drop them (§9.1.4), so they would only make us answer
+    /// to anybody; and a 400 that gets through makes Chromium give the pair up.
     pub(crate) fn authenticate(datagram: &[u8], generations: &Generations) -> Result<Self, Fault> {
         let message = Message::parse(datagram)?;
         match (message.class(), message.method()) {

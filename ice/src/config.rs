@@ -20,20 +20,20 @@ pub struct Config {
     pub mode: Mode,
     /// The role to begin with, of a full agent: who offers controls (RFC 8445 §6.1.1).
     pub role: Role,
-    /// How long the peer may be silent until the state is `Disconnected`. Chromium checks every 2.7 s, Firefox every 4.0 to
-    /// 6.4 s.
+    /// How long the peer may be silent until the state is `Disconnected`. Chromium checks every 2.7 s, Firefox every
+    /// 4.0 to 6.4 s.
     pub disconnected_after: Duration,
     /// How long the peer may be silent until the state is `Failed` and nothing is sent any more. Consent ends after
     /// [`consent_expires_after`](Self::consent_expires_after) in any case.
     pub failed_after: Duration,
-    /// How long a first check is waited for by a lite agent, counted from the peer's credentials or from a restart of what is
-    /// not connected.
+    /// How long a first check is waited for by a lite agent, counted from the peer's credentials or from a restart of
+    /// what is not connected.
     pub connect_timeout: Duration,
-    /// How long a full agent tries at least before it has failed, counted likewise (the PAC timer of RFC 8863 §4): 39.5 s is
-    /// the longest that a check takes.
+    /// How long a full agent tries at least before it has failed, counted likewise (the PAC timer of RFC 8863 §4): 39.5
+    /// s is the longest that a check takes.
     pub patience: Duration,
-    /// How long a single pair may be silent until it is forgotten, and how long a full agent's consent lasts: RFC 7675 §5.1
-    /// lets it expire after 30 s.
+    /// How long a single pair may be silent until it is forgotten, and how long a full agent's consent lasts: RFC 7675
+    /// §5.1 lets it expire after 30 s.
     pub consent_expires_after: Duration,
     /// How long a full agent's requests on the path in use may be unanswered until the state is `Disconnected`, even if
     /// media comes.
@@ -41,23 +41,24 @@ pub struct Config {
     /// How long the previous credentials and pairs are kept once a pair of the new ones is nominated: what is in flight
     /// still arrives: three seconds, as in RFC 8445 §8.3.1, which is about candidates.
     pub retire_after: Duration,
-    /// The time between transactions that a full agent begins, of gathering and of checks (Ta, RFC 8445 §14.2): 50 ms; at
-    /// least 5 ms, which only a network of one's own should see. Any other than the default is to be told the peer
+    /// The time between transactions that a full agent begins, of gathering and of checks (Ta, RFC 8445 §14.2): 50 ms;
+    /// at least 5 ms, which only a network of one's own should see. Any other than the default is to be told the peer
     /// ([`Agent::pacing`](crate::Agent::pacing)); the larger of both counts
     /// ([`Agent::set_peer_pacing`](crate::Agent::set_peer_pacing)).
     pub check_interval: Duration,
     /// STUN servers that are asked for server-reflexive candidates, at most 8.
     pub stun_servers: Vec<SocketAddr>,
-    /// Whether host candidates are told as names of mDNS: then a server-reflexive candidate is told even where it has the
-    /// address of its base, which nobody knows else (draft-ietf-mmusic-mdns-ice-candidates, Server-Reflexive Candidates).
+    /// Whether host candidates are told as names of mDNS: then a server-reflexive candidate is told even where it has
+    /// the address of its base, which nobody knows else (draft-ietf-mmusic-mdns-ice-candidates, Server-Reflexive
+    /// Candidates).
     pub concealed_hosts: bool,
-    /// How long an answer of a STUN server is waited for: 5 s. It is asked again after 0.5, 1.5 and 3.5 s, then every 2 s.
-    /// Where a fifth of these exchanges is lost, 5 s leave one client of 600 without a mapping.
+    /// How long an answer of a STUN server is waited for: 5 s. It is asked again after 0.5, 1.5 and 3.5 s, then every 2
+    /// s. Where a fifth of these exchanges is lost, 5 s leave one client of 600 without a mapping.
     pub gathering_timeout: Duration,
     /// How often the mapping of a server-reflexive candidate is refreshed until ICE is connected.
     pub mapping_refresh: Duration,
-    /// How often pairs that work and are not used are checked, so that they can take over. `None` leaves them alone: they
-    /// end after [`consent_expires_after`](Self::consent_expires_after).
+    /// How often pairs that work and are not used are checked, so that they can take over. `None` leaves them alone:
+    /// they end after [`consent_expires_after`](Self::consent_expires_after).
     pub warm_interval: Option<Duration>,
     /// How many pairs are kept so, the best ones.
     pub warm_pairs: usize,

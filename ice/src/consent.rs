@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::timer::after;
 use std::time::Instant;
 
-/// Whether the peer is still there. A full agent asks for consent with checks of its own (RFC 7675 §5.1); a lite agent sends
-/// none, so every authenticated sign of the peer's renews it: checks on any pair, DTLS, SRTP and SRTCP.
+/// Whether the peer is still there. A full agent asks for consent with checks of its own (RFC 7675 §5.1); a lite agent
+/// sends none, so every authenticated sign of the peer's renews it: checks on any pair, DTLS, SRTP and SRTCP.
 #[derive(Debug)]
 pub(crate) struct Liveness {
     last_seen: Instant,

@@ -31,7 +31,8 @@ wire::counters! {
         pub ice_role_conflicts,
         /// Checks without PRIORITY; they count as the lowest.
         pub ice_missing_priority,
-        /// Responses that found no room among the pending ones, or whose credentials were retired before they were sent.
+        /// Responses that found no room among the pending ones, or whose credentials were retired before they were
+        /// sent.
         pub ice_responses_dropped,
         /// Pairs that gave way to newer ones.
         pub ice_pairs_evicted,

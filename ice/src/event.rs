@@ -33,12 +33,12 @@ pub enum Event {
     CandidateGathered(Candidate),
     /// Gathering began, or is complete: then the peer is told the end of candidates (RFC 8838 §13).
     GatheringChanged(GatheringState),
-    /// A TCP connection is to be opened (RFC 6544 §7.1): from the local address, port 0 being the system's choice, to the
-    /// remote one. [`Agent::handle_connected`](crate::Agent::handle_connected) or
+    /// A TCP connection is to be opened (RFC 6544 §7.1): from the local address, port 0 being the system's choice, to
+    /// the remote one. [`Agent::handle_connected`](crate::Agent::handle_connected) or
     /// [`Agent::handle_closed`](crate::Agent::handle_closed) tells what became of it.
     OpenConnection(Path),
-    /// The nominated pair does not work any more, and only a restart can name another one (RFC 8445 §8.1.1). Media goes on
-    /// over whatever pair works.
+    /// The nominated pair does not work any more, and only a restart can name another one (RFC 8445 §8.1.1). Media goes
+    /// on over whatever pair works.
     NeedsRestart,
 }
 

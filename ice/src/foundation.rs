@@ -5,8 +5,8 @@ use crate::candidate::{Candidate, CandidateKind};
 use std::net::IpAddr;
 use wire::Protocol;
 
-/// The foundations of our candidates (RFC 8445 §5.1.1.3): the same for the same type, base address, server and transport, also
-/// towards the server.
+/// The foundations of our candidates (RFC 8445 §5.1.1.3): the same for the same type, base address, server and
+/// transport, also towards the server.
 #[derive(Debug, Default)]
 pub(crate) struct Foundations {
     known: Vec<(Origin, String)>,
@@ -22,8 +22,8 @@ struct Origin {
     server: Option<Server>,
 }
 
-/// A STUN or TURN server, as the agent reaches it. What is relayed over UDP may fare otherwise than what goes over TCP on its
-/// first leg.
+/// A STUN or TURN server, as the agent reaches it. What is relayed over UDP may fare otherwise than what goes over TCP
+/// on its first leg.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Server {
     pub(crate) ip: IpAddr,

@@ -57,8 +57,8 @@ impl Deframer {
         self.limit = limit;
     }
 
-    /// Takes the next piece of the stream, and hands each frame that it completes to `each`, to be worked on in place: only one
-    /// that is cut by the end of a piece is copied. Empty frames are legal (RFC 4571 §2) and handed on too.
+    /// Takes the next piece of the stream, and hands each frame that it completes to `each`, to be worked on in place:
+    /// only one that is cut by the end of a piece is copied. Empty frames are legal (RFC 4571 §2) and handed on too.
     ///
     /// # Errors
     /// When a frame is longer than the limit; from then on always. The frames before it were handed on.
@@ -82,8 +82,8 @@ impl Deframer {
         }
     }
 
-    /// Takes bytes from the front of `bytes` until a frame is whole, and gives a copy of it. `None` when all were taken and
-    /// none is. Call it until it gives `None`.
+    /// Takes bytes from the front of `bytes` until a frame is whole, and gives a copy of it. `None` when all were taken
+    /// and none is. Call it until it gives `None`.
     ///
     /// # Errors
     /// When a frame is longer than the limit; from then on always.

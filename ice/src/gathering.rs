@@ -81,8 +81,8 @@ pub(crate) enum Gathered {
 
 /// The least RTO (RFC 8445 §14.3).
 const RTO: Duration = Duration::from_millis(500);
-/// The longest wait between two transmissions of a request, unless the first is longer: doubled on and on it would leave
-/// most of a long [`gathering_timeout`](crate::Config::gathering_timeout) to very few of them.
+/// The longest wait between two transmissions of a request, unless the first is longer: doubled on and on it would
+/// leave most of a long [`gathering_timeout`](crate::Config::gathering_timeout) to very few of them.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Most servers.
 const SERVERS: usize = 8;
@@ -120,8 +120,8 @@ impl Gatherer {
         self.tasks.retain(|task| task.path.local != base);
     }
 
-    /// ICE is restarted: all is asked again, as mappings may have changed and who was silent may answer. What is asked already
-    /// is waited for anew.
+    /// ICE is restarted: all is asked again, as mappings may have changed and who was silent may answer. What is asked
+    /// already is waited for anew.
     pub(crate) fn ask_again(&mut self, now: Instant) {
         for task in &mut self.tasks {
             task.phase = match &mut task.request {
@@ -211,8 +211,8 @@ impl Gatherer {
         asks.chain(begins).min()
     }
 
-    /// Takes a server's answer; `None` when the message is none. It has no integrity: that it has the transaction id and
-    /// comes from the server is all that can be asked (RFC 8489 §6.3.3).
+    /// Takes a server's answer; `None` when the message is none. It has no integrity: that it has the transaction id
+    /// and comes from the server is all that can be asked (RFC 8489 §6.3.3).
     pub(crate) fn take_response(&mut self, now: Instant, path: &Path, message: &Message<'_>) -> Option<Gathered> {
         if !matches!(message.class(), Class::SuccessResponse | Class::ErrorResponse) {
             return None;

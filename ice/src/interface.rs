@@ -17,11 +17,11 @@ pub struct Interface {
     pub preference: u8,
 }
 
-/// Host candidates for the interfaces that RFC 8445 §5.1.1.1 lets be used, the preferred ones first, whatever their family.
-/// Those of one preference are intermingled as [`host_candidates`](crate::host_candidates) does it, with a head start for
-/// IPv6 (RFC 8421 §4). Left out are loopback (unless `loopback` says otherwise, for tests on one
-/// machine), unspecified and multicast addresses, and link-local ones: IPv4's come from a network without DHCP,
-/// IPv6's need a zone that no candidate carries.
+/// Host candidates for the interfaces that RFC 8445 §5.1.1.1 lets be used, the preferred ones first, whatever their
+/// family. Those of one preference are intermingled as [`host_candidates`](crate::host_candidates) does it, with a head
+/// start for IPv6 (RFC 8421 §4). Left out are loopback (unless `loopback` says otherwise, for tests on one machine),
+/// unspecified and multicast addresses, and link-local ones: IPv4's come from a network without DHCP, IPv6's need a
+/// zone that no candidate carries.
 pub fn interface_candidates(interfaces: impl IntoIterator<Item = Interface>, loopback: bool) -> Vec<Candidate> {
     let mut usable: Vec<Interface> = interfaces
         .into_iter()
@@ -136,7 +136,8 @@ mod tests {
                 "[2001:db8:1::1]:2",
             ]
         );
-        // RFC 8421 §4, by the numbers of each class: (1 + 2) / 1 of the cable's lead, and (2 + 2) / 2 of the mobile ones.
+        // RFC 8421 §4, by the numbers of each class: (1 + 2) / 1 of the cable's lead, and (2 + 2) / 2 of the mobile
+        // ones.
         let interfaces = [
             udp("192.0.2.9:1", cable),
             udp("[2001:db8:9::1]:1", cable),

@@ -105,8 +105,8 @@ impl Mdns {
         self.responder.address(name)
     }
 
-    /// A resolved address with the port of its candidate. A link-local one is of our link, and cannot be sent to without
-    /// its scope, which no name and no record has.
+    /// A resolved address with the port of its candidate. A link-local one is of our link, and cannot be sent to
+    /// without its scope, which no name and no record has.
     pub fn remote(&self, address: IpAddr, port: u16) -> SocketAddr {
         match address {
             IpAddr::V6(address) if address.is_unicast_link_local() => {

@@ -16,8 +16,8 @@ pub(crate) struct Pacer {
 impl Pacer {
     /// Ta may not be less (RFC 8445 §14.2).
     pub(crate) const LEAST: Duration = Duration::from_millis(5);
-    /// What of a peer's Ta is followed at most: more would keep us from checking at all. It is the longest that an RFC names
-    /// (RFC 5245 §16.2, for what is not RTP).
+    /// What of a peer's Ta is followed at most: more would keep us from checking at all. It is the longest that an RFC
+    /// names (RFC 5245 §16.2, for what is not RTP).
     pub(crate) const MOST: Duration = Duration::from_millis(500);
     /// That of who proposes none (RFC 8445 §14.2).
     const DEFAULT: Duration = Duration::from_millis(50);

@@ -92,8 +92,8 @@ impl Pair {
         }
     }
 
-    /// The pair's own priority, which only a full agent knows. Then PRIORITY, and between equals the priority of our own
-    /// candidate: a browser sends one PRIORITY from one of its addresses to all of ours.
+    /// The pair's own priority, which only a full agent knows. Then PRIORITY, and between equals the priority of our
+    /// own candidate: a browser sends one PRIORITY from one of its addresses to all of ours.
     fn priority(&self) -> (u64, u32, u32) {
         (
             self.order,
@@ -162,8 +162,8 @@ pub(crate) struct Accepted {
 
 /// The validated pairs, and which of them to send on.
 ///
-/// The choice is a function of what the pairs know, [`choose`](Self::choose); the hot call [`note`](Self::note) comes to the
-/// same result without looking at the other pairs.
+/// The choice is a function of what the pairs know, [`choose`](Self::choose); the hot call [`note`](Self::note) comes
+/// to the same result without looking at the other pairs.
 #[derive(Debug)]
 pub(crate) struct Pairs {
     pairs: Vec<Pair>,
@@ -307,8 +307,8 @@ impl Pairs {
         true
     }
 
-    /// A restart: what the newest session made of the pairs becomes what the previous one did, unless the session before
-    /// still carries the call.
+    /// A restart: what the newest session made of the pairs becomes what the previous one did, unless the session
+    /// before still carries the call.
     pub(crate) fn restart(&mut self, keep_previous: bool) {
         for pair in &mut self.pairs {
             let newest = pair.newest.take();
@@ -418,7 +418,8 @@ impl Pairs {
             .map(|(index, _)| index)
     }
 
-    /// Makes room: the pair of the lowest rank that was silent longest goes, but never the selected one unless it is alone.
+    /// Makes room: the pair of the lowest rank that was silent longest goes, but never the selected one unless it is
+    /// alone.
     fn evict(&mut self) {
         let victim = self
             .pairs

@@ -61,7 +61,8 @@ impl Unknown {
 
 impl Response {
     fn write(&self, generations: &Generations, out: &mut [u8]) -> Result<usize, BuildError> {
-        // The password that authenticated the request (RFC 8489 §9.1.3); when it is no longer known, nothing is written.
+        // The password that authenticated the request (RFC 8489 §9.1.3); when it is no longer known, nothing is
+        // written.
         let generation = generations.by_number(self.generation).ok_or(BuildError::Full)?;
         let class = match self.answer {
             Answer::Success => Class::SuccessResponse,

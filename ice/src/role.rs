@@ -33,8 +33,8 @@ pub(crate) enum Conflict {
 }
 
 impl Conflict {
-    /// RFC 8445 §7.3.1.1: of two that control, and of two that are controlled, the larger tiebreaker controls. Between equals
-    /// whoever receives the check does.
+    /// RFC 8445 §7.3.1.1: of two that control, and of two that are controlled, the larger tiebreaker controls. Between
+    /// equals whoever receives the check does.
     pub(crate) const fn resolve(ours: (Role, u64), claimed: Option<(Role, u64)>) -> Self {
         let Some((peer, theirs)) = claimed else {
             return Self::None;

@@ -7,9 +7,9 @@ use wire::Path;
 
 /// The checks that were accepted last, by their transaction ids.
 ///
-/// MESSAGE-INTEGRITY does not cover the addresses that a datagram travels under, so whoever has seen a check can send it
-/// again from any source. Its id tells: a client draws a new one for every request (RFC 8489 §6.1) and keeps it only for
-/// retransmissions, which take the same path.
+/// MESSAGE-INTEGRITY does not cover the addresses that a datagram travels under, so whoever has seen a check can send
+/// it again from any source. Its id tells: a client draws a new one for every request (RFC 8489 §6.1) and keeps it only
+/// for retransmissions, which take the same path.
 #[derive(Debug, Default)]
 pub(crate) struct Transactions {
     /// The oldest first.

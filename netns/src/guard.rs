@@ -3,12 +3,12 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-/// A shell that waits for the end of this process, and then clears away what it leaves (a browser, a profile, a namespace): a
-/// test that is killed (by a time limit, or by hand) drops nothing, and neither does one that ends while something is kept for
-/// the next. It knows by its stdin, a pipe whose other end nobody else has.
+/// A shell that waits for the end of this process, and then clears away what it leaves (a browser, a profile, a
+/// namespace): a test that is killed (by a time limit, or by hand) drops nothing, and neither does one that ends while
+/// something is kept for the next. It knows by its stdin, a pipe whose other end nobody else has.
 ///
-/// The kernel's signal for the death of a parent is none of this: it comes when a thread ends, only to the one process that the
-/// thread has started, and asking for it takes `unsafe`.
+/// The kernel's signal for the death of a parent is none of this: it comes when a thread ends, only to the one process
+/// that the thread has started, and asking for it takes `unsafe`.
 #[derive(Debug)]
 pub struct Guard(Child);
 

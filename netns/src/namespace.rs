@@ -8,8 +8,8 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use crate::Error;
 use crate::guard::Guard;
 
-/// A network of its own: with loopback and nothing else at first, deleted when dropped or when this process ends, however it
-/// does. Needs root and iproute2.
+/// A network of its own: with loopback and nothing else at first, deleted when dropped or when this process ends,
+/// however it does. Needs root and iproute2.
 ///
 /// A test that runs everything in one sees the same addresses on every machine, and nothing of it leaves the machine.
 #[derive(Debug)]
@@ -34,8 +34,8 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// A new namespace with one interface of this address (and `/24`), whose other end leads nowhere: what browsers need
-    /// to gather candidates (Firefox takes no loopback ones) without any network behind it.
+    /// A new namespace with one interface of this address (and `/24`), whose other end leads nowhere: what browsers
+    /// need to gather candidates (Firefox takes no loopback ones) without any network behind it.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -111,8 +111,9 @@ impl Namespace {
         self.swallow("output", &format!("tcp dport {port}"))
     }
 
-    /// Swallows every UDP datagram that comes from another namespace. Its sender notices nothing, whereas Linux refuses to send
-    /// what the sender's own firewall drops; a path without traffic in either direction is swallowed at both ends.
+    /// Swallows every UDP datagram that comes from another namespace. Its sender notices nothing, whereas Linux refuses
+    /// to send what the sender's own firewall drops; a path without traffic in either direction is swallowed at both
+    /// ends.
     ///
     /// # Errors
     /// As [`nft`](Self::nft).
@@ -120,7 +121,8 @@ impl Namespace {
         self.swallow("input", "meta iifname != lo meta l4proto udp")
     }
 
-    /// Nothing leaves or enters any more, and nobody is told: as with a machine that has lost its power. Loopback goes on.
+    /// Nothing leaves or enters any more, and nobody is told: as with a machine that has lost its power. Loopback goes
+    /// on.
     ///
     /// # Errors
     /// As [`nft`](Self::nft).
@@ -129,8 +131,8 @@ impl Namespace {
         self.swallow("output", "meta oifname != lo")
     }
 
-    /// Loses so many of a hundred UDP datagrams that come in by this interface, chosen at random, in place of what was lost by it
-    /// before; 0 loses none, and 99 is the most.
+    /// Loses so many of a hundred UDP datagrams that come in by this interface, chosen at random, in place of what was
+    /// lost by it before; 0 loses none, and 99 is the most.
     ///
     /// # Errors
     /// As [`nft`](Self::nft).
@@ -149,8 +151,8 @@ impl Namespace {
         self.nft(&["add", "rule", "inet", &table, "arriving", &lost, "drop"])
     }
 
-    /// Breaks every TCP connection that somebody inside accepted on this port; the other end is told by a reset. New ones can be
-    /// made, and UDP goes on.
+    /// Breaks every TCP connection that somebody inside accepted on this port; the other end is told by a reset. New
+    /// ones can be made, and UDP goes on.
     ///
     /// # Errors
     /// [`Error::Network`] with what `ss` wrote.
@@ -174,8 +176,8 @@ impl Namespace {
         self.nft(&["add", "rule", "inet", "swallow", hook, what, "drop"])
     }
 
-    /// Runs a closure on a thread that lives inside. The sockets it opens, and the threads and processes it starts, stay inside
-    /// and work when used from outside.
+    /// Runs a closure on a thread that lives inside. The sockets it opens, and the threads and processes it starts,
+    /// stay inside and work when used from outside.
     ///
     /// # Errors
     /// [`Error::Network`] if it cannot be entered.
@@ -193,8 +195,8 @@ impl Namespace {
         })
     }
 
-    /// No link-local IPv6 address: one would appear a second or two after the interface, and a browser that sees its network
-    /// change breaks off the requests that are under way.
+    /// No link-local IPv6 address: one would appear a second or two after the interface, and a browser that sees its
+    /// network change breaks off the requests that are under way.
     fn settle(&self, interface: &str) -> Result<(), Error> {
         self.ip(&["link", "set", interface, "addrgenmode", "none"])
     }

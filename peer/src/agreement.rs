@@ -68,8 +68,8 @@ const MAX_LAYERS: usize = 8;
 
 impl<'a> Agreement<'a> {
     /// What we agree to in an audio or video section, or why to nothing. `ids` is what extension ids already mean in
-    /// this session: in one BUNDLE group an id means the same everywhere (RFC 9143 §9). If the section is an answer's, `wish` is
-    /// what was offered.
+    /// this session: in one BUNDLE group an id means the same everywhere (RFC 9143 §9). If the section is an answer's,
+    /// `wish` is what was offered.
     pub(crate) fn of_media(
         config: &Config,
         offered: &OfferedSection<'a>,

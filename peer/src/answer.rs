@@ -110,8 +110,8 @@ impl Local<'_> {
         };
         media_line(builder, offered, 9, &formats);
         mid(builder, offered);
-        // In every section, as both browsers write them: RFC 9143 §7.1.3 wants the tagged one only, but older stacks look
-        // for them in each.
+        // In every section, as both browsers write them: RFC 9143 §7.1.3 wants the tagged one only, but older stacks
+        // look for them in each.
         builder
             .attribute(Attribute::IceUfrag(self.ufrag))
             .attribute(Attribute::IcePwd(self.pwd));

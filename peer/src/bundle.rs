@@ -24,8 +24,8 @@ impl Bundle {
     /// Selects the tagged section (RFC 9143 §7.3.1): the first of the first group that we take and whose port is not
     /// zero. Without any, the first such section that is in no group goes alone.
     ///
-    /// In a later offer the answerer may not reject the tagged section (RFC 9143 §7.3.3); when we have to, we go on with
-    /// the next tag there too, since all members are on one transport anyway, rather than refuse the whole offer.
+    /// In a later offer the answerer may not reject the tagged section (RFC 9143 §7.3.3); when we have to, we go on
+    /// with the next tag there too, since all members are on one transport anyway, rather than refuse the whole offer.
     pub(crate) fn select<'a>(
         members: &[Member<'_>],
         groups: impl Iterator<Item = impl Iterator<Item = &'a str>>,

@@ -202,8 +202,8 @@ impl Codec {
     /// `max-fs`) is not: we decode nothing, so we set no limits. `receives` tells whether we do in that section.
     pub(crate) fn answer_fmtp(self, offered: &str, receives: bool) -> String {
         match self {
-            // In-band FEC repairs the last hop, whose loss the publisher cannot see: always wanted. Who offers stereo may
-            // send it (RFC 7587 §6.1): the viewers' decoders take both.
+            // In-band FEC repairs the last hop, whose loss the publisher cannot see: always wanted. Who offers stereo
+            // may send it (RFC 7587 §6.1): the viewers' decoders take both.
             Self::Opus if receives && parameter(offered, "stereo") == Some("1") => {
                 "minptime=10;useinbandfec=1;stereo=1".into()
             }

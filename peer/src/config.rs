@@ -11,7 +11,8 @@ pub struct Config {
     /// The certificate and what DTLS agrees to.
     pub dtls: Arc<dtls_srtp::Config>,
     /// The ICE agent: its mode, STUN servers that it asks, when it gives up, its budgets. For full mode take
-    /// [`Config::full`], or [`ice::Config::full`]: with the mode alone changed it fails as a server does, after 14 s of silence.
+    /// [`Config::full`], or [`ice::Config::full`]: with the mode alone changed it fails as a server does, after 14 s of
+    /// silence.
     pub ice: ice::Config,
     /// STUN and TURN servers that are asked for candidates in full mode, beside `ice.stun_servers`; at most
     /// [`IceServer::MAX`] addresses of each kind. TURN servers over UDP are asked what STUN servers are, too.
@@ -20,11 +21,11 @@ pub struct Config {
     pub ice_transport_policy: IceTransportPolicy,
     /// Names in place of addresses, in full mode. `None` leaves candidates with names aside, and tells our addresses.
     pub mdns: Option<Mdns>,
-    /// Most TCP connections that are opened at one time to candidates of the peer's, in full mode, from the addresses that
-    /// [`Peer::add_active_tcp_candidate`](crate::Peer::add_active_tcp_candidate) tells. With 0 none is opened.
+    /// Most TCP connections that are opened at one time to candidates of the peer's, in full mode, from the addresses
+    /// that [`Peer::add_active_tcp_candidate`](crate::Peer::add_active_tcp_candidate) tells. With 0 none is opened.
     pub max_connections: usize,
-    /// The wallclock of sender reports. Peers that share one can be synchronized with each other. `None` counts from the
-    /// construction of the peer, as RFC 3550 §6.4.1 allows.
+    /// The wallclock of sender reports. Peers that share one can be synchronized with each other. `None` counts from
+    /// the construction of the peer, as RFC 3550 §6.4.1 allows.
     pub wall_clock: Option<NtpClock>,
     /// Audio codecs, the preferred one first. Each is answered at most once.
     pub audio_codecs: Vec<Codec>,
@@ -39,12 +40,13 @@ pub struct Config {
     pub send: bool,
     /// Whether retransmission formats (RFC 4588) are agreed to.
     pub rtx: bool,
-    /// Whether missing packets of what is received are asked for again (generic NACK, RFC 4585 §6.2.1), where the peer offers
-    /// that. They come by `rtx`, else as they were. Without it retransmissions are not looked at.
+    /// Whether missing packets of what is received are asked for again (generic NACK, RFC 4585 §6.2.1), where the peer
+    /// offers that. They come by `rtx`, else as they were. Without it retransmissions are not looked at.
     pub nack: bool,
     /// Whether simulcast is agreed to: every offered layer is received then. Without, the peer sends one.
     pub simulcast: bool,
-    /// Whether a data section is agreed to. What DTLS carries then goes to [`Sink::application`](crate::Sink::application).
+    /// Whether a data section is agreed to. What DTLS carries then goes to
+    /// [`Sink::application`](crate::Sink::application).
     pub application: bool,
     /// The largest datagram that is sent, in bytes, without what a TURN server needs around it
     /// ([`Peer::RELAY_ROOM`](crate::Peer::RELAY_ROOM)).
@@ -94,8 +96,8 @@ impl Config {
         }
     }
 
-    /// The same for a peer in full mode, which offers or answers as a browser does: it fails when consent has ended (30 s,
-    /// RFC 7675 §5.1) and checks 100 pairs (RFC 8445 §6.1.2.5).
+    /// The same for a peer in full mode, which offers or answers as a browser does: it fails when consent has ended (30
+    /// s, RFC 7675 §5.1) and checks 100 pairs (RFC 8445 §6.1.2.5).
     pub fn full(dtls: Arc<dtls_srtp::Config>) -> Self {
         Self {
             ice: ice::Config::full(ice::Role::Controlling),

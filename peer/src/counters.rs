@@ -48,16 +48,16 @@ wire::counters! {
         pub early_candidates_overflow,
         /// Remote candidates whose names have no address, or none that can be used.
         pub unresolved_names,
-        /// Remote candidates with names, and addresses of ours that are to be concealed, beyond their budgets. The latter are not
-        /// told.
+        /// Remote candidates with names, and addresses of ours that are to be concealed, beyond their budgets. The
+        /// latter are not told.
         pub names_overflow,
         /// TCP connections to candidates of the peer's beyond the number that there may be
         /// ([`Config::max_connections`](crate::Config::max_connections)).
         pub connections_refused,
         /// TCP connections on which a longer frame came than may come.
         pub connections_malformed,
-        /// TURN servers that gave no relayed address, or stopped relaying. [`Event::RelayFailed`](crate::Event::RelayFailed)
-        /// tells why.
+        /// TURN servers that gave no relayed address, or stopped relaying.
+        /// [`Event::RelayFailed`](crate::Event::RelayFailed) tells why.
         pub relays_failed,
         /// Addresses of STUN and TURN servers, and allocations, beyond their budgets.
         pub relays_dropped,

@@ -3,7 +3,8 @@ use std::time::{Duration, Instant};
 
 use wire::Path;
 
-/// Media that came before the keys: the peer's last handshake flight and its first packets may change places on the way.
+/// Media that came before the keys: the peer's last handshake flight and its first packets may change places on the
+/// way.
 #[derive(Debug, Default)]
 pub(crate) struct EarlyMedia {
     packets: VecDeque<EarlyPacket>,

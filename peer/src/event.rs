@@ -34,15 +34,16 @@ pub enum Event {
     /// [`State::Failed`] was reached.
     Failed,
     /// In full mode: only an ICE restart can name another pair; it begins with an offer
-    /// ([`restart_ice`](crate::Peer::restart_ice)). Told to the end that controls when the pair that it nominated does not work
-    /// any more and `renomination` was not signalled: media goes on over whatever pair works. Told to either end when a relay
-    /// has ended and no pair is left. At most once between two restarts.
+    /// ([`restart_ice`](crate::Peer::restart_ice)). Told to the end that controls when the pair that it nominated does
+    /// not work any more and `renomination` was not signalled: media goes on over whatever pair works. Told to either
+    /// end when a relay has ended and no pair is left. At most once between two restarts.
     NeedsRestart,
-    /// In full mode: a candidate that the peer is to be told of (RFC 8838 §9), as `RTCIceCandidate.candidate`. Offers and
-    /// answers that are made after it have it, too.
+    /// In full mode: a candidate that the peer is to be told of (RFC 8838 §9), as `RTCIceCandidate.candidate`. Offers
+    /// and answers that are made after it have it, too.
     Candidate(String),
-    /// In full mode: no more candidates come, for now ([`end_of_local_candidates`](crate::Peer::end_of_local_candidates)): STUN and
-    /// TURN servers have answered, or will not. Again after each ICE restart, for which they are asked anew.
+    /// In full mode: no more candidates come, for now
+    /// ([`end_of_local_candidates`](crate::Peer::end_of_local_candidates)): STUN and TURN servers have answered, or
+    /// will not. Again after each ICE restart, for which they are asked anew.
     GatheringComplete,
     /// A stream to a TURN server is to be opened; [`relay_stream_opened`](crate::Peer::relay_stream_opened) or
     /// [`relay_stream_closed`](crate::Peer::relay_stream_closed) tells what became of it.
@@ -50,8 +51,8 @@ pub enum Event {
     /// A stream to a TURN server is to be closed: nothing more is said there.
     CloseRelayStream(RelayStreamId),
     /// A TCP connection to a candidate of the peer's is to be opened (RFC 6544 §7.1);
-    /// [`connection_opened`](crate::Peer::connection_opened) or [`connection_closed`](crate::Peer::connection_closed) tells
-    /// what became of it.
+    /// [`connection_opened`](crate::Peer::connection_opened) or [`connection_closed`](crate::Peer::connection_closed)
+    /// tells what became of it.
     OpenConnection(Connection),
     /// A connection is to be closed, or not to be opened any more: it is of no use.
     CloseConnection(ConnectionId),
@@ -62,14 +63,14 @@ pub enum Event {
         /// Why: a clause for people.
         reason: String,
     },
-    /// Packets that the peer sent are lost for good: they were asked for too often, or too many are missing. Who decodes the
-    /// stream needs a key frame ([`request_key_frame`](crate::Peer::request_key_frame)).
+    /// Packets that the peer sent are lost for good: they were asked for too often, or too many are missing. Who
+    /// decodes the stream needs a key frame ([`request_key_frame`](crate::Peer::request_key_frame)).
     PacketsLost {
         /// Of which stream.
         stream: StreamId,
     },
-    /// [`State::Closed`] was reached; the last event. Connections and streams are to be closed, behind what is still to be
-    /// sent there.
+    /// [`State::Closed`] was reached; the last event. Connections and streams are to be closed, behind what is still to
+    /// be sent there.
     Closed {
         /// Why.
         reason: CloseReason,

@@ -14,7 +14,8 @@ pub enum IceTransportPolicy {
     Relay,
 }
 
-/// A STUN or TURN server (`RTCIceServer`), with the addresses that its name stands for: whoever does I/O resolves names.
+/// A STUN or TURN server (`RTCIceServer`), with the addresses that its name stands for: whoever does I/O resolves
+/// names.
 ///
 /// ```
 /// let login = Some(("ann", "secret"));
@@ -35,8 +36,8 @@ impl IceServer {
     /// [`Config::ice_servers`](crate::Config::ice_servers) beyond are counted and left aside.
     pub const MAX: usize = 8;
 
-    /// A server. `uri` is a `stun:`, `turn:` or `turns:` URI (RFC 7064, RFC 7065); `addresses` are those of its name, and
-    /// not looked at where the URI has an address itself; `login` is user name and password, which TURN needs.
+    /// A server. `uri` is a `stun:`, `turn:` or `turns:` URI (RFC 7064, RFC 7065); `addresses` are those of its name,
+    /// and not looked at where the URI has an address itself; `login` is user name and password, which TURN needs.
     ///
     /// # Errors
     /// A sentence that says what to do.
@@ -69,7 +70,8 @@ impl IceServer {
         &self.uri
     }
 
-    /// Whether it is reached over UDP; to others a stream is needed ([`Event::OpenRelayStream`](crate::Event::OpenRelayStream)).
+    /// Whether it is reached over UDP; to others a stream is needed
+    /// ([`Event::OpenRelayStream`](crate::Event::OpenRelayStream)).
     pub fn is_over_udp(&self) -> bool {
         !self.uri.scheme().is_secure() && self.uri.transport() == UriTransport::Udp
     }

@@ -6,14 +6,14 @@ use ice::{Candidate, CandidateKind, Credentials};
 use sdp::Address;
 use wire::{Path, Seed, Transmit};
 
-/// mDNS on the link of a peer in full mode (draft-ietf-mmusic-mdns-ice-candidates): candidates of the peer's that have a name
-/// in place of an address are resolved.
+/// mDNS on the link of a peer in full mode (draft-ietf-mmusic-mdns-ice-candidates): candidates of the peer's that have
+/// a name in place of an address are resolved.
 #[derive(Debug, Clone)]
 pub struct Mdns {
     /// The sockets on the link, which are the caller's, and what is of that link.
     pub link: mdns::Config,
-    /// Whether the host addresses of ours are told as names, too, which then are answered for. It takes sockets with the port
-    /// 5353: with others nobody resolves them.
+    /// Whether the host addresses of ours are told as names, too, which then are answered for. It takes sockets with
+    /// the port 5353: with others nobody resolves them.
     pub conceal: bool,
 }
 

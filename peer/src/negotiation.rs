@@ -33,8 +33,8 @@ pub(crate) struct RemoteTransport<'o> {
 }
 
 impl<'o> Plan<'o> {
-    /// What to make of an offer, `sections` being what was agreed to before; or of an answer to an offer of ours, `wishes` being
-    /// what was in it.
+    /// What to make of an offer, `sections` being what was agreed to before; or of an answer to an offer of ours,
+    /// `wishes` being what was in it.
     ///
     /// # Errors
     /// When the offer as a whole breaks a rule.
@@ -115,7 +115,8 @@ impl<'o> Plan<'o> {
         if level.fingerprints.is_empty() {
             return Err(missing("the section needs a=fingerprint (RFC 8122 §5)"));
         }
-        // RFC 8842 §5.1: without the attribute, actpass is not implied; active is the default of RFC 4145 §4 for an offer.
+        // RFC 8842 §5.1: without the attribute, actpass is not implied; active is the default of RFC 4145 §4 for an
+        // offer.
         let setup = level.setup.unwrap_or(Setup::Active);
         if setup == Setup::HoldConn {
             return Err(missing("a=setup:holdconn is not for DTLS-SRTP (RFC 5763 §5)"));

@@ -222,8 +222,8 @@ impl<'a> OfferedSection<'a> {
         pair.map(|(media, rtx)| (media, Some(rtx))).or_else(alone)
     }
 
-    /// The simulcast layers that the peer wants to send, each with the restrictions of its rid; the first alternative of
-    /// each (RFC 8853 §5.1).
+    /// The simulcast layers that the peer wants to send, each with the restrictions of its rid; the first alternative
+    /// of each (RFC 8853 §5.1).
     pub(crate) fn layers(&self) -> impl Iterator<Item = &sdp::Rid<'a>> {
         let send = self.level.simulcast.and_then(|simulcast| simulcast.send);
         let streams = send.into_iter().flat_map(|streams| streams.streams());

@@ -33,8 +33,8 @@ pub(crate) struct OfferText<'a> {
 }
 
 impl OfferText<'_> {
-    /// Writes an offer of these sections, all in one BUNDLE group (RFC 9429 §5.2.1 with the policy max-bundle, but without
-    /// `a=bundle-only`: whoever we call takes part in BUNDLE).
+    /// Writes an offer of these sections, all in one BUNDLE group (RFC 9429 §5.2.1 with the policy max-bundle, but
+    /// without `a=bundle-only`: whoever we call takes part in BUNDLE).
     ///
     /// # Errors
     /// When a value of ours breaks a rule of SDP, which the caller rules out.

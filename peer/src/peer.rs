@@ -38,8 +38,8 @@ mod signalling;
 /// A PeerConnection without I/O.
 ///
 /// With [`ice::Mode::Lite`] it answers ([`accept_offer`](Self::accept_offer)). With [`ice::Mode::Full`] it offers
-/// ([`add_section`](Self::add_section), [`offer`](Self::offer), [`accept_answer`](Self::accept_answer)), or answers if an offer
-/// comes before it has a section of its own; it keeps the role.
+/// ([`add_section`](Self::add_section), [`offer`](Self::offer), [`accept_answer`](Self::accept_answer)), or answers if
+/// an offer comes before it has a section of its own; it keeps the role.
 ///
 /// Methods in four families: getters, inputs, commands, outputs. Inputs and commands come in any order and number; then
 /// [`poll_transmit`](Self::poll_transmit) and [`poll_event`](Self::poll_event) are called until they give `None`.
@@ -115,8 +115,8 @@ const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(100);
 /// Reports further apart than this mean that none are wanted.
 const MAX_REPORT_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
-/// Reports are twice as dense for so long after the first of a sender. Browsers look once a second for a new one, and bring
-/// sound and picture together only when they have found two of each.
+/// Reports are twice as dense for so long after the first of a sender. Browsers look once a second for a new one, and
+/// bring sound and picture together only when they have found two of each.
 const INTRODUCTION: Duration = Duration::from_secs(5);
 
 impl Peer {
@@ -494,14 +494,14 @@ impl Peer {
 
 /// Commands.
 impl Peer {
-    /// Sets the sender's clock: `timestamp` is its RTP timestamp at `at`, and it advances linearly for ever. Sender reports
-    /// are made from it; without one they are made from the last packet's timestamp and time.
+    /// Sets the sender's clock: `timestamp` is its RTP timestamp at `at`, and it advances linearly for ever. Sender
+    /// reports are made from it; without one they are made from the last packet's timestamp and time.
     pub fn set_sender_clock(&mut self, sender: SenderId, at: Instant, timestamp: u32) {
         self.senders.set_clock(sender, at, timestamp);
     }
 
-    /// Writes a packet of ours, sealed, into `out` and returns its length. The payload comes in pieces, laid one after the
-    /// other (a rewritten payload descriptor, then the rest), so that the caller need not copy it. It leaves by
+    /// Writes a packet of ours, sealed, into `out` and returns its length. The payload comes in pieces, laid one after
+    /// the other (a rewritten payload descriptor, then the rest), so that the caller need not copy it. It leaves by
     /// [`selected_path`](Self::selected_path). `header.ssrc` is not looked at: a sender has its own.
     ///
     /// # Errors

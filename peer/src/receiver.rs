@@ -170,7 +170,8 @@ impl Receivers {
         id
     }
 
-    /// Takes over what was agreed to: which streams live in which section, what the payload types and extension ids mean.
+    /// Takes over what was agreed to: which streams live in which section, what the payload types and extension ids
+    /// mean.
     pub(crate) fn configure(&mut self, sections: &[Section]) {
         for stream in &mut self.streams {
             stream.section = None;
@@ -448,8 +449,8 @@ impl Receivers {
         Some(arrival)
     }
 
-    /// Takes note of a retransmission of the packet with this sequence number. Gives the SSRC and the extended sequence number
-    /// of that, if it is still missing.
+    /// Takes note of a retransmission of the packet with this sequence number. Gives the SSRC and the extended sequence
+    /// number of that, if it is still missing.
     pub(crate) fn follow_repair(&mut self, now: Instant, place: &Place, sequence_number: u16) -> Option<(Ssrc, u64)> {
         let media = self.streams.get(place.stream.0 as usize)?.current[0]?;
         let source = self.sources.get_mut(media as usize)?;
@@ -464,8 +465,8 @@ impl Receivers {
         self.lacking.iter().filter_map(missing).min()
     }
 
-    /// Puts the next sequence numbers that are to be asked for now into `ask`, all of one SSRC. Gives that and how many they
-    /// are.
+    /// Puts the next sequence numbers that are to be asked for now into `ask`, all of one SSRC. Gives that and how many
+    /// they are.
     pub(crate) fn take_nack(
         &mut self,
         now: Instant,

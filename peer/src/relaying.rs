@@ -17,7 +17,8 @@ mod streams;
 use restart::Proof;
 use streams::{Progress, Stream};
 
-/// Most allocations of a peer: one for each address of ours and TURN server over UDP, and one for each server over TCP or TLS.
+/// Most allocations of a peer: one for each address of ours and TURN server over UDP, and one for each server over TCP
+/// or TLS.
 pub(crate) const MAX_ALLOCATIONS: usize = 8;
 
 /// The TURN servers of a peer in full mode.
@@ -340,9 +341,9 @@ impl Relaying {
     }
 
     /// Whether a server may be told of an address of the peer's: it tells the page, from which mDNS hides addresses
-    /// (draft-ietf-mmusic-mdns-ice-candidates, "Interactions With TURN Servers"). What a check came from directly may be
-    /// such an address. What came through the relay is no news to its server: it has an address that is permitted there,
-    /// and permissions know no ports (RFC 8656 §9).
+    /// (draft-ietf-mmusic-mdns-ice-candidates, "Interactions With TURN Servers"). What a check came from directly may
+    /// be such an address. What came through the relay is no news to its server: it has an address that is permitted
+    /// there, and permissions know no ports (RFC 8656 §9).
     fn may_tell(&self, client: &Client, address: &IpAddr) -> bool {
         client.knows_address(address) || self.signalled.contains(address)
     }

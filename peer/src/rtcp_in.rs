@@ -97,8 +97,8 @@ impl Inbox<'_> {
                     }
                 }
             }
-            // Chromium and Firefox send REMB uninvited when nothing better was agreed to for what they receive. Nobody estimates
-            // here what we may send, yet.
+            // Chromium and Firefox send REMB uninvited when nothing better was agreed to for what they receive. Nobody
+            // estimates here what we may send, yet.
             Packet::Remb(_) => {}
             Packet::TransportFeedback(_) | Packet::CongestionFeedback(_) | Packet::Unknown(_) => {
                 self.counters.ignored_rtcp += 1;

@@ -67,7 +67,8 @@ pub struct SenderStatistics {
     pub payload_bytes: u64,
     /// Retransmissions sent.
     pub retransmitted_packets: u64,
-    /// Packets that the peer misses in all, as of its last report (RFC 3550 §6.4.1). Negative when there were duplicates.
+    /// Packets that the peer misses in all, as of its last report (RFC 3550 §6.4.1). Negative when there were
+    /// duplicates.
     pub packets_lost: i32,
     /// Loss since the report before, in 1/256.
     pub fraction_lost: u8,
@@ -189,8 +190,8 @@ impl Senders {
         self.by_ssrc.vacancies()
     }
 
-    /// Adds a sender that the answer announces. The caller has looked for [`vacancies`](Self::vacancies) and drawn SSRCs
-    /// that nobody uses.
+    /// Adds a sender that the answer announces. The caller has looked for [`vacancies`](Self::vacancies) and drawn
+    /// SSRCs that nobody uses.
     pub(crate) fn add(&mut self, sender: Sender, clock_rate: u32, rtx_sequence: u64) {
         self.register(sender.id, sender.ssrc, false);
         if let Some(rtx) = sender.rtx {
@@ -413,8 +414,8 @@ impl Senders {
         None
     }
 
-    /// The peer reported on an SSRC of ours, that of media or that of retransmissions. Gives how many packets of media it
-    /// expected since its report before, and how many of those it lost.
+    /// The peer reported on an SSRC of ours, that of media or that of retransmissions. Gives how many packets of media
+    /// it expected since its report before, and how many of those it lost.
     pub(crate) fn reported(
         &mut self,
         id: SenderId,
@@ -439,8 +440,8 @@ impl Senders {
         since
     }
 
-    /// Whether a report on this sender answers another of ours than the one before it did. One that does not proves the way there
-    /// of a while ago.
+    /// Whether a report on this sender answers another of ours than the one before it did. One that does not proves the
+    /// way there of a while ago.
     pub(crate) fn is_new_answer(&mut self, id: SenderId, last_sr: u32) -> bool {
         self.live_mut(id)
             .is_some_and(|state| std::mem::replace(&mut state.answered, last_sr) != last_sr)
@@ -500,9 +501,9 @@ impl State {
         [Some(self.sender.ssrc).filter(|_| statistics.packets > 0), rtx]
     }
 
-    /// How many packets a report says that were expected since the one before, and how many of them were lost. Nothing for one
-    /// that was overtaken by a later one; duplicates make no loss, nor do numbers that were never sent: somebody who forwards
-    /// leaves those free that it lacks itself.
+    /// How many packets a report says that were expected since the one before, and how many of them were lost. Nothing
+    /// for one that was overtaken by a later one; duplicates make no loss, nor do numbers that were never sent:
+    /// somebody who forwards leaves those free that it lacks itself.
     fn since_report(&mut self, block: &ReportBlock) -> Option<(u32, u32)> {
         let numbers = self.highest.wrapping_sub(self.sender.first_sequence).cast_signed();
         let unsent = numbers.wrapping_sub(self.statistics.packets.cast_signed());
@@ -520,8 +521,8 @@ impl State {
         let missed = i64::from(now.lost) - i64::from(before.lost);
         let unsent = unsent.wrapping_sub(before.unsent);
         let lost = missed.saturating_sub(unsent).saturating_sub(before.unreported);
-        // What was never sent since, but lies behind what this report is about, is missed in the next one. Duplicates, which
-        // a receiver takes for the contrary of a loss, are not carried over.
+        // What was never sent since, but lies behind what this report is about, is missed in the next one. Duplicates,
+        // which a receiver takes for the contrary of a loss, are not carried over.
         let in_flight = (self.highest as u16).wrapping_sub(block.highest_sequence as u16);
         let most = before
             .unreported
@@ -672,8 +673,8 @@ mod tests {
     #[test]
     fn numbers_that_were_never_sent_are_not_lost_on_a_long_way_either() {
         let mut senders = senders(1);
-        // A hundred packets a second, of which every fifth of some seconds is lost before it comes to us; and one that is
-        // lost on the way to the receiver, whose reports come 200 ms late.
+        // A hundred packets a second, of which every fifth of some seconds is lost before it comes to us; and one that
+        // is lost on the way to the receiver, whose reports come 200 ms late.
         let sent = |n: u64| !n.is_multiple_of(5) || (n / 300).is_multiple_of(2);
         let arrives = |n: u64| sent(n) && n != 1234;
         let mut told = Vec::new();

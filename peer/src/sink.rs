@@ -6,9 +6,9 @@ use crate::{SenderId, StreamId, StreamInfo};
 
 /// Receives what a datagram contained: packets lent from the caller's buffer, decrypted in place, and what RTCP says.
 pub trait Sink {
-    /// A packet, with empty payload when it is only padding. A retransmission is handed over as the packet that was missing
-    /// ([`StreamInfo::repair`]); where that is here already, or nothing is asked for again, it is not handed over. Of a stream of
-    /// which packets are asked for again each comes once.
+    /// A packet, with empty payload when it is only padding. A retransmission is handed over as the packet that was
+    /// missing ([`StreamInfo::repair`]); where that is here already, or nothing is asked for again, it is not handed
+    /// over. Of a stream of which packets are asked for again each comes once.
     fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>);
 
     /// The peer wants a key frame of what we send (PLI, RFC 4585 §6.3.1; FIR, RFC 5104 §4.3.1, each only once).
@@ -22,19 +22,22 @@ pub trait Sink {
         let _ = (sender, sequences);
     }
 
-    /// The peer reported on what we send (RFC 3550 §6.4.1): since its report before, so many packets should have come, and so
-    /// many of them were lost on the way there. Retransmissions do not count, nor do numbers that were never sent.
+    /// The peer reported on what we send (RFC 3550 §6.4.1): since its report before, so many packets should have come,
+    /// and so many of them were lost on the way there. Retransmissions do not count, nor do numbers that were never
+    /// sent.
     fn receiver_report(&mut self, sender: SenderId, expected: u32, lost: u32) {
         let _ = (sender, expected, lost);
     }
 
-    /// The peer's report proves this round trip (RFC 3550 §6.4.1): with what it waits for at the peer until it is processed. Told once
-    /// for each sender report of ours: one that answers the same again says nothing of the way there since.
+    /// The peer's report proves this round trip (RFC 3550 §6.4.1): with what it waits for at the peer until it is
+    /// processed. Told once for each sender report of ours: one that answers the same again says nothing of the way
+    /// there since.
     fn round_trip(&mut self, sender: SenderId, round_trip: Duration) {
         let _ = (sender, round_trip);
     }
 
-    /// The peer told which wall-clock time (NTP, 64 bits) an RTP timestamp of its stream stands for (SR, RFC 3550 §6.4.1).
+    /// The peer told which wall-clock time (NTP, 64 bits) an RTP timestamp of its stream stands for (SR, RFC 3550
+    /// §6.4.1).
     fn sender_report(&mut self, stream: StreamId, ntp: u64, timestamp: u32) {
         let _ = (stream, ntp, timestamp);
     }

@@ -33,15 +33,15 @@ pub struct StreamInfo<'a> {
     pub rid: Option<&'a str>,
     /// The place of the layer in the peer's list, 0 without simulcast. Peers list the smallest first, but need not.
     pub layer: u8,
-    /// The packet came as a retransmission (RFC 4588). It is handed over as the original was, with the extensions that came
-    /// with the retransmission.
+    /// The packet came as a retransmission (RFC 4588). It is handed over as the original was, with the extensions that
+    /// came with the retransmission.
     pub repair: bool,
     /// Ticks of the timestamp per second.
     pub clock_rate: u32,
     /// Sequence number extended to 48 bits, as SRTP authenticated it; with `repair` the original one.
     pub sequence: u64,
-    /// The stream's present SSRC, never that of its retransmissions. A new one means that the sender began anew: sequence
-    /// numbers and timestamps have no relation to those before.
+    /// The stream's present SSRC, never that of its retransmissions. A new one means that the sender began anew:
+    /// sequence numbers and timestamps have no relation to those before.
     pub ssrc: Ssrc,
     /// When its datagram arrived: before the call that lends it, when it came before the keys.
     pub arrival: Instant,

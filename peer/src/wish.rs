@@ -18,8 +18,8 @@ pub(crate) struct Wish {
     pub(crate) stopped: bool,
 }
 
-/// The first payload type of the two ranges that RTP and RTCP on one port leave for formats that have no number of their
-/// own (RFC 5761 §4), and where they end.
+/// The first payload type of the two ranges that RTP and RTCP on one port leave for formats that have no number of
+/// their own (RFC 5761 §4), and where they end.
 const DYNAMIC: [(u8, u8); 2] = [(96, 127), (35, 63)];
 
 impl Wish {

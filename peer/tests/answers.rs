@@ -608,8 +608,9 @@ proptest! {
     }
 }
 
-/// An offer of the length that is accepted, in which everything that could be asked for again and again is there thousands
-/// of times: answering it takes a time of the order of reading it, for a worker that answers does not forward meanwhile.
+/// An offer of the length that is accepted, in which everything that could be asked for again and again is there
+/// thousands of times: answering it takes a time of the order of reading it, for a worker that answers does not forward
+/// meanwhile.
 #[test]
 fn hostile_offers_are_answered_as_fast_as_they_are_read() {
     const LENGTH: usize = 250_000;

@@ -710,7 +710,8 @@ fn a_fragment_does_not_restart_ice_at_who_offers() {
 
 #[test]
 fn who_answers_with_ice_lite_cannot_take_control() {
-    // RFC 8445 §6.1.1: a lite agent is controlled, whatever its tiebreaker; of two full ones the larger decides (§7.3.1.1).
+    // RFC 8445 §6.1.1: a lite agent is controlled, whatever its tiebreaker; of two full ones the larger decides
+    // (§7.3.1.1).
     for (lite, conflicts) in [(true, 1), (false, 0)] {
         let mut call = Call::new();
         let offer = call.caller.peer.offer().unwrap();

@@ -1,4 +1,5 @@
-//! What is inside the header extensions (RFC 8285) that WebRTC uses: `parse` from and `to_bytes` for the element's data.
+//! What is inside the header extensions (RFC 8285) that WebRTC uses: `parse` from and `to_bytes` for the element's
+//! data.
 //!
 //! A parser gives `None` for data of another length than the extension has: such an element is ignored, as an unknown
 //! one is. The dependency descriptor is passed on as bytes.

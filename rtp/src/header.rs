@@ -236,7 +236,8 @@ impl<'a> HeaderWriter<'a> {
             .saturating_add(data.len())
             .saturating_add(2);
         let area = self.out.get_mut(start..end).ok_or(HeaderError::Full)?;
-        // Shifted to the right by one byte per element, each element then finds its place without running into the next.
+        // Shifted to the right by one byte per element, each element then finds its place without running into the
+        // next.
         let old_len = self.next.saturating_sub(start);
         area.copy_within(..old_len, count);
         let (mut from, mut to) = (count, 0_usize);

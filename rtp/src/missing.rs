@@ -1,5 +1,5 @@
-//! What a receiver asks for again (generic NACK, RFC 4585 §6.2.1): which packets of a stream are missing, when they are to
-//! be asked for, and when that is pointless.
+//! What a receiver asks for again (generic NACK, RFC 4585 §6.2.1): which packets of a stream are missing, when they are
+//! to be asked for, and when that is pointless.
 #![deny(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -24,17 +24,19 @@ const MIN_PAUSE: Duration = Duration::from_millis(20);
 const DEFAULT_ROUND_TRIP: Duration = Duration::from_millis(100);
 /// A packet is asked for so often at most.
 const MAX_REQUESTS: u8 = 10;
-/// Packets that may be missing at once. With a larger gap it is an outage: a key frame has fewer packets and is of more use.
+/// Packets that may be missing at once. With a larger gap it is an outage: a key frame has fewer packets and is of more
+/// use.
 const MAX_MISSING: usize = 256;
-/// How many of the last sequence numbers are remembered: a power of two. Replay windows of SRTP are larger, so that what is
-/// asked for still opens.
+/// How many of the last sequence numbers are remembered: a power of two. Replay windows of SRTP are larger, so that
+/// what is asked for still opens.
 const WINDOW: u64 = 1024;
 const WORDS: usize = 16;
 
 /// The missing packets of one received stream.
 ///
-/// Sequence numbers are the extended ones of the stream itself: a retransmission (RFC 4588) counts by that of the packet which it
-/// carries. Memory is taken once; a packet costs constant time, a request some more for each packet that is missing.
+/// Sequence numbers are the extended ones of the stream itself: a retransmission (RFC 4588) counts by that of the
+/// packet which it carries. Memory is taken once; a packet costs constant time, a request some more for each packet
+/// that is missing.
 #[derive(Debug, Clone)]
 pub struct MissingPackets {
     /// From here entries count microseconds.
@@ -125,7 +127,8 @@ pub enum Arrival {
         /// It was asked for.
         asked: bool,
     },
-    /// An old one that is not known to have been there: from before the first one, or given up, or older than is remembered.
+    /// An old one that is not known to have been there: from before the first one, or given up, or older than is
+    /// remembered.
     Late,
     /// One that was there already.
     Duplicate,
@@ -163,7 +166,8 @@ impl Bits {
         (usize::try_from(place >> 6).unwrap_or(0), 1_u64 << (place & 63))
     }
 
-    /// The sequence numbers from `from` to `to`, both included, whose bits are set, in order. They span a window at most.
+    /// The sequence numbers from `from` to `to`, both included, whose bits are set, in order. They span a window at
+    /// most.
     fn iter(self, from: u64, to: u64) -> impl Iterator<Item = u64> {
         let mut next = Some(from).filter(|from| *from <= to);
         core::iter::from_fn(move || {
@@ -222,8 +226,8 @@ impl MissingPackets {
         self.statistics
     }
 
-    /// When [`take_due`](Self::take_due) is to be called; that may turn out to have been too early. `None` when nothing is
-    /// missing.
+    /// When [`take_due`](Self::take_due) is to be called; that may turn out to have been too early. `None` when nothing
+    /// is missing.
     pub fn due(&self) -> Option<Instant> {
         let due = self.due?;
         Some(self.not_before.map_or(due, |not_before| due.max(not_before)))
@@ -248,10 +252,11 @@ impl MissingPackets {
         }
     }
 
-    /// A retransmission (RFC 4588) of the packet with this sequence number arrived. Gives the number extended, when it is one
-    /// that was not here yet.
+    /// A retransmission (RFC 4588) of the packet with this sequence number arrived. Gives the number extended, when it
+    /// is one that was not here yet.
     ///
-    /// One that lies outside of what was seen of the stream is refused: it may be of the stream before, under another SSRC.
+    /// One that lies outside of what was seen of the stream is refused: it may be of the stream before, under another
+    /// SSRC.
     pub fn repaired(&mut self, now: Instant, sequence_number: u16) -> Option<(u64, Arrival)> {
         let (first, highest) = self.range?;
         let [.., high, low] = highest.to_be_bytes();
@@ -343,8 +348,9 @@ impl MissingPackets {
         Arrival::Filled { asked }
     }
 
-    /// Puts the sequence numbers that are to be asked for now into `ask`, in order, and takes them as asked for: each once per
-    /// round trip. Returns how many those are; call it until there are none. Those that were asked for often enough are given up.
+    /// Puts the sequence numbers that are to be asked for now into `ask`, in order, and takes them as asked for: each
+    /// once per round trip. Returns how many those are; call it until there are none. Those that were asked for often
+    /// enough are given up.
     pub fn take_due(&mut self, now: Instant, round_trip: Option<Duration>, ask: &mut [u16]) -> usize {
         let Some((_, highest)) = self.range else { return 0 };
         if self.due().is_none_or(|due| due > now) {

@@ -110,7 +110,8 @@ impl<B: AsRef<[u8]>> Packet<B> {
         self.bytes.as_ref().get(range).unwrap_or_default()
     }
 
-    /// The marker bit; its meaning is the payload format's: the last packet of a video frame, the first of a talk spurt.
+    /// The marker bit; its meaning is the payload format's: the last packet of a video frame, the first of a talk
+    /// spurt.
     #[inline]
     pub fn marker(&self) -> bool {
         let [_, second, ..] = self.fixed();

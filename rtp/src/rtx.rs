@@ -11,15 +11,15 @@ use crate::{HeaderError, Packet, PayloadType, RtpOut, Ssrc};
 /// Length of the original sequence number that precedes the original payload (RFC 4588 §4), in bytes.
 pub const HEADER_LEN: usize = 2;
 
-/// The original sequence number and the original payload in an RTX packet. `None` for one that carries neither: browsers
-/// probe for bandwidth with padding alone.
+/// The original sequence number and the original payload in an RTX packet. `None` for one that carries neither:
+/// browsers probe for bandwidth with padding alone.
 pub fn original<B: AsRef<[u8]>>(packet: &Packet<B>) -> Option<(u16, &[u8])> {
     let (number, payload) = packet.payload().split_first_chunk()?;
     Some((u16::from_be_bytes(*number), payload))
 }
 
-/// Makes the original packet out of an RTX packet, in place: its sequence number comes from the payload, SSRC and payload
-/// type from the caller, all else stays. The header moves by two bytes; the payload does not.
+/// Makes the original packet out of an RTX packet, in place: its sequence number comes from the payload, SSRC and
+/// payload type from the caller, all else stays. The header moves by two bytes; the payload does not.
 ///
 /// # Errors
 /// The packet as it was, when it holds no original.

@@ -110,8 +110,8 @@ impl RtpClock {
         }
     }
 
-    /// The instant nearest to `near` at which it shows `timestamp`: within 2^31 units of it, 6.6 hours at 90 kHz. `None`
-    /// when that is before what an [`Instant`] can say.
+    /// The instant nearest to `near` at which it shows `timestamp`: within 2^31 units of it, 6.6 hours at 90 kHz.
+    /// `None` when that is before what an [`Instant`] can say.
     pub fn instant(&self, timestamp: u32, near: Instant) -> Option<Instant> {
         // From the anchor, not from `near`, whose timestamp is rounded.
         let shown = self.timestamp(near);

@@ -19,8 +19,8 @@ use crate::{Counters, Ssrc};
 /// Records when the packets of a transport arrived, of all its SSRCs together, and writes feedback about them.
 ///
 /// Feedback is due as soon as there is something to tell and the previous one is [`MIN_INTERVAL`] ago with at least
-/// [`ENOUGH`] packets to tell of, else when it is [`MAX_INTERVAL`] ago: at once for the first packets, and again after a
-/// silence. The sender's bandwidth estimate waits for it.
+/// [`ENOUGH`] packets to tell of, else when it is [`MAX_INTERVAL`] ago: at once for the first packets, and again after
+/// a silence. The sender's bandwidth estimate waits for it.
 ///
 /// Memory is a table of fixed size, and nothing is allocated after construction.
 pub struct Recorder {

@@ -185,7 +185,8 @@ fn layers_of_vp8_simulcast_begin_with_key_frames() {
             assert!(is_key_frame(Codec::Vp8, payload), "{ssrc}");
             sizes.extend(picture_size(Codec::Vp8, payload));
         }
-        // With a dependency descriptor Chromium leaves everything out that it says: the shortest descriptor of VP8 remains.
+        // With a dependency descriptor Chromium leaves everything out that it says: the shortest descriptor of VP8
+        // remains.
         let descriptor = vp8::Descriptor::parse(payload).unwrap();
         assert!(descriptor.len == 1 && descriptor.temporal.is_none() && descriptor.picture_id.is_none());
     }

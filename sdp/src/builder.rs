@@ -5,8 +5,8 @@ use crate::{Attribute, Limits, Line, MediaLine, Origin, ParseError, SdpFragment,
 
 /// Writes a description line by line.
 ///
-/// What it writes is read back by [`finish`](Self::finish), so that nothing leaves that the parser would not take, and a
-/// value that holds a line break cannot smuggle in a line of its own.
+/// What it writes is read back by [`finish`](Self::finish), so that nothing leaves that the parser would not take, and
+/// a value that holds a line break cannot smuggle in a line of its own.
 ///
 /// ```
 /// use sdp::{Attribute, Builder, Direction, List, MediaLine, Origin, RtpMap};
@@ -90,7 +90,8 @@ impl Builder {
     /// The description.
     ///
     /// # Errors
-    /// The first line, counted as they were written, that breaks a rule: a value outside of its range, a second `a=mid`.
+    /// The first line, counted as they were written, that breaks a rule: a value outside of its range, a second
+    /// `a=mid`.
     pub fn finish(self) -> Result<Session, ParseError> {
         match self.error {
             Some(error) => Err(error),

@@ -54,8 +54,8 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    /// Reads the value of `a=candidate`; the words `candidate:` or `a=candidate:` may stand before it, as in the strings
-    /// that browsers trickle.
+    /// Reads the value of `a=candidate`; the words `candidate:` or `a=candidate:` may stand before it, as in the
+    /// strings that browsers trickle.
     ///
     /// # Errors
     /// The rule that it breaks.
@@ -261,7 +261,8 @@ impl fmt::Display for TcpType {
 
 /// The pairs of name and value at the end of a candidate. `tcptype` is not among them: it has its own field.
 ///
-/// Equal when the pairs are: where `tcptype` stood, and how many spaces there were, is of the text and not of the pairs.
+/// Equal when the pairs are: where `tcptype` stood, and how many spaces there were, is of the text and not of the
+/// pairs.
 #[derive(Clone, Copy, Default)]
 pub struct Extensions<'a> {
     text: &'a str,

@@ -187,8 +187,9 @@ fn offset(at: usize) -> u32 {
     u32::try_from(at).unwrap_or(u32::MAX)
 }
 
-/// How long the first line is, and how long its ending: CRLF, LF, or nothing at the end of the text. On the way it is made
-/// sure that the line holds no NUL and no carriage return (RFC 8866 §9, byte-string), so that no type of line need ask again.
+/// How long the first line is, and how long its ending: CRLF, LF, or nothing at the end of the text. On the way it is
+/// made sure that the line holds no NUL and no carriage return (RFC 8866 §9, byte-string), so that no type of line need
+/// ask again.
 fn find_ending(bytes: &[u8]) -> Result<(usize, usize), Rule> {
     let mut at = 0usize;
     loop {

@@ -8,8 +8,8 @@ use crate::{
     MediaLine, Msid, Rid, Rtcp, RtcpFb, RtcpXr, RtpMap, Rule, Setup, Simulcast, Ssrc, SsrcGroup,
 };
 
-/// One section of a description: an `m=` line and what follows it. Where RFCs let the session level speak for sections that
-/// do not speak themselves, the getters ask there too.
+/// One section of a description: an `m=` line and what follows it. Where RFCs let the session level speak for sections
+/// that do not speak themselves, the getters ask there too.
 #[derive(Clone, Copy)]
 pub struct Media<'a> {
     document: &'a Document,

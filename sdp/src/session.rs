@@ -31,7 +31,8 @@ impl Default for Limits {
 
 /// A session description (RFC 8866): every line checked and typed, printed back byte for byte.
 ///
-/// Getters give typed values that borrow from the description. Those of [`Media`] know the defaults of the session level.
+/// Getters give typed values that borrow from the description. Those of [`Media`] know the defaults of the session
+/// level.
 ///
 /// ```
 /// let text = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\

@@ -107,8 +107,8 @@ struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = Options::default().room_capacity)]
     room_capacity: usize,
 
-    /// Lets whoever shows this token see who is in which room, send people away and close rooms, at /v1/rooms. It has 16
-    /// characters at least. In the environment it is safer: a command line can be read by all users of a machine.
+    /// Lets whoever shows this token see who is in which room, send people away and close rooms, at /v1/rooms. It has
+    /// 16 characters at least. In the environment it is safer: a command line can be read by all users of a machine.
     #[arg(long, value_name = "TOKEN", env = "HYALINE_ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<Secret>,
 

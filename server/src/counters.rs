@@ -1,8 +1,8 @@
 use std::sync::{Mutex, PoisonError};
 
 wire::counters! {
-    /// What signalling refused. Each refused connection, request or message raises exactly one, but for requests for what
-    /// does not exist.
+    /// What signalling refused. Each refused connection, request or message raises exactly one, but for requests for
+    /// what does not exist.
     pub struct Counters {
         /// WebSocket messages that are not JSON.
         pub websocket_not_json,

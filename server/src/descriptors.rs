@@ -5,7 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::turn::MAX_STREAMS;
 use crate::{Options, tcp};
 
-/// What the process needs beside: sockets of the TURN server, pollers, the standard streams, what is accepted to be refused.
+/// What the process needs beside: sockets of the TURN server, pollers, the standard streams, what is accepted to be
+/// refused.
 const OTHERS: usize = 64;
 /// What each worker needs: two sockets, two listeners, its poller and what wakes it.
 const OF_WORKER: usize = 8;
@@ -64,9 +65,9 @@ impl Shares {
         }
     }
 
-    /// Of those that are wanted, as many as a limit leaves room for; `None` is no limit. With all of them half is for relay
-    /// sockets, a quarter for the page and signalling, an eighth for media and one for TURN connections. What one does
-    /// not want is for the others: those after it first, which want more.
+    /// Of those that are wanted, as many as a limit leaves room for; `None` is no limit. With all of them half is for
+    /// relay sockets, a quarter for the page and signalling, an eighth for media and one for TURN connections. What one
+    /// does not want is for the others: those after it first, which want more.
     fn within(limit: Option<u64>, wanted: &Self, workers: usize) -> Self {
         let Some(limit) = limit else { return *wanted };
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

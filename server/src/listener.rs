@@ -37,7 +37,8 @@ const BUFFER: usize = 64 << 10;
 /// Accepts connections, with TLS or without, and answers their requests until the server stops. Handshakes run beside
 /// each other, so that a client that is slow at it, or never finishes, holds nobody up.
 ///
-/// `done` is dropped when the last connection has ended. A connection that has become a WebSocket is another's business.
+/// `done` is dropped when the last connection has ended. A connection that has become a WebSocket is another's
+/// business.
 pub(crate) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,

@@ -44,8 +44,8 @@ impl fmt::Display for RoomName {
     }
 }
 
-/// The name that a participant goes by: 1 to 64 characters of any script, at least one of them visible, without control and
-/// text-direction characters.
+/// The name that a participant goes by: 1 to 64 characters of any script, at least one of them visible, without control
+/// and text-direction characters.
 ///
 /// Space around it is taken off. Two participants may go by the same name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -86,8 +86,8 @@ fn is_forbidden(c: char) -> bool {
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What takes no ink: Unicode's Default_Ignorable_Code_Point, and the empty Braille pattern. Names may contain it (emoji are joined
-/// by it, Persian words parted), but not be made of it.
+/// What takes no ink: Unicode's Default_Ignorable_Code_Point, and the empty Braille pattern. Names may contain it
+/// (emoji are joined by it, Persian words parted), but not be made of it.
 const fn is_invisible(c: char) -> bool {
     matches!(
         c,

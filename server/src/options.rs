@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crate::{Secret, Tls, TurnOptions};
 
-/// The most participants that a room may be allowed. Everybody is told of everybody, so that costs grow with the square.
+/// The most participants that a room may be allowed. Everybody is told of everybody, so that costs grow with the
+/// square.
 const MAX_ROOM_CAPACITY: usize = 1000;
-/// The fewest characters of an admin token: 64 bits, if they are hexadecimal. Fifty may be tried per second and address.
+/// The fewest characters of an admin token: 64 bits, if they are hexadecimal. Fifty may be tried per second and
+/// address.
 const MIN_ADMIN_TOKEN: usize = 16;
 
 /// How a [`Server`](crate::Server) is set up.
@@ -30,8 +32,9 @@ pub struct Options {
     pub video_codecs: Vec<VideoCodec>,
     /// TLS for the page and signalling.
     pub tls: Option<Tls>,
-    /// After how long without a sign of life a WebSocket connection is given up (the server asks for one in time), how long
-    /// it may go without a `join`, how long the body of a request may take, and how long a client may read nothing.
+    /// After how long without a sign of life a WebSocket connection is given up (the server asks for one in time), how
+    /// long it may go without a `join`, how long the body of a request may take, and how long a client may read
+    /// nothing.
     pub silence: Duration,
     /// How many connections there may be to the page and signalling, in all.
     pub connections: usize,

@@ -400,7 +400,8 @@ fn bind_media(options: &Options, worker: usize, connections: usize) -> Result<Me
     on_free_port(0, || bind_port(0, options.tcp, connections))
 }
 
-/// Binds what belongs to one port. 0 is a free one, and is tried again where that is taken for the other family, or for TCP.
+/// Binds what belongs to one port. 0 is a free one, and is tried again where that is taken for the other family, or for
+/// TCP.
 pub(crate) fn on_free_port<T>(port: u16, bind: impl Fn() -> Result<T, StartError>) -> Result<T, StartError> {
     let mut tries = 0;
     loop {

@@ -594,7 +594,8 @@ impl<E: Engine> Worker<E> {
         };
         let mut guests = self.roll.in_room(room);
         guests.retain(|guest| participant.is_none_or(|participant| participant == *guest));
-        // First, so that nobody is told of everybody who leaves before: in a large room that is more than an outbox holds.
+        // First, so that nobody is told of everybody who leaves before: in a large room that is more than an outbox
+        // holds.
         for guest in &guests {
             self.tell(now, *guest, ServerMessage::bye(reason));
         }

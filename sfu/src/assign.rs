@@ -79,8 +79,8 @@ impl Sfu {
         if let Some(participant) = self.participants.get_mut(index) {
             participant.sources = kept;
         }
-        // What is wanted of a new source begins with everything, untold: who was told something else of the one before in
-        // this section still holds to that.
+        // What is wanted of a new source begins with everything, untold: who was told something else of the one before
+        // in this section still holds to that.
         for source in told_before {
             self.tell_demand(source);
         }
@@ -336,8 +336,8 @@ impl Sfu {
         })
     }
 
-    /// Lets a participant's slots carry whom its pairs are for. Pictures are sent of all of them, and the sound of those who
-    /// are `heard`.
+    /// Lets a participant's slots carry whom its pairs are for. Pictures are sent of all of them, and the sound of
+    /// those who are `heard`.
     fn fill_slots(&mut self, now: Instant, viewer: u32, heard: impl Fn(Carried) -> bool) {
         for place in 0.. {
             let Some(participant) = self.participants.get(viewer) else {

@@ -20,7 +20,8 @@ impl Size {
         Self { width, height }
     }
 
-    /// Sizes are compared by area: a picture may be turned, or its shape another one than that of the place where it is shown.
+    /// Sizes are compared by area: a picture may be turned, or its shape another one than that of the place where it is
+    /// shown.
     pub(crate) const fn area(self) -> u64 {
         self.width as u64 * self.height as u64
     }
@@ -64,8 +65,8 @@ pub(crate) struct Areas {
 }
 
 impl Areas {
-    /// The layer for a picture that is shown in this size: the smallest that is large enough, or the largest. `before` is the
-    /// one that was chosen last.
+    /// The layer for a picture that is shown in this size: the smallest that is large enough, or the largest. `before`
+    /// is the one that was chosen last.
     pub(crate) fn target(&self, shown: Size, before: Option<usize>) -> usize {
         let enough = |(times, per): (u64, u64)| {
             let fits = self
@@ -88,8 +89,8 @@ impl Areas {
         }
     }
 
-    /// The layer to send when this one is wanted: of those that can be had (`usable`) the largest at or below it, else the
-    /// smallest above it. The wanted one itself when none can be had.
+    /// The layer to send when this one is wanted: of those that can be had (`usable`) the largest at or below it, else
+    /// the smallest above it. The wanted one itself when none can be had.
     pub(crate) fn best(&self, usable: Set, target: usize) -> usize {
         let has = |&layer: &usize| usable & 1 << layer != 0;
         let below = self.all().filter(|&layer| self.areas[layer] <= self.areas[target]);
@@ -101,8 +102,8 @@ impl Areas {
             .unwrap_or(target)
     }
 
-    /// The layer to begin with, when this one is the best: the smallest that can be had, whose key frame is the first to be
-    /// through.
+    /// The layer to begin with, when this one is the best: the smallest that can be had, whose key frame is the first
+    /// to be through.
     pub(crate) fn first(&self, usable: Set, best: usize) -> usize {
         let has = |&layer: &usize| usable & 1 << layer != 0 && self.areas[layer] < self.areas[best];
         self.smallest(self.all().filter(has)).unwrap_or(best)

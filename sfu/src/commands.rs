@@ -50,8 +50,8 @@ pub enum CommandError {
     Gone,
     /// The offer cannot be accepted.
     Offer(OfferError),
-    /// The offer is well-formed, but nothing, or not all of it, could be used in the participant's role: why, as a clause
-    /// for people. It is of no use to go on with this participant.
+    /// The offer is well-formed, but nothing, or not all of it, could be used in the participant's role: why, as a
+    /// clause for people. It is of no use to go on with this participant.
     Unusable(String),
     /// The candidate or fragment cannot be taken.
     Fragment(FragmentError),
@@ -72,8 +72,8 @@ impl std::error::Error for CommandError {}
 
 /// Commands: what signalling wants.
 impl Sfu {
-    /// Lets somebody into a room, which is made if need be. `name` is shown to the others. For [`Role::Echo`] the room's
-    /// name means nothing.
+    /// Lets somebody into a room, which is made if need be. `name` is shown to the others. For [`Role::Echo`] the
+    /// room's name means nothing.
     ///
     /// # Errors
     /// [`JoinError`].
@@ -134,8 +134,8 @@ impl Sfu {
     /// Takes a participant's offer and gives the answer.
     ///
     /// # Errors
-    /// [`CommandError::Offer`] with line and rule; nothing has changed then. [`CommandError::Unusable`] for the first offer
-    /// of a publisher or a viewer, who then has to [`leave`](Self::leave). [`CommandError::Gone`].
+    /// [`CommandError::Offer`] with line and rule; nothing has changed then. [`CommandError::Unusable`] for the first
+    /// offer of a publisher or a viewer, who then has to [`leave`](Self::leave). [`CommandError::Gone`].
     pub fn offer(&mut self, now: Instant, id: ParticipantId, offer: &str) -> Result<String, CommandError> {
         let connect_timeout = self.config.connect_timeout;
         let role = self.participant(id).ok_or(CommandError::Gone)?.role.clone();
@@ -179,7 +179,8 @@ impl Sfu {
         Ok(())
     }
 
-    /// Takes an SDP fragment of a WHIP or WHEP client: candidates give `None`, an ICE restart the fragment to answer with.
+    /// Takes an SDP fragment of a WHIP or WHEP client: candidates give `None`, an ICE restart the fragment to answer
+    /// with.
     ///
     /// # Errors
     /// [`CommandError::Fragment`] when it is malformed. [`CommandError::Gone`].
@@ -264,9 +265,9 @@ impl Sfu {
         Ok(())
     }
 
-    /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who speaks, what
-    /// is wanted of its pictures, what its link carries. For somebody whose way to signalling was cut, so that it does not know
-    /// what it missed: that something has ended is told too.
+    /// Tells a participant once more how everything about itself is: what slots it needs and what they carry, who
+    /// speaks, what is wanted of its pictures, what its link carries. For somebody whose way to signalling was cut, so
+    /// that it does not know what it missed: that something has ended is told too.
     ///
     /// # Errors
     /// [`CommandError::Gone`].

@@ -9,7 +9,8 @@ pub struct Config {
     pub peer: Arc<peer::Config>,
     /// Addresses under which peers reach this worker, the preferred one first: each is a host candidate.
     pub addresses: Vec<SocketAddr>,
-    /// Whether TCP connections (RFC 6544, RFC 4571) are accepted at those addresses too: each is a passive candidate then.
+    /// Whether TCP connections (RFC 6544, RFC 4571) are accepted at those addresses too: each is a passive candidate
+    /// then.
     pub tcp: bool,
     /// The most participants in one room, watchers included.
     pub room_capacity: usize,
@@ -26,8 +27,8 @@ pub struct Config {
     pub history: usize,
     /// The most sections in which one participant is listened to; what comes in others is counted and dropped.
     pub max_sources: usize,
-    /// How many people a member sees at once, unless it wants another number: those who speak and those whom it has pinned
-    /// first. Shared screens come on top.
+    /// How many people a member sees at once, unless it wants another number: those who speak and those whom it has
+    /// pinned first. Shared screens come on top.
     pub last_n: usize,
     /// The most people that a member can want to see at once.
     pub max_tiles: usize,

@@ -18,8 +18,8 @@ wire::counters! {
         /// Padding-only packets that came too late to close the gap which they leave.
         pub late_padding,
         /// Packets that were left out for want of a place in time: sound whose source was moved back, that had the
-        /// timestamp of the packet before, or before which the slot had sent somebody else's sound of a later time; and what
-        /// belongs to a count that was begun too soon after others, or has ended.
+        /// timestamp of the packet before, or before which the slot had sent somebody else's sound of a later time; and
+        /// what belongs to a count that was begun too soon after others, or has ended.
         pub misplaced_packets,
         /// Sender reports whose timestamps do not go with those of the packets.
         pub strange_reports,
@@ -27,14 +27,15 @@ wire::counters! {
         pub extensions_dropped,
         /// Packets that were overwritten in the ring before a subscriber had them.
         pub overwritten_packets,
-        /// Packets that would make a larger datagram than is sent (`peer::Config::max_datagram`), once for each subscriber.
+        /// Packets that would make a larger datagram than is sent (`peer::Config::max_datagram`), once for each
+        /// subscriber.
         pub too_large_packets,
         /// Packets that a subscriber's connection refused.
         pub refused_packets,
         /// Packets in a codec that a subscriber did not negotiate.
         pub undecodable_packets,
-        /// Packets asked for again that are not kept any more, or were sent again a moment ago. Not those that are missing here
-        /// too.
+        /// Packets asked for again that are not kept any more, or were sent again a moment ago. Not those that are
+        /// missing here too.
         pub nack_unanswered,
         /// Packets asked for again by a subscriber without RTX: sealing them again would use a nonce twice.
         pub nack_without_rtx,

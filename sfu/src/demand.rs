@@ -2,12 +2,13 @@ use std::time::{Duration, Instant};
 
 use crate::choice::{Areas, MAX_LAYERS, Set};
 
-/// What nobody wants any more is still sent for so long: people turn pages back and forth, and an encoder that begins again
-/// begins with a key frame.
+/// What nobody wants any more is still sent for so long: people turn pages back and forth, and an encoder that begins
+/// again begins with a key frame.
 const LINGER: Duration = Duration::from_millis(2500);
 /// A layer that is wanted and did not come for so long may not come at all: those below it are wanted in its place.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So is one when nothing of its source came for so long: there is no other by which it could be told that it has stopped.
+/// So is one when nothing of its source came for so long: there is no other by which it could be told that it has
+/// stopped.
 const SILENCE: Duration = Duration::from_millis(1500);
 
 /// Which layers of a picture its publisher is told to send: at once what somebody wants, and no longer what nobody has

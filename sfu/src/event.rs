@@ -88,8 +88,8 @@ pub struct ParticipantView {
 /// What a member wants to see.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct View {
-    /// How many people at once; `None` for [`Config::last_n`](crate::Config::last_n). As many as are heard at once are seen
-    /// in any case.
+    /// How many people at once; `None` for [`Config::last_n`](crate::Config::last_n). As many as are heard at once are
+    /// seen in any case.
     pub tiles: Option<usize>,
     /// Who is seen and heard whoever speaks, the most important one first.
     pub pinned: Vec<ParticipantId>,

@@ -8,8 +8,9 @@ const SAME: Duration = Duration::from_millis(50);
 /// publisher's link just does not carry would otherwise be chosen and lost again every second.
 const STEADY: Duration = Duration::from_secs(1);
 
-/// Whether a layer of simulcast comes: publishers leave layers out when processor or link are short, and when they are told
-/// that nobody wants them. It is told by the others of its source: pictures of a screen at rest come once a second.
+/// Whether a layer of simulcast comes: publishers leave layers out when processor or link are short, and when they are
+/// told that nobody wants them. It is told by the others of its source: pictures of a screen at rest come once a
+/// second.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Flow {
     /// The last packet.
@@ -43,8 +44,8 @@ impl Flow {
         self.is_usable() != before
     }
 
-    /// A packet of another layer came; `wanted` tells whether somebody gets this one, or is to. Returns whether it could be
-    /// chosen before and cannot now.
+    /// A packet of another layer came; `wanted` tells whether somebody gets this one, or is to. Returns whether it
+    /// could be chosen before and cannot now.
     pub(crate) fn other(&mut self, now: Instant, wanted: bool) -> bool {
         let before = self.is_usable();
         if self.since.is_none() || self.last.is_some_and(|last| now.saturating_duration_since(last) < SAME) {

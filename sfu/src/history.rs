@@ -38,8 +38,8 @@ pub(crate) struct History {
 const MAX_TIMES: u16 = 11;
 
 impl History {
-    /// Remembers the last `len` packets, once [`prepare`](Self::prepare) has been called; `len` is rounded up to a power
-    /// of two, at most 32768.
+    /// Remembers the last `len` packets, once [`prepare`](Self::prepare) has been called; `len` is rounded up to a
+    /// power of two, at most 32768.
     pub(crate) fn new(len: usize, epoch: Instant) -> Self {
         Self {
             sent: Box::default(),
@@ -74,8 +74,8 @@ impl History {
     }
 
     /// Looks up the packet that the peer misses, and takes it as sent again now. `None` when it is unknown, was sent
-    /// again less than `pause` ago (that is on its way) or too often. The first time it is taken at its word: a peer misses
-    /// only what a later packet has overtaken, however long a round trip was estimated to be.
+    /// again less than `pause` ago (that is on its way) or too often. The first time it is taken at its word: a peer
+    /// misses only what a later packet has overtaken, however long a round trip was estimated to be.
     pub(crate) fn resend(&mut self, now: Instant, seq: u64, pause: Duration) -> Option<Sent> {
         let since = self.since(now);
         let newest = self.newest;

@@ -15,13 +15,14 @@ use crate::timeline::Timeline;
 
 /// A key frame that came no longer ago than this is begun with, late as it is, instead of asking for another one.
 const FRESH: Duration = Duration::from_millis(100);
-/// A layer of another size may mean another layer for each of its viewers, which has to begin anew there: no publisher makes
-/// them do so more often than this.
+/// A layer of another size may mean another layer for each of its viewers, which has to begin anew there: no publisher
+/// makes them do so more often than this.
 const RESIZE_PAUSE: Duration = Duration::from_secs(1);
 /// The areas up to which a layer's ring is a quarter and half of that of a source: of smaller pictures less is sent.
 const SMALL: [u64; 2] = [Size::new(480, 270).area(), Size::new(960, 540).area()];
 
-/// One stream of a source, a layer of simulcast or all there is: the ring of its last packets, its numbers, its place in time.
+/// One stream of a source, a layer of simulcast or all there is: the ring of its last packets, its numbers, its place
+/// in time.
 #[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) stream: StreamId,
@@ -74,8 +75,8 @@ impl Layer {
         }
     }
 
-    /// One subscriber more. Gives the place in the ring from which on it looks: that of a key frame which comes just now, or
-    /// came a moment ago to somebody to whom the source is `unknown`.
+    /// One subscriber more. Gives the place in the ring from which on it looks: that of a key frame which comes just
+    /// now, or came a moment ago to somebody to whom the source is `unknown`.
     pub(crate) fn subscribe(&mut self, now: Instant, subscriber: Subscriber, unknown: bool) -> u64 {
         self.subscribers.push(subscriber);
         let age = if unknown { FRESH } else { Duration::ZERO };
@@ -108,7 +109,8 @@ impl Layer {
         }
     }
 
-    /// Takes note of the size of a key frame, if one begins in this packet. Returns whether the layer has another size now.
+    /// Takes note of the size of a key frame, if one begins in this packet. Returns whether the layer has another size
+    /// now.
     pub(crate) fn follow_size(&mut self, now: Instant, size: Option<Size>) -> bool {
         self.newest_size = size.or(self.newest_size);
         let paused = |at| now.saturating_duration_since(at) < RESIZE_PAUSE;

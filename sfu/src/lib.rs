@@ -1,7 +1,7 @@
 //! Rooms, sources, slots and subscriptions: an SFU without I/O.
 //!
-//! One [`Sfu`] is one worker's part of a server. Datagrams go in, runs of datagrams come out; what a packet needs on the
-//! way is one copy into its source's ring, one into the send buffer for each subscriber, and no allocation.
+//! One [`Sfu`] is one worker's part of a server. Datagrams go in, runs of datagrams come out; what a packet needs on
+//! the way is one copy into its source's ring, one into the send buffer for each subscriber, and no allocation.
 
 mod assign;
 mod choice;

@@ -9,8 +9,8 @@ const ENOUGH: u64 = 10;
 /// A link that loses more than this, of a thousand packets, for so long is not worth pictures.
 const BAD: u64 = 100;
 const BAD_FOR: Duration = Duration::from_secs(2);
-/// Nor is one with a longer round trip: not even one by two satellites takes so long. Something queues, a link or a machine that
-/// cannot keep up, and it may do so without ever losing anything.
+/// Nor is one with a longer round trip: not even one by two satellites takes so long. Something queues, a link or a
+/// machine that cannot keep up, and it may do so without ever losing anything.
 const LATE: Duration = Duration::from_secs(2);
 /// Judgements that lie further apart say nothing of the time between them.
 const GAP: Duration = Duration::from_secs(3);
@@ -82,8 +82,8 @@ impl Streak {
             self.bad_since = None;
         }
         if bad {
-            // From now and not from the beginning of what was judged: each slot is reported on at another time, and a moment's
-            // loss is spread over the reports of two seconds.
+            // From now and not from the beginning of what was judged: each slot is reported on at another time, and a
+            // moment's loss is spread over the reports of two seconds.
             self.bad_since.get_or_insert(now);
         }
     }
@@ -117,7 +117,8 @@ impl Link {
         u16::try_from(loss.per_mille()).unwrap_or(1000).min(1000)
     }
 
-    /// The participant should have received so many packets of one slot since its report before, and lost so many of them.
+    /// The participant should have received so many packets of one slot since its report before, and lost so many of
+    /// them.
     pub(crate) fn report(&mut self, now: Instant, expected: u32, lost: u32) {
         self.chunk.add(Loss {
             expected: u64::from(expected),
@@ -132,8 +133,8 @@ impl Link {
         self.late.report(now);
     }
 
-    /// Judges what was reported; after each datagram, so that all that was reported together counts together. Returns why
-    /// pictures should not be sent any more, if that is so.
+    /// Judges what was reported; after each datagram, so that all that was reported together counts together. Returns
+    /// why pictures should not be sent any more, if that is so.
     pub(crate) fn judge(&mut self, now: Instant) -> Option<Trouble> {
         // Only with a new judgement: that time passes and nothing is reported is no evidence.
         if self.judge_loss(now) && self.losing.lasts(now) {
@@ -209,7 +210,8 @@ impl Link {
 mod tests {
     use super::*;
 
-    /// Reports once a second for each of two slots, with such losses in percent; tells when it was given up and tried again.
+    /// Reports once a second for each of two slots, with such losses in percent; tells when it was given up and tried
+    /// again.
     fn run(losses: impl Fn(u64) -> u32, seconds: u64) -> Vec<(u64, bool)> {
         let start = Instant::now();
         let (mut link, mut changes) = (Link::default(), Vec::new());
@@ -298,8 +300,8 @@ mod tests {
         assert_eq!(link.lost_per_mille(), 1000);
     }
 
-    /// Reports once a second for each of two slots, with these round trips in milliseconds; tells when it was given up and tried
-    /// again.
+    /// Reports once a second for each of two slots, with these round trips in milliseconds; tells when it was given up
+    /// and tried again.
     fn run_late(round_trips: impl Fn(u64) -> Vec<u64>, seconds: u64) -> Vec<(u64, bool)> {
         let start = Instant::now();
         let (mut link, mut changes) = (Link::default(), Vec::new());

@@ -1,5 +1,5 @@
-/// How many corrections are remembered for packets that come late: for those that were lost and asked for again that may be
-/// a second.
+/// How many corrections are remembered for packets that come late: for those that were lost and asked for again that
+/// may be a second.
 const REMEMBERED: usize = 64;
 
 /// Numbers a publisher's packets without the gaps of those that are never forwarded (padding-only packets).
@@ -117,7 +117,8 @@ mod tests {
     }
 
     proptest! {
-        /// Within the memory, numbers are those that a look at the whole sequence would give, in whatever order they come.
+        /// Within the memory, numbers are those that a look at the whole sequence would give, in whatever order they
+        /// come.
         #[test]
         fn late_packets_get_their_place(kinds in proptest::collection::vec(proptest::bool::weighted(0.8), 40), swaps in proptest::collection::vec(0usize..39, 0..10)) {
             let mut n = Numbering::default();

@@ -86,8 +86,8 @@ pub(crate) struct Participant {
     pub(crate) pairs: Vec<Option<Carried>>,
     /// Its sources, in the order of their sections.
     pub(crate) sources: Vec<u32>,
-    /// The sections of which it was told what is wanted of their pictures. It holds to that as long as it hears nothing else,
-    /// also when it stops to send there and begins again.
+    /// The sections of which it was told what is wanted of their pictures. It holds to that as long as it hears nothing
+    /// else, also when it stops to send there and begins again.
     pub(crate) told_of: Vec<usize>,
     /// What it said of its sections, also of those that are not negotiated yet.
     pub(crate) labels: Vec<SourceLabel>,
@@ -166,8 +166,8 @@ impl Participant {
         ((slot as usize) < self.slots.len()).then_some(slot)
     }
 
-    /// There are as many pairs as slots make, by the numbers that the peer was told: these stay whatever section is stopped
-    /// or recycled.
+    /// There are as many pairs as slots make, by the numbers that the peer was told: these stay whatever section is
+    /// stopped or recycled.
     pub(crate) fn resize_pairs(&mut self) {
         let active = self.slots.iter().filter(|slot| slot.active);
         let pairs = active.map(|slot| slot.pair as usize + 1).max().unwrap_or(0);

@@ -141,8 +141,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// As far as the numbers stand: in VP8 two bytes, the picture id and TL0PICIDX, in VP9 one byte, the picture id, the
-    /// layers and TL0PICIDX.
+    /// As far as the numbers stand: in VP8 two bytes, the picture id and TL0PICIDX, in VP9 one byte, the picture id,
+    /// the layers and TL0PICIDX.
     const ROOM: usize = 5;
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -8,8 +8,8 @@
 //! 3. who is on the air: sound comes in pairs too,
 //! 4. the others: with a picture before those without, who spoke last first, then in the order in which they came.
 //!
-//! Who has a pair keeps it, as long as there is nobody of 1 to 3 who needs it, nor somebody with a picture where there is
-//! none. It is taken from the one of 4 who comes last in that order.
+//! Who has a pair keeps it, as long as there is nobody of 1 to 3 who needs it, nor somebody with a picture where there
+//! is none. It is taken from the one of 4 who comes last in that order.
 
 use std::cmp::Reverse;
 use std::time::Instant;
@@ -42,7 +42,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) pinned: &'a [u32],
 }
 
-/// A room as it is when the rules are applied to it, viewer by viewer. What that takes is kept from one time to the next.
+/// A room as it is when the rules are applied to it, viewer by viewer. What that takes is kept from one time to the
+/// next.
 #[derive(Debug, Default)]
 pub(crate) struct Policy {
     top_k: usize,
@@ -197,8 +198,8 @@ impl Policy {
         }
     }
 
-    /// Whether a viewer hears the sound of a pair of its own. In a room with no more voices than may be on the air everybody
-    /// is heard, a screen always, and so is whoever is pinned.
+    /// Whether a viewer hears the sound of a pair of its own. In a room with no more voices than may be on the air
+    /// everybody is heard, a screen always, and so is whoever is pinned.
     pub(crate) fn hears(&self, wish: &Wish<'_>, carried: Carried) -> bool {
         carried.group == SCREEN
             || self.others(wish) <= self.top_k

@@ -51,8 +51,8 @@ pub(crate) struct ByteRing {
 }
 
 impl ByteRing {
-    /// A ring of `bytes` bytes and at most `entries` packets, both rounded up to powers of two: places in it are then found
-    /// without a division, several of which every subscriber would make for every packet.
+    /// A ring of `bytes` bytes and at most `entries` packets, both rounded up to powers of two: places in it are then
+    /// found without a division, several of which every subscriber would make for every packet.
     pub(crate) fn new(bytes: usize, entries: usize) -> Self {
         Self {
             bytes: vec![0; bytes.next_power_of_two()].into_boxed_slice(),
@@ -237,7 +237,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a model that keeps everything: what is given back is right, and the newest packets that fit are there.
+        /// Against a model that keeps everything: what is given back is right, and the newest packets that fit are
+        /// there.
         #[test]
         fn agrees_with_a_model(sizes in proptest::collection::vec((0usize..20, 0usize..120), 1..300), cap in 140usize..2000, entries in 1usize..40) {
             let mut ring = ByteRing::new(cap, entries);

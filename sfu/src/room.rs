@@ -17,8 +17,8 @@ pub(crate) struct Room {
     pub(crate) participants: Vec<u32>,
     /// Who holds the floor: the one who speaks, or did last.
     pub(crate) dominant: Option<u32>,
-    /// Whom one hears where not everybody is heard at once: the first so many (`top_k`) are heard by everybody, and one more
-    /// by these, who do not hear themselves.
+    /// Whom one hears where not everybody is heard at once: the first so many (`top_k`) are heard by everybody, and one
+    /// more by these, who do not hear themselves.
     pub(crate) on_air: Vec<u32>,
     /// Who speaks, in the order in which they began.
     pub(crate) speaking: Vec<u32>,
@@ -88,8 +88,8 @@ impl Room {
         changes
     }
 
-    /// Puts somebody who speaks on the air if there is room, or in the place of whoever has been silent longest. When all
-    /// of them speak too it must lead one of them clearly. Returns whether anything changed.
+    /// Puts somebody who speaks on the air if there is room, or in the place of whoever has been silent longest. When
+    /// all of them speak too it must lead one of them clearly. Returns whether anything changed.
     fn admit(
         &mut self,
         now: Instant,

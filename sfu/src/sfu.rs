@@ -32,7 +32,8 @@ pub struct Sfu {
     pub(crate) publisher: Arc<peer::Config>,
     pub(crate) viewer: Arc<peer::Config>,
     pub(crate) rng: StdRng,
-    /// By participant index. Apart from `participants`, so that one peer can read a datagram while its sink changes slots.
+    /// By participant index. Apart from `participants`, so that one peer can read a datagram while its sink changes
+    /// slots.
     pub(crate) peers: Vec<Option<Peer>>,
     pub(crate) participants: Slab<Participant>,
     pub(crate) sources: Slab<Source>,
@@ -72,8 +73,8 @@ impl Sfu {
     /// The least room that [`poll_transmit`](Self::poll_transmit) needs, in bytes. More lets it write longer runs.
     pub const MIN_OUT: usize = Peer::MIN_OUT;
 
-    /// A worker without rooms. Whatever `config.peer` says, extensions are not agreed to that would be forwarded with numbers
-    /// that do not fit.
+    /// A worker without rooms. Whatever `config.peer` says, extensions are not agreed to that would be forwarded with
+    /// numbers that do not fit.
     pub fn new(mut config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         let _ = now;
         let peer = Arc::make_mut(&mut Arc::make_mut(&mut config).peer);
@@ -168,7 +169,8 @@ impl Sfu {
         self.rooms.iter().map(|(_, room)| room.speaking.len()).sum()
     }
 
-    /// How many participants, sources and rooms were looked at so far: for the test that this does not grow with the room.
+    /// How many participants, sources and rooms were looked at so far: for the test that this does not grow with the
+    /// room.
     #[cfg(debug_assertions)]
     #[doc(hidden)]
     pub fn visits(&self) -> u64 {
@@ -275,8 +277,8 @@ impl Sfu {
 
     // Outputs.
 
-    /// Writes the next run of datagrams, all for one peer, into `out`. `None` when there is nothing to send, or when `out`
-    /// is shorter than [`MIN_OUT`](Self::MIN_OUT).
+    /// Writes the next run of datagrams, all for one peer, into `out`. `None` when there is nothing to send, or when
+    /// `out` is shorter than [`MIN_OUT`](Self::MIN_OUT).
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         if out.len() < Self::MIN_OUT {
             return None;
@@ -687,7 +689,8 @@ impl Sfu {
         self.send_requests(now);
     }
 
-    /// Sends a participant only sound when the link to it loses too much or is too late, and pictures again after a while.
+    /// Sends a participant only sound when the link to it loses too much or is too late, and pictures again after a
+    /// while.
     fn follow_link(&mut self, now: Instant, index: u32) {
         let Some(participant) = self.participants.get_mut(index) else {
             return;

@@ -1,4 +1,5 @@
-/// Things with small indices that are given again, and a generation that tells an old holder of an index from a new one.
+/// Things with small indices that are given again, and a generation that tells an old holder of an index from a new
+/// one.
 #[derive(Debug)]
 pub(crate) struct Slab<T> {
     places: Vec<(u32, Option<T>)>,

@@ -27,8 +27,8 @@ const MIN_RESEND_PAUSE: Duration = Duration::from_millis(10);
 const MAX_RUN: usize = 64;
 /// Packets whose lengths differ by no more than this leave as one run: the shorter ones are padded.
 const MAX_PAD: usize = 3;
-/// How many packets may overtake the first one of a key frame and still be sent after it: as many as come while that was
-/// lost and is asked for again.
+/// How many packets may overtake the first one of a key frame and still be sent after it: as many as come while that
+/// was lost and is asked for again.
 const REORDERED: u64 = 512;
 /// The packets in front of an IDR picture that hold its parameter sets, at most: one for each kind.
 const PARAMETER_SETS: u64 = 2;
@@ -110,8 +110,8 @@ struct Line {
     generation: u32,
     /// The source's number of the packet that it was drawn for, with which a decoder can begin.
     begun: u64,
-    /// The least number that is on it: what comes late with a lower one is not for this slot. Before `begun` only packets
-    /// of the same picture are on it.
+    /// The least number that is on it: what comes late with a lower one is not for this slot. Before `begun` only
+    /// packets of the same picture are on it.
     first: u64,
     seq: u64,
     /// Where the source's time begins on the slot's clock.
@@ -264,8 +264,8 @@ impl Slot {
         }
     }
 
-    /// Sends what it carries, which is `source`, from its next packet on; video begins with the next key frame. Numbers and
-    /// time go on whether the source is another one or only paused.
+    /// Sends what it carries, which is `source`, from its next packet on; video begins with the next key frame. Numbers
+    /// and time go on whether the source is another one or only paused.
     pub(crate) fn subscribe(&mut self, now: Instant, index: u32, source: &mut Source, own: Subscriber) {
         let areas = source.areas();
         let target = areas.target(self.shown, self.target);
@@ -492,8 +492,8 @@ impl Slot {
                     None
                 }
                 _ if entry.starts_key_frame && self.media == Kind::Audio && self.is_past(layer, &entry) => {
-                    // Of the one who spoke before there is sound of a later time already. Nothing is on the line yet, so
-                    // that no gap is left either.
+                    // Of the one who spoke before there is sound of a later time already. Nothing is on the line yet,
+                    // so that no gap is left either.
                     counters.misplaced_packets += 1;
                     None
                 }
@@ -516,8 +516,8 @@ impl Slot {
         }
     }
 
-    /// Draws the line for the packet at `index`, with which a decoder can begin, and goes on with the first packet on it:
-    /// that one, or one of the same picture that has overtaken it.
+    /// Draws the line for the packet at `index`, with which a decoder can begin, and goes on with the first packet on
+    /// it: that one, or one of the same picture that has overtaken it.
     fn begin(&mut self, layer: &Layer, index: u64) {
         let line = self.line_for(layer, index);
         let Some(subscription) = &mut self.subscription else {
@@ -649,9 +649,9 @@ impl Slot {
         let head = rewrite_head(&stored, &line);
         let head = head.as_bytes();
         let pieces = [head, stored.payload.get(head.len()..).unwrap_or_default()];
-        // RFC 9143 §9.2: the SSRC of retransmissions has to be tied to its section too, and nothing tells us that it is. Firefox takes
-        // nothing but what it has seen with the MID, whatever the SDP says of SSRCs. Where there is no room for it the packet goes
-        // without: who has one knows the SSRC.
+        // RFC 9143 §9.2: the SSRC of retransmissions has to be tied to its section too, and nothing tells us that it
+        // is. Firefox takes nothing but what it has seen with the MID, whatever the SDP says of SSRCs. Where there is
+        // no room for it the packet goes without: who has one knows the SSRC.
         let mut blocked = Blocked::NoRetransmission;
         for mid in [self.mid_id, None] {
             let (elements, count) = self.elements(&stored, mid);
@@ -695,9 +695,9 @@ struct Segment {
     sealed: usize,
 }
 
-/// How many numbers to keep free for packets that belong in front of the one at `index`, with which a decoder can begin:
-/// the parameter sets of an H.264 picture stand in packets of their own and may have been overtaken. If they never come
-/// the subscriber misses them like anything else that was lost.
+/// How many numbers to keep free for packets that belong in front of the one at `index`, with which a decoder can
+/// begin: the parameter sets of an H.264 picture stand in packets of their own and may have been overtaken. If they
+/// never come the subscriber misses them like anything else that was lost.
 fn room_in_front(layer: &Layer, index: u64, stored: &Stored<'_>) -> u64 {
     let entry = &stored.entry;
     let has_sets = || h264::nal_units(stored.payload).any(|(kind, _)| kind == NalType::SPS);
@@ -716,8 +716,8 @@ fn room_in_front(layer: &Layer, index: u64, stored: &Stored<'_>) -> u64 {
     room
 }
 
-/// The greatest length among the packets that follow at once and differ by little, so that they can be padded to it; not
-/// one of more than `most_plain`, which cannot be sent.
+/// The greatest length among the packets that follow at once and differ by little, so that they can be padded to it;
+/// not one of more than `most_plain`, which cannot be sent.
 fn longest_alike(layer: &Layer, index: u64, plain: usize, most_plain: usize) -> usize {
     let Some((extensions, payload)) = layer.ring.lengths(index) else {
         return plain;

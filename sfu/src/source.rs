@@ -116,8 +116,8 @@ impl Source {
     }
 
     /// Takes note of the audio level of a packet (RFC 6464 §3: 0 is the loudest, 127 silence) and of its place in time.
-    /// Returns whether somebody begins to speak. A packet without a level is taken for speech: there are publishers that tell
-    /// none, and they are to be heard.
+    /// Returns whether somebody begins to speak. A packet without a level is taken for speech: there are publishers
+    /// that tell none, and they are to be heard.
     pub(crate) fn follow_level(&mut self, now: Instant, time: i64, clock_rate: u32, level: Option<u8>) -> bool {
         if self.kind != SourceKind::Microphone {
             return false;

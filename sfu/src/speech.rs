@@ -1,9 +1,9 @@
 //! Who speaks, from audio levels alone (RFC 6464): the method of Volfin and Cohen, "Dominant Speaker Identification for
 //! Multipoint Videoconferencing" (2012), with levels in the place of active subbands.
 //!
-//! Speech shows on three scales: this frame, the last tenth of a second, the last second. On each of them it is counted how
-//! much was active, and that count is weighed: how much likelier is it in speech than in silence? A click is loud on the
-//! first scale only and a cough on the second, so that neither takes the floor from somebody who speaks.
+//! Speech shows on three scales: this frame, the last tenth of a second, the last second. On each of them it is counted
+//! how much was active, and that count is weighed: how much likelier is it in speech than in silence? A click is loud
+//! on the first scale only and a cough on the second, so that neither takes the floor from somebody who speaks.
 
 use std::time::{Duration, Instant};
 
@@ -55,8 +55,8 @@ pub(crate) struct SpeechActivity {
 }
 
 impl SpeechActivity {
-    /// A packet came whose place in time is `frame` and that is so loud: 0 is overload, 127 silence. Returns whether speech
-    /// begins with it.
+    /// A packet came whose place in time is `frame` and that is so loud: 0 is overload, 127 silence. Returns whether
+    /// speech begins with it.
     pub(crate) fn follow(&mut self, now: Instant, frame: i64, level: u8) -> bool {
         let level = level & 0x7f;
         let was = self.is_speaking(now);

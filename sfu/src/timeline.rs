@@ -16,18 +16,19 @@ const LAG_BY_REPORT: Duration = Duration::from_secs(2);
 const AUDIO_STEP: Duration = Duration::from_millis(30);
 /// Pictures are moved for a deviation from here on.
 const VIDEO_STEP: Duration = Duration::from_millis(10);
-/// A publisher whose timestamps fall behind by more than this, or run ahead of arrival by more than that, has begun a new
-/// count.
+/// A publisher whose timestamps fall behind by more than this, or run ahead of arrival by more than that, has begun a
+/// new count.
 const MAX_BEHIND: Duration = Duration::from_secs(5);
 const MAX_AHEAD: Duration = Duration::from_secs(1);
-/// In decoding order the timestamps of pictures go back by less than this (those that are predicted from later ones come
-/// after these). Those of sound never go back.
+/// In decoding order the timestamps of pictures go back by less than this (those that are predicted from later ones
+/// come after these). Those of sound never go back.
 const MAX_REORDER: Duration = Duration::from_secs(1);
 /// The fastest packet is looked for over one to two of these.
 const WINDOW: Duration = Duration::from_secs(1);
 /// Distance of the first packet of a new count, or of another source, from what was before.
 pub(crate) const SPACING: Duration = Duration::from_millis(20);
-/// How many moves are remembered for packets that come late, a second after they were lost perhaps: each picture may be moved.
+/// How many moves are remembered for packets that come late, a second after they were lost perhaps: each picture may be
+/// moved.
 const REMEMBERED: usize = 64;
 
 /// Ticks of a clock of `rate` Hz from one instant to another, negative when that is earlier.
@@ -48,8 +49,8 @@ pub(crate) fn duration_ticks(rate: NonZeroU32, duration: Duration) -> i64 {
 /// It is the source's, so that all slots that carry it move together. Packets are placed by arrival at first, later by
 /// sender reports, and never far from their arrival whatever those say. In the order in which the publisher sent them
 /// places only grow, since a receiver throws sound away that is placed before what it has played, and takes a picture
-/// placed before another for an old one: the timeline is moved forward at once, but back only in steps of half a picture;
-/// where sound goes back, or in a pause of it, packets are left out until the new place is past the old one.
+/// placed before another for an old one: the timeline is moved forward at once, but back only in steps of half a
+/// picture; where sound goes back, or in a pause of it, packets are left out until the new place is past the old one.
 #[derive(Debug, Clone)]
 pub(crate) struct Timeline {
     media: Kind,
@@ -185,7 +186,8 @@ impl Timeline {
     }
 
     /// A report and the publisher's clock tell that an extended timestamp is at the server time `at`. Returns the time
-    /// that it is taken for: `at`, unless that is too far from when packets arrive. `leads` when the clock is this source's.
+    /// that it is taken for: `at`, unless that is too far from when packets arrive. `leads` when the clock is this
+    /// source's.
     fn follow_report(&mut self, extended: i64, at: Instant, leads: bool) -> Option<Instant> {
         self.guide = if leads { Guide::Itself } else { Guide::Another };
         let told = ticks(self.rate, self.epoch, at) - extended;
@@ -327,8 +329,8 @@ impl WallClock {
         Self { leader, ntp, at }
     }
 
-    /// A sender report says that the publisher's clock shows `ntp` at an extended timestamp of this stream:
-    /// the source is placed by `clock`, and the clock by the source that leads. Without a clock this source begins to lead.
+    /// A sender report says that the publisher's clock shows `ntp` at an extended timestamp of this stream: the source
+    /// is placed by `clock`, and the clock by the source that leads. Without a clock this source begins to lead.
     /// Returns the clock as it is from now on.
     pub(crate) fn follow_report(
         clock: Option<Self>,

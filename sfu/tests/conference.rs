@@ -551,8 +551,8 @@ fn tiles_are_as_many_as_are_wanted() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
-    /// Whoever speaks, comes and goes, in a room that is small at times: nobody hears more than three at once, or than are
-    /// there; numbers and time go on in every slot; both halves of a pair carry one person.
+    /// Whoever speaks, comes and goes, in a room that is small at times: nobody hears more than three at once, or than
+    /// are there; numbers and time go on in every slot; both halves of a pair carry one person.
     #[test]
     fn a_meeting_goes_on(steps in proptest::collection::vec((0u8..8, 1u32..25, proptest::collection::vec(0usize..8, 0..5)), 10..40)) {
         let mut meeting = Meeting::new(11, 4, 5);

@@ -64,8 +64,8 @@ impl Call {
         }
     }
 
-    /// Bob reports on everything that he has taken out of his queue, as RFC 3550 §6.4.1 has it, retransmissions in blocks of their
-    /// own.
+    /// Bob reports on everything that he has taken out of his queue, as RFC 3550 §6.4.1 has it, retransmissions in
+    /// blocks of their own.
     fn report(&mut self) {
         let (now, late) = (self.house.now, self.late);
         let taken = self.came.iter().rev().find(|(at, ..)| *at + late <= now);

@@ -92,8 +92,8 @@ fn film_fast(house: &mut House, frames: Range<u32>, key: bool, pause: Duration, 
     }
 }
 
-/// The viewer got all of these frames: in its own numbering without gaps, each packet with its own marker, extensions and
-/// payload, each frame under one timestamp.
+/// The viewer got all of these frames: in its own numbering without gaps, each packet with its own marker, extensions
+/// and payload, each frame under one timestamp.
 fn expect_all(house: &House, viewer: usize, frames: Range<u32>) {
     let client = &house.guests[viewer].client;
     let orientation_id = client.extension_id(Extension::VideoOrientation);

@@ -1214,8 +1214,8 @@ fn there_are_no_more_participants_than_are_allowed() {
     house.enter("", "echo", Role::Echo);
 }
 
-/// Somebody whose picture and sound are watched: when what was sent last was taken, in milliseconds, and the publisher's
-/// clocks.
+/// Somebody whose picture and sound are watched: when what was sent last was taken, in milliseconds, and the
+/// publisher's clocks.
 struct Publisher {
     guest: usize,
     taken: [u64; 2],
@@ -1234,8 +1234,8 @@ impl Publisher {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whoever comes and goes or begins anew, however long packets and reports are on their way and whatever reports say: the
-    /// house finds that no packet is placed before one with a lower number.
+    /// Whoever comes and goes or begins anew, however long packets and reports are on their way and whatever reports
+    /// say: the house finds that no packet is placed before one with a lower number.
     #[test]
     fn timestamps_only_grow(steps in proptest::collection::vec((0u8..20, 0u64..60, 0u64..300), 50..200), first: [u32; 2]) {
         let mut house = House::new(70);

@@ -1,5 +1,5 @@
-//! Simulcast in virtual time: everybody gets the layer that its tile wants, with numbers and time that go on, and a publisher
-//! is told what nobody looks at.
+//! Simulcast in virtual time: everybody gets the layer that its tile wants, with numbers and time that go on, and a
+//! publisher is told what nobody looks at.
 
 mod house;
 
@@ -25,7 +25,8 @@ const CLOCKS: [u32; 3] = [0xffff_0000, 77_777, 0x8000_0000];
 /// Packets of a frame of each layer, and of its key frames.
 const PACKETS: [u32; 3] = [1, 2, 3];
 
-/// A camera that sends three layers, as browsers do it: it gives key frames that it is asked for, the larger layer first.
+/// A camera that sends three layers, as browsers do it: it gives key frames that it is asked for, the larger layer
+/// first.
 struct Camera {
     guest: usize,
     section: usize,
@@ -300,8 +301,8 @@ impl Seen {
     }
 }
 
-/// One stream, whatever layers it is made of: numbers without a gap, picture ids that count pictures, time that goes on as it
-/// does, and another layer only with its key frame, from its first packet on.
+/// One stream, whatever layers it is made of: numbers without a gap, picture ids that count pictures, time that goes on
+/// as it does, and another layer only with its key frame, from its first packet on.
 fn check(seen: &[Seen]) {
     let Some(first) = seen.first() else { return };
     assert!(first.key && first.packet == 0, "it begins with a key frame: {first:?}");
@@ -505,8 +506,8 @@ fn when_the_only_layer_stops_those_below_are_wanted() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
-    /// Whatever is shown in which size, and whichever layers come, each viewer gets one stream without a gap and without a step
-    /// in time, and in the end the layer that it wants.
+    /// Whatever is shown in which size, and whichever layers come, each viewer gets one stream without a gap and
+    /// without a step in time, and in the end the layer that it wants.
     #[test]
     fn numbers_and_time_go_on(steps in proptest::collection::vec((0u8..8, 0usize..5, 1u32..40), 5..25), obeys: bool) {
         let sizes = [(100, 100), (640, 360), (1280, 720), (1920, 1080), (0, 0)];

@@ -1,5 +1,5 @@
-//! Forwarding of simulcast allocates nothing: three layers, viewers of each, reports both ways, and a layer that is switched to
-//! before it is counted.
+//! Forwarding of simulcast allocates nothing: three layers, viewers of each, reports both ways, and a layer that is
+//! switched to before it is counted.
 
 mod house;
 

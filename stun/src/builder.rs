@@ -81,7 +81,8 @@ impl<'a> Builder<'a> {
     /// Appends an attribute.
     ///
     /// # Errors
-    /// [`BuildError::Rule`] when the value is not legal, is a computed one, or integrity or fingerprint are already there.
+    /// [`BuildError::Rule`] when the value is not legal, is a computed one, or integrity or fingerprint are already
+    /// there.
     pub fn push(&mut self, value: &Value<'_>) -> Result<(), BuildError> {
         if let Some(rule) = value.broken_rule() {
             return Err(BuildError::Rule {
@@ -133,8 +134,8 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// Appends MESSAGE-INTEGRITY-SHA256 over everything before it (RFC 8489 §14.6), cut to `len` bytes: 32 unless the usage
-    /// allows less.
+    /// Appends MESSAGE-INTEGRITY-SHA256 over everything before it (RFC 8489 §14.6), cut to `len` bytes: 32 unless the
+    /// usage allows less.
     ///
     /// # Errors
     /// [`BuildError::Full`], or [`BuildError::Rule`] when `len` is not 16, 20, 24, 28 or 32 or the attribute must not

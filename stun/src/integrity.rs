@@ -93,8 +93,8 @@ impl<'a> Message<'a> {
         self.verify_integrity_truncated(key, 32)
     }
 
-    /// As [`verify_integrity`](Self::verify_integrity), for usages that allow a truncated MESSAGE-INTEGRITY-SHA256 of at
-    /// least `min_len` bytes; below 16 counts as 16 (RFC 8489 §14.6).
+    /// As [`verify_integrity`](Self::verify_integrity), for usages that allow a truncated MESSAGE-INTEGRITY-SHA256 of
+    /// at least `min_len` bytes; below 16 counts as 16 (RFC 8489 §14.6).
     ///
     /// # Errors
     /// Why there is no proof.

@@ -4,8 +4,8 @@ use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// The key of a credential, as HMAC states that have already taken the key in: made once per peer, used per message, erased
-/// when dropped.
+/// The key of a credential, as HMAC states that have already taken the key in: made once per peer, used per message,
+/// erased when dropped.
 ///
 /// The texts that go in must have been processed with the OpaqueString profile (RFC 8265); for ASCII without control
 /// characters, as ICE's credentials are, that changes nothing.
@@ -128,8 +128,9 @@ mod tests {
         }
     }
 
-    /// RFC 8489 appendix B.1. Its length field says 0x9c, the length of the whole message, where 0x88 would be right (without
-    /// the header), and its HMAC was computed with that. So it does not parse, but the key and the HMAC can be compared.
+    /// RFC 8489 appendix B.1. Its length field says 0x9c, the length of the whole message, where 0x88 would be right
+    /// (without the header), and its HMAC was computed with that. So it does not parse, but the key and the HMAC can be
+    /// compared.
     const SAMPLE_SHA256_REQUEST: &str = "0001009c2112a44278ad3433c6ad72c029da412e001e00204a3cf38fef6992bda952c6780417da0f24819415\
          569e60b205c46e41407f1704001500296f624d61744a6f733241414143662f2f3439396b39353464364f4c33\
          346f4c394653547679363473410000000014000b6578616d706c652e6f726700001c0020e4686c8f0edeb590\

@@ -94,9 +94,9 @@ impl fmt::Debug for TransactionId {
 
 /// A view over one STUN message.
 ///
-/// [`parse`](Self::parse) checks the header and that the attributes fill the message exactly; the values are checked when
-/// they are asked for. A getter answers for the first attribute of its type (RFC 8489 §14): `Ok(None)` when there is
-/// none, `Err` when its value breaks its rule.
+/// [`parse`](Self::parse) checks the header and that the attributes fill the message exactly; the values are checked
+/// when they are asked for. A getter answers for the first attribute of its type (RFC 8489 §14): `Ok(None)` when there
+/// is none, `Err` when its value breaks its rule.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
     bytes: &'a [u8],

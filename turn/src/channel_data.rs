@@ -69,16 +69,18 @@ impl<'a> ChannelData<'a> {
     /// Bytes before the data.
     pub const HEADER_LEN: usize = 4;
 
-    /// Whether a datagram is one by its first byte, 64 to 79 (RFC 7983 §7), to 127 with RFC 5766. [`parse`](Self::parse) says the rest.
+    /// Whether a datagram is one by its first byte, 64 to 79 (RFC 7983 §7), to 127 with RFC 5766.
+    /// [`parse`](Self::parse) says the rest.
     pub fn is(datagram: &[u8]) -> bool {
         datagram.first().is_some_and(|first| (64..=127).contains(first))
     }
 
-    /// Reads one from a whole datagram, or from a frame that [`next_frame`](crate::next_frame) found. What comes after the
-    /// announced length is padding and is passed over (RFC 8656 §12.5).
+    /// Reads one from a whole datagram, or from a frame that [`next_frame`](crate::next_frame) found. What comes after
+    /// the announced length is padding and is passed over (RFC 8656 §12.5).
     ///
     /// # Errors
-    /// When the number is none of a channel, or when there is less data than is announced (RFC 8656 §12.6: it is discarded then).
+    /// When the number is none of a channel, or when there is less data than is announced (RFC 8656 §12.6: it is
+    /// discarded then).
     pub fn parse(datagram: &'a [u8]) -> Result<Self, Error> {
         let mut r = Reader::new(datagram);
         let channel = ChannelNumber::new(r.u16()?).ok_or(Error::Rule {

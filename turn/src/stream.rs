@@ -17,7 +17,8 @@
 use crate::channel_data::ChannelData;
 use std::fmt;
 
-/// The longest message that a stream may carry, in bytes: ChannelData with 65535 bytes of data, and its padding. STUN is shorter.
+/// The longest message that a stream may carry, in bytes: ChannelData with 65535 bytes of data, and its padding. STUN
+/// is shorter.
 pub const MAX_FRAME: usize = 4 + 65_536;
 
 /// A stream that does not carry TURN: where the next message begins is unknown, so that it can only be closed.
@@ -35,8 +36,8 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// How many bytes the message at the start of `stream` takes, padding included (RFC 8656 §12.5, RFC 8489 §6.2.2): `Ok(None)`
-/// while its length has not come yet. What is told may be more than has come: at most [`MAX_FRAME`].
+/// How many bytes the message at the start of `stream` takes, padding included (RFC 8656 §12.5, RFC 8489 §6.2.2):
+/// `Ok(None)` while its length has not come yet. What is told may be more than has come: at most [`MAX_FRAME`].
 ///
 /// # Errors
 /// When the stream does not go on with STUN nor with ChannelData (RFC 7983 §7).

@@ -1,5 +1,5 @@
-//! Ten thousand allocations, and a million forged requests from all over the net: the server remembers nothing of those,
-//! answers little, and those who are in notice nothing.
+//! Ten thousand allocations, and a million forged requests from all over the net: the server remembers nothing of
+//! those, answers little, and those who are in notice nothing.
 
 #[allow(dead_code, reason = "shared with the tests of the rules")]
 #[path = "server/house.rs"]

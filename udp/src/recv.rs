@@ -62,7 +62,8 @@ impl RecvBatch {
     }
 
     /// Whether the last call brought as much as it could, so that there may be more. Otherwise it has emptied the
-    /// socket, and mio will say when there is more. Where the system gives one message at a time, one is as much as it can.
+    /// socket, and mio will say when there is more. Where the system gives one message at a time, one is as much as it
+    /// can.
     pub const fn is_full(&self) -> bool {
         self.filled >= self.asked
     }

@@ -157,7 +157,8 @@ impl Socket {
     }
 
     /// The source address that a message gets which is to leave from `local`; with `None` the kernel chooses. What is
-    /// told to the kernel names the address that a socket is bound to, too: told to choose, Linux takes any of the way out.
+    /// told to the kernel names the address that a socket is bound to, too: told to choose, Linux takes any of the way
+    /// out.
     pub(crate) fn source(&self, local: SocketAddr) -> Option<IpAddr> {
         let bound = self.local.ip();
         let source = if bound.is_unspecified() { local.ip() } else { bound };

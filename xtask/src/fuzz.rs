@@ -15,7 +15,8 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
         "--sanitizer",
         "none",
     ]);
-    // Sanitizer and coverage flags are not for the stable compiler, unless told so; its output is not mixed with other builds.
+    // Sanitizer and coverage flags are not for the stable compiler, unless told so; its output is not mixed with other
+    // builds.
     build.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &folder);
     // Each of the many programs would be optimised as a whole again, for the sake of ten seconds.
     build

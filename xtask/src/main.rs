@@ -1,4 +1,5 @@
-//! `cargo xtask test`: everything that CI does, installing what it needs. `cargo xtask matrix`: the NATs, a thousand times.
+//! `cargo xtask test`: everything that CI does, installing what it needs. `cargo xtask matrix`: the NATs, a thousand
+//! times.
 
 mod fuzz;
 mod install;

@@ -43,7 +43,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Runs a stage. The next one runs whatever came of this one: a run shows all that is wrong, not only the first thing.
+    /// Runs a stage. The next one runs whatever came of this one: a run shows all that is wrong, not only the first
+    /// thing.
     pub(crate) fn run(&mut self, stage: &Stage, settings: &Settings) {
         println!("\n=== {}: {}", stage.name, stage.about);
         let begin = Instant::now();

@@ -63,7 +63,8 @@ pub(crate) const STAGES: &[Stage] = &[
     },
 ];
 
-/// Browsers need the server at its real speed, and each other's CPU: their tests are a package and a stage of their own.
+/// Browsers need the server at its real speed, and each other's CPU: their tests are a package and a stage of their
+/// own.
 const BROWSER_TESTS: &str = "hyaline-browser-test";
 
 /// How the run was asked for.

@@ -27,8 +27,8 @@ use super::Sent;
 
 pub(super) struct Server {
     address: SocketAddr,
-    /// Whether the default interceptors are there, and not only those for reports: what was sent is kept so that NACKs can
-    /// be answered, losses are noticed, transport-wide feedback is given.
+    /// Whether the default interceptors are there, and not only those for reports: what was sent is kept so that NACKs
+    /// can be answered, losses are noticed, transport-wide feedback is given.
     all_interceptors: bool,
     clients: Vec<Client>,
     by_address: HashMap<SocketAddr, usize>,

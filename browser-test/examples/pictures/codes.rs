@@ -16,8 +16,8 @@ pub(crate) fn shown(page: &Page) -> Result<BTreeSet<String>, Box<dyn Error>> {
     Ok(serde_json::from_value(shown)?)
 }
 
-/// All that the page's script can say: the codes of notices and problems (with `*` for what is put in when it is said), and the
-/// titles of the end.
+/// All that the page's script can say: the codes of notices and problems (with `*` for what is put in when it is said),
+/// and the titles of the end.
 pub(crate) fn known() -> Result<BTreeSet<String>, Box<dyn Error>> {
     let web = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/web");
     let mut known = BTreeSet::new();

@@ -1,5 +1,5 @@
-//! Writes pictures of every state of the web page, light and dark, on a laptop and on a phone (upright and across), to a
-//! folder: for looking at the page after a change, and for the README. The other people are played inside the page.
+//! Writes pictures of every state of the web page, light and dark, on a laptop and on a phone (upright and across), to
+//! a folder: for looking at the page after a change, and for the README. The other people are played inside the page.
 //!
 //! It fails if a notice or an end of the call that the page's script knows was in no picture.
 //!

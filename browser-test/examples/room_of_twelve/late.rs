@@ -49,7 +49,8 @@ impl Late {
         self.browser.kind()
     }
 
-    /// Comes, waits until everybody is seen, and leaves: for each of `others` the time from `join` to the first frame shown.
+    /// Comes, waits until everybody is seen, and leaves: for each of `others` the time from `join` to the first frame
+    /// shown.
     pub(crate) fn come(&self, url: &str, others: usize, patience: Duration) -> Result<Vec<Duration>, Error> {
         let preload = format!("{SMALL_CAMERA}\n{FIRST_FRAMES}");
         let page = self.browser.open_with(&format!("{url}?name=Late&join=1"), &preload)?;

@@ -1,13 +1,13 @@
-//! Twelve in one room: three Chromium pages, one Firefox and eight headless guests who speak in turns; then twenty more who come
-//! and go. At last the pages make room for four more guests, and twenty pages come and go, of one browser at a time: two cores do not
-//! carry five. Browsers stand back for the server and the guests (`AHEAD`). Prints what everybody received, and what the server's worker
-//! needed for a packet that somebody received; fails when
+//! Twelve in one room: three Chromium pages, one Firefox and eight headless guests who speak in turns; then twenty more
+//! who come and go. At last the pages make room for four more guests, and twenty pages come and go, of one browser at a
+//! time: two cores do not carry five. Browsers stand back for the server and the guests (`AHEAD`). Prints what
+//! everybody received, and what the server's worker needed for a packet that somebody received; fails when
 //!
 //! - somebody does not play everybody in view, which all are: fewer than there are tiles;
 //! - somebody receives the sound of more than three;
 //! - a new speaker is not heard by all within 300 ms;
-//! - those who come wait longer for first pictures than 2 s, at the 95th percentile: guests for what can be decoded, pages for what
-//!   they show;
+//! - those who come wait longer for first pictures than 2 s, at the 95th percentile: guests for what can be decoded,
+//!   pages for what they show;
 //! - a guest has another complaint: lost packets, time that goes back, pictures that begin without a key frame.
 //!
 //! `cargo run --release -p hyaline-browser-test --example room_of_twelve -- [SECONDS]`, by default ten minutes.
@@ -41,8 +41,8 @@ const BROWSERS: [(Kind, &str); 4] = [
 const GUESTS: usize = 8;
 /// Whom each of them sees: fewer than there are tiles (`docs/sfu.md`), so all are in view.
 const OTHERS: usize = BROWSERS.len() + GUESTS - 1;
-/// No server shares its machine with those who look. Four browsers wait for two cores; the server, and the guests by whom it is
-/// measured, do not wait for them, nor for the processes that Chromium puts at -8 (`nice(1)`).
+/// No server shares its machine with those who look. Four browsers wait for two cores; the server, and the guests by
+/// whom it is measured, do not wait for them, nor for the processes that Chromium puts at -8 (`nice(1)`).
 const AHEAD: i32 = -10;
 /// How many are heard at once. Nobody is pinned, and there is no screen.
 const TOP_K: usize = 3;
@@ -160,7 +160,8 @@ impl<'a> Party<'a> {
         for guest in &self.guests {
             guest.speak(false);
         }
-        // Who begins to speak while three do has to wait for one of them, or to lead him clearly: that is no matter of time.
+        // Who begins to speak while three do has to wait for one of them, or to lead him clearly: that is no matter of
+        // time.
         for viewer in &self.viewers {
             viewer.mute()?;
         }

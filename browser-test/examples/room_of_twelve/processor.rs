@@ -53,7 +53,8 @@ fn number(text: &str, place: usize) -> Result<u64, Box<dyn Error>> {
     Ok(field.parse()?)
 }
 
-/// How many processes have waited for a CPU in the last minute, on average: above the number of CPUs times are longer for it.
+/// How many processes have waited for a CPU in the last minute, on average: above the number of CPUs times are longer
+/// for it.
 pub(crate) fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split_whitespace().next().unwrap_or("unknown").to_owned()

@@ -38,10 +38,11 @@ impl Figures {
 pub(crate) struct Change {
     /// Sections whose picture has moved.
     pub(crate) moving: usize,
-    /// How many streams of sound that would be, one after another not counted twice: packets of sound by fifty a second.
+    /// How many streams of sound that would be, one after another not counted twice: packets of sound by fifty a
+    /// second.
     pub(crate) voices: f64,
-    /// How many streams of sound it would have to be since the first time, if all that came was sent in that time and in the two
-    /// seconds before: what was held up then comes later.
+    /// How many streams of sound it would have to be since the first time, if all that came was sent in that time and
+    /// in the two seconds before: what was held up then comes later.
     pub(crate) voices_so_far: f64,
 }
 

@@ -46,8 +46,8 @@ impl Arena {
         (arena, neighbour)
     }
 
-    /// As [`with_neighbour`](Self::with_neighbour), with two networks that each have a link of their own to the server's: `j0` and
-    /// `j1`, by the same names on both sides.
+    /// As [`with_neighbour`](Self::with_neighbour), with two networks that each have a link of their own to the
+    /// server's: `j0` and `j1`, by the same names on both sides.
     pub(crate) fn with_two_neighbours() -> (Self, [Namespace; 2]) {
         let (arena, first) = Self::with_neighbour();
         let second = Namespace::new().unwrap();
@@ -91,8 +91,8 @@ impl Arena {
         Guest::join(self.launch(kind), &self.url(""), name, "")
     }
 
-    /// As [`join`](Self::join), from the network of [`with_neighbour`](Self::with_neighbour), with a script that runs before the
-    /// page's.
+    /// As [`join`](Self::join), from the network of [`with_neighbour`](Self::with_neighbour), with a script that runs
+    /// before the page's.
     pub(crate) fn join_from(&self, neighbour: &Namespace, kind: Kind, name: &str, preload: &str) -> Guest {
         let origin = format!("http://{HERE}:{}", self.server.http_addr().port());
         let options = Options {
@@ -224,8 +224,8 @@ impl Guest {
 pub(crate) const OTHERS: &str =
     "[...document.querySelectorAll('video[data-participant]')].map(video => video.dataset.participant)";
 
-/// What a page receives of a participant: the `inbound-rtp` figures of the track in that participant's video element. (An
-/// expression that gives a promise.)
+/// What a page receives of a participant: the `inbound-rtp` figures of the track in that participant's video element.
+/// (An expression that gives a promise.)
 pub(crate) fn received(name: &str, kind: &str) -> String {
     format!(
         "(async () => {{

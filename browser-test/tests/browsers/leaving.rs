@@ -72,7 +72,8 @@ fn whose_media_is_swallowed_is_gone_within_fifteen_seconds() {
     }
 }
 
-/// No word of goodbye and no closed connection, neither of media nor of the WebSocket: as when a machine loses its power.
+/// No word of goodbye and no closed connection, neither of media nor of the WebSocket: as when a machine loses its
+/// power.
 #[test]
 fn whose_machine_vanishes_is_gone_within_fifteen_seconds() {
     for kind in BOTH {

@@ -14,7 +14,8 @@ fn lose(arena: &Arena, links: &[(&browser_test::Namespace, &str)], percent: u8) 
     }
 }
 
-/// What the publisher loses is asked for by the server, what the viewer loses by the viewer; neither sees more than a moment of it.
+/// What the publisher loses is asked for by the server, what the viewer loses by the viewer; neither sees more than a
+/// moment of it.
 #[test]
 fn five_percent_on_both_links_are_repaired() {
     let (arena, [first, second]) = Arena::with_two_neighbours();

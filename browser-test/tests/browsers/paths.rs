@@ -7,8 +7,9 @@ use serde_json::json;
 use crate::arena::{Arena, Guest};
 use crate::{BOTH, SOON};
 
-/// The server has two addresses, and the one it prefers is 30 ms further away, so that checks of both pairs cross and the browsers
-/// move from one to the other in the middle of the handshake: Firefox nominates both, Chromium moves its nomination.
+/// The server has two addresses, and the one it prefers is 30 ms further away, so that checks of both pairs cross and
+/// the browsers move from one to the other in the middle of the handshake: Firefox nominates both, Chromium moves its
+/// nomination.
 #[test]
 fn two_addresses_of_which_the_preferred_one_is_further_away() {
     let direct = Ipv4Addr::new(10, 55, 1, 1);
@@ -93,9 +94,10 @@ fn two_addresses_of_which_the_preferred_one_is_further_away() {
     }
 }
 
-/// Nothing arrives at the page until it notices, which takes Firefox up to 13 s. (The server goes on hearing it: else it might
-/// give it up in that time.) The page looks for a path by an ICE restart, and nobody leaves the room. The server takes no media by
-/// TCP: when a check by TCP happens to be answered first, Chromium keeps that path as a spare and needs no restart.
+/// Nothing arrives at the page until it notices, which takes Firefox up to 13 s. (The server goes on hearing it: else
+/// it might give it up in that time.) The page looks for a path by an ICE restart, and nobody leaves the room. The
+/// server takes no media by TCP: when a check by TCP happens to be answered first, Chromium keeps that path as a spare
+/// and needs no restart.
 #[test]
 fn a_path_that_is_lost_for_some_seconds_is_found_again() {
     // The ICE credentials of every offer, from the beginning.

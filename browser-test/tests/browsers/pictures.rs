@@ -21,8 +21,8 @@ pub(crate) fn watch_pictures(guest: &Guest, other: &str) {
     ));
 }
 
-/// How many pictures were shown since [`watch_pictures`], and the largest time between two of them, in milliseconds, that after the
-/// last included.
+/// How many pictures were shown since [`watch_pictures`], and the largest time between two of them, in milliseconds,
+/// that after the last included.
 pub(crate) fn worst_gap(guest: &Guest) -> (f64, f64) {
     let seen = guest.get("[pictures.count, Math.max(pictures.worst, performance.now() - pictures.last)]");
     (seen[0].as_f64().unwrap(), seen[1].as_f64().unwrap())

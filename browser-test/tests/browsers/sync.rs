@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::arena::{Arena, Guest};
 use crate::{BOTH, SOON};
 
-/// How far apart sound and picture of somebody may be, in milliseconds. (ITU-R BT.1359 begins to be noticed at 45 and 125.)
+/// How far apart sound and picture of somebody may be, in milliseconds. (ITU-R BT.1359 begins to be noticed at 45 and
+/// 125.)
 const APART: f64 = 80.0;
 /// So many looks in a row have to be good until the browser counts as settled, ...
 const SETTLED: usize = 12;
@@ -16,9 +17,9 @@ const SETTLING: usize = 60;
 /// ... and so many count from then on.
 const LOOKS: usize = 30;
 
-/// Looks up to four times a second at how much later the sound of `other` is played than the picture, so many times. While one of
-/// them does not move there is nothing to compare: if that lasts it is told what there was at the last look that counted, and what
-/// there is at the end.
+/// Looks up to four times a second at how much later the sound of `other` is played than the picture, so many times.
+/// While one of them does not move there is nothing to compare: if that lasts it is told what there was at the last
+/// look that counted, and what there is at the end.
 fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
     let patience = 3 * SOON;
     let script = format!(
@@ -67,9 +68,9 @@ fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
     distances.iter().filter_map(Value::as_f64).collect()
 }
 
-/// Waits until sound and picture of `other` have come together. A browser that begins to play somebody has sound wait as long as its
-/// arrival is unsteady, which is 100 ms and more on a busy machine, and pictures hardly at all; it makes up for that by some 10 ms a
-/// second.
+/// Waits until sound and picture of `other` have come together. A browser that begins to play somebody has sound wait
+/// as long as its arrival is unsteady, which is 100 ms and more on a busy machine, and pictures hardly at all; it makes
+/// up for that by some 10 ms a second.
 fn settle(guest: &Guest, other: &str, what: &str) {
     let mut seen = Vec::new();
     while seen.len() < SETTLING {
@@ -102,8 +103,8 @@ globalThis.tracks = name => {
     return participant?.stream.getTracks().map(track => track.id) ?? [];
 };";
 
-/// Who only publishes has the processor for that: shows nobody, not even oneself, and is sent no pictures. (Without a graphics
-/// card Firefox takes two thirds of a core for drawing its own camera.)
+/// Who only publishes has the processor for that: shows nobody, not even oneself, and is sent no pictures. (Without a
+/// graphics card Firefox takes two thirds of a core for drawing its own camera.)
 const BLIND: &str = "void (() => {
     for (const video of document.querySelectorAll('video')) video.style.display = 'none';
     const people = [...hyaline.room.participants.keys()];
@@ -114,8 +115,8 @@ const BLIND: &str = "void (() => {
     hyaline.room.show = () => {};
 })()";
 
-/// A look may fall upon a picture that is late on its own, on a machine that draws for two browsers: out of three looks in a row the
-/// middle one counts.
+/// A look may fall upon a picture that is late on its own, on a machine that draws for two browsers: out of three looks
+/// in a row the middle one counts.
 fn assert_together(distances: &[f64], what: &str) {
     println!("{what}: {distances:.0?}");
     let lasting = distances.windows(3).map(|three| {
@@ -130,9 +131,9 @@ fn assert_together(distances: &[f64], what: &str) {
 /// How far ahead of the browsers the server and those without one are (`nice(1)`): neither is what is looked at.
 const AHEAD: i32 = -10;
 
-/// Five others of whom two are seen, one of them pinned. Then the pin moves to the fifth, who gets sections that somebody had,
-/// and back to the first, who has lost hers meanwhile. One of them has a browser, and so has who looks: a third one would take
-/// from both what they need to play in time.
+/// Five others of whom two are seen, one of them pinned. Then the pin moves to the fifth, who gets sections that
+/// somebody had, and back to the first, who has lost hers meanwhile. One of them has a browser, and so has who looks: a
+/// third one would take from both what they need to play in time.
 ///
 /// By the browser's own figures, which trust our sender reports: whether these are right is a matter of `sfu`'s tests.
 #[test]

@@ -1,5 +1,5 @@
-//! The web page against a server that is played inside the page, so that every state can be had at will: what it sends, what it
-//! shows, and what it says when something fails. (The page against the real server is in `tests/browsers`.)
+//! The web page against a server that is played inside the page, so that every state can be had at will: what it sends,
+//! what it shows, and what it says when something fails. (The page against the real server is in `tests/browsers`.)
 //!
 //! No test sleeps: the page's time passes at a test's word (`clock.js`).
 
@@ -36,7 +36,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// In a browser that other tests have used, and will. The origin is new, and with it all that a browser keeps for a page.
+    /// In a browser that other tests have used, and will. The origin is new, and with it all that a browser keeps for a
+    /// page.
     fn open(kind: Kind, path: &str, scenario: &Value) -> Self {
         Self::open_at("127.0.0.1", Stage::kept(kind), path, scenario)
     }
@@ -62,8 +63,8 @@ impl Scene {
         self.page.evaluate(expression).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// Shows it in such a window, and waits until the layout has followed: what is asked for in a frame that has the new size is
-    /// done in the next one.
+    /// Shows it in such a window, and waits until the layout has followed: what is asked for in a frame that has the
+    /// new size is done in the next one.
     fn show_in(&self, viewport: Viewport) {
         self.page.set_viewport(viewport).unwrap();
         let Viewport { width, height, .. } = viewport;
@@ -78,7 +79,8 @@ impl Scene {
         self.get(&format!("fake.clock.pass({})", time.as_millis()));
     }
 
-    /// Waits until what was begun has come to its end: the fake server has answered, and the page has done what that asks for.
+    /// Waits until what was begun has come to its end: the fake server has answered, and the page has done what that
+    /// asks for.
     fn rest(&self) {
         self.get("fake.clock.rest()");
     }

@@ -6,8 +6,8 @@ use crate::{Scene, nobody, people};
 const BOTH: [Kind; 2] = [Kind::Chromium, Kind::Firefox];
 const JOINED: &str = "document.body.dataset.path === 'connected'";
 
-/// The frames decoded so far of a participant's video, once it is shown and moves. (Firefox counts no frames of a stream on the
-/// element itself.)
+/// The frames decoded so far of a participant's video, once it is shown and moves. (Firefox counts no frames of a
+/// stream on the element itself.)
 fn playing(name: &str) -> String {
     format!(
         "(async () => {{

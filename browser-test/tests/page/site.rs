@@ -6,8 +6,8 @@ use browser_test::Namespace;
 use hyaline_server::PAGE_POLICY;
 use serde_json::Value;
 
-/// Serves the page as the server does, under the same policy: `/`, `/r/ROOM`, `/echo` and `/assets/NAME`. Everything else is the
-/// fake server's, inside the page.
+/// Serves the page as the server does, under the same policy: `/`, `/r/ROOM`, `/echo` and `/assets/NAME`. Everything
+/// else is the fake server's, inside the page.
 pub(crate) struct Site {
     pub(crate) origin: String,
 }
@@ -26,7 +26,8 @@ impl Site {
     }
 }
 
-/// What plays the server inside the page, as a script that runs before the page's own; `scenario` is told in `fake_server.js`.
+/// What plays the server inside the page, as a script that runs before the page's own; `scenario` is told in
+/// `fake_server.js`.
 pub(crate) fn fake_server(scenario: &Value) -> String {
     // Window-wide names of a preload script would meet the page's own.
     format!(

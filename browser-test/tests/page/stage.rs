@@ -4,8 +4,8 @@ use std::thread;
 
 use browser_test::{Browser, Kind, Namespace, Options, Page};
 
-/// Browsers that nobody uses just now: to start Firefox takes as long as to look at the page. With one test at a time there is
-/// one of each kind at most.
+/// Browsers that nobody uses just now: to start Firefox takes as long as to look at the page. With one test at a time
+/// there is one of each kind at most.
 static KEPT: Mutex<Vec<Set>> = Mutex::new(Vec::new());
 
 /// A browser in a network of its own.

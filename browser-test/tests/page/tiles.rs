@@ -25,8 +25,8 @@ fn crowd(kind: Kind, tiles: usize) -> Scene {
     scene
 }
 
-/// How many tiles reach out of the list or lie over another, which part of the list they cover, and the largest one's share of
-/// that. The person's own tile lies in the corner of the other one while there are two.
+/// How many tiles reach out of the list or lie over another, which part of the list they cover, and the largest one's
+/// share of that. The person's own tile lies in the corner of the other one while there are two.
 const LAYOUT: &str = "(() => {
     const list = document.querySelector('#tiles').getBoundingClientRect();
     const boxes = [...document.querySelectorAll('#tiles .tile:not(.corner)')].map(tile => tile.getBoundingClientRect());
@@ -91,7 +91,8 @@ fn a_tile_is_pinned_by_the_keyboard() {
         let (neither, both) = (json!([false, false]), json!([true, true]));
         assert_eq!(scene.get(pinned), json!([neither, both, neither, neither]), "{kind}");
         assert_eq!(scene.get("document.querySelector('#view').ariaPressed"), json!("true"));
-        // Who speaks does not take the place of the pinned one. (In Firefox the fake server's hum is not heard before a click.)
+        // Who speaks does not take the place of the pinned one. (In Firefox the fake server's hum is not heard before a
+        // click.)
         if kind == Kind::Chromium {
             scene.wait("document.querySelector('#tiles .tile:first-child.speaking')");
         }

@@ -24,8 +24,8 @@ const TAG: usize = 10;
 const E_BIT: u32 = 1 << 31;
 
 /// The session keys of one direction, for SRTP or for SRTCP. The key schedule and the two hash states that HMAC begins
-/// with are made once; a packet clones the states (2 x 20 bytes and a block buffer). All of it is erased when dropped, the
-/// clones too.
+/// with are made once; a packet clones the states (2 x 20 bytes and a block buffer). All of it is erased when dropped,
+/// the clones too.
 pub(super) struct CounterMode {
     cipher: Aes128Enc,
     /// The 112-bit session salt times 2^16.
@@ -51,8 +51,8 @@ impl CounterMode {
         }
     }
 
-    /// Seals the RTP packet whose header and payload end 10 bytes before the end of `packet`. `None` when it has no such
-    /// parts.
+    /// Seals the RTP packet whose header and payload end 10 bytes before the end of `packet`. `None` when it has no
+    /// such parts.
     pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
         let (body, tag) = packet.split_last_chunk_mut()?;
         let payload = body.get_mut(header_len..)?;
@@ -127,8 +127,8 @@ impl CounterMode {
         Some(())
     }
 
-    /// RFC 3711 §4.1.1: IV = (k_s * 2^16) XOR (SSRC * 2^64) XOR (i * 2^16). An SRTCP index stands where the low 31 bits of
-    /// an SRTP index do.
+    /// RFC 3711 §4.1.1: IV = (k_s * 2^16) XOR (SSRC * 2^64) XOR (i * 2^16). An SRTCP index stands where the low 31 bits
+    /// of an SRTP index do.
     fn key_stream(&self, ssrc: u32, index: u64, apply: impl FnOnce(Ctr128BE<&Aes128Enc>)) {
         let iv = self.salt ^ (u128::from(ssrc) << 64) ^ (u128::from(index) << 16);
         apply(Ctr128BE::from_core(CtrCore::inner_iv_init(
@@ -201,7 +201,8 @@ mod tests {
     }
 
     /// A key schedule costs more than the key stream of a packet. It has to be made with the key, once: what is kept
-    /// has room for the schedule, the salt and the hash states, and not for the keys from which they could be made again.
+    /// has room for the schedule, the salt and the hash states, and not for the keys from which they could be made
+    /// again.
     #[test]
     fn keys_are_not_kept() {
         let kept = size_of::<Aes128Enc>() + size_of::<u128>() + size_of::<Hmac<Sha1>>();

@@ -48,8 +48,8 @@ impl Gcm {
         }
     }
 
-    /// Seals the RTP packet whose header and payload end 16 bytes before the end of `packet`. `None` when it has no such
-    /// parts.
+    /// Seals the RTP packet whose header and payload end 16 bytes before the end of `packet`. `None` when it has no
+    /// such parts.
     pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
         let (header, rest) = packet.split_at_mut_checked(header_len)?;
         let (payload, tag) = rest.split_last_chunk_mut()?;
@@ -57,8 +57,8 @@ impl Gcm {
         Some(())
     }
 
-    /// Opens an SRTP packet: afterwards its payload is in clear, and the tag behind it is what it was. `None` when it is
-    /// not authentic; then the payload is undefined.
+    /// Opens an SRTP packet: afterwards its payload is in clear, and the tag behind it is what it was. `None` when it
+    /// is not authentic; then the payload is undefined.
     pub(super) fn open_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
         let (header, cipher) = packet.split_at_mut_checked(header_len)?;
         self.open(ssrc, index, header, cipher)

@@ -46,8 +46,8 @@ impl Labels {
     };
 }
 
-/// The first bytes of the pseudo-random function for `label`, as many as `out` is long: AES_CM_PRF (RFC 3711 §4.3.3), with a
-/// 256-bit key AES_256_CM_PRF (RFC 6188 §3).
+/// The first bytes of the pseudo-random function for `label`, as many as `out` is long: AES_CM_PRF (RFC 3711 §4.3.3),
+/// with a 256-bit key AES_256_CM_PRF (RFC 6188 §3).
 pub(super) fn derive(master: &KeyAndSalt, label: Label, out: &mut [u8]) {
     // The 96-bit salts of GCM take the high bytes of the 112 bits that the function wants.
     let mut salt = Zeroizing::new([0; 14]);

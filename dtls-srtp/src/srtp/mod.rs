@@ -6,7 +6,8 @@
 //!   replay windows.
 //! - [`Counters`]: what was refused, and why.
 //!
-//! One `Sealer` and one `Opener` serve all sources of one DTLS association; which addresses the packets use is not known here.
+//! One `Sealer` and one `Opener` serve all sources of one DTLS association; which addresses the packets use is not
+//! known here.
 
 mod counter_mode;
 mod gcm;

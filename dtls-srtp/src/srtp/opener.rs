@@ -121,8 +121,8 @@ impl Opener {
         result
     }
 
-    /// Opens an SRTCP packet in place and lends the compound RTCP packet. Accepts packets that are only authenticated (E
-    /// bit 0) as well.
+    /// Opens an SRTCP packet in place and lends the compound RTCP packet. Accepts packets that are only authenticated
+    /// (E bit 0) as well.
     ///
     /// # Errors
     /// [`OpenError`], and the counter of that name is raised; then the content of `data` is undefined.

@@ -17,10 +17,10 @@ use crate::{KeyAndSalt, SrtpProfile};
 /// Protects what we send under one master key: any number of streams, and SRTCP.
 ///
 /// A stream is added once and then named by its handle. The caller numbers the packets of a stream with an extended
-/// sequence number of 48 bits, ROC * 2^16 + SEQ (RFC 3711 §3.3.1), and may seal them out of order. **Every index is sealed
-/// at most once**, since with GCM a second packet under the same index gives the authentication key away (RFC 7714 §8.4):
-/// an index that was sealed, or that is so far below the highest that this is no longer known (at least 1984 indices), is
-/// refused. A packet that is sent again is sent as it was sealed, or under a new index.
+/// sequence number of 48 bits, ROC * 2^16 + SEQ (RFC 3711 §3.3.1), and may seal them out of order. **Every index is
+/// sealed at most once**, since with GCM a second packet under the same index gives the authentication key away (RFC
+/// 7714 §8.4): an index that was sealed, or that is so far below the highest that this is no longer known (at least
+/// 1984 indices), is refused. A packet that is sent again is sent as it was sealed, or under a new index.
 pub struct Sealer {
     profile: SrtpProfile,
     rtp: Transform,
@@ -63,8 +63,8 @@ impl Sealer {
         }
     }
 
-    /// The profile. Its [`rtp_overhead`](SrtpProfile::rtp_overhead) and [`rtcp_overhead`](SrtpProfile::rtcp_overhead) tell
-    /// how much room sealing needs behind a packet.
+    /// The profile. Its [`rtp_overhead`](SrtpProfile::rtp_overhead) and [`rtcp_overhead`](SrtpProfile::rtcp_overhead)
+    /// tell how much room sealing needs behind a packet.
     pub const fn profile(&self) -> SrtpProfile {
         self.profile
     }
@@ -126,8 +126,8 @@ impl Sealer {
         Ok(room)
     }
 
-    /// Seals a packet into the start of `out`, whose payload lies elsewhere, such as in a ring that many subscribers are
-    /// served from. Where the cipher allows it, its pass over the payload is also the copy.
+    /// Seals a packet into the start of `out`, whose payload lies elsewhere, such as in a ring that many subscribers
+    /// are served from. Where the cipher allows it, its pass over the payload is also the copy.
     ///
     /// # Errors
     /// As [`seal_rtp`](Self::seal_rtp).
@@ -148,8 +148,8 @@ impl Sealer {
         Ok(room)
     }
 
-    /// Seals in place the compound RTCP packet of `len` bytes at the start of `out`, encrypted. Returns the length of the
-    /// SRTCP packet: [`rtcp_overhead`](SrtpProfile::rtcp_overhead) more. The index is the sealer's own.
+    /// Seals in place the compound RTCP packet of `len` bytes at the start of `out`, encrypted. Returns the length of
+    /// the SRTCP packet: [`rtcp_overhead`](SrtpProfile::rtcp_overhead) more. The index is the sealer's own.
     ///
     /// # Errors
     /// [`SealError`]; then the packet is unchanged.
@@ -183,8 +183,8 @@ impl Sealer {
         Ok((room, out.get_mut(..room).ok_or(SealError::NoRoom)?))
     }
 
-    /// Checks that `index` may be used for a packet with this header and uses it up. What follows cannot fail, and if it
-    /// did, the index would be lost and not used twice.
+    /// Checks that `index` may be used for a packet with this header and uses it up. What follows cannot fail, and if
+    /// it did, the index would be lost and not used twice.
     fn spend(&mut self, handle: StreamHandle, index: u64, header: &[u8]) -> Result<u32, SealError> {
         let stream = self.streams.get_mut(handle.0).ok_or(SealError::UnknownStream)?;
         if index >= INDEX_END {
@@ -250,8 +250,8 @@ pub enum SealError {
     IndexReused,
     /// The index has more than 48 bits, or all 2^31 SRTCP indices are used up (RFC 3711 §9.2).
     KeyExhausted,
-    /// The header is shorter than 12 bytes, or its SSRC is not the stream's, or its sequence number not the low 16 bits of
-    /// the index; with RTCP: not version 2, or shorter than 8 bytes.
+    /// The header is shorter than 12 bytes, or its SSRC is not the stream's, or its sequence number not the low 16 bits
+    /// of the index; with RTCP: not version 2, or shorter than 8 bytes.
     HeaderMismatch,
     /// The buffer has no room for the packet and its overhead.
     NoRoom,

@@ -476,7 +476,8 @@ proptest! {
         for (ahead, around) in steps {
             let indices = around.into_iter().map(|way| highest.saturating_add_signed(way)).chain([highest + ahead]);
             for index in indices.collect::<Vec<_>>() {
-                // The first packet decides the rollover counter: the sender begins below 2^15, and here nothing comes before.
+                // The first packet decides the rollover counter: the sender begins below 2^15, and here nothing comes
+                // before.
                 if index < start {
                     continue;
                 }

@@ -5,8 +5,8 @@ use crate::{KeyAndSalt, SrtpProfile};
 
 /// The cryptographic transform (RFC 3711 §3.2.2) of one direction, for SRTP or for SRTCP, with its session keys.
 ///
-/// All methods take an SSRC and an index that the caller has checked; they know no state. `None` means: not of that form
-/// (when sealing), or not authentic (when opening).
+/// All methods take an SSRC and an index that the caller has checked; they know no state. `None` means: not of that
+/// form (when sealing), or not authentic (when opening).
 pub(super) enum Transform {
     Gcm(Box<Gcm>),
     CounterMode(Box<CounterMode>),
@@ -47,7 +47,8 @@ impl Transform {
     ) -> Option<()> {
         match self {
             Self::Gcm(gcm) => {
-                // ring ciphers in place only; the copy stays in the first-level cache and costs some 6 % of the sealing.
+                // ring ciphers in place only; the copy stays in the first-level cache and costs some 6 % of the
+                // sealing.
                 let (head, rest) = packet.split_at_mut_checked(header.len())?;
                 head.copy_from_slice(header);
                 rest.get_mut(..payload.len())?.copy_from_slice(payload);

@@ -9,7 +9,8 @@
 /// that are spent.
 ///
 /// A ring of `WORDS` words of 64 bits, reused word by word as the highest index advances (RFC 6479), so that nothing is
-/// ever shifted. It remembers at least the last `64 * (WORDS - 1) + 1` indices; whatever lies further back counts as used.
+/// ever shifted. It remembers at least the last `64 * (WORDS - 1) + 1` indices; whatever lies further back counts as
+/// used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Window<const WORDS: usize> {
     /// `None` while no index was used.

@@ -97,7 +97,8 @@ impl Full {
         self.restart_announced = false;
     }
 
-    /// Writes what is due next. Servers are few, and the sooner they answer, the sooner the peer can check: they come first.
+    /// Writes what is due next. Servers are few, and the sooner they answer, the sooner the peer can check: they come
+    /// first.
     pub(super) fn poll(
         &mut self,
         now: Instant,
@@ -143,8 +144,8 @@ impl Full {
 
 /// Connections of a full agent.
 impl Agent {
-    /// Whether a TCP connection is of use to a full agent: one that [`Event::OpenConnection`] asked for, with that path, or one
-    /// that is there. Others may be closed.
+    /// Whether a TCP connection is of use to a full agent: one that [`Event::OpenConnection`] asked for, with that
+    /// path, or one that is there. Others may be closed.
     pub fn uses_connection(&self, path: &Path) -> bool {
         let checked = self
             .full
@@ -209,9 +210,9 @@ impl Agent {
         true
     }
 
-    /// Gathers anew for a restart that is to come, which then does not ask the STUN servers again (RFC 8445 §9). For who waits
-    /// for the end of gathering before it makes an offer, since its peer may take no candidates later (half trickle,
-    /// RFC 8838 §16). To no effect in lite mode.
+    /// Gathers anew for a restart that is to come, which then does not ask the STUN servers again (RFC 8445 §9). For
+    /// who waits for the end of gathering before it makes an offer, since its peer may take no candidates later (half
+    /// trickle, RFC 8838 §16). To no effect in lite mode.
     pub fn gather_again(&mut self, now: Instant) {
         let Some(full) = &mut self.full else { return };
         full.gatherer.ask_again(now);
@@ -329,8 +330,8 @@ impl Agent {
         self.introduce(candidate);
     }
 
-    /// What follows from the role that a check claims (RFC 8445 §7.3.1.1). A lite agent is always controlled (§6.1.1) and cannot
-    /// change, whatever the tiebreakers say.
+    /// What follows from the role that a check claims (RFC 8445 §7.3.1.1). A lite agent is always controlled (§6.1.1)
+    /// and cannot change, whatever the tiebreakers say.
     pub(super) fn conflict(&self, check: &Check) -> Conflict {
         match (&self.full, check.claimed) {
             (Some(full), claimed) => full.checklist.conflict(claimed),
@@ -503,7 +504,8 @@ impl Agent {
         }
     }
 
-    /// The first check did not come in time, or the patience of RFC 8863 is over: then those under way are still waited for.
+    /// The first check did not come in time, or the patience of RFC 8863 is over: then those under way are still waited
+    /// for.
     pub(super) fn end_waiting(&mut self, now: Instant) {
         let Some(full) = &mut self.full else { return self.fail() };
         if full.patience_over || !full.checklist.has_open_pairs() || self.state != State::Checking {

@@ -912,7 +912,8 @@ fn requests_can_be_routed_by_their_ufrag() {
     assert_eq!(crate::addressed_ufrag(b"garbage"), None);
 }
 
-/// Puts the FINGERPRINT right that ends a message (RFC 8489 §14.7): it is no secret, so whoever alters a check can do so.
+/// Puts the FINGERPRINT right that ends a message (RFC 8489 §14.7): it is no secret, so whoever alters a check can do
+/// so.
 fn with_right_fingerprint(mut message: Vec<u8>) -> Vec<u8> {
     let end = message.len() - 4;
     let value = crc32fast::hash(&message[..end - 4]) ^ 0x5354_554e;
@@ -933,8 +934,8 @@ fn value_of(message: &[u8], kind: AttributeType) -> std::ops::Range<usize> {
     }
 }
 
-/// Any byte of a check turned into any other: never accepted, and never makes us say anything, whether the FINGERPRINT is
-/// left as it was or is made to fit. When it fits, nothing but the integrity stands between.
+/// Any byte of a check turned into any other: never accepted, and never makes us say anything, whether the FINGERPRINT
+/// is left as it was or is made to fit. When it fits, nothing but the integrity stands between.
 #[test]
 fn altered_checks_are_not_answered() {
     let mut bench = Bench::new();
@@ -961,8 +962,8 @@ fn altered_checks_are_not_answered() {
     assert_eq!(counted, handled);
 }
 
-/// What is under the integrity and means nothing to the parser: transaction id, the peer's half of USERNAME, the values of
-/// all attributes, the integrity itself.
+/// What is under the integrity and means nothing to the parser: transaction id, the peer's half of USERNAME, the values
+/// of all attributes, the integrity itself.
 #[test]
 fn altered_checks_with_a_right_fingerprint_have_a_wrong_integrity() {
     for algorithm in [IntegrityAlgorithm::Sha1, IntegrityAlgorithm::Sha256] {
@@ -1241,7 +1242,8 @@ proptest! {
         prop_assert_eq!(&view(&lazy_events), &truth);
         prop_assert_eq!(lazy.agent.selected(), polite.agent.selected());
         prop_assert_eq!(lazy.agent.poll_timeout(), polite.agent.poll_timeout());
-        // What is sent is the same too, but for responses that waited until the failure or the end of their credentials.
+        // What is sent is the same too, but for responses that waited until the failure or the end of their
+        // credentials.
         prop_assert!(lazy_sent.len() <= polite_sent.len());
         prop_assert!(lazy_sent.iter().all(|sent| polite_sent.contains(sent)));
     }

@@ -61,8 +61,8 @@ impl Checklist {
         self.pairs.iter().find(due).map(|pair| pair.id)
     }
 
-    /// A pair is asked: sets when it is again, regularly and if no answer comes. When one is missing on the path in use the
-    /// others that work are asked at once.
+    /// A pair is asked: sets when it is again, regularly and if no answer comes. When one is missing on the path in use
+    /// the others that work are asked at once.
     pub(super) fn ask(&mut self, now: Instant, id: PairId) {
         let Some(interval) = self.pair(id).and_then(|pair| self.interval(pair)) else {
             return;
@@ -142,8 +142,8 @@ impl Checklist {
         self.judge_previous(now);
     }
 
-    /// Consent to send on a pair has expired or was revoked. All outstanding transactions are discarded, and nothing is sent
-    /// there any more under these credentials, not even in answer to a check (RFC 7675 §5.1).
+    /// Consent to send on a pair has expired or was revoked. All outstanding transactions are discarded, and nothing is
+    /// sent there any more under these credentials, not even in answer to a check (RFC 7675 §5.1).
     pub(super) fn end_consent(&mut self, id: PairId) {
         self.drop_requests(id);
         self.triggered.retain(|triggered| *triggered != id);

@@ -125,8 +125,8 @@ impl Checklist {
         self.pairs.sort_by_key(|pair| Reverse(pair.priority(role)));
     }
 
-    /// The worst pair goes when there are too many (RFC 8445 §6.1.2.5), but none that works, nor the nominated one; and one
-    /// without consent, which would come back as a new one, after others that have failed.
+    /// The worst pair goes when there are too many (RFC 8445 §6.1.2.5), but none that works, nor the nominated one; and
+    /// one without consent, which would come back as a new one, after others that have failed.
     fn limit(&mut self) -> bool {
         if self.pairs.len() <= self.settings.max_pairs {
             return true;

@@ -26,8 +26,8 @@ impl Checklist {
         self.pairs.iter().find(|pair| pair.works() && !pair.doubtful)
     }
 
-    /// When the best pair that works is to be nominated: at once if no better one is open, or as soon as none is that can be
-    /// expected to answer.
+    /// When the best pair that works is to be nominated: at once if no better one is open, or as soon as none is that
+    /// can be expected to answer.
     pub(super) fn nomination_due(&self) -> Option<Instant> {
         if self.role != Role::Controlling || self.is_nominating() {
             return None;
@@ -45,8 +45,8 @@ impl Checklist {
     }
 
     /// Until when a better pair may answer. Where it may be nominated later: one round trip of those that work and Ta
-    /// from its first check, but Ta at most from the first success. Otherwise two round trips, because its first check may
-    /// only open the way for the peer's, and Ta, from whichever of both came later.
+    /// from its first check, but Ta at most from the first success. Otherwise two round trips, because its first check
+    /// may only open the way for the peer's, and Ta, from whichever of both came later.
     fn held_until(&self, better: &Pair, first_success: Instant) -> Instant {
         let works = self.pairs.iter().filter(|pair| pair.works());
         let round_trip = works.filter_map(|pair| pair.rtt).max().unwrap_or_default();
@@ -67,8 +67,8 @@ impl Checklist {
         self.requests.iter().any(live)
     }
 
-    /// Whether checking a pair can lead to anything: none is nominated, or the nominated one is gone or not answered any more,
-    /// or a better one may be nominated after it.
+    /// Whether checking a pair can lead to anything: none is nominated, or the nominated one is gone or not answered
+    /// any more, or a better one may be nominated after it.
     pub(super) fn may_replace_nominated(&self, pair: &Pair) -> bool {
         let Some(nominated) = self.nominated else { return true };
         match self.pair(nominated).filter(|nominated| nominated.answers()) {

@@ -15,8 +15,8 @@ pub(super) struct Request {
     pub(super) id: TransactionId,
     pub(super) pair: PairId,
     pub(super) purpose: Purpose,
-    /// Our role when it was sent first, and the tiebreaker: when it is sent again it is the same (RFC 8489 §6.2.1), or the peer
-    /// would take an old claim to the role for a new one.
+    /// Our role when it was sent first, and the tiebreaker: when it is sent again it is the same (RFC 8489 §6.2.1), or
+    /// the peer would take an old claim to the role for a new one.
     pub(super) role: Role,
     pub(super) tiebreaker: u64,
     /// The number in NOMINATION; 0 when it has none.
@@ -47,8 +47,8 @@ const RTO: Duration = Duration::from_millis(500);
 const SENDS: u32 = 7;
 /// The wait for an answer to the last one, in RTOs (Rm).
 const LAST_WAIT: u32 = 16;
-/// How long an answer is waited for in all: as long as one to a check that is sent again, and longer than consent lasts. Over
-/// TCP, where nothing is sent again, it is Ti (RFC 8489 §6.2.2).
+/// How long an answer is waited for in all: as long as one to a check that is sent again, and longer than consent
+/// lasts. Over TCP, where nothing is sent again, it is Ti (RFC 8489 §6.2.2).
 const LONGEST: Duration = Duration::from_millis(39_500);
 /// Most checks that may be answered.
 const LIMIT: usize = 256;

@@ -90,9 +90,9 @@ impl Checklist {
         self.succeed(now, &request).map_or(Outcome::Late, Outcome::Works)
     }
 
-    /// A check was refused, or answered the wrong way (RFC 8445 §7.2.5.2). A pair that works is left to its consent, which
-    /// the peer ends with 403 (RFC 7675 §5.2) or by not answering. Who refuses to be told to use it has no use for it
-    /// (§7.2.5.3.4), and would be told for ever.
+    /// A check was refused, or answered the wrong way (RFC 8445 §7.2.5.2). A pair that works is left to its consent,
+    /// which the peer ends with 403 (RFC 7675 §5.2) or by not answering. Who refuses to be told to use it has no use
+    /// for it (§7.2.5.3.4), and would be told for ever.
     fn fail(&mut self, request: &Request, outcome: Outcome) {
         if outcome == Outcome::RoleConflict && !self.peer_is_lite {
             return self.yield_role(request);

@@ -81,8 +81,8 @@ impl Checklist {
         self.pairs.iter().find(|pair| self.is_ordinary(pair))
     }
 
-    /// Whether it is checked of itself, without a check of the peer's. Once a pair is nominated only those are that could
-    /// take its place (RFC 8445 §8.1.2).
+    /// Whether it is checked of itself, without a check of the peer's. Once a pair is nominated only those are that
+    /// could take its place (RFC 8445 §8.1.2).
     pub(super) fn is_ordinary(&self, pair: &Pair) -> bool {
         pair.state == State::Waiting && self.may_replace_nominated(pair)
     }

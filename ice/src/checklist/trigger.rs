@@ -6,8 +6,8 @@ use super::pair::{Connection, State};
 use std::time::Instant;
 use wire::Path;
 
-/// Most checks that are replaced on a pair because of the peer's own while none is answered: as many as an unanswered check
-/// is sent in all.
+/// Most checks that are replaced on a pair because of the peer's own while none is answered: as many as an unanswered
+/// check is sent in all.
 const REPLACED: u32 = 7;
 
 /// A check of the peer's.
@@ -44,8 +44,8 @@ pub(crate) struct Triggered {
 }
 
 impl Checklist {
-    /// A check of the peer's came on a path: it is tried next (RFC 8445 §7.3.1.4), as a pair with a peer-reflexive candidate if
-    /// it is none yet (§7.3.1.3).
+    /// A check of the peer's came on a path: it is tried next (RFC 8445 §7.3.1.4), as a pair with a peer-reflexive
+    /// candidate if it is none yet (§7.3.1.3).
     pub(crate) fn trigger(&mut self, now: Instant, check: &Trigger<'_>) -> Triggered {
         let nomination = self.nomination_by(check);
         let mut room = true;

@@ -1,4 +1,5 @@
-//! Full agents against each other, over a simulated network in virtual time; `lab`: over the NATs of Linux in real time.
+//! Full agents against each other, over a simulated network in virtual time; `lab`: over the NATs of Linux in real
+//! time.
 
 mod dual_stack;
 mod lab;

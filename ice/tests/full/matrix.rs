@@ -21,7 +21,8 @@ use crate::world::World;
 type Table = [[&'static str; 8]; 8];
 
 /// No hole can be punched from a mapping that depends on the destination to a filter that asks for the port (RFC 5128
-/// §3.3). Such a mapping is another one towards the peer than towards the STUN server: the peer learns it from the checks.
+/// §3.3). Such a mapping is another one towards the peer than towards the STUN server: the peer learns it from the
+/// checks.
 const WITHOUT_TURN: Table = [
     /* open        */ ["HH", "HS", "HS", "HS", "HP", "HP", "HS", "--"],
     /* eim/eif     */ ["SH", "SS", "SS", "SS", "SP", "SP", "SS", "--"],
@@ -34,10 +35,10 @@ const WITHOUT_TURN: Table = [
 ];
 
 /// One relayed candidate is enough: a pair of two is worse than a pair with one (RFC 8445 §6.1.2.3). Whose it is, where
-/// both ends have one, follows from the priorities at the end in control: to it, the pair of the peer's relayed candidate
-/// begins at a host candidate of its own (§6.1.2.4), while that of its own ends at a reflexive one of the peer's, which is
-/// less. An address-dependent mapping is the same towards relays and STUN server, which share an address here: the peer
-/// knows it as server-reflexive.
+/// both ends have one, follows from the priorities at the end in control: to it, the pair of the peer's relayed
+/// candidate begins at a host candidate of its own (§6.1.2.4), while that of its own ends at a reflexive one of the
+/// peer's, which is less. An address-dependent mapping is the same towards relays and STUN server, which share an
+/// address here: the peer knows it as server-reflexive.
 const WITH_TURN: Table = [
     /* open        */ ["HH", "HS", "HS", "HS", "HP", "HP", "HS", "HR"],
     /* eim/eif     */ ["SH", "SS", "SS", "SS", "SP", "SP", "SS", "SR"],
@@ -525,8 +526,8 @@ fn without_renomination_nobody_takes_a_relay_that_needs_none() {
     without_loss(&WITH_TURN, true, false);
 }
 
-/// Each kind of access towards its like, where a policy lets relays alone be used: media can leave after one round trip,
-/// and after one more the pair is nominated on both sides.
+/// Each kind of access towards its like, where a policy lets relays alone be used: media can leave after one round
+/// trip, and after one more the pair is nominated on both sides.
 #[test]
 fn between_relays_media_leaves_after_one_round_trip() {
     let runs = runs(20);

@@ -133,8 +133,8 @@ proptest! {
     // The same cases in each run: what chance makes of links that lose packets is no fault that a change has brought.
     #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::with_cases(96) })]
 
-    /// Whatever the roles that they begin with, and whatever the network does to datagrams: if there is a path, both are
-    /// connected, agree on one, and one controls.
+    /// Whatever the roles that they begin with, and whatever the network does to datagrams: if there is a path, both
+    /// are connected, agree on one, and one controls.
     #[test]
     fn two_agents_agree_on_a_path_if_there_is_one(mesh in mesh()) {
         let (mut world, links) = mesh.build();

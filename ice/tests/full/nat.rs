@@ -29,8 +29,8 @@ fn behind(run: u64, left: Access, right: Access, stun_servers: &[&str]) -> (Worl
     (world, stun)
 }
 
-/// Whether holes can be punched (RFC 5128 §3.3): not from a mapping that depends on the destination to a filter that asks
-/// for the port.
+/// Whether holes can be punched (RFC 5128 §3.3): not from a mapping that depends on the destination to a filter that
+/// asks for the port.
 fn can_meet(left: Access, right: Access) -> bool {
     use Access::{AdmApdf, ApdmApdf, DoubleNat, EimApdf, UdpBlocked};
     let wanders = |access| matches!(access, AdmApdf | ApdmApdf);

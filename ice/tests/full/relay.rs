@@ -78,8 +78,8 @@ impl Clients {
         came
     }
 
-    /// Tells the agent of relayed addresses, and the servers of the peer's candidates: permitted at once, they get their
-    /// first check in.
+    /// Tells the agent of relayed addresses, and the servers of the peer's candidates: permitted at once, they get
+    /// their first check in.
     pub(crate) fn follow(&mut self, now: Instant, agent: &mut Agent) {
         while let Some((id, event)) = self.relays.poll_event() {
             match event {

@@ -142,7 +142,8 @@ impl World {
         self.are_connected() && nominated(0) && nominated(1)
     }
 
-    /// Sends a few datagrams each way on the selected paths, and gives the path on which each end gets what the other sends.
+    /// Sends a few datagrams each way on the selected paths, and gives the path on which each end gets what the other
+    /// sends.
     pub(crate) fn talk(&mut self) -> [Option<Path>; 2] {
         for end in self.ends {
             let shell = self.sim.get_mut(end);

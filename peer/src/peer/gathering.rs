@@ -10,8 +10,8 @@ use crate::{Event, State};
 
 /// Our own addresses, each a candidate and a base from which servers are asked.
 impl Peer {
-    /// Adds an address under which the peer reaches us, the preferred one of its family first; in full mode at any time.
-    /// Servers over UDP ([`Config::ice_servers`](crate::Config::ice_servers)) are asked from it; with
+    /// Adds an address under which the peer reaches us, the preferred one of its family first; in full mode at any
+    /// time. Servers over UDP ([`Config::ice_servers`](crate::Config::ice_servers)) are asked from it; with
     /// [`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay) it is of no other use.
     pub fn add_local_candidate(&mut self, address: SocketAddr) {
         let known = |candidate: &ice::Candidate| (candidate.address, candidate.protocol) == (address, Protocol::Udp);
@@ -33,8 +33,8 @@ impl Peer {
         self.follow_agent();
     }
 
-    /// Each address has its own local preference (RFC 8445 §5.1.2.1), lower than those before it: one that is gone may still
-    /// be known to the peer.
+    /// Each address has its own local preference (RFC 8445 §5.1.2.1), lower than those before it: one that is gone may
+    /// still be known to the peer.
     fn draw_preference(&mut self, address: SocketAddr) -> u16 {
         let full = self.config.ice.mode == ice::Mode::Full;
         let [ipv4, ipv6] = &mut self.added;

@@ -97,8 +97,8 @@ impl Peer {
         } else {
             self.receivers.follow(now, &place, sequence)
         };
-        // Without a stream for them retransmissions are the packets themselves. Like those they do not count as received: reports
-        // tell of the way here.
+        // Without a stream for them retransmissions are the packets themselves. Like those they do not count as
+        // received: reports tell of the way here.
         if !(followed == Some(Arrival::Filled { asked: true }) && format.rtx.is_none()) {
             self.receivers
                 .record(arrival, &place, packet.sequence_number(), packet.timestamp());

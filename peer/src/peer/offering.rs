@@ -10,10 +10,11 @@ use crate::offer_text::OfferText;
 use crate::wish::Wish;
 use crate::{AnswerError, Direction, Event, Kind, Section, SectionError, State};
 
-/// Signalling in the offering role, for peers whose ICE agent is a full one ([`ice::Mode::Full`]) and that took no offer.
+/// Signalling in the offering role, for peers whose ICE agent is a full one ([`ice::Mode::Full`]) and that took no
+/// offer.
 impl Peer {
-    /// Wants a section, from the next offer on, and gives its index. Its mid is the index as text. A section that sends gets
-    /// its SSRCs now.
+    /// Wants a section, from the next offer on, and gives its index. Its mid is the index as text. A section that sends
+    /// gets its SSRCs now.
     ///
     /// # Errors
     /// [`SectionError`]; nothing has changed then.
@@ -54,9 +55,9 @@ impl Peer {
     }
 
     /// Restarts ICE with the next offer (RFC 8445 §9): after the network has changed, or when the state is
-    /// [`State::Disconnected`] or [`State::Failed`]. Nothing changes before that, so that the answer to an offer that is open now
-    /// still fits. Wanted again while an offer that restarts is open, the next one restarts again: the peer may have taken
-    /// the former, and have failed since without its answer having come here.
+    /// [`State::Disconnected`] or [`State::Failed`]. Nothing changes before that, so that the answer to an offer that
+    /// is open now still fits. Wanted again while an offer that restarts is open, the next one restarts again: the peer
+    /// may have taken the former, and have failed since without its answer having come here.
     ///
     /// Servers are asked anew at once: relays that were lost come back, those that live are kept. Who does not trickle
     /// waits for [`Event::GatheringComplete`], which comes again, before [`offer`](Self::offer).

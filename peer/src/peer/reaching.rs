@@ -22,9 +22,10 @@ impl Peer {
         }
     }
 
-    /// The next datagram to send from a socket of mDNS: to the group of its family (224.0.0.251 or ff02::fb, port 5353), with
-    /// TTL 255, or to somebody who asked. Call until it gives `None`, beside [`poll_transmit`](Self::poll_transmit), which may
-    /// come first or last. `out` has at least [`ice::mdns::MIN_OUT`] bytes.
+    /// The next datagram to send from a socket of mDNS: to the group of its family (224.0.0.251 or ff02::fb, port
+    /// 5353), with TTL 255, or to somebody who asked. Call until it gives `None`, beside
+    /// [`poll_transmit`](Self::poll_transmit), which may come first or last. `out` has at least [`ice::mdns::MIN_OUT`]
+    /// bytes.
     pub fn poll_mdns_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         debug_assert!(out.len() >= ice::mdns::MIN_OUT, "out has at least MIN_OUT bytes");
         if out.len() < ice::mdns::MIN_OUT {
@@ -94,8 +95,8 @@ impl Peer {
 
 /// TCP connections to candidates of the peer's (RFC 6544), in full mode.
 impl Peer {
-    /// Adds an address from which the caller can open TCP connections: an active candidate. The peer's passive candidates are
-    /// tried from it, and used where nothing better works. To no effect in lite mode and with
+    /// Adds an address from which the caller can open TCP connections: an active candidate. The peer's passive
+    /// candidates are tried from it, and used where nothing better works. To no effect in lite mode and with
     /// [`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay).
     pub fn add_active_tcp_candidate(&mut self, address: IpAddr) {
         if !self.connections.are_possible() || self.is_relay_only() {
@@ -114,17 +115,17 @@ impl Peer {
         8191_u16.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX))
     }
 
-    /// Whether what is sent on this path goes to a connection that the peer has asked for, and to which: the bytes as they
-    /// are, behind one another, since each datagram is in its frame. On other paths of TCP, which are those to passive candidates
-    /// of ours, the caller writes the frames of RFC 4571.
+    /// Whether what is sent on this path goes to a connection that the peer has asked for, and to which: the bytes as
+    /// they are, behind one another, since each datagram is in its frame. On other paths of TCP, which are those to
+    /// passive candidates of ours, the caller writes the frames of RFC 4571.
     pub fn connection_on(&self, path: &Path) -> Option<ConnectionId> {
         self.connections.on(path)
     }
 
-    /// The connection that [`Event::OpenConnection`](crate::Event::OpenConnection) asked for is open; `local` is its address here.
-    /// What is to be written to it comes from [`poll_transmit`](Self::poll_transmit), and from
-    /// [`send_written`](Self::send_written), with the path from there to the peer. What it is slow to take waits with the caller,
-    /// who drops whole datagrams where that is too much, or closes it.
+    /// The connection that [`Event::OpenConnection`](crate::Event::OpenConnection) asked for is open; `local` is its
+    /// address here. What is to be written to it comes from [`poll_transmit`](Self::poll_transmit), and from
+    /// [`send_written`](Self::send_written), with the path from there to the peer. What it is slow to take waits with
+    /// the caller, who drops whole datagrams where that is too much, or closes it.
     pub fn connection_opened(&mut self, now: Instant, id: ConnectionId, local: SocketAddr) {
         if self.state == State::Closed {
             return;
@@ -135,7 +136,8 @@ impl Peer {
         }
     }
 
-    /// The connection was closed, or could not be opened. What remains is used; without anything the peer is disconnected.
+    /// The connection was closed, or could not be opened. What remains is used; without anything the peer is
+    /// disconnected.
     pub fn connection_closed(&mut self, now: Instant, id: ConnectionId) {
         if let Some(path) = self.connections.closed(id)
             && self.state != State::Closed
@@ -145,8 +147,8 @@ impl Peer {
         }
     }
 
-    /// Takes the next bytes of a connection, however they are cut; of a frame that is not whole what has come is kept. A
-    /// connection with a longer frame than there may be is of no use any more.
+    /// Takes the next bytes of a connection, however they are cut; of a frame that is not whole what has come is kept.
+    /// A connection with a longer frame than there may be is of no use any more.
     pub fn handle_connection(&mut self, now: Instant, id: ConnectionId, bytes: &mut [u8], sink: &mut impl Sink) {
         let Some((path, mut deframer)) = self.connections.lend(id) else {
             return;
@@ -216,8 +218,8 @@ pub(super) fn max_connections(config: &Config) -> usize {
     }
 }
 
-/// The names of a peer that has a link, and may speak there: a lite one needs none, and one that speaks to TURN servers alone
-/// ignores them (draft, ICE Candidate Processing).
+/// The names of a peer that has a link, and may speak there: a lite one needs none, and one that speaks to TURN servers
+/// alone ignores them (draft, ICE Candidate Processing).
 pub(super) fn names(config: &Config, rng: &mut rand::rngs::StdRng, now: Instant) -> Option<Box<Names>> {
     let speaks = config.ice.mode == ice::Mode::Full && config.ice_transport_policy == IceTransportPolicy::All;
     let mdns = config.mdns.as_ref().filter(|_| speaks)?;

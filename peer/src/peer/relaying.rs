@@ -30,14 +30,14 @@ impl Peer {
         self.update(now);
     }
 
-    /// Whether what is sent on this path goes to the stream of a TURN server, and to which: the bytes as they are, behind
-    /// one another. See also [`connection_on`](Self::connection_on).
+    /// Whether what is sent on this path goes to the stream of a TURN server, and to which: the bytes as they are,
+    /// behind one another. See also [`connection_on`](Self::connection_on).
     pub fn relay_stream_on(&self, path: &Path) -> Option<RelayStreamId> {
         self.relaying.as_ref()?.stream_on(path)
     }
 
-    /// The stream that [`Event::OpenRelayStream`] asked for is open, TLS included; `local` is its address here. What is to
-    /// be written to it comes from [`poll_transmit`](Self::poll_transmit), with the path from `local` to the server.
+    /// The stream that [`Event::OpenRelayStream`] asked for is open, TLS included; `local` is its address here. What is
+    /// to be written to it comes from [`poll_transmit`](Self::poll_transmit), with the path from `local` to the server.
     pub fn relay_stream_opened(&mut self, now: Instant, id: RelayStreamId, local: SocketAddr) {
         if let Some(relaying) = self.relaying.as_mut().filter(|_| self.state != State::Closed) {
             if !relaying.open(now, id, local) {
@@ -64,7 +64,8 @@ impl Peer {
     }
 
     /// Takes what came on a stream so far and gives how many bytes were used: the caller keeps the rest, at most
-    /// [`turn::MAX_FRAME`] bytes, and gives it again with what comes next. A stream that is not TURN ends, and is to be closed.
+    /// [`turn::MAX_FRAME`] bytes, and gives it again with what comes next. A stream that is not TURN ends, and is to be
+    /// closed.
     pub fn handle_relay_stream(
         &mut self,
         now: Instant,
@@ -91,10 +92,11 @@ impl Peer {
         used.unwrap_or(all)
     }
 
-    /// Makes ready for sending what [`write_rtp`](Self::write_rtp) or [`write_rtx`](Self::write_rtx) wrote: `len` bytes at
-    /// the beginning of `out`. They go by [`selected_path`](Self::selected_path); where that begins at a relayed address
-    /// they are wrapped for the TURN server, for which `out` has [`RELAY_ROOM`](Self::RELAY_ROOM) bytes more, and on a
-    /// connection that the peer has asked for they get the frame of RFC 4571, which takes 2. `None` when there is no path, or no such room.
+    /// Makes ready for sending what [`write_rtp`](Self::write_rtp) or [`write_rtx`](Self::write_rtx) wrote: `len` bytes
+    /// at the beginning of `out`. They go by [`selected_path`](Self::selected_path); where that begins at a relayed
+    /// address they are wrapped for the TURN server, for which `out` has [`RELAY_ROOM`](Self::RELAY_ROOM) bytes more,
+    /// and on a connection that the peer has asked for they get the frame of RFC 4571, which takes 2. `None` when there
+    /// is no path, or no such room.
     #[inline]
     pub fn send_written(&mut self, now: Instant, len: usize, out: &mut [u8]) -> Option<Transmit> {
         let transmit = Transmit::one(self.selected_path()?, len);

@@ -104,8 +104,8 @@ impl Peer {
     /// Takes an SDP fragment (RFC 8840 §9) as a WHIP client sends it: candidates give `None`, new credentials are an
     /// ICE restart (RFC 9725 §4.3.3) and give the fragment to answer with.
     ///
-    /// In the offering role ICE is restarted by offers alone: a fragment with other credentials than the present ones is
-    /// discarded and counted (RFC 8840 §4.4), or waits while the answer with the present ones is due.
+    /// In the offering role ICE is restarted by offers alone: a fragment with other credentials than the present ones
+    /// is discarded and counted (RFC 8840 §4.4), or waits while the answer with the present ones is due.
     ///
     /// # Errors
     /// When the fragment is malformed, or before the first offer.

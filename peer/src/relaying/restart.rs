@@ -34,8 +34,8 @@ impl Relaying {
         }
     }
 
-    /// Asks for the allocations that there are none of any more, or never were. Gives how many were too many, and the streams
-    /// that are to be opened for them, at most `streams`.
+    /// Asks for the allocations that there are none of any more, or never were. Gives how many were too many, and the
+    /// streams that are to be opened for them, at most `streams`.
     pub(crate) fn ask_again(&mut self, now: Instant, streams: usize) -> (u64, Vec<RelayStream>) {
         let mut dropped = 0;
         for nth in 0..self.begun {

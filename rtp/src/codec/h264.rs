@@ -32,8 +32,8 @@ wire::registry! {
     }
 }
 
-/// The NAL units that begin in a payload: the type of each and what follows its header, cut off in a fragment. A NAL unit
-/// of which a later fragment is in the payload does not begin in it.
+/// The NAL units that begin in a payload: the type of each and what follows its header, cut off in a fragment. A NAL
+/// unit of which a later fragment is in the payload does not begin in it.
 pub fn nal_units(payload: &[u8]) -> impl Iterator<Item = (NalType, &[u8])> {
     let mut aggregated = Reader::new(&[]);
     let mut single = None;

@@ -50,8 +50,8 @@ pub fn is_key_frame(codec: Codec, payload: &[u8]) -> bool {
     }
 }
 
-/// Width and height in pixels of the key frame that begins in this payload, where the payload tells them: VP8 always does, VP9
-/// when the key frame has a scalability structure with sizes, H.264 with the sequence parameter set.
+/// Width and height in pixels of the key frame that begins in this payload, where the payload tells them: VP8 always
+/// does, VP9 when the key frame has a scalability structure with sizes, H.264 with the sequence parameter set.
 pub fn picture_size(codec: Codec, payload: &[u8]) -> Option<(u16, u16)> {
     match codec {
         Codec::Opus | Codec::Av1 => None,

@@ -151,9 +151,9 @@ pub fn is_key_frame(payload: &[u8]) -> bool {
     })
 }
 
-/// Width and height of the key frame that begins in this payload, in pixels, before any scaling (RFC 6386 §9.1: the frame
-/// tag of three bytes, the start code, and twice 14 bits with two of scaling above them). `None` when none begins, or in a
-/// packet that ends within these ten bytes.
+/// Width and height of the key frame that begins in this payload, in pixels, before any scaling (RFC 6386 §9.1: the
+/// frame tag of three bytes, the start code, and twice 14 bits with two of scaling above them). `None` when none
+/// begins, or in a packet that ends within these ten bytes.
 pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
     let descriptor = Descriptor::parse(payload).ok().filter(Descriptor::starts_frame)?;
     let header = payload.get(descriptor.len..)?.first_chunk::<10>()?;

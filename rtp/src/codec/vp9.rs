@@ -92,8 +92,8 @@ pub fn is_key_frame(payload: &[u8]) -> bool {
     })
 }
 
-/// Width and height of the key frame that begins in this payload, in pixels, if a scalability structure tells them (RFC 9628
-/// §4.2.1): those of the highest spatial layer. libwebrtc sends one with each key frame.
+/// Width and height of the key frame that begins in this payload, in pixels, if a scalability structure tells them (RFC
+/// 9628 §4.2.1): those of the highest spatial layer. libwebrtc sends one with each key frame.
 pub fn picture_size(payload: &[u8]) -> Option<(u16, u16)> {
     let descriptor = Descriptor::parse(payload).ok()?;
     let mut r = Reader::new(payload);

@@ -153,8 +153,8 @@ impl<'a> Raw<'a> {
         let padding_len = if first & 0x20 == 0 {
             0
         } else {
-            // The last octet counts the padding, itself included (RFC 3550 §6.4.1). It should be a multiple of four, but
-            // transport-wide feedback is padded by 1 to 3 bytes.
+            // The last octet counts the padding, itself included (RFC 3550 §6.4.1). It should be a multiple of four,
+            // but transport-wide feedback is padded by 1 to 3 bytes.
             let len = bytes.last().copied().map_or(0, usize::from);
             content.ensure(len != 0, "the P bit stands for one byte of padding at least")?;
             len
@@ -312,8 +312,8 @@ impl<'a> Packet<'a> {
         })
     }
 
-    /// Appends the packet, built anew from its fields. Padding is not kept, except where a format needs it for alignment
-    /// and in unknown packets.
+    /// Appends the packet, built anew from its fields. Padding is not kept, except where a format needs it for
+    /// alignment and in unknown packets.
     ///
     /// # Errors
     /// [`Full`] when it does not fit.

@@ -1,8 +1,8 @@
 //! RTCP: reports (RFC 3550 §6), feedback (RFC 4585, RFC 5104, RFC 8888 and two drafts) and extended reports (RFC 3611).
 //!
-//! Reading: [`Compound::parse`] checks the framing of a whole datagram, [`Compound::packets`] gives typed packets one by
-//! one. Writing: each type has a `write` that appends one packet to a [`wire::Writer`]; several in a row are a compound
-//! packet. A `write` that fails leaves the writer as it was.
+//! Reading: [`Compound::parse`] checks the framing of a whole datagram, [`Compound::packets`] gives typed packets one
+//! by one. Writing: each type has a `write` that appends one packet to a [`wire::Writer`]; several in a row are a
+//! compound packet. A `write` that fails leaves the writer as it was.
 
 mod bye;
 mod compound;

@@ -58,8 +58,8 @@ pub struct FeedbackHeader {
     pub media: Ssrc,
     /// The transport-wide sequence number of the first status.
     pub base_sequence: u16,
-    /// The time to which the first received packet's delta is added, in units of 64 ms, -2^23 to 2^23 - 1, on a clock of
-    /// the receiver's. It wraps.
+    /// The time to which the first received packet's delta is added, in units of 64 ms, -2^23 to 2^23 - 1, on a clock
+    /// of the receiver's. It wraps.
     pub reference_time: i32,
     /// Counts the packets of feedback.
     pub feedback_count: u8,
@@ -102,7 +102,8 @@ impl<'a> TransportFeedback<'a> {
         let chunks_len = r.offset().saturating_sub(chunks_start.offset());
         let chunks = chunks_start.peek().get(..chunks_len).unwrap_or_default();
         let deltas = r.take(deltas_len)?;
-        // Zero padding up to a multiple of four, as the draft's figure has it; others use the P bit, which is gone here.
+        // Zero padding up to a multiple of four, as the draft's figure has it; others use the P bit, which is gone
+        // here.
         r.ensure(r.remaining() < 4, "the deltas end the packet")?;
         Ok(Self {
             header,

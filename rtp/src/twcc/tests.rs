@@ -249,8 +249,8 @@ fn the_reference_time_wraps() {
 }
 
 proptest! {
-    /// Whatever arrives in whatever order and is asked for at whatever time: each packet is told of exactly once, with its
-    /// time to 250 µs.
+    /// Whatever arrives in whatever order and is asked for at whatever time: each packet is told of exactly once, with
+    /// its time to 250 µs.
     #[test]
     fn every_packet_is_told_of_once(
         first: u16,

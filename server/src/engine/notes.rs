@@ -6,7 +6,8 @@ use wire::{Ecn, Path, Transmit};
 use super::{Engine, Handshake, Join, Other, ParticipantId, Reason, Refusal, SourceInfo, View};
 use crate::protocol::ServerMessage;
 
-/// An engine that nobody joins: it writes down what comes, uses the paths that it is told to, and sends what it is given.
+/// An engine that nobody joins: it writes down what comes, uses the paths that it is told to, and sends what it is
+/// given.
 #[derive(Default)]
 pub(crate) struct Notes {
     pub(crate) frames: Vec<(Path, Vec<u8>)>,

@@ -400,8 +400,8 @@ pub(crate) fn configuration(video_codecs: &[VideoCodec]) -> Result<Arc<peer::Con
             Instant::now(),
             rtp::ntp::NtpTime::from_unix(unix),
         )),
-        // What is forwarded was cut to 1200 bytes by its sender before it was sealed, and grows by our tag and RTX number. Every
-        // IPv6 link carries this much: 1280 less the IP and UDP headers.
+        // What is forwarded was cut to 1200 bytes by its sender before it was sealed, and grows by our tag and RTX
+        // number. Every IPv6 link carries this much: 1280 less the IP and UDP headers.
         max_datagram: 1232,
         ..peer::Config::new(Arc::new(dtls))
     }))

@@ -1,4 +1,5 @@
-//! For whoever runs the server: who is there, and ways to send people away. Only with a token, and only if there is one.
+//! For whoever runs the server: who is there, and ways to send people away. Only with a token, and only if there is
+//! one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -68,11 +68,12 @@ const FILES: &[File] = embedded! {
     "favicon.svg": SVG,
 };
 
-/// The `Content-Security-Policy` of the page. Only what this server serves runs in it, and it speaks with this server alone: a name
-/// with markup in it could do nothing even if it were not escaped.
+/// The `Content-Security-Policy` of the page. Only what this server serves runs in it, and it speaks with this server
+/// alone: a name with markup in it could do nothing even if it were not escaped.
 ///
-/// `'self'` includes the WebSocket of the same host (CSP3 §6.7.2.8), which Safari knows since 15.4. For older ones every host would have
-/// to be allowed (`ws: wss:`), as the server does not know by which names it is reached; they lack what the page's style needs, too.
+/// `'self'` includes the WebSocket of the same host (CSP3 §6.7.2.8), which Safari knows since 15.4. For older ones
+/// every host would have to be allowed (`ws: wss:`), as the server does not know by which names it is reached; they
+/// lack what the page's style needs, too.
 pub const PAGE_POLICY: &str = "default-src 'self'; frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
 
 pub(super) fn routes() -> Router<Arc<App>> {

@@ -32,8 +32,8 @@ const MESSAGES: Rate = Rate {
 const PINGS: u32 = 3;
 /// How long one message may take to get out.
 const SLOW: Duration = Duration::from_secs(10);
-/// How long a member whose media flows may be without a connection: a network that changes takes some seconds, and a page
-/// that finds its way back tries every few seconds.
+/// How long a member whose media flows may be without a connection: a network that changes takes some seconds, and a
+/// page that finds its way back tries every few seconds.
 const KEPT: Duration = Duration::from_secs(30);
 /// How long a client may take to close its side after we have closed ours.
 const LINGER: Duration = Duration::from_secs(1);
@@ -554,8 +554,8 @@ async fn leave(app: &App, mut member: Member, reason: Reason) {
     tokio::spawn(async move { while member.messages.recv().await.is_some() {} });
 }
 
-/// Keeps the place of a member whose connection is gone: until it comes back over another one, its media is silent, or it
-/// takes too long. What it is told meanwhile it is told again when it comes back, so none of that is kept.
+/// Keeps the place of a member whose connection is gone: until it comes back over another one, its media is silent, or
+/// it takes too long. What it is told meanwhile it is told again when it comes back, so none of that is kept.
 async fn keep(app: &App, mut member: Member, mut connected: bool) {
     let mut late = pin!(sleep(KEPT.min(app.silence)));
     loop {

@@ -84,8 +84,9 @@ impl Engine for Fake {
         1 + self.worker
     }
 
-    /// `connected N` and `disconnected N` happen to the media of participant N; `slots N` gives participant N other slots, and a packet in them; `flood N` is many long messages to participant N, `wait` stops at the gate, `panic N` ends worker N; and
-    /// everything comes back with `echo ` before it.
+    /// `connected N` and `disconnected N` happen to the media of participant N; `slots N` gives participant N other
+    /// slots, and a packet in them; `flood N` is many long messages to participant N, `wait` stops at the gate, `panic
+    /// N` ends worker N; and everything comes back with `echo ` before it.
     fn handle_datagram(&mut self, _: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
         self.last_path = Some(*path);
         let text = String::from_utf8_lossy(data).into_owned();

@@ -25,9 +25,9 @@ impl Slot {
         layers.into_iter().flatten().fold(0, |set, layer| set | 1 << layer)
     }
 
-    /// Looks which layer of its source is for the size in which the picture is shown. What is sent goes on until the other
-    /// one's key frame is there; as long as nothing is sent, the smallest layer may come first. Returns whether key frames
-    /// of other layers are needed now.
+    /// Looks which layer of its source is for the size in which the picture is shown. What is sent goes on until the
+    /// other one's key frame is there; as long as nothing is sent, the smallest layer may come first. Returns whether
+    /// key frames of other layers are needed now.
     pub(crate) fn steer(&mut self, now: Instant, source: &mut Source, own: Subscriber) -> bool {
         let Some(subscription) = &mut self.subscription else {
             return false;

@@ -261,7 +261,8 @@ fn a_clock_runs_both_ways() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
-    /// Whatever a publisher writes, nothing is placed far ahead of its arrival: who comes into the slots next begins there.
+    /// Whatever a publisher writes, nothing is placed far ahead of its arrival: who comes into the slots next begins
+    /// there.
     #[test]
     fn nothing_runs_ahead_of_its_arrival(
         packets in proptest::collection::vec((0u64..4, any::<u32>(), any::<bool>(), 0u8..8), 1..300),
@@ -285,8 +286,8 @@ proptest! {
         }
     }
 
-    /// Whatever the delays are and whenever the reports come: in the order in which they were sent packets get ever later
-    /// places, and in the end sound and picture are together.
+    /// Whatever the delays are and whenever the reports come: in the order in which they were sent packets get ever
+    /// later places, and in the end sound and picture are together.
     #[test]
     fn sound_and_picture_come_together(
         net in 0u64..300,

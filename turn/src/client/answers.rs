@@ -220,7 +220,8 @@ impl Client {
             // Refused, so that there is nothing to delete.
             return self.finish(CloseReason::Deleted);
         }
-        // The server dropped what came behind the request. What went behind a CreatePermission as well is that one's still.
+        // The server dropped what came behind the request. What went behind a CreatePermission as well is that one's
+        // still.
         match &transaction.request {
             Request::ChannelBind { peer, .. } if self.is_permission_asked(&peer.ip()) => {}
             request => self.waiting.repeat(&request.permits()),

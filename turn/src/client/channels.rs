@@ -93,8 +93,8 @@ impl Channels {
         }
     }
 
-    /// The peer is none any more. Whoever wants its channel again asks for it again, since the permission that came with
-    /// it is not refreshed until then.
+    /// The peer is none any more. Whoever wants its channel again asks for it again, since the permission that came
+    /// with it is not refreshed until then.
     pub(crate) fn forget(&mut self, now: Instant, peer: &SocketAddr) {
         let Some(&number) = self.at.get(peer) else { return };
         let Some(channel) = self.get_mut(number) else { return };

@@ -78,8 +78,8 @@ impl Client {
 
     /// Writes `data` for `peer` into `out`: one copy, no allocation.
     ///
-    /// The first data to a peer goes behind the CreatePermission that it needs, without waiting for the answer: such data
-    /// (1997 bytes at most) is kept, this gives `None`, and both come from [`poll_transmit`](Self::poll_transmit).
+    /// The first data to a peer goes behind the CreatePermission that it needs, without waiting for the answer: such
+    /// data (1997 bytes at most) is kept, this gives `None`, and both come from [`poll_transmit`](Self::poll_transmit).
     ///
     /// # Errors
     /// Why it cannot be sent; nothing was written then.

@@ -176,8 +176,8 @@ pub enum CloseReason {
     Lost,
     /// The server sent us to another one too often, or in a circle.
     RedirectionLoop,
-    /// The server sends us to another one, and names none of its own address family (300 without such an ALTERNATE-SERVER, RFC
-    /// 8489 §10).
+    /// The server sends us to another one, and names none of its own address family (300 without such an
+    /// ALTERNATE-SERVER, RFC 8489 §10).
     NoAlternate,
     /// The connection to the server broke, the server cannot be reached, or the caller did not connect again in time.
     Disconnected,

@@ -90,8 +90,8 @@ fn scope_v6(ip: Ipv6Addr) -> Scope {
         return Scope::Loopback;
     }
     match ip.segments() {
-        // Unspecified, IPv4-compatible and IPv4-mapped; the discard prefix (RFC 6666); identifiers of segments, which are
-        // of one network alone (RFC 9602); multicast.
+        // Unspecified, IPv4-compatible and IPv4-mapped; the discard prefix (RFC 6666); identifiers of segments, which
+        // are of one network alone (RFC 9602); multicast.
         [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x0100, 0, 0, 0, ..] | [0x5f00, ..] | [0xff00..=0xffff, ..] => Scope::Never,
         [0xfe80..=0xfebf, ..] => Scope::LinkLocal,
         // Unique local, site local (RFC 3879), a network's own NAT64 (RFC 8215), IPv4-translated (RFC 7915).

@@ -225,8 +225,8 @@ fn even_ports_and_reservations() {
     );
 }
 
-/// A client with two relays, and one with a listener and a connection to a peer that is being made: four sockets, and no
-/// more.
+/// A client with two relays, and one with a listener and a connection to a peer that is being made: four sockets, and
+/// no more.
 fn take_four_sockets(house: &mut House) {
     house.granted(&mut Client::new(udp(1)), Method::ALLOCATE, &[UDP, BOTH]);
     let mut client = Client::new(tcp(2));

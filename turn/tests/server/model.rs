@@ -1,5 +1,5 @@
-//! Whatever clients, peers and the clock do, in whatever order: nothing is relayed without a permission, what has ended is
-//! gone, and what is remembered is bounded.
+//! Whatever clients, peers and the clock do, in whatever order: nothing is relayed without a permission, what has ended
+//! is gone, and what is remembered is bounded.
 
 use crate::house::{Client, House, TCP, UDP, address, channel_data, send_indication, tcp, udp};
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! As much of a sequence parameter set (ITU-T H.264 §7.3.2.1.1) as tells how large its pictures are.
 
-/// Width and height in pixels that a sequence parameter set tells, without the header of its NAL unit. `None` when it is cut
-/// off, has scaling lists, which no browser sends, or sizes that make no sense.
+/// Width and height in pixels that a sequence parameter set tells, without the header of its NAL unit. `None` when it
+/// is cut off, has scaling lists, which no browser sends, or sizes that make no sense.
 pub(super) fn picture_size(sps: &[u8]) -> Option<(u16, u16)> {
     /// Profiles whose parameter sets tell of the colours.
     const HIGH: [u32; 13] = [44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 244];
