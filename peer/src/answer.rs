@@ -1,8 +1,8 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use sdp::{
-    Attribute, Builder, Candidate, Connection, Direction, Fingerprint, Group, Line, List, MediaLine, Milliseconds, Msid,
-    MsidSemantic, Origin, Parameters, ParseError, Rid, RidDirection, RtcpXr, Session, Setup, Simulcast,
+    Attribute, Builder, Candidate, Connection, Direction, Fingerprint, Group, Line, List, MediaLine, Milliseconds,
+    Msid, MsidSemantic, Origin, Parameters, ParseError, Rid, RidDirection, RtcpXr, Session, Setup, Simulcast,
     SimulcastStreams,
 };
 

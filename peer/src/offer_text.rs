@@ -1,8 +1,8 @@
 use core::net::{IpAddr, Ipv4Addr};
 
 use sdp::{
-    Attribute, Builder, Candidate, Connection, Direction, Extmap, Fingerprint, Group, Line, List, MediaLine, Milliseconds, Msid,
-    MsidSemantic, Origin, ParseError, Session, Setup,
+    Attribute, Builder, Candidate, Connection, Direction, Extmap, Fingerprint, Group, Line, List, MediaLine,
+    Milliseconds, Msid, MsidSemantic, Origin, ParseError, Session, Setup,
 };
 
 use crate::format_lines::{format_lines, ssrc_lines};

@@ -6,6 +6,7 @@ use netsim::{Endpoint, Sockets, TcpEvent};
 use peer::testing::Collected;
 use peer::{Event, Peer, RelayStream, RelayStreamId, State};
 use rtp::RtpOut;
+use stun::{Class, Message};
 use wire::{Ecn, Path, Protocol, Transmit};
 
 /// Time between two packets of sound.
@@ -18,6 +19,7 @@ pub(crate) struct Shell {
     pub(crate) events: Vec<Event>,
     /// Where datagrams were sent.
     pub(crate) paths: BTreeSet<Path>,
+    pub(crate) first: Firsts,
     pub(crate) speaks: bool,
     pub(crate) sent: u64,
     next_frame: Instant,
@@ -27,6 +29,48 @@ pub(crate) struct Shell {
     streams: BTreeMap<Path, (RelayStreamId, Vec<u8>)>,
 }
 
+/// When what leads to a call was sent or came for the first time, without relays in between.
+#[derive(Debug, Default)]
+pub(crate) struct Firsts {
+    pub(crate) check: Option<Instant>,
+    pub(crate) response: Option<Instant>,
+    /// A record of a DTLS handshake was sent.
+    pub(crate) handshake: Option<Instant>,
+    /// A check with USE-CANDIDATE was sent, ...
+    pub(crate) nomination: Option<Instant>,
+    /// ... and answered.
+    pub(crate) nominated: Option<Instant>,
+    nominations: BTreeSet<[u8; 12]>,
+}
+
+impl Firsts {
+    fn sent(&mut self, now: Instant, datagram: &[u8]) {
+        /// RFC 6347 §4.1.
+        const HANDSHAKE: u8 = 22;
+        if datagram.first() == Some(&HANDSHAKE) {
+            self.handshake.get_or_insert(now);
+        }
+        let Ok(message) = Message::parse(datagram) else { return };
+        if message.class() == Class::Request {
+            self.check.get_or_insert(now);
+            if message.use_candidate() {
+                self.nomination.get_or_insert(now);
+                self.nominations.insert(message.transaction_id().0);
+            }
+        }
+    }
+
+    fn received(&mut self, now: Instant, datagram: &[u8]) {
+        let Ok(message) = Message::parse(datagram) else { return };
+        if message.class() == Class::SuccessResponse {
+            self.response.get_or_insert(now);
+            if self.nominations.contains(&message.transaction_id().0) {
+                self.nominated.get_or_insert(now);
+            }
+        }
+    }
+}
+
 impl Shell {
     pub(crate) fn new(peer: Peer, address: IpAddr, now: Instant) -> Self {
         Self {
@@ -34,6 +78,7 @@ impl Shell {
             sink: Collected::default(),
             events: Vec::new(),
             paths: BTreeSet::new(),
+            first: Firsts::default(),
             speaks: false,
             sent: 0,
             next_frame: now,
@@ -88,6 +133,7 @@ impl Shell {
 
 impl Endpoint for Shell {
     fn handle_datagram(&mut self, now: Instant, path: &Path, _: Ecn, data: &mut [u8]) {
+        self.first.received(now, data);
         self.peer.handle_datagram(now, path, data, &mut self.sink);
     }
 
@@ -103,6 +149,7 @@ impl Endpoint for Shell {
             assert!(self.peer.relay_stream_on(&transmit.path).is_some());
         }
         self.paths.insert(transmit.path);
+        self.first.sent(now, out.get(..transmit.len).unwrap_or_default());
         Some(transmit)
     }
 
