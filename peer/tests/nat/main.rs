@@ -646,12 +646,13 @@ fn nothing_but_round_trips_is_waited_for() {
     let [left, right] = [LEFT, RIGHT].map(|end| &world.end(end).first);
     let round_trip = left.response.unwrap() - left.check.unwrap();
     assert!(round_trip > Duration::from_millis(10), "{round_trip:?}");
-    // Who answers knows all candidates first, and has a usable pair after one round trip; the handshake is begun by the other.
+    // Who answers knows all candidates first, and has a usable pair after one round trip; the handshake is begun by the
+    // other.
     let accepted = offered + Duration::from_millis(50);
     assert_eq!(right.check, Some(accepted));
     assert_eq!(right.response, Some(accepted + round_trip));
-    // Who offers has one after its own first round trip, begins the handshake on it and names it at once: it is the selected
-    // one after the second.
+    // Who offers has one after its own first round trip, begins the handshake on it and names it at once: it is the
+    // selected one after the second.
     assert_eq!(left.check, Some(answered));
     assert_eq!(left.handshake, Some(answered + round_trip));
     assert_eq!(left.nomination, Some(answered + round_trip));
