@@ -7,7 +7,7 @@ use crate::stage::{Settings, Stage};
 pub(crate) struct Outcome {
     pub(crate) passed: usize,
     pub(crate) failed: usize,
-    /// What failed, each by a name that can be looked for above.
+    /// What failed, each by a name that can be looked for above; on further lines, what it said.
     pub(crate) failures: Vec<String>,
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -223,6 +224,7 @@ fn tests(command: &mut Command) -> Outcome {
         Err(error) => return Outcome::failed(format!("{} cannot be run: {error}", line(command))),
     };
     let mut outcome = Outcome::default();
+    let mut said = Said::default();
     if let Some(stdout) = child.stdout.take() {
         for text in BufReader::new(stdout).split(b'\n').map_while(Result::ok) {
             let text = String::from_utf8_lossy(&text);
@@ -235,6 +237,12 @@ fn tests(command: &mut Command) -> Outcome {
             if let Some(name) = text.strip_prefix("test ").and_then(failing) {
                 outcome.failures.push(name);
             }
+            said.line(&text);
+        }
+    }
+    for failure in &mut outcome.failures {
+        if let Some(what) = said.of.get(failure) {
+            failure.push_str(what);
         }
     }
     match child.wait() {
@@ -253,6 +261,42 @@ fn failing(text: &str) -> Option<String> {
         Some("FAILED") => Some(name.to_owned()),
         Some("ignored") => Some(format!("{name} is ignored")),
         _ => None,
+    }
+}
+
+/// What tests that failed have printed, which a test program repeats at its end: for the closing lines, so that nobody
+/// has to look for it among a thousand others.
+#[derive(Debug, Default)]
+struct Said {
+    /// By the test's name, each line on one of its own.
+    of: BTreeMap<String, String>,
+    /// Whose lines come now, and how many more of them are wanted.
+    now: Option<(String, usize)>,
+}
+
+impl Said {
+    /// As many lines of a test, and characters of a line, as one reads to the end.
+    const LINES: usize = 40;
+    const CHARACTERS: usize = 2000;
+
+    /// A line of what a test program prints.
+    fn line(&mut self, text: &str) {
+        let header = text
+            .strip_prefix("---- ")
+            .and_then(|rest| rest.strip_suffix(" stdout ----"));
+        if let Some(name) = header {
+            self.now = Some((name.to_owned(), Self::LINES));
+        } else if text == "stack backtrace:" || text == "failures:" {
+            self.now = None;
+        } else if let Some((name, left)) = &mut self.now
+            && *left > 0
+            && !text.is_empty()
+        {
+            *left -= 1;
+            let said = self.of.entry(name.clone()).or_default();
+            said.push_str("\n    ");
+            said.extend(text.chars().take(Self::CHARACTERS));
+        }
     }
 }
 
@@ -314,6 +358,24 @@ mod tests {
         );
         assert_eq!(failing("a::b ... ok"), None);
         assert_eq!(failing("result: ok. 8 passed"), None);
+    }
+
+    #[test]
+    fn a_test_that_failed_is_heard_at_the_end() {
+        let text = "test a::b ... FAILED\n\nfailures:\n\n---- a::b stdout ----\n\nthread 'a::b' panicked at x.rs:1:1:\n\
+            left is right\nstack backtrace:\n   0: rust_begin_unwind\n\n\nfailures:\n    a::b\n\n\
+            test result: FAILED. 7 passed; 1 failed; 0 ignored;";
+        let outcome = tests(Command::new("echo").arg(text));
+        assert_eq!((outcome.passed, outcome.failed), (7, 1));
+        let expected = "a::b\n    thread 'a::b' panicked at x.rs:1:1:\n    left is right";
+        assert_eq!(outcome.failures, [expected]);
+        // However much that was.
+        let mut said = Said::default();
+        said.line("---- a stdout ----");
+        for _ in 0..1000 {
+            said.line(&"x".repeat(10_000));
+        }
+        assert!(said.of["a"].len() < 100_000);
     }
 
     #[test]
