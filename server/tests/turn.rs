@@ -412,6 +412,16 @@ fn flows(mut from: TcpStream, mut to: TcpStream) {
     assert_eq!(to.read(&mut out).unwrap(), 0);
 }
 
+/// A connection to the server from a port that no other test has a connection from.
+fn tcp_of_its_own(server: &Server) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 62], 0)).into()).unwrap();
+    let to = SocketAddr::from(([127, 0, 0, 1], server.turn_addrs()[0].port()));
+    socket.connect(&to.into()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.into()
+}
+
 /// A peer's connection and a client's, spliced.
 fn spliced(server: &Server) -> [TcpStream; 3] {
     let mut control = Client::new(server);
@@ -425,7 +435,7 @@ fn spliced(server: &Server) -> [TcpStream; 3] {
     let attempt = Message::parse(&attempt).unwrap();
     assert_eq!(attempt.method(), Method::CONNECTION_ATTEMPT);
     let id = attempt.attribute(AttributeType::CONNECTION_ID).unwrap();
-    let mut data = Client::new(server);
+    let mut data = Client::by(tcp_of_its_own(server));
     data.nonce.clone_from(&control.nonce);
     data.ask(
         Method::CONNECTION_BIND,
@@ -466,7 +476,12 @@ fn a_client_may_come_back_from_the_port_of_a_connection_that_is_not_read() {
     drop(data);
     let again = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     again.set_reuse_address(true).unwrap();
-    again.bind(&from.into()).unwrap();
+    // While another test starts a process, that has a copy of the connection for a moment, which is not closed yet then.
+    let start = Instant::now();
+    while let Err(error) = again.bind(&from.into()) {
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(start.elapsed() < Duration::from_secs(10), "{from} stays in use");
+    }
     again
         .connect(&SocketAddr::from(([127, 0, 0, 1], server.turn_addrs()[0].port())).into())
         .unwrap();

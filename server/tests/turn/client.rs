@@ -46,8 +46,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn new(server: &Server) -> Self {
+        Self::by(tcp(server))
+    }
+
+    pub(crate) fn by(stream: TcpStream) -> Self {
         Self {
-            stream: tcp(server),
+            stream,
             nonce: String::new(),
             key: Key::long_term_md5("u", "turn.example.org", "p"),
             transactions: 0,
