@@ -131,8 +131,9 @@ impl Checklist {
             if let Some(pair) = self.pair_mut(id).filter(|pair| pair.state == State::InProgress) {
                 pair.state = State::Frozen;
                 if pair.connection == Connection::Opening {
-                    // It is of no use now, and may not be there when it would be.
+                    // It is of no use now, and may not be there when it would be: then it is waited for anew.
                     pair.connection = Connection::Needed;
+                    pair.first_sent = None;
                 }
             }
         }

@@ -380,6 +380,19 @@ fn a_connection_is_used_while_its_pair_may_lead_to_something() {
         let nomination = bench.run(ms(1000)).into_iter().find(Sent::nominates).unwrap();
         bench.answer(&nomination);
         assert!(!bench.list.uses_connection(&asked) && !bench.list.connected(&path));
+        // Long after that the other pair is silent: the connection is asked for again, and waited for as at first.
+        for _ in 0..600 {
+            for sent in bench.run(ms(100)) {
+                bench.answer(&sent);
+            }
+        }
+        assert_eq!(bench.list.take_connection(), None);
+        bench.run(ms(8000));
+        assert_eq!(bench.list.take_connection(), Some(asked));
+        assert!(bench.list.due(bench.now, &bench.pacer) > Some(bench.now));
+        assert_eq!(bench.state(1), InProgress);
+        bench.run(ms(10_000));
+        assert!(bench.list.connected(&path));
     }
 }
 
