@@ -1,14 +1,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use ice::{Activity, Agent, Candidate, Config, Event, MIN_OUT, Role, State};
-use stun::{Builder, Class, Message, Method, TransactionId, Value};
+use ice::{Activity, Agent, Candidate, CandidateKind, Config, Event, MIN_OUT, Role, State};
+use stun::{Builder, Class, ErrorCode, Key, Message, Method, TransactionId, Value};
 use wire::{Path, Protocol, Reader, Seed};
 
 /// Two full agents and a hostile network: datagrams are lost, held back, doubled, altered, repeated from elsewhere and made up,
-/// while addresses come and go, candidates are signalled that nobody has, roles are set at will, ICE is restarted, and time
-/// passes. A stranger's address is never validated, nobody sends much more than it gets, what is remembered is bounded, and no
-/// deadline stays in the past. When the network is good again and both restart, they connect and agree.
+/// while addresses come and go, candidates are signalled that nobody has, roles and paces are set at will, ICE is restarted,
+/// mappings change, consent is taken back, and time passes. A stranger's address is never validated, nobody sends much more
+/// than it gets, what is remembered is bounded, and no deadline stays in the past. When the network is good again and both
+/// restart, they connect and agree.
 ///
 /// The input is any number of steps: operation, argument, length, that many bytes.
 pub fn ice_agent(data: &[u8]) {
@@ -24,6 +25,11 @@ pub fn ice_agent(data: &[u8]) {
 
 /// Later steps are like those before.
 const MAX_STEPS: usize = 2000;
+/// The STUN server of both.
+const SERVER: &str = "198.51.100.1:3478";
+/// Where TURN servers relay for each end: what is sent there is lost.
+const RELAYED: [&str; 2] = ["203.0.113.50:1", "203.0.113.50:2"];
+
 /// Most pairs of an agent here: few, so that they are evicted.
 const MAX_PAIRS: usize = 8;
 /// Most responses that wait.
@@ -100,7 +106,7 @@ impl Duel {
                 max_pending_responses: MAX_RESPONSES,
                 max_remote_candidates: 8,
                 max_local_candidates: 8,
-                stun_servers: vec![address("198.51.100.1:3478")],
+                stun_servers: vec![address(SERVER)],
                 renomination: end == 0,
                 ..Config::full(Role::Controlling)
             };
@@ -128,7 +134,7 @@ impl Duel {
     }
 
     fn step(&mut self, step: &Step<'_>) {
-        match step.operation % 14 {
+        match step.operation % 16 {
             0 => self.pass(Duration::from_millis(u64::from(step.argument) * 4), false),
             1 => self.pass(Duration::from_millis(u64::from(step.argument) * 40), true),
             2 => self.fly(step),
@@ -142,7 +148,9 @@ impl Duel {
             10 => self.change_address(step),
             11 => self.set_role(step),
             12 => self.note(step),
-            _ => self.connect(step),
+            13 => self.connect(step),
+            14 => self.map(step),
+            _ => self.forbid(step),
         }
         self.drain();
     }
@@ -231,6 +239,44 @@ impl Duel {
         assert_eq!((self.agents[to].selected(), self.agents[to].state()), before);
     }
 
+    /// The STUN server answers, with this mapping or that.
+    fn map(&mut self, step: &Step<'_>) {
+        let Some((from, path, request)) = self.take(step) else {
+            return;
+        };
+        if path.remote != address(SERVER) {
+            return;
+        }
+        let mut out = [0; 100];
+        let id = Message::parse(&request).expect("it is ours").transaction_id();
+        let mut builder = Builder::new(&mut out, Class::SuccessResponse, Method::BINDING, id).expect("room");
+        let mapped = SocketAddr::from(([203, 0, 113, 9], 1 + u16::from(step.byte(0) & 3)));
+        builder.push(&Value::XorMappedAddress(mapped)).expect("room");
+        builder.fingerprint().expect("room");
+        let answer = builder.finish().to_vec();
+        self.agents[from].handle_datagram(self.now, &path, &answer);
+    }
+
+    /// The peer takes back its consent, in answer to a check.
+    fn forbid(&mut self, step: &Step<'_>) {
+        let Some((from, path, request)) = self.take(step) else {
+            return;
+        };
+        let message = Message::parse(&request).expect("it is ours");
+        if message.class() != Class::Request {
+            return;
+        }
+        let mut out = [0; 200];
+        let id = message.transaction_id();
+        let mut builder = Builder::new(&mut out, Class::ErrorResponse, Method::BINDING, id).expect("room");
+        builder.error_code(ErrorCode::FORBIDDEN).expect("room");
+        let key = Key::short_term(&self.agents[1 - from].local_credentials().pwd);
+        builder.integrity(&key).expect("room");
+        builder.fingerprint().expect("room");
+        let answer = builder.finish().to_vec();
+        self.agents[from].handle_datagram(self.now, &path, &answer);
+    }
+
     /// One end's credentials and candidates reach the other.
     fn signal(&mut self, end: usize) {
         let credentials = self.agents[end].local_credentials().clone();
@@ -264,8 +310,13 @@ impl Duel {
     fn change_address(&mut self, step: &Step<'_>) {
         let agent = &mut self.agents[step.end()];
         let local = address(step.pick(&ADDRESSES[step.end()]));
-        match step.byte(0) & 3 {
+        match step.byte(0) % 5 {
             0 => agent.remove_local_candidate(self.now, local, Protocol::Udp),
+            4 => {
+                let relayed = Candidate::relayed(address(step.pick(&RELAYED)), local, u16::from(step.byte(1)));
+                let protocol = step.pick(&[Protocol::Udp, Protocol::Tcp]);
+                agent.add_relayed_candidate(relayed, address(SERVER), protocol);
+            }
             1 => agent.add_local_candidate(Candidate::tcp_active(local.ip(), 1)),
             2 => agent.add_local_candidate(Candidate::host(local, Protocol::Udp, u16::from(step.byte(1)))),
             _ => agent.end_of_local_candidates(),
@@ -277,6 +328,10 @@ impl Duel {
         match step.byte(0) & 3 {
             0 => agent.set_role(Role::Controlling),
             1 => agent.set_role(Role::Controlled),
+            _ if step.byte(0) & 8 != 0 => {
+                let pace = |pace: &u8| Duration::from_millis(u64::from(*pace) << 4);
+                agent.set_peer_pacing(step.bytes.get(1).map(pace));
+            }
             _ => agent.set_renomination(step.byte(0) & 4 == 0),
         }
     }
@@ -373,6 +428,9 @@ impl Duel {
             let strange = |path: &Path| STRANGERS.into_iter().any(|stranger| address(stranger) == path.remote);
             assert!(!paths.iter().any(strange), "nobody has answered there");
             assert!(agent.local_candidates().len() <= 8 && agent.remote_candidates().len() <= 8);
+            let reflexive = |candidate: &&Candidate| candidate.kind == CandidateKind::ServerReflexive;
+            let mapped = agent.local_candidates().iter().filter(reflexive).count();
+            assert!(mapped <= 1, "one server, one base of its family, one mapping");
             assert_eq!(agent.poll_timeout().is_some(), agent.next_timer().is_some());
         }
     }
@@ -387,6 +445,7 @@ impl Duel {
         self.bind();
         for agent in &mut self.agents {
             agent.restart(self.now);
+            agent.set_peer_pacing(None);
         }
         // The restart of the one is the answer to that of the other.
         for end in [0, 1] {
