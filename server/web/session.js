@@ -5,6 +5,12 @@ import { Problem, connectionProblem, unreachable } from './reasons.js';
 
 /** Slots are added in steps, so that people who come one by one do not cost one negotiation each. */
 const STEP = 4;
+/**
+ * How long pictures wait at least, in ms: sound does as long on the best of links. Left alone a browser shows pictures
+ * earlier than the sound that belongs to them, and has them wait for it only by and by, for half a minute, and anew
+ * whenever somebody else comes.
+ */
+const PICTURES_WAIT_MS = 50;
 /** No answer to an offer for so long: the server is gone. */
 const PATIENCE_MS = 10_000;
 /** When media stops, whoever answers on the line does so within this time. */
@@ -327,7 +333,9 @@ export class Session {
     for (let pair = 0; pair < steps * STEP; pair++) {
       for (const kind of ['audio', 'video']) {
         if (this.#slots(kind).length < roundUp(this.#needed[kind])) {
-          preferCodecs(this.#pc.addTransceiver(kind, { direction: 'recvonly' }));
+          const transceiver = this.#pc.addTransceiver(kind, { direction: 'recvonly' });
+          preferCodecs(transceiver);
+          if (kind === 'video') transceiver.receiver.jitterBufferTarget = PICTURES_WAIT_MS;
         }
       }
     }
