@@ -161,6 +161,14 @@ impl Stream {
         }
     }
 
+    /// Whether the other side has ended and nothing of it is left to be read.
+    pub(super) fn has_hung_up(&self) -> bool {
+        match self.io.peek(&mut [0]) {
+            Ok(len) => len == 0,
+            Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        }
+    }
+
     /// Sends what the system takes.
     ///
     /// # Errors

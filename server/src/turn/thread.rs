@@ -348,8 +348,15 @@ impl Thread {
                 self.handshakes += 1;
             }
             match stream.role {
-                // Is read once somebody wants it, or only whether it is open is of interest.
-                Role::Opening(_) | Role::Peer(_, None) => return false,
+                // Only whether it is open is of interest.
+                Role::Opening(_) => return false,
+                // Is read once somebody wants it; what has nothing to say any more nobody will.
+                Role::Peer(_, None) => {
+                    if stream.has_hung_up() {
+                        self.ended(now, index);
+                    }
+                    return false;
+                }
                 Role::Ending => {
                     self.read_ending(now, index);
                     return false;
@@ -505,6 +512,8 @@ impl Thread {
             let open = matches!(stream.role, Role::Peer(..));
             self.engine.handle_connected(now, connection, open, &mut self.out);
             self.act(now);
+            // It may have hung up already, which is told once.
+            self.queue(Token(STREAMS | index));
             return;
         }
         self.flush_stream(now, index);

@@ -212,6 +212,33 @@ fn a_splice_that_ends_costs_others_one_place() {
 }
 
 #[test]
+fn a_peer_that_hangs_up_before_it_is_claimed_is_let_go() {
+    for words in [false, true] {
+        let mut bench = Bench::new();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (_caller, _control, claim) = bench.ask_for(listener.local_addr().unwrap());
+        assert!(claim.is_some());
+        let (mut peer, _) = listener.accept().unwrap();
+        if words {
+            // Those may still be wanted.
+            peer.write_all(b"the last words").unwrap();
+        }
+        drop(peer);
+        let now = bench.now;
+        let held = |thread: &Thread| thread.engine.allocations(now).map(|it| it.connections).sum::<usize>();
+        if words {
+            for _ in 0..10 {
+                bench.hear();
+                bench.thread.turn(now);
+            }
+            assert_eq!(held(&bench.thread), 1);
+        } else {
+            bench.until(|thread| held(thread) == 0);
+        }
+    }
+}
+
+#[test]
 fn a_peer_that_cannot_be_reached_costs_nobody_a_place() {
     let mut bench = Bench::new();
     bench.thread.out.streams = Streams::new(8);
