@@ -1,6 +1,6 @@
 //! TCP connections to the passive candidates of a lite peer, in virtual time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -499,6 +499,25 @@ fn who_cannot_connect_does_not_say_so() {
     let mut relayed = calling();
     relayed.ice_transport_policy = IceTransportPolicy::Relay;
     assert!(!active(relayed));
+}
+
+#[test]
+fn no_two_candidates_have_one_priority_although_others_have_gone() {
+    let now = Instant::now();
+    let mut peer = Peer::new(Arc::new(calling()), Seed::from_run(1), now);
+    let ports: Vec<SocketAddr> = ["192.0.2.1:1", "192.0.2.2:2", "192.0.2.3:3", "192.0.2.4:4"]
+        .map(address)
+        .into();
+    for passive in &ports[..3] {
+        peer.add_tcp_candidate(*passive);
+    }
+    peer.remove_local_candidate(now, ports[0]);
+    peer.add_tcp_candidate(ports[3]);
+    peer.add_section(Kind::Audio, Direction::SendRecv).unwrap();
+    let offer = peer.offer().unwrap();
+    let candidates = offer.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
+    let priorities: HashSet<&str> = candidates.filter_map(|text| text.split(' ').nth(3)).collect();
+    assert_eq!(priorities.len(), 3, "{offer}");
 }
 
 #[test]

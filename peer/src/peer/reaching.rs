@@ -108,11 +108,16 @@ impl Peer {
             .add_local_candidate(ice::Candidate::tcp_active(address, preference));
     }
 
-    /// RFC 6544 §4.2: 13 bits are left beside the direction.
+    /// RFC 6544 §4.2: 13 bits are left beside the direction. Below those that are there, as others may have gone.
     pub(super) fn next_tcp_preference(&self) -> u16 {
-        let tcp = |candidate: &&ice::Candidate| candidate.protocol == Protocol::Tcp;
-        let taken = self.ice.local_candidates().iter().filter(tcp).count();
-        8191_u16.saturating_sub(u16::try_from(taken).unwrap_or(u16::MAX))
+        const MOST: u16 = (1 << 13) - 1;
+        let tcp = self
+            .ice
+            .local_candidates()
+            .iter()
+            .filter(|it| it.protocol == Protocol::Tcp);
+        let lowest = tcp.map(|candidate| candidate.local_preference() & MOST).min();
+        lowest.map_or(MOST, |lowest| lowest.saturating_sub(1))
     }
 
     /// Whether what is sent on this path goes to a connection that the peer has asked for, and to which: the bytes as
