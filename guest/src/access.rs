@@ -10,6 +10,8 @@ pub struct Access {
     pub relay: Option<RelayOver>,
     /// A PEM file with the certificates that TLS servers are trusted by, in place of the system's.
     pub ca: Option<PathBuf>,
+    /// Nothing goes over UDP, as where a firewall lets nothing of it through.
+    pub no_udp: bool,
     /// How long it may take until the room's WebSocket is open.
     pub join_timeout: Duration,
 }
@@ -20,6 +22,7 @@ impl Default for Access {
         Self {
             relay: None,
             ca: None,
+            no_udp: false,
             join_timeout: Duration::from_secs(10),
         }
     }

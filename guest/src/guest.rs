@@ -7,12 +7,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::{Certificate, RingCrypto};
-use peer::{Config, Direction, Event, Extension, IceServer, IceTransportPolicy, Kind, Peer, SectionError, State};
+use peer::{Config, Direction, Event, Extension, IceServer, Kind, Peer, SectionError, State};
 use rand::TryRng;
 use tungstenite::{Message, WebSocket};
 use wire::{Path, Seed};
 
 use crate::access::Access;
+use crate::connections::Connections;
 use crate::ice_servers::{Lookup, Resolving, look_up};
 use crate::inbox::Inbox;
 use crate::media::Media;
@@ -90,6 +91,7 @@ impl Guest {
         let sockets = Sockets {
             udp: bind(local).map_err(because)?,
             streams: RelayStreams::new(trust),
+            connections: Connections::default(),
         };
         let shared = Arc::new(Shared::default());
         let mut visit = Visit::new(socket, sockets, name, media, Arc::clone(&shared), access.clone())?;
@@ -152,20 +154,24 @@ pub(crate) fn offering_peer(
     now: Instant,
     local: SocketAddr,
     servers: Vec<IceServer>,
-    policy: IceTransportPolicy,
+    access: &Access,
 ) -> Result<Peer, JoinError> {
     let certificate = Certificate::generate().map_err(because)?;
     let crypto = Arc::new(RingCrypto::new());
     let mut config = Config::full(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
     config.ice_servers = servers;
-    config.ice_transport_policy = policy;
+    config.ice_transport_policy = access.policy();
     // The file's.
     config.video_codecs = vec![peer::Codec::Vp8];
     config.extensions = vec![Extension::AudioLevel, Extension::TransportCc];
     let mut seed = [0; 32];
     rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(because)?;
     let mut peer = Peer::new(Arc::new(config), Seed(seed), now);
-    peer.add_local_candidate(local);
+    if !access.no_udp {
+        peer.add_local_candidate(local);
+    }
+    // Where nothing better works.
+    peer.add_active_tcp_candidate(local.ip());
     peer.end_of_local_candidates(now);
     for kind in [Kind::Audio, Kind::Video] {
         peer.add_section(kind, Direction::SendOnly).map_err(because)?;
@@ -225,7 +231,7 @@ impl Visit {
     ) -> Result<Self, JoinError> {
         let now = Instant::now();
         let local = sockets.udp.local_addr().map_err(because)?;
-        let peer = offering_peer(now, local, Vec::new(), access.policy())?;
+        let peer = offering_peer(now, local, Vec::new(), &access)?;
         let mut visit = Self {
             socket,
             sockets,
@@ -287,6 +293,7 @@ impl Visit {
         self.peer.close(now);
         self.flush(now);
         self.sockets.streams.end(now);
+        self.sockets.connections.end(now);
         let _ = self.socket.close(None);
         let _ = self.socket.flush();
     }
@@ -393,7 +400,7 @@ impl Visit {
         if servers.is_empty() {
             return;
         }
-        let peer = offering_peer(now, self.local, servers, self.access.policy());
+        let peer = offering_peer(now, self.local, servers, &self.access);
         let peer = peer.and_then(|mut peer| {
             // Those that were needed meanwhile.
             add_slots(&mut peer, self.slots).map_err(because)?;
@@ -463,6 +470,7 @@ impl Visit {
         }
         now = Instant::now().max(now);
         self.sockets.streams.receive(now, &mut self.peer, &mut self.inbox);
+        self.sockets.connections.receive(now, &mut self.peer, &mut self.inbox);
         now
     }
 
@@ -535,11 +543,14 @@ impl Visit {
             self.sockets.send(&transmit.path, datagram);
         }
         self.sockets.streams.flush(now, &mut self.peer);
+        self.sockets.connections.flush(now, &mut self.peer);
         self.missed.append(&mut self.sockets.streams.faults);
         while let Some(event) = self.peer.poll_event() {
             match event {
                 Event::PacketsLost { stream } => self.peer.request_key_frame(now, stream),
                 Event::OpenRelayStream(stream) => self.sockets.streams.begin(now, stream),
+                Event::OpenConnection(connection) => self.sockets.connections.begin(connection),
+                Event::CloseConnection(id) => self.sockets.connections.close(now, id),
                 Event::CloseRelayStream(id) => self.sockets.streams.close(now, id),
                 Event::RelayFailed { server, reason } => {
                     self.missed.push(format!("{server} does not relay: {reason}"));
@@ -564,7 +575,9 @@ impl Visit {
 
     fn tell(&mut self, now: Instant) {
         self.report.connected = self.peer.state() == State::Connected;
-        self.report.relayed = self.peer.selected_path().is_some_and(|path| path.local != self.local);
+        let path = self.peer.selected_path();
+        self.report.over_tcp = path.is_some_and(|path| self.peer.connection_on(&path).is_some());
+        self.report.relayed = path.is_some_and(|path| path.local != self.local) && !self.report.over_tcp;
         self.report.slots = self.inbox.reports();
         self.report.heard = self.inbox.heard(now);
         self.report.most_heard = self.inbox.voices.most;
@@ -624,6 +637,7 @@ mod tests {
         let sockets = Sockets {
             udp: bind(address).unwrap(),
             streams: RelayStreams::new(Arc::new(Trust::new(None))),
+            connections: Connections::default(),
         };
         let mut visit = Visit::new(socket, sockets, "Ada", media, Arc::default(), Access::default()).unwrap();
         let name = "x".repeat(LENGTH);

@@ -6,6 +6,7 @@
 //! - [`Room`], [`Access`]: where a room is, and how it is reached.
 
 mod access;
+mod connections;
 mod guest;
 mod ice_servers;
 mod inbox;

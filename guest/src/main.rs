@@ -30,6 +30,9 @@ struct Arguments {
     /// All media goes by the room's TURN servers: by whichever there is, or only by those that are reached over this.
     #[arg(long, value_name = "OVER", num_args = 0..=1, require_equals = true, default_missing_value = "any")]
     relay: Option<RelayOver>,
+    /// Nothing goes over UDP: media goes to the server, or to its TURN servers, over TCP.
+    #[arg(long)]
+    no_udp: bool,
     /// A PEM file with the certificates that TLS servers are trusted by, in place of the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -66,6 +69,7 @@ fn run(arguments: &Arguments) -> Result<Vec<Report>, Box<dyn std::error::Error>>
     let access = Access {
         relay: arguments.relay,
         ca: arguments.ca.clone(),
+        no_udp: arguments.no_udp,
         ..Access::default()
     };
     let mut guests = Vec::new();

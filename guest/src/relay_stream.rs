@@ -1,5 +1,5 @@
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,21 @@ impl Stream {
             }
             None => None,
         };
-        let io = TcpStream::connect_timeout(&server, CONNECT)?;
+        Self::over(TcpStream::connect_timeout(&server, CONNECT)?, server, tls)
+    }
+
+    /// Connects from an address of ours, without TLS. It blocks, for 5 s at most.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub(crate) fn connect_from(local: IpAddr, remote: SocketAddr) -> io::Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::for_address(remote), socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::new(local, 0).into())?;
+        socket.connect_timeout(&remote.into(), CONNECT)?;
+        Self::over(socket.into(), remote, None)
+    }
+
+    fn over(io: TcpStream, server: SocketAddr, tls: Option<Box<ClientConnection>>) -> io::Result<Self> {
         // Media that waits for more is late.
         io.set_nodelay(true)?;
         io.set_nonblocking(true)?;
@@ -69,11 +83,17 @@ impl Stream {
 
     /// Puts a message into the queue; media for which there is no room is lost.
     pub(crate) fn push(&mut self, message: &[u8]) -> bool {
-        let room = if is_data(message) {
-            MAX_OUTPUT
-        } else {
-            MAX_OUTPUT + REQUESTS
-        };
+        self.push_as(message, is_data(message))
+    }
+
+    /// Puts a frame of RFC 4571 into the queue: checks and handshakes have room when media has none.
+    pub(crate) fn push_frame(&mut self, frame: &[u8]) -> bool {
+        // RFC 7983 §7, behind the length.
+        self.push_as(frame, matches!(frame, [_, _, 128..=191, ..]))
+    }
+
+    fn push_as(&mut self, message: &[u8], is_media: bool) -> bool {
+        let room = if is_media { MAX_OUTPUT } else { MAX_OUTPUT + REQUESTS };
         let fits = self.output.len() + message.len() <= room;
         if fits {
             self.output.extend_from_slice(message);

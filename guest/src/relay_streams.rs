@@ -202,9 +202,10 @@ mod tests {
     use std::io::Write;
     use std::net::{SocketAddr, TcpListener, TcpStream};
 
-    use peer::{Event, IceServer, IceTransportPolicy};
+    use peer::{Event, IceServer};
 
     use super::*;
+    use crate::access::{Access, RelayOver};
     use crate::guest::offering_peer;
 
     /// A peer whose TURN server is reached over TLS, with the other end of its stream.
@@ -222,7 +223,11 @@ mod tests {
             let uri = format!("turns:{}", listener.local_addr().unwrap());
             let servers = vec![IceServer::new(&uri, &[], Some(("ann", "secret"))).unwrap()];
             let local = SocketAddr::from(([127, 0, 0, 1], 9));
-            let mut peer = offering_peer(now, local, servers, IceTransportPolicy::Relay).unwrap();
+            let access = Access {
+                relay: Some(RelayOver::Any),
+                ..Access::default()
+            };
+            let mut peer = offering_peer(now, local, servers, &access).unwrap();
             let mut streams = RelayStreams::new(Arc::new(Trust::in_nobody()));
             let wanted = std::iter::from_fn(|| peer.poll_event()).find_map(|event| match event {
                 Event::OpenRelayStream(wanted) => Some(wanted),

@@ -12,6 +12,8 @@ pub struct Report {
     pub connected: bool,
     /// Whether it goes by a TURN server.
     pub relayed: bool,
+    /// Whether it goes over a TCP connection to the server.
+    pub over_tcp: bool,
     /// Its sections that receive.
     pub slots: Vec<SlotReport>,
     /// Whose pictures it waited for when it came, and how long from `join` to the first complete key frame of each that is here.
@@ -91,10 +93,11 @@ impl fmt::Display for Report {
             "{} ({}): {}, at most {} voices at once",
             self.name,
             self.participant,
-            match (self.connected, self.relayed) {
-                (false, _) => "not connected",
-                (true, false) => "connected",
-                (true, true) => "connected by a relay",
+            match (self.connected, self.relayed, self.over_tcp) {
+                (false, ..) => "not connected",
+                (true, true, _) => "connected by a relay",
+                (true, false, true) => "connected over TCP",
+                (true, false, false) => "connected",
             },
             self.most_heard
         )?;
