@@ -2,7 +2,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use peer::testing::{Collected, Pair, check_answer};
-use peer::{Config, Direction, Extension, IceServer, Kind, Peer, RelayStreamId, State};
+use peer::{Config, Connection, Direction, Event, Extension, IceServer, Kind, Mdns, Peer, RelayStreamId, State};
 use sdp::Session;
 use stun::Message;
 use wire::{Path, Seed};
@@ -10,7 +10,8 @@ use wire::{Path, Seed};
 /// Answers to offers of ours, one after the other in one session, with a NUL between them: each is refused with a sentence,
 /// and then changes nothing, so that a genuine one is still taken; or it gives nothing that was not offered. From one round
 /// to the next sections are added and ICE is restarted. The same bytes are what TURN servers say, over UDP and on a stream:
-/// as they are, and as what stands in their answers to our requests.
+/// as they are, and as what stands in their answers to our requests; they are what comes of mDNS, too, and on TCP
+/// connections to candidates.
 pub fn peer_answer(data: &[u8]) {
     let mut call = Call::new(data);
     for (round, answer) in data.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {
@@ -62,6 +63,17 @@ fn calling() -> Config {
         IceServer::new(&uri, &[], Some(("ann", "secret"))).expect("a server")
     };
     config.ice_servers = ["", "?transport=tcp"].map(server).to_vec();
+    config.mdns = Some(Mdns {
+        link: ice::mdns::Config {
+            ipv4: Some(SocketAddr::new(address(OURS).ip(), ice::mdns::PORT)),
+            subnets: vec![ice::mdns::Subnet {
+                address: address(OURS).ip(),
+                prefix: 0,
+            }],
+            ..ice::mdns::Config::default()
+        },
+        conceal: true,
+    });
     config
 }
 
@@ -74,6 +86,7 @@ impl<'a> Call<'a> {
         let now = Instant::now();
         let mut peer = Peer::new(calling().into(), Seed::from_run(1), now);
         peer.add_local_candidate(address(OURS));
+        peer.add_active_tcp_candidate(address(OURS).ip());
         peer.end_of_local_candidates(now);
         peer.relay_stream_opened(now, RelayStreamId(0), address(OURS));
         let mut server = Peer::new(Pair::config().into(), Seed::from_run(2), now);
@@ -217,7 +230,8 @@ impl<'a> Call<'a> {
     fn drain(&mut self) {
         let mut out = [0; Peer::MIN_OUT_RELAYED];
         while let Some(transmit) = self.peer.poll_transmit(self.now, &mut out) {
-            let sent = &out[..transmit.len];
+            let framed = self.peer.connection_on(&transmit.path).is_some();
+            let sent = &out[if framed { ice::FRAME_HEADER } else { 0 }..transmit.len];
             assert!(
                 Message::parse(sent).is_ok() || turn::ChannelData::is(sent),
                 "nothing but checks and requests is sent here"
@@ -227,6 +241,41 @@ impl<'a> Call<'a> {
                 self.serve(&transmit.path, &out[..transmit.len]);
             }
         }
-        while self.peer.poll_event().is_some() {}
+        let mut more = false;
+        while let Some(event) = self.peer.poll_event() {
+            if let Event::OpenConnection(connection) = event {
+                self.connect(connection);
+                more = true;
+            }
+        }
+        while let Some(transmit) = self.peer.poll_mdns_transmit(self.now, &mut out) {
+            assert_eq!(transmit.path.local.port(), ice::mdns::PORT);
+            if self.may_serve > 0 {
+                self.may_serve -= 1;
+                let path = Path::udp(transmit.path.local, address("192.0.2.9:5353"));
+                self.peer.handle_mdns(self.now, &path, self.served);
+                more = true;
+            }
+        }
+        if more {
+            self.drain();
+        }
+    }
+
+    /// A connection is opened, or not, and something comes on it.
+    fn connect(&mut self, Connection { id, local, .. }: Connection) {
+        let number = self.served.first().map_or(0, |first| u32::from(first & 7));
+        if number == id.0 % 8 {
+            return self.peer.connection_closed(self.now, id);
+        }
+        let local = SocketAddr::new(local, 40_000 + (id.0 % 1000) as u16);
+        self.peer.connection_opened(self.now, id, local);
+        let mut sink = Collected::default();
+        for piece in self.served.to_vec().chunks_mut(50) {
+            self.peer.handle_connection(self.now, id, piece, &mut sink);
+        }
+        if number == 7 {
+            self.peer.connection_closed(self.now, id);
+        }
     }
 }
