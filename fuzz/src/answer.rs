@@ -7,11 +7,11 @@ use sdp::Session;
 use stun::Message;
 use wire::{Path, Seed};
 
-/// Answers to offers of ours, one after the other in one session, with a NUL between them: each is refused with a sentence,
-/// and then changes nothing, so that a genuine one is still taken; or it gives nothing that was not offered. From one round
-/// to the next sections are added and ICE is restarted. The same bytes are what TURN servers say, over UDP and on a stream:
-/// as they are, and as what stands in their answers to our requests; they are what comes of mDNS, too, and on TCP
-/// connections to candidates.
+/// Answers to offers of ours, one after the other in one session, with a NUL between them: each is refused with a
+/// sentence, and then changes nothing, so that a genuine one is still taken; or it gives nothing that was not offered.
+/// From one round to the next sections are added and ICE is restarted. The same bytes are what TURN servers say, over
+/// UDP and on a stream: as they are, and as what stands in their answers to our requests; they are what comes of mDNS,
+/// too, and on TCP connections to candidates.
 pub fn peer_answer(data: &[u8]) {
     let mut call = Call::new(data);
     for (round, answer) in data.split(|byte| *byte == 0).take(MAX_ROUNDS).enumerate() {

@@ -5,11 +5,11 @@ use ice::{Activity, Agent, Candidate, CandidateKind, Config, Event, MIN_OUT, Rol
 use stun::{Builder, Class, ErrorCode, Key, Message, Method, TransactionId, Value};
 use wire::{Path, Protocol, Reader, Seed};
 
-/// Two full agents and a hostile network: datagrams are lost, held back, doubled, altered, repeated from elsewhere and made up,
-/// while addresses come and go, candidates are signalled that nobody has, roles and paces are set at will, ICE is restarted,
-/// mappings change, consent is taken back, and time passes. A stranger's address is never validated, nobody sends much more
-/// than it gets, what is remembered is bounded, and no deadline stays in the past. When the network is good again and both
-/// restart, they connect and agree.
+/// Two full agents and a hostile network: datagrams are lost, held back, doubled, altered, repeated from elsewhere and
+/// made up, while addresses come and go, candidates are signalled that nobody has, roles and paces are set at will, ICE
+/// is restarted, mappings change, consent is taken back, and time passes. A stranger's address is never validated,
+/// nobody sends much more than it gets, what is remembered is bounded, and no deadline stays in the past. When the
+/// network is good again and both restart, they connect and agree.
 ///
 /// The input is any number of steps: operation, argument, length, that many bytes.
 pub fn ice_agent(data: &[u8]) {
@@ -438,7 +438,8 @@ impl Duel {
     /// From here on the network is good.
     fn make_peace(&mut self) {
         if self.agents.iter().any(|agent| agent.state() == State::Disconnected) {
-            // A restart does not extend the patience with who is silent: one that is about to fail would a moment after it.
+            // A restart does not extend the patience with who is silent: one that is about to fail would a moment after
+            // it.
             self.pass(Duration::from_secs(45), false);
         }
         self.flying.clear();

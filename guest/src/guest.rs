@@ -137,8 +137,8 @@ impl Drop for Guest {
     }
 }
 
-/// What waits for a guest that the machine holds up: more than a second of sixteen pictures. The kernel gives less where
-/// `net.core.rmem_max` is less.
+/// What waits for a guest that the machine holds up: more than a second of sixteen pictures. The kernel gives less
+/// where `net.core.rmem_max` is less.
 const KERNEL_BUFFER: usize = 4 << 20;
 
 /// A socket for media beside the one for signalling.

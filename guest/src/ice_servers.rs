@@ -25,8 +25,8 @@ pub(crate) fn look_up(name: &str) -> io::Result<Vec<IpAddr>> {
 type Login = Option<(String, String)>;
 type Found = Result<IceServer, String>;
 
-/// The servers that a room tells, while their names are resolved: each on a thread of its own, so that nothing waits for
-/// a slow one.
+/// The servers that a room tells, while their names are resolved: each on a thread of its own, so that nothing waits
+/// for a slow one.
 pub(crate) struct Resolving {
     deadline: Instant,
     /// In the order in which they were told.

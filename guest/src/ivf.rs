@@ -26,8 +26,8 @@ impl fmt::Display for IvfError {
 
 impl std::error::Error for IvfError {}
 
-/// Reads an IVF file of VP8: a header of 32 bytes, then frames, each behind its length (4 bytes) and time (8 bytes), all
-/// little-endian. Gives the frames and how many there are per second.
+/// Reads an IVF file of VP8: a header of 32 bytes, then frames, each behind its length (4 bytes) and time (8 bytes),
+/// all little-endian. Gives the frames and how many there are per second.
 ///
 /// # Errors
 /// [`IvfError`].

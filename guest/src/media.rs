@@ -8,8 +8,8 @@ use crate::ivf::{IvfError, read_ivf};
 /// What a guest plays, in a loop.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Media {
-    /// VP8 frames, the first one a key frame. It should have one each second or so: on a request for a key frame the guest jumps to
-    /// the next one.
+    /// VP8 frames, the first one a key frame. It should have one each second or so: on a request for a key frame the
+    /// guest jumps to the next one.
     pub(crate) frames: Vec<Vec<u8>>,
     /// How many of them are shown in a second.
     pub(crate) frame_rate: f64,

@@ -15,8 +15,8 @@ pub(crate) struct Pace {
 /// By so much a timestamp may be ahead of the fastest packet. A server may place a picture 150 ms ahead of where it was
 /// (`docs/sfu.md`); the rest is for a busy machine.
 const SLACK: Duration = Duration::from_secs(1);
-/// The same for pictures as long as none may have been fast: a server places those that it knows to be taken before by up
-/// to 2 s (`docs/sfu.md`), which a busy publisher's first one may be, and the next is in time.
+/// The same for pictures as long as none may have been fast: a server places those that it knows to be taken before by
+/// up to 2 s (`docs/sfu.md`), which a busy publisher's first one may be, and the next is in time.
 const SLACK_AT_FIRST: Duration = Duration::from_secs(3);
 /// So long after the first packet some have been fast.
 const AT_FIRST: Duration = Duration::from_secs(3);

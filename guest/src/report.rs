@@ -16,7 +16,8 @@ pub struct Report {
     pub over_tcp: bool,
     /// Its sections that receive.
     pub slots: Vec<SlotReport>,
-    /// Whose pictures it waited for when it came, and how long from `join` to the first complete key frame of each that is here.
+    /// Whose pictures it waited for when it came, and how long from `join` to the first complete key frame of each that
+    /// is here.
     pub pictures: Vec<(String, Option<Duration>)>,
     /// Whose sound came in the last 200 ms.
     pub heard: Vec<String>,

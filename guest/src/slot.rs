@@ -53,8 +53,8 @@ const MAX_OPEN: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Slot {
-    /// Takes what the server says about who is in it. When the first picture of that participant came, if it came before the word:
-    /// that goes another way than media, and on a busy machine takes longer.
+    /// Takes what the server says about who is in it. When the first picture of that participant came, if it came
+    /// before the word: that goes another way than media, and on a busy machine takes longer.
     pub(crate) fn assign(&mut self, participant: Option<String>, name: Option<String>) -> Option<Instant> {
         let before = std::mem::replace(&mut self.report.participant, participant);
         self.report.name = name;

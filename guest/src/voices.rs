@@ -1,9 +1,9 @@
 use std::collections::BTreeMap;
 
 /// Counts how many sections have a voice at once, in the order in which packets come, which is that in which the server
-/// sends them. Neither the time at which they come tells it, since on a busy machine those of a second come at once, nor do
-/// their timestamps: a publisher that was held up is replaced meanwhile, and then sends what it has recorded at the same
-/// time as the other.
+/// sends them. Neither the time at which they come tells it, since on a busy machine those of a second come at once,
+/// nor do their timestamps: a publisher that was held up is replaced meanwhile, and then sends what it has recorded at
+/// the same time as the other.
 #[derive(Debug, Default)]
 pub(crate) struct Voices {
     runs: BTreeMap<String, Run>,
@@ -26,8 +26,8 @@ struct Run {
 const PAUSE_SAMPLES: u32 = 4800;
 /// ... or while so many packets of others come.
 const PAUSE_PACKETS: u64 = 40;
-/// Voices are at once when so many packets come, of these sections and of others, while they all go on: three in a row are
-/// one after the other, even if their ends touch. Of four voices they are half a second.
+/// Voices are at once when so many packets come, of these sections and of others, while they all go on: three in a row
+/// are one after the other, even if their ends touch. Of four voices they are half a second.
 const SPAN: u64 = 100;
 
 impl Voices {

@@ -476,7 +476,8 @@ fn a_client_may_come_back_from_the_port_of_a_connection_that_is_not_read() {
     drop(data);
     let again = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     again.set_reuse_address(true).unwrap();
-    // While another test starts a process, that has a copy of the connection for a moment, which is not closed yet then.
+    // While another test starts a process, that has a copy of the connection for a moment, which is not closed yet
+    // then.
     let start = Instant::now();
     while let Err(error) = again.bind(&from.into()) {
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);

@@ -32,8 +32,9 @@ pub struct TurnOptions {
     /// The prefixes of this network's NAT64 (RFC 6052) beside 64:ff9b::/96: an address under one of them may be a peer
     /// when the IPv4 address in it may be one.
     pub nat64_prefixes: Vec<Nat64Prefix>,
-    /// What an allocation may relay to its peers, and as much to its client, in bytes of data per second; half of it may
-    /// come at once. With less than [`MIN_BYTES_PER_SECOND`](Self::MIN_BYTES_PER_SECOND) long datagrams are never relayed.
+    /// What an allocation may relay to its peers, and as much to its client, in bytes of data per second; half of it
+    /// may come at once. With less than [`MIN_BYTES_PER_SECOND`](Self::MIN_BYTES_PER_SECOND) long datagrams are never
+    /// relayed.
     pub bytes_per_second: u64,
 }
 

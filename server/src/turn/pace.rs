@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 const SPACING: Duration = Duration::from_millis(1);
 /// A shorter sleep costs more than it saves.
 const SHORTEST: Duration = Duration::from_micros(50);
-/// How long messages are counted until their rate is known. A sender that stops for some milliseconds does not change it.
+/// How long messages are counted until their rate is known. A sender that stops for some milliseconds does not change
+/// it.
 pub(super) const WINDOW: Duration = Duration::from_millis(50);
 /// Messages in a second from which on it pays to wait: four gather in the time between two turns. To be woken for each
 /// of them takes a tenth of a processor.

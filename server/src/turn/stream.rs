@@ -193,7 +193,8 @@ impl Stream {
         if waiting > 0 && self.stalled.is_none() {
             self.stalled = Some(now);
         }
-        // Whenever this is said the system tells that the connection can be written to, upon which it would be said again.
+        // Whenever this is said the system tells that the connection can be written to, upon which it would be said
+        // again.
         if self.role == Role::Ending && waiting == 0 && !std::mem::replace(&mut self.shut, true) {
             drop(self.io.shutdown(Shutdown::Write));
         }
@@ -217,8 +218,8 @@ impl Stream {
     }
 }
 
-/// Reads from TLS; what the system has is taken in when there is nothing left inside. Counts in `held` what TLS can only
-/// keep, and fails when that is more than `most`.
+/// Reads from TLS; what the system has is taken in when there is nothing left inside. Counts in `held` what TLS can
+/// only keep, and fails when that is more than `most`.
 fn read_tls(
     tls: &mut ServerConnection,
     io: &mut TcpStream,

@@ -236,9 +236,9 @@ impl Streams {
         self.free.push(index);
     }
 
-    /// Ends a connection when what waits is sent. It is taken away when the other side has ended it too, or after a while: to
-    /// close it with something unread would reset it, and what the other side has not got yet would be lost. That happens
-    /// to the one that ends for the longest time when there are too many.
+    /// Ends a connection when what waits is sent. It is taken away when the other side has ended it too, or after a
+    /// while: to close it with something unread would reset it, and what the other side has not got yet would be lost.
+    /// That happens to the one that ends for the longest time when there are too many.
     pub(super) fn end(&mut self, registry: &Registry, index: usize, now: Instant) {
         if self.get_mut(index).is_none_or(|stream| stream.role == Role::Ending) {
             return;

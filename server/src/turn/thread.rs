@@ -76,7 +76,8 @@ pub(super) struct Thread {
     counts: Arc<Mutex<Counts>>,
     /// Sockets and listeners that may have more to read, each once.
     ready: VecDeque<Token>,
-    /// Connections that may have more to read, each once: they are read when the others have been, and not all in each turn.
+    /// Connections that may have more to read, each once: they are read when the others have been, and not all in each
+    /// turn.
     unread: VecDeque<Token>,
     queued: HashSet<Token>,
     /// Messages that connections have brought in this turn.
