@@ -233,16 +233,12 @@ fn tests(command: &mut Command) -> Outcome {
             if let Some(counts) = Counts::parse(&text) {
                 outcome.passed += counts.passed;
                 outcome.failed += counts.failed;
+                said.end(&mut outcome.failures);
             }
             if let Some(name) = text.strip_prefix("test ").and_then(failing) {
                 outcome.failures.push(name);
             }
             said.line(&text);
-        }
-    }
-    for failure in &mut outcome.failures {
-        if let Some(what) = said.of.get(failure) {
-            failure.push_str(what);
         }
     }
     match child.wait() {
@@ -272,12 +268,35 @@ struct Said {
     of: BTreeMap<String, String>,
     /// Whose lines come now, and how many more of them are wanted.
     now: Option<(String, usize)>,
+    /// How many failures have what they have said.
+    told: usize,
 }
 
 impl Said {
     /// As many lines of a test, and characters of a line, as one reads to the end.
     const LINES: usize = 40;
     const CHARACTERS: usize = 2000;
+
+    /// Whether a line tells only where the test was, as several panics may.
+    fn is_of_backtrace(text: &str) -> bool {
+        let place = text
+            .trim_start()
+            .trim_start_matches(|digit: char| digit.is_ascii_digit());
+        let frame = text.starts_with("  ") && (place.starts_with(": ") || place.starts_with("at "));
+        text.is_empty() || text == "stack backtrace:" || text.starts_with("note: ") || frame
+    }
+
+    /// A test program has ended: its failures get what they have said. Those of another may have the same names.
+    fn end(&mut self, failures: &mut [String]) {
+        for failure in failures.iter_mut().skip(self.told) {
+            let name = failure.strip_suffix(" - should panic").unwrap_or(failure);
+            if let Some(what) = self.of.remove(name) {
+                failure.push_str(&what);
+            }
+        }
+        self.told = failures.len();
+        self.of.clear();
+    }
 
     /// A line of what a test program prints.
     fn line(&mut self, text: &str) {
@@ -286,11 +305,11 @@ impl Said {
             .and_then(|rest| rest.strip_suffix(" stdout ----"));
         if let Some(name) = header {
             self.now = Some((name.to_owned(), Self::LINES));
-        } else if text == "stack backtrace:" || text == "failures:" {
+        } else if text == "failures:" {
             self.now = None;
         } else if let Some((name, left)) = &mut self.now
             && *left > 0
-            && !text.is_empty()
+            && !Self::is_of_backtrace(text)
         {
             *left -= 1;
             let said = self.of.entry(name.clone()).or_default();
@@ -362,13 +381,17 @@ mod tests {
 
     #[test]
     fn a_test_that_failed_is_heard_at_the_end() {
-        let text = "test a::b ... FAILED\n\nfailures:\n\n---- a::b stdout ----\n\nthread 'a::b' panicked at x.rs:1:1:\n\
-            left is right\nstack backtrace:\n   0: rust_begin_unwind\n\n\nfailures:\n    a::b\n\n\
-            test result: FAILED. 7 passed; 1 failed; 0 ignored;";
-        let outcome = tests(Command::new("echo").arg(text));
-        assert_eq!((outcome.passed, outcome.failed), (7, 1));
-        let expected = "a::b\n    thread 'a::b' panicked at x.rs:1:1:\n    left is right";
-        assert_eq!(outcome.failures, [expected]);
+        let program = |says: &str| {
+            format!(
+                "test a::b - should panic ... FAILED\n\nfailures:\n\n---- a::b stdout ----\n\n{says}\nstack backtrace:\n   \
+                0: rust_begin_unwind\n             at ./x.rs:1:1\nnote: Some details are omitted\n\nthread 'c' panicked:\n  \
+                left: 1\n\n\nfailures:\n    a::b\n\n\ntest result: FAILED. 7 passed; 1 failed; 0 ignored;\n"
+            )
+        };
+        let outcome = tests(Command::new("echo").arg(program("one") + &program("two")));
+        assert_eq!((outcome.passed, outcome.failed), (14, 2));
+        let expected = |says| format!("a::b - should panic\n    {says}\n    thread 'c' panicked:\n      left: 1");
+        assert_eq!(outcome.failures, ["one", "two"].map(expected));
         // However much that was.
         let mut said = Said::default();
         said.line("---- a stdout ----");
