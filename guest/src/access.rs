@@ -52,6 +52,9 @@ impl Access {
 
     /// Whether this server is of use.
     pub(crate) fn takes(&self, server: &IceServer) -> bool {
+        if self.no_udp && server.is_over_udp() {
+            return false;
+        }
         let scheme = server.uri().scheme();
         let Some(over) = self.relay else { return true };
         scheme.is_turn()
@@ -88,15 +91,19 @@ mod tests {
             "turn:192.0.2.1?transport=tcp",
             "turns:192.0.2.1",
         ];
-        for (relay, taken) in [
-            (None, [true; 4]),
-            (Some(RelayOver::Any), [false, true, true, true]),
-            (Some(RelayOver::Udp), [false, true, false, false]),
-            (Some(RelayOver::Tcp), [false, false, true, false]),
-            (Some(RelayOver::Tls), [false, false, false, true]),
+        for (no_udp, relay, taken) in [
+            (false, None, [true; 4]),
+            (false, Some(RelayOver::Any), [false, true, true, true]),
+            (false, Some(RelayOver::Udp), [false, true, false, false]),
+            (false, Some(RelayOver::Tcp), [false, false, true, false]),
+            (false, Some(RelayOver::Tls), [false, false, false, true]),
+            (true, None, [false, false, true, true]),
+            (true, Some(RelayOver::Any), [false, false, true, true]),
+            (true, Some(RelayOver::Udp), [false; 4]),
         ] {
             let access = Access {
                 relay,
+                no_udp,
                 ..Access::default()
             };
             let server = |uri| IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap();

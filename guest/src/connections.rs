@@ -13,7 +13,8 @@ const CHUNK: usize = 64 << 10;
 /// How often a connection is read before others have their turn.
 const READS: usize = 4;
 
-/// The TCP connections of a guest to the server: as many as its peer asks for, which bounds them.
+/// The TCP connections of a guest to the server: as many as its peer asks for, which bounds them and paces them. The
+/// thread of one that is not wanted any more ends after 5 s at most.
 #[derive(Default)]
 pub(crate) struct Connections {
     /// Each on a thread of its own.

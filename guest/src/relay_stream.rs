@@ -11,14 +11,16 @@ use wire::{Path, Protocol};
 const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes of media that may wait: what waits longer would come too late.
 const MAX_OUTPUT: usize = 64 << 10;
-/// Bytes that requests may take beyond [`MAX_OUTPUT`]: over a stream none is sent again (RFC 8489 §6.2.2).
+/// Bytes that requests may take beyond [`MAX_OUTPUT`], and checks and handshakes: over a stream no request is sent again
+/// (RFC 8489 §6.2.2).
 const REQUESTS: usize = 16 << 10;
 /// Bytes that are given to TLS at once.
 const TLS_CHUNK: usize = 16 << 10;
 /// How long a server may take nothing of what waits for it.
 const STALLED: Duration = Duration::from_secs(30);
 
-/// A connection to a TURN server, with or without TLS, that neither blocks nor keeps more than a bound.
+/// A connection to a TURN server, with or without TLS, or to a candidate of the peer's. It neither blocks nor keeps more
+/// than a bound.
 pub(crate) struct Stream {
     io: TcpStream,
     tls: Option<Box<ClientConnection>>,

@@ -43,10 +43,9 @@ fn without_udp_two_see_each_other() {
     });
     // Who may choose takes UDP.
     let chooses = join("Eve", &Access::default());
-    wait_for("it is connected", std::slice::from_ref(&chooses), |report| {
-        report.connected
+    wait_for("it is connected over UDP", std::slice::from_ref(&chooses), |report| {
+        report.connected && !report.over_tcp
     });
-    assert!(!chooses.leave().over_tcp);
     for guest in guests {
         let report = guest.leave();
         assert!(report.connected && report.over_tcp && !report.relayed, "{report}");
