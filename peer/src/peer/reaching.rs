@@ -108,16 +108,13 @@ impl Peer {
             .add_local_candidate(ice::Candidate::tcp_active(address, preference));
     }
 
-    /// RFC 6544 §4.2: 13 bits are left beside the direction. Below those that are there, as others may have gone.
+    /// RFC 6544 §4.2: 13 bits are left beside the direction. The highest that none of those has that are there.
     pub(super) fn next_tcp_preference(&self) -> u16 {
         const MOST: u16 = (1 << 13) - 1;
-        let tcp = self
-            .ice
-            .local_candidates()
-            .iter()
-            .filter(|it| it.protocol == Protocol::Tcp);
-        let lowest = tcp.map(|candidate| candidate.local_preference() & MOST).min();
-        lowest.map_or(MOST, |lowest| lowest.saturating_sub(1))
+        let local = self.ice.local_candidates().iter();
+        let tcp = local.filter(|candidate| candidate.protocol == Protocol::Tcp);
+        let taken: Vec<u16> = tcp.map(|candidate| candidate.local_preference() & MOST).collect();
+        (0..=MOST).rev().find(|free| !taken.contains(free)).unwrap_or_default()
     }
 
     /// Whether what is sent on this path goes to a connection that the peer has asked for, and to which: the bytes as
