@@ -437,7 +437,9 @@ impl Duel {
 
     /// From here on the network is good.
     fn make_peace(&mut self) {
-        if self.agents.iter().any(|agent| agent.state() == State::Disconnected) {
+        // One that is on its way from a session to the next may have been silent in the one before for as long.
+        let waits = |agent: &Agent| agent.state() == State::Disconnected || agent.local_ufrags().count() > 1;
+        if self.agents.iter().any(waits) {
             // A restart does not extend the patience with who is silent: one that is about to fail would a moment after
             // it.
             self.pass(Duration::from_secs(45), false);
