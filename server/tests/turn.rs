@@ -482,6 +482,7 @@ fn a_client_may_come_back_from_the_port_of_a_connection_that_is_not_read() {
     while let Err(error) = again.bind(&from.into()) {
         assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
         assert!(start.elapsed() < Duration::from_secs(10), "{from} stays in use");
+        std::thread::sleep(Duration::from_millis(1));
     }
     again
         .connect(&SocketAddr::from(([127, 0, 0, 1], server.turn_addrs()[0].port())).into())
