@@ -164,6 +164,10 @@ fn addresses_of_ipv6_come_first_whatever_the_order() {
         })
         .collect();
     candidates.sort_unstable();
+    assert!(
+        candidates.windows(2).all(|two| two[0].0 < two[1].0),
+        "each has a priority of its own"
+    );
     let addresses: Vec<&str> = candidates.iter().rev().map(|candidate| candidate.1).collect();
     // RFC 8421 §4: intermingled.
     assert_eq!(addresses, ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"]);
