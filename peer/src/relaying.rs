@@ -20,6 +20,8 @@ use streams::{Progress, Stream};
 /// Most allocations of a peer: one for each address of ours and TURN server over UDP, and one for each server over TCP
 /// or TLS.
 pub(crate) const MAX_ALLOCATIONS: usize = 8;
+/// How many of them those over UDP leave to streams, which come later and are all that there is where UDP is blocked.
+const LEFT_TO_STREAMS: usize = MAX_ALLOCATIONS / 2;
 
 /// The TURN servers of a peer in full mode.
 pub(crate) struct Relaying {
@@ -207,10 +209,10 @@ impl Relaying {
     }
 
     fn allocate(&mut self, now: Instant, nth: usize, local: SocketAddr) -> Option<ClientId> {
-        if self.allocations.len() >= MAX_ALLOCATIONS || self.closing {
+        let server = &self.servers[nth];
+        if !self.has_room(server.transport) || self.closing {
             return None;
         }
-        let server = &self.servers[nth];
         let config = Config {
             transport: server.transport,
             credentials: server.credentials.clone(),
@@ -229,6 +231,13 @@ impl Relaying {
         });
         self.allocated = self.allocated.saturating_add(1);
         Some(id)
+    }
+
+    fn has_room(&self, transport: Transport) -> bool {
+        let over_udp = |held: &&Held| self.servers[held.server].transport == Transport::Udp;
+        let most_over_udp = MAX_ALLOCATIONS - self.streams.len().min(LEFT_TO_STREAMS);
+        let fits = transport == Transport::Stream || self.allocations.iter().filter(over_udp).count() < most_over_udp;
+        fits && self.allocations.len() < MAX_ALLOCATIONS
     }
 
     /// Whether all servers have answered, or will not.

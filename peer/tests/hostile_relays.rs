@@ -11,7 +11,14 @@ use stun::{Builder, Class, Message, Method, TransactionId, Value};
 use wire::{Path, Protocol, Seed};
 
 const OURS: &str = "198.51.100.7:5000";
-const SERVERS: [&str; 3] = ["192.0.2.50:3478", "192.0.2.51:3478", "192.0.2.52:3478"];
+const SERVERS: [&str; 6] = [
+    "192.0.2.50:3478",
+    "192.0.2.51:3478",
+    "192.0.2.52:3478",
+    "192.0.2.53:3478",
+    "192.0.2.54:3478",
+    "192.0.2.55:3478",
+];
 const RELAYED: &str = "192.0.2.60:4000";
 
 const UDP: &str = "";
@@ -204,23 +211,50 @@ fn a_stream_that_is_not_turn_is_to_be_closed() {
     assert_eq!(world.counter("turn_unexpected_answers"), 1);
 }
 
-#[test]
-fn a_stream_that_no_place_is_left_for_is_to_be_closed() {
-    let mut world = World::new(&[UDP, TCP]);
+/// Has eight addresses ask for allocations over UDP; gives how many do.
+fn ask_from_eight(world: &mut World) -> usize {
     for port in 6000..6007 {
         world
             .peer
             .add_local_candidate(SocketAddr::new(address(OURS).ip(), port));
     }
-    // Eight allocations are asked for.
     let mut out = [0; Peer::MIN_OUT_RELAYED];
-    let asked = std::iter::from_fn(|| world.peer.poll_transmit(world.now, &mut out)).count();
-    assert_eq!(asked, 8);
-    let stream = RelayStreamId(0);
-    world.peer.relay_stream_opened(world.now, stream, address(OURS));
+    std::iter::from_fn(|| world.peer.poll_transmit(world.now, &mut out)).count()
+}
+
+#[test]
+fn streams_have_places_however_many_addresses_there_are() {
+    for (streams, over_udp) in [(0, 8), (1, 7), (4, 4)] {
+        let queries = [&[UDP][..], &[TCP; 4][..streams]].concat();
+        let mut world = World::new(&queries);
+        assert_eq!(ask_from_eight(&mut world), over_udp);
+        for nth in 0..streams {
+            let stream = RelayStreamId(nth as u32);
+            world.peer.relay_stream_opened(world.now, stream, address(OURS));
+        }
+        world.drain();
+        assert_eq!(world.count(|event| matches!(event, Event::CloseRelayStream(_))), 0);
+        assert_eq!(world.counter("relays_dropped"), streams as u64);
+    }
+}
+
+#[test]
+fn a_stream_that_no_place_is_left_for_is_to_be_closed() {
+    let mut world = World::new(&[UDP, TCP, TCP, TCP, TCP, TCP]);
+    assert_eq!(ask_from_eight(&mut world), 4);
+    for nth in 0..5 {
+        world
+            .peer
+            .relay_stream_opened(world.now, RelayStreamId(nth), address(OURS));
+    }
     world.drain();
-    assert_eq!(world.count(|event| *event == Event::CloseRelayStream(stream)), 1);
-    assert_eq!(world.counter("relays_dropped"), 1);
+    let closed = |event: &Event| matches!(event, Event::CloseRelayStream(_));
+    assert_eq!(world.count(closed), 1);
+    assert_eq!(
+        world.count(|event| *event == Event::CloseRelayStream(RelayStreamId(4))),
+        1
+    );
+    assert_eq!(world.counter("relays_dropped"), 5);
 }
 
 #[test]
