@@ -60,8 +60,8 @@ pub struct Peer {
     restarting: bool,
     /// When it was wanted that the next offer restarts ICE.
     restart_wanted: Option<Instant>,
-    /// How many addresses of ours there have been, of IPv4 and of IPv6.
-    added: [u16; 2],
+    /// How many addresses of ours there have been on interfaces of each preference, of IPv4 and of IPv6.
+    added: [[u16; 2]; 16],
     /// Whether the end of gathering was told since it began last.
     gathering_told: bool,
     /// Candidates that came before the description of their ICE session, with the ufrag that they name.
@@ -152,7 +152,7 @@ impl Peer {
             offered: None,
             restarting: false,
             restart_wanted: None,
-            added: [0; 2],
+            added: [[0; 2]; 16],
             gathering_told: false,
             early_candidates: Vec::new(),
             sends_transport_numbers: false,

@@ -14,6 +14,17 @@ impl Peer {
     /// time. Servers over UDP ([`Config::ice_servers`](crate::Config::ice_servers)) are asked from it; with
     /// [`IceTransportPolicy::Relay`](crate::IceTransportPolicy::Relay) it is of no other use.
     pub fn add_local_candidate(&mut self, address: SocketAddr) {
+        self.add_interface_candidate(address, Self::MOST_PREFERRED);
+    }
+
+    /// How much the interfaces of [`add_local_candidate`](Self::add_local_candidate) are preferred, which is most.
+    pub const MOST_PREFERRED: u8 = 15;
+
+    /// As [`add_local_candidate`](Self::add_local_candidate), for an address of an interface that is so much preferred,
+    /// 0 to [`MOST_PREFERRED`](Self::MOST_PREFERRED): more for a cable than for a mobile network. It counts before the
+    /// family and the order in which addresses come; where both ends signal `renomination` media moves to a better one
+    /// that comes in mid-call.
+    pub fn add_interface_candidate(&mut self, address: SocketAddr, preference: u8) {
         let known = |candidate: &ice::Candidate| (candidate.address, candidate.protocol) == (address, Protocol::Udp);
         let is_base = self
             .relaying
@@ -27,26 +38,30 @@ impl Peer {
             return;
         }
         self.conceal(address.ip());
-        let preference = self.draw_preference(address);
+        let preference = self.draw_preference(address, preference);
         self.ice
             .add_local_candidate(ice::Candidate::host(address, Protocol::Udp, preference));
         self.follow_agent();
     }
 
-    /// Each address has its own local preference (RFC 8445 §5.1.2.1), lower than those before it: one that is gone may
-    /// still be known to the peer.
-    fn draw_preference(&mut self, address: SocketAddr) -> u16 {
+    /// Each address has its own local preference (RFC 8445 §5.1.2.1), lower than those before it on interfaces like its
+    /// own: one that is gone may still be known to the peer. The upper four bits are the interface's.
+    fn draw_preference(&mut self, address: SocketAddr, interface: u8) -> u16 {
+        const WITHIN: u16 = u16::MAX >> 4;
         let full = self.config.ice.mode == ice::Mode::Full;
-        let [ipv4, ipv6] = &mut self.added;
+        let interface = interface.min(Self::MOST_PREFERRED);
+        let Some([ipv4, ipv6]) = self.added.get_mut(usize::from(interface)) else {
+            return 0;
+        };
         let (taken, most, step) = match (full, address.is_ipv4()) {
             // RFC 8421 §4: the families by turns, IPv6 first, whichever comes first.
-            (true, true) => (ipv4, u16::MAX - 1, 2),
-            (true, false) => (ipv6, u16::MAX, 2),
-            (false, _) => (ipv4, u16::MAX, 1),
+            (true, true) => (ipv4, WITHIN - 1, 2),
+            (true, false) => (ipv6, WITHIN, 2),
+            (false, _) => (ipv4, WITHIN, 1),
         };
-        let preference = most.saturating_sub(taken.saturating_mul(step));
+        let within = most.saturating_sub(taken.saturating_mul(step));
         *taken = taken.saturating_add(1);
-        preference
+        u16::from(interface) << 12 | within
     }
 
     /// Takes back an address: its interface is gone, with its candidates, mappings and allocations. What was allocated

@@ -75,6 +75,25 @@ fn media_goes_on_when_the_address_in_use_is_gone() {
 }
 
 #[test]
+fn media_moves_to_a_better_interface_that_appears() {
+    // The old one is a mobile network, the new one as good as it gets.
+    for (old, moves) in [(1, true), (Peer::MOST_PREFERRED, false)] {
+        let configs = [config(1, Vec::new()), config(2, Vec::new())];
+        let mut world = World::on_interfaces([Access::Open; 2], configs, [old, Peer::MOST_PREFERRED]);
+        world.negotiate_signalling(true);
+        world.connect();
+        world.talk(Duration::from_secs(2));
+        assert_eq!(world.end(LEFT).peer.selected_path().unwrap().local, address(OLD));
+        world.add_interface();
+        assert!(world.heard_within(RIGHT, Duration::from_secs(2)) >= 98);
+        let local = world.end(LEFT).peer.selected_path().unwrap().local;
+        let remote = world.end(RIGHT).peer.selected_path().unwrap().remote;
+        let expected = address(if moves { NEW } else { OLD });
+        assert_eq!((local, remote), (expected, expected));
+    }
+}
+
+#[test]
 fn without_another_pair_a_restart_is_asked_for_and_a_new_address_will_do() {
     let mut world = open_call(Vec::new());
     world.remove_interface();
@@ -169,6 +188,6 @@ fn addresses_of_ipv6_come_first_whatever_the_order() {
         "each has a priority of its own"
     );
     let addresses: Vec<&str> = candidates.iter().rev().map(|candidate| candidate.1).collect();
-    // RFC 8421 §4: intermingled.
+    // RFC 8421 §4: intermingled, among interfaces of one kind.
     assert_eq!(addresses, ["2001:db8::1", "192.0.2.1", "2001:db8::2", "192.0.2.2"]);
 }

@@ -64,6 +64,11 @@ fn config(certificate: u64, servers: Vec<IceServer>) -> Config {
 
 impl World {
     fn new(access: [Access; 2], configs: [Config; 2]) -> Self {
+        Self::on_interfaces(access, configs, [Peer::MOST_PREFERRED; 2])
+    }
+
+    /// With interfaces that each end prefers so much.
+    fn on_interfaces(access: [Access; 2], configs: [Config; 2], preferences: [u8; 2]) -> Self {
         let mut net = pair(7, PairConfig::new(access[LEFT], access[RIGHT]));
         // The simulation goes to the world, the rest stays.
         let mut sim = std::mem::replace(&mut net.sim, Sim::new(0));
@@ -80,12 +85,12 @@ impl World {
         let turn = sim.add_endpoint(server, "turn", TurnServer::new(listener, seed, sim.now()));
         sim.sockets(turn).bind_udp(listener).unwrap();
         sim.sockets(turn).listen_tcp(listener).unwrap();
-        let mut configs = configs.into_iter();
+        let mut configs = configs.into_iter().zip(preferences);
         let ends = [left, right].map(|side| {
-            let config = configs.next().unwrap();
+            let (config, preference) = configs.next().unwrap();
             let mut peer = Peer::new(Arc::new(config), sim.next_seed(), sim.now());
             let address: SocketAddr = (side.addresses[0], 5000).into();
-            peer.add_local_candidate(address);
+            peer.add_interface_candidate(address, preference);
             peer.end_of_local_candidates(sim.now());
             let shell = Shell::new(peer, address.ip(), sim.now());
             let end = sim.add_endpoint(side.host, "peer", shell);
