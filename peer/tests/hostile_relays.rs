@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use peer::testing::{Collected, Pair};
 use peer::{CloseReason, Direction, Event, IceServer, IceTransportPolicy, Kind, Peer, RelayStreamId};
-use stun::{Builder, Class, Message, Method, TransactionId, Value};
+use stun::{Builder, Class, ErrorCode, Message, Method, TransactionId, Value};
 use wire::{Path, Protocol, Seed};
 
 const OURS: &str = "198.51.100.7:5000";
@@ -272,4 +272,79 @@ fn nothing_is_told_behind_the_end() {
     assert_eq!(world.events.last(), Some(&end));
     let mut out = [0; Peer::MIN_OUT_RELAYED];
     assert_eq!(world.peer.poll_transmit(world.now, &mut out), None);
+}
+
+/// The answer of a server that sends us to another one.
+fn redirected(id: TransactionId, to: &str) -> Vec<u8> {
+    let mut out = [0; 200];
+    let mut answer = Builder::new(&mut out, Class::ErrorResponse, Method::ALLOCATE, id).unwrap();
+    answer.error_code(ErrorCode::TRY_ALTERNATE).unwrap();
+    answer.push(&Value::AlternateServer(address(to))).unwrap();
+    answer.push(&Value::AlternateDomain("other.example.org")).unwrap();
+    answer.finish().to_vec()
+}
+
+#[test]
+fn a_server_over_tcp_sends_us_to_another_one() {
+    for opens in [true, false] {
+        let mut world = World::new(&[TCP]);
+        world.open_stream(0);
+        let mut out = [0; Peer::MIN_OUT_RELAYED];
+        let asked = world.peer.poll_transmit(world.now, &mut out).unwrap();
+        let id = Message::parse(&out[..asked.len]).unwrap().transaction_id();
+        let mut answer = redirected(id, SERVERS[1]);
+        let mut sink = Collected::default();
+        world
+            .peer
+            .handle_relay_stream(world.now, RelayStreamId(0), &mut answer, &mut sink);
+        world.drain();
+        assert_eq!(
+            world.count(|event| *event == Event::CloseRelayStream(RelayStreamId(0))),
+            1
+        );
+        let wanted = world.events.iter().rev().find_map(|event| match event {
+            Event::OpenRelayStream(wanted) => Some(wanted),
+            _ => None,
+        });
+        let wanted = wanted.unwrap();
+        assert_eq!((wanted.id, wanted.server), (RelayStreamId(1), address(SERVERS[1])));
+        // That the caller closes the first one is no news.
+        world.peer.relay_stream_closed(world.now, RelayStreamId(0));
+        let failed = |event: &Event| matches!(event, Event::RelayFailed { .. });
+        let gathered = |event: &Event| *event == Event::GatheringComplete;
+        world.drain();
+        assert_eq!((world.count(failed), world.count(gathered)), (0, 0));
+        if opens {
+            world.open_stream(1);
+            world.allocate(RELAYED);
+            assert_eq!((world.count(is_candidate), world.count(failed)), (1, 0));
+        } else {
+            world.peer.relay_stream_closed(world.now, RelayStreamId(1));
+            world.drain();
+            assert_eq!((world.count(is_candidate), world.count(failed)), (0, 1));
+        }
+        assert_eq!(world.count(gathered), 1);
+    }
+}
+
+#[test]
+fn a_server_over_udp_sends_us_to_another_one() {
+    let mut world = World::new(&[UDP]);
+    let mut out = [0; Peer::MIN_OUT_RELAYED];
+    let asked = world.peer.poll_transmit(world.now, &mut out).unwrap();
+    let id = Message::parse(&out[..asked.len]).unwrap().transaction_id();
+    let mut answer = redirected(id, SERVERS[1]);
+    let mut sink = Collected::default();
+    world
+        .peer
+        .handle_datagram(world.now, &asked.path, &mut answer, &mut sink);
+    let again = world.peer.poll_transmit(world.now, &mut out).unwrap();
+    assert_eq!(again.path, Path::udp(address(OURS), address(SERVERS[1])));
+    let id = Message::parse(&out[..again.len]).unwrap().transaction_id();
+    let mut answer = allocated(id, RELAYED);
+    world
+        .peer
+        .handle_datagram(world.now, &again.path, &mut answer, &mut sink);
+    world.drain();
+    assert_eq!(world.count(is_candidate), 1, "{:?}", world.events);
 }

@@ -3,7 +3,7 @@ use std::time::Instant;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
-use turn::client::{CloseReason, Event as RelayEvent, ReconnectCause};
+use turn::client::{CloseReason, Event as RelayEvent, Reconnect, ReconnectCause};
 use turn::{Client, ClientId};
 use wire::{Path, Protocol, Transmit};
 
@@ -212,21 +212,27 @@ impl Peer {
                     self.relay_failed(server, reason.to_string());
                 }
             }
-            RelayEvent::Reconnect(reconnect) => {
-                let path = relaying.relays.client(id).map(Client::path);
-                let same_socket = reconnect.cause == ReconnectCause::TryAlternate;
-                match path.filter(|path| path.protocol == Protocol::Udp && same_socket) {
-                    Some(path) => relaying.relays.command(id, |client| client.reconnected(path.local)),
-                    None => {
-                        let server = self.lose_relay(now, relaying, id, CloseReason::Disconnected);
-                        let reason = "the TURN server wants another connection; make a new peer connection";
-                        self.relay_failed(server, reason.to_owned());
-                        None
-                    }
-                };
-            }
+            RelayEvent::Reconnect(reconnect) => self.reconnect_relay(now, relaying, id, reconnect),
             // A peer at a private address is refused by most servers; others are not concerned.
             _ => {}
+        }
+    }
+
+    /// A server wants a client to ask another one, or from another port.
+    fn reconnect_relay(&mut self, now: Instant, relaying: &mut Relaying, id: ClientId, reconnect: &Reconnect) {
+        if let Some((before, wanted)) = relaying.redirect(id, reconnect) {
+            self.push_event(Event::CloseRelayStream(before));
+            self.push_event(Event::OpenRelayStream(wanted));
+            return;
+        }
+        let same_socket = reconnect.cause == ReconnectCause::TryAlternate;
+        match relaying.relays.client(id).map(Client::path).filter(|_| same_socket) {
+            Some(path) => _ = relaying.relays.command(id, |client| client.reconnected(path.local)),
+            None => {
+                let server = self.lose_relay(now, relaying, id, CloseReason::Disconnected);
+                let reason = "the TURN server wants another port than ours; make a new peer connection";
+                self.relay_failed(server, reason.to_owned());
+            }
         }
     }
 
