@@ -345,7 +345,14 @@ impl Client {
         if self.delete {
             return self.finish(CloseReason::Deleted);
         }
-        let same_family = |address: &SocketAddr| address.is_ipv4() == self.server.is_ipv4() && address.port() != 0;
+        // None has us try the ports of our own machine.
+        let is_own = |address: &SocketAddr| address.ip().to_canonical().is_loopback();
+        let same_family = |address: &SocketAddr| {
+            address.is_ipv4() == self.server.is_ipv4()
+                && address.port() != 0
+                && !address.ip().to_canonical().is_unspecified()
+                && is_own(address) == is_own(&self.server)
+        };
         let mut alternates = message.attributes().filter_map(|attribute| match attribute.decode() {
             Ok(Value::AlternateServer(address)) => Some(address),
             _ => None,

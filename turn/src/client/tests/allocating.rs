@@ -324,14 +324,17 @@ fn redirections_in_circles_and_without_end_are_cut() {
     assert_eq!(pair.client.path().remote.port(), 5);
     pair.assert_closed(CloseReason::RedirectionLoop);
 
-    // None of our family.
-    let mut pair = Pair::new(config());
-    alternate(&mut pair, 1);
-    pair.server.alternates.pop();
-    pair.run();
-    pair.assert_closed(CloseReason::NoAlternate);
-    assert_eq!(pair.client.counters().turn_no_alternates, 1);
-    assert_eq!(pair.client.counters().turn_redirection_loops, 0);
+    // None of our family, or of our own machine.
+    for own in [None, Some("127.0.0.1:22"), Some("0.0.0.0:22")] {
+        let mut pair = Pair::new(config());
+        alternate(&mut pair, 1);
+        pair.server.alternates.pop();
+        pair.server.alternates.extend(own.map(address));
+        pair.run();
+        pair.assert_closed(CloseReason::NoAlternate);
+        assert_eq!(pair.client.counters().turn_no_alternates, 1);
+        assert_eq!(pair.client.counters().turn_redirection_loops, 0);
+    }
 }
 
 #[test]
