@@ -48,7 +48,7 @@ pub enum Event {
     /// A stream to a TURN server is to be opened; [`relay_stream_opened`](crate::Peer::relay_stream_opened) or
     /// [`relay_stream_closed`](crate::Peer::relay_stream_closed) tells what became of it.
     OpenRelayStream(RelayStream),
-    /// A stream to a TURN server is to be closed: nothing more is said there.
+    /// A stream to a TURN server is to be closed, or not to be opened any more: nothing more is said there.
     CloseRelayStream(RelayStreamId),
     /// A TCP connection to a candidate of the peer's is to be opened (RFC 6544 §7.1);
     /// [`connection_opened`](crate::Peer::connection_opened) or [`connection_closed`](crate::Peer::connection_closed)

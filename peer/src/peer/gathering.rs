@@ -23,7 +23,8 @@ impl Peer {
     /// As [`add_local_candidate`](Self::add_local_candidate), for an address of an interface that is so much preferred,
     /// 0 to [`MOST_PREFERRED`](Self::MOST_PREFERRED): more for a cable than for a mobile network. It counts before the
     /// family and the order in which addresses come; where both ends signal `renomination` media moves to a better one
-    /// that comes in mid-call.
+    /// that comes in mid-call. What is relayed from there is as good as what is relayed from elsewhere, and an address
+    /// that is known keeps its preference.
     pub fn add_interface_candidate(&mut self, address: SocketAddr, preference: u8) {
         let known = |candidate: &ice::Candidate| (candidate.address, candidate.protocol) == (address, Protocol::Udp);
         let is_base = self
@@ -45,7 +46,8 @@ impl Peer {
     }
 
     /// Each address has its own local preference (RFC 8445 §5.1.2.1), lower than those before it on interfaces like its
-    /// own: one that is gone may still be known to the peer. The upper four bits are the interface's.
+    /// own: one that is gone may still be known to the peer. The upper four bits are the interface's; of the others
+    /// there are 2048 for each family.
     fn draw_preference(&mut self, address: SocketAddr, interface: u8) -> u16 {
         const WITHIN: u16 = u16::MAX >> 4;
         let full = self.config.ice.mode == ice::Mode::Full;

@@ -226,7 +226,8 @@ impl Peer {
             return;
         }
         let same_socket = reconnect.cause == ReconnectCause::TryAlternate;
-        match relaying.relays.client(id).map(Client::path).filter(|_| same_socket) {
+        let path = relaying.relays.client(id).map(Client::path);
+        match path.filter(|path| same_socket && path.protocol == Protocol::Udp) {
             Some(path) => _ = relaying.relays.command(id, |client| client.reconnected(path.local)),
             None => {
                 let server = self.lose_relay(now, relaying, id, CloseReason::Disconnected);

@@ -127,7 +127,9 @@ impl Relaying {
         let stream = &mut self.streams[nth];
         let before = std::mem::replace(&mut stream.id, next);
         stream.progress = Progress::Reopening(id);
-        stream.alternate = Some((to.server, to.domain.as_ref().map(ToString::to_string)));
+        let before_it = stream.alternate.take().and_then(|(_, name)| name);
+        let name = to.domain.as_ref().map(ToString::to_string).or(before_it);
+        stream.alternate = Some((to.server, name));
         Some((before, stream.wanted()))
     }
 
@@ -181,6 +183,11 @@ mod tests {
             };
             let (before, wanted) = relaying.redirect(client, &to).unwrap();
             assert_eq!((before, wanted.server), (RelayStreamId(0), to.server));
+            assert_eq!(wanted.tls.as_deref(), Some(name));
+            // So it stays where no other name is told.
+            relaying.open(Instant::now(), wanted.id, local);
+            let to = Reconnect { domain: None, ..to };
+            let (_, wanted) = relaying.redirect(client, &to).unwrap();
             assert_eq!(wanted.tls.as_deref(), Some(name));
             // When all is asked anew it is the first one again.
             relaying.end_stream(wanted.id);
