@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::SOON;
 
 /// The address of the network that most tests live in.
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 2);
+pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 2);
 /// The server's and the other end of the link to a network of its neighbours.
 const HERE: Ipv4Addr = Ipv4Addr::new(10, 55, 1, 1);
 const THERE: Ipv4Addr = Ipv4Addr::new(10, 55, 1, 2);

@@ -5,6 +5,7 @@
 mod arena;
 mod bandwidth;
 mod bare;
+mod direct;
 mod layers;
 mod leaving;
 mod loss;
