@@ -2,15 +2,10 @@ import { preferCodecs } from './codecs.js';
 import { Line } from './line.js';
 import { Own } from './own.js';
 import { Problem, connectionProblem, unreachable } from './reasons.js';
+import { Synchrony } from './synchrony.js';
 
 /** Slots are added in steps, so that people who come one by one do not cost one negotiation each. */
 const STEP = 4;
-/**
- * How long pictures wait at least, in ms: sound does as long on the best of links. Left alone a browser shows pictures
- * earlier than the sound that belongs to them, and has them wait for it only by and by, for half a minute, and anew
- * whenever somebody else comes.
- */
-const PICTURES_WAIT_MS = 50;
 /** No answer to an offer for so long: the server is gone. */
 const PATIENCE_MS = 10_000;
 /** When media stops, whoever answers on the line does so within this time. */
@@ -20,6 +15,8 @@ const REDIAL_MS = [0, 300, 1_000, 2_000, 4_000];
 const RESUME_MS = 30_000;
 /** Between two attempts to find another path. */
 const RESTART_MS = 8_000;
+/** How often it is looked at how long sound waits. */
+const SYNCHRONY_MS = 1_000;
 /** An offer that failed is made anew after a pause, as often as this in a row. */
 const OFFERS = 3;
 const OFFER_PAUSE_MS = 2_000;
@@ -59,7 +56,8 @@ export class Session {
 
   #own = null;
   #needed = { audio: STEP, video: STEP };
-  #timers = { path: 0, dial: 0 };
+  #synchrony = new Synchrony();
+  #timers = { path: 0, dial: 0, synchrony: 0 };
 
   /**
    * `handlers`: `message(message)` for what concerns the room, `negotiated()` after each exchange, `path(state)` when media
@@ -220,6 +218,7 @@ export class Session {
     pc.onicecandidate = ({ candidate }) => this.#trickle(candidate);
     pc.onconnectionstatechange = () => this.#watchPath();
     this.#own = new Own(pc, this.#devices);
+    this.#timers.synchrony = setInterval(() => this.#keepTogether(), SYNCHRONY_MS);
     this.#negotiate();
   }
 
@@ -335,11 +334,19 @@ export class Session {
         if (this.#slots(kind).length < roundUp(this.#needed[kind])) {
           const transceiver = this.#pc.addTransceiver(kind, { direction: 'recvonly' });
           preferCodecs(transceiver);
-          if (kind === 'video') transceiver.receiver.jitterBufferTarget = PICTURES_WAIT_MS;
+          if (kind === 'video') this.#synchrony.begin(transceiver.receiver);
         }
       }
     }
     return steps > 0;
+  }
+
+  async #keepTogether() {
+    const [sounds, pictures] = ['audio', 'video'].map(kind => this.#slots(kind));
+    const report = await this.#pc.getStats().catch(() => null);
+    if (!report) return;
+    const pairs = pictures.map((picture, n) => ({ sound: sounds[n]?.receiver, picture: picture.receiver }));
+    this.#synchrony.heed(report, pairs.filter(({ sound }) => sound));
   }
 
   // Own sources
@@ -414,6 +421,7 @@ export class Session {
     this.#ended = true;
     clearTimeout(this.#timers.path);
     clearTimeout(this.#timers.dial);
+    clearInterval(this.#timers.synchrony);
     this.#lost?.found();
     this.#devices.removeEventListener('change', this.#devicesChanged);
     removeEventListener('online', this.#networkChanged);

@@ -12,8 +12,8 @@ use crate::{BOTH, SOON};
 const APART: f64 = 80.0;
 /// So many looks in a row have to be good until the browser counts as settled, ...
 const SETTLED: usize = 12;
-/// ... which takes this many at most, more than a minute, ...
-const SETTLING: usize = 240;
+/// ... which takes this many at most, some ten seconds, ...
+const SETTLING: usize = 48;
 /// ... and so many count from then on.
 const LOOKS: usize = 30;
 
@@ -69,8 +69,7 @@ fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
 }
 
 /// Waits until sound and picture of `other` have come together. A browser that begins to play somebody has sound wait
-/// as long as its arrival is unsteady, which is 100 ms and more on a busy machine, and pictures as long as the page
-/// says; it makes up for the rest by some 10 ms a second.
+/// as long as its arrival is unsteady, which is 100 ms and more on a busy machine, and the page has pictures follow.
 fn settle(guest: &Guest, other: &str, what: &str) {
     let mut seen = Vec::new();
     while seen.len() < SETTLING {
@@ -191,7 +190,7 @@ fn pin_one_after_the_other(viewer: Kind, publisher: Option<Kind>, mut look: impl
     cleo.wait("tracks('Ada').length === 2 && tracks('Bob').length === 0", SOON);
     let waits = "connection.getTransceivers()
         .filter(({ direction, receiver }) => direction === 'recvonly' && receiver.track.kind === 'video')
-        .every(({ receiver }) => receiver.jitterBufferTarget === 50)";
+        .every(({ receiver }) => receiver.jitterBufferTarget >= 50)";
     assert_eq!(cleo.get(waits), json!(true), "pictures do not wait for their sound");
     let who = publisher.map_or_else(|| "somebody without one".into(), |kind| kind.to_string());
     let who = format!("{who} seen by {viewer}");
@@ -228,27 +227,18 @@ impl Ada {
     }
 }
 
-/// They stay together, whoever has had the sections before, where packets come in time.
+/// They stay together, whoever has had the sections before.
 #[test]
 fn sound_and_picture_belong_together_before_and_after_a_section_changes_hands() {
     for viewer in BOTH {
-        let mut has_settled = false;
-        pin_one_after_the_other(viewer, None, |guest, other, what| {
-            if !std::mem::replace(&mut has_settled, true) {
-                settle(guest, other, &format!("{what}, at first"));
-            }
-            assert_together(&distances(guest, other, LOOKS), what);
-        });
-    }
-}
-
-/// A browser that shares two cores with another one sends as they come to it: who is sent that has sound wait, and
-/// pictures follow. That they come together is what can be asked for.
-#[test]
-fn sound_and_picture_of_a_browser_come_together() {
-    for publisher in BOTH {
-        for viewer in BOTH {
-            pin_one_after_the_other(viewer, Some(publisher), settle);
+        for publisher in [None, Some(Kind::Chromium), Some(Kind::Firefox)] {
+            let mut has_settled = false;
+            pin_one_after_the_other(viewer, publisher, |guest, other, what| {
+                if !std::mem::replace(&mut has_settled, true) {
+                    settle(guest, other, &format!("{what}, at first"));
+                }
+                assert_together(&distances(guest, other, LOOKS), what);
+            });
         }
     }
 }

@@ -3,6 +3,8 @@ use serde_json::json;
 
 use crate::{Scene, people};
 
+const BOTH: [Kind; 2] = [Kind::Chromium, Kind::Firefox];
+
 /// The types tell of every public member of what `hyaline.js` exports, and of nothing else.
 #[test]
 fn the_types_are_those_of_the_client() {
@@ -66,5 +68,62 @@ fn the_example_works() {
             "{kind}"
         );
         scene.assert_quiet();
+    }
+}
+
+/// By the figures as browsers give them, on the receivers that they have.
+#[test]
+fn pictures_wait_as_long_as_their_sound() {
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada", &people(&[]));
+        let waits = scene.get(
+            "(async () => {
+                const { Synchrony } = await import('/assets/synchrony.js');
+                const pc = new RTCPeerConnection();
+                const [sound, picture, lonely] = ['audio', 'video', 'video'].map(kind => pc.addTransceiver(kind).receiver);
+                const synchrony = new Synchrony();
+                synchrony.begin(picture);
+                synchrony.begin(lonely);
+                const waits = [[picture.jitterBufferTarget, 'in the beginning']];
+                let waited = 0, played = 0;
+                const step = (seconds, ms, what) => {
+                    waited += seconds * 48_000 * ms / 1_000;
+                    played += seconds * 48_000;
+                    const entry = { id: 'a', type: 'inbound-rtp', kind: 'audio', trackIdentifier: sound.track.id,
+                        jitterBufferDelay: waited, jitterBufferEmittedCount: played };
+                    const other = { ...entry, id: 'b', trackIdentifier: 'another', jitterBufferDelay: 900 * played };
+                    synchrony.heed(new Map([['a', entry], ['b', other]]), [{ sound, picture }]);
+                    waits.push([picture.jitterBufferTarget, what]);
+                };
+                step(0, 0, 'before any sound');
+                step(1, 40, 'at least this long');
+                step(1, 120, 'as the sound does');
+                step(1, 128, 'nearly so');
+                step(0.1, 200, 'too little to tell');
+                step(0.1, 160, 'now it is enough');
+                step(0, 0, 'nobody speaks');
+                step(1, 3_000, 'at most this long');
+                step(1, 60, 'the link is good again');
+                waits.push([lonely.jitterBufferTarget, 'another picture']);
+                return waits;
+            })()",
+        );
+        assert_eq!(
+            waits,
+            json!([
+                [50, "in the beginning"],
+                [50, "before any sound"],
+                [50, "at least this long"],
+                [120, "as the sound does"],
+                [120, "nearly so"],
+                [120, "too little to tell"],
+                [180, "now it is enough"],
+                [180, "nobody speaks"],
+                [500, "at most this long"],
+                [60, "the link is good again"],
+                [50, "another picture"]
+            ]),
+            "{kind}"
+        );
     }
 }

@@ -61,6 +61,7 @@ const FILES: &[File] = embedded! {
     "reasons.js": SCRIPT,
     "room.js": SCRIPT,
     "session.js": SCRIPT,
+    "synchrony.js": SCRIPT,
     "tabs.js": SCRIPT,
     "tiles.js": SCRIPT,
     "view.js": SCRIPT,
