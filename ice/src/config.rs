@@ -46,7 +46,8 @@ pub struct Config {
     /// ([`Agent::pacing`](crate::Agent::pacing)); the larger of both counts
     /// ([`Agent::set_peer_pacing`](crate::Agent::set_peer_pacing)).
     pub check_interval: Duration,
-    /// STUN servers that are asked for server-reflexive candidates, at most 8.
+    /// STUN servers that are asked for server-reflexive candidates: all of them, each by every host candidate of its
+    /// family. Whoever fills this from elsewhere sets the limit.
     pub stun_servers: Vec<SocketAddr>,
     /// Whether host candidates are told as names of mDNS: then a server-reflexive candidate is told even where it has
     /// the address of its base, which nobody knows else (draft-ietf-mmusic-mdns-ice-candidates, Server-Reflexive

@@ -84,16 +84,12 @@ const RTO: Duration = Duration::from_millis(500);
 /// The longest wait between two transmissions of a request, unless the first is longer: doubled on and on it would
 /// leave most of a long [`gathering_timeout`](crate::Config::gathering_timeout) to very few of them.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
-/// Most servers.
-const SERVERS: usize = 8;
-/// Most bases times servers.
-const TASKS: usize = 64;
 
 impl Gatherer {
     pub(crate) fn new(rng: StdRng, servers: &[SocketAddr], timeout: Duration, refresh: Duration) -> Self {
         Self {
             rng,
-            servers: servers.iter().take(SERVERS).copied().collect(),
+            servers: servers.to_vec(),
             timeout,
             refresh: refresh.max(RTO),
             tasks: Vec::new(),
@@ -105,8 +101,7 @@ impl Gatherer {
         let reachable = |server: &&SocketAddr| {
             server.is_ipv4() == base.is_ipv4() && server.ip().is_loopback() == base.ip().is_loopback()
         };
-        let room = TASKS.saturating_sub(self.tasks.len());
-        for server in self.servers.iter().filter(reachable).take(room) {
+        for server in self.servers.iter().filter(reachable) {
             self.tasks.push(Task {
                 path: Path::udp(base, *server),
                 phase: Phase::Waiting,

@@ -14,8 +14,9 @@ pub struct Config {
     /// [`Config::full`], or [`ice::Config::full`]: with the mode alone changed it fails as a server does, after 14 s of
     /// silence.
     pub ice: ice::Config,
-    /// STUN and TURN servers that are asked for candidates in full mode, beside `ice.stun_servers`; at most
-    /// [`IceServer::MAX`] addresses of each kind. TURN servers over UDP are asked what STUN servers are, too.
+    /// STUN and TURN servers that are asked for candidates in full mode, beside `ice.stun_servers`: any number
+    /// of STUN servers, and at most [`IceServer::MAX`] addresses of TURN servers for relays. TURN servers over UDP are
+    /// asked what STUN servers are, too.
     pub ice_servers: Vec<IceServer>,
     /// Which candidates are used, in full mode.
     pub ice_transport_policy: IceTransportPolicy,

@@ -32,8 +32,9 @@ pub struct IceServer {
 }
 
 impl IceServer {
-    /// The most addresses of STUN servers, and the most of TURN servers, that a peer makes use of: those of
-    /// [`Config::ice_servers`](crate::Config::ice_servers) beyond are counted and left aside.
+    /// The most addresses of TURN servers that a peer asks for relays: those of
+    /// [`Config::ice_servers`](crate::Config::ice_servers) beyond are counted and left aside. STUN servers may be any
+    /// number.
     pub const MAX: usize = 8;
 
     /// A server. `uri` is a `stun:`, `turn:` or `turns:` URI (RFC 7064, RFC 7065); `addresses` are those of its name,

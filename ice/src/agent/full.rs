@@ -27,6 +27,8 @@ pub(super) struct Full {
     gathers_ahead: bool,
     /// One for gathering and checks (RFC 8445 §14.1).
     pacer: Pacer,
+    /// A server was asked after the last check.
+    asked_last: bool,
     pub(super) gathering: GatheringState,
     announced_gathering: GatheringState,
     /// Candidates that the peer is to be told of.
@@ -62,6 +64,7 @@ impl Full {
             ),
             gathers_ahead: false,
             pacer,
+            asked_last: false,
             gathering: GatheringState::New,
             announced_gathering: GatheringState::New,
             unannounced: VecDeque::new(),
@@ -97,8 +100,8 @@ impl Full {
         self.restart_announced = false;
     }
 
-    /// Writes what is due next. Servers are few, and the sooner they answer, the sooner the peer can check: they come
-    /// first.
+    /// Writes what is due next. The sooner a server answers, the sooner the peer can check: one comes first. Then
+    /// servers and checks take turns, so that many servers, of which some are silent, hold no check up.
     pub(super) fn poll(
         &mut self,
         now: Instant,
@@ -107,8 +110,23 @@ impl Full {
         out: &mut [u8],
     ) -> Option<(Path, usize)> {
         self.checklist.take_selected(selected);
-        let asked = self.gatherer.poll(now, &mut self.pacer, refresh, out);
-        asked.or_else(|| self.checklist.poll(now, &mut self.pacer, out))
+        if self.asked_last {
+            self.check(now, out).or_else(|| self.ask(now, refresh, out))
+        } else {
+            self.ask(now, refresh, out).or_else(|| self.check(now, out))
+        }
+    }
+
+    fn ask(&mut self, now: Instant, refresh: bool, out: &mut [u8]) -> Option<(Path, usize)> {
+        let asked = self.gatherer.poll(now, &mut self.pacer, refresh, out)?;
+        self.asked_last = true;
+        Some(asked)
+    }
+
+    fn check(&mut self, now: Instant, out: &mut [u8]) -> Option<(Path, usize)> {
+        let checked = self.checklist.poll(now, &mut self.pacer, out)?;
+        self.asked_last = false;
+        Some(checked)
     }
 
     pub(super) fn due(&self, now: Instant, refresh: bool) -> Option<Instant> {

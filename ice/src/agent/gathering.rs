@@ -129,6 +129,37 @@ fn gathering_and_checks_share_one_pace() {
 }
 
 #[test]
+fn any_number_of_servers_is_asked_and_holds_no_check_up() {
+    const SERVERS: u16 = 40;
+    let mut bench = Bench::new(|config| {
+        config.stun_servers = (0..SERVERS)
+            .map(|n| SocketAddr::from(([192, 0, 2, 53], 3478 + n)))
+            .collect();
+    });
+    bench.agent.add_local_candidate(host(OURS, 65535));
+    let theirs = Credentials::new("them", &"p".repeat(24)).unwrap();
+    bench.agent.set_remote_credentials(bench.now, theirs);
+    for port in 1..=3 {
+        bench
+            .agent
+            .add_remote_candidate(host(&format!("192.0.2.1:{port}"), port));
+    }
+    let sent = bench.run(Duration::from_secs(3));
+    let mut ids = std::collections::BTreeSet::new();
+    let begun: Vec<_> = sent
+        .iter()
+        .filter(|(_, _, bytes)| ids.insert(Message::parse(bytes).unwrap().transaction_id()))
+        .map(|(at, path, _)| (*at, path.remote))
+        .collect();
+    let (servers, checks): (Vec<_>, Vec<_>) = begun.iter().partition(|(_, to)| to.port() >= 3478);
+    let asked: std::collections::BTreeSet<_> = servers.iter().map(|(_, to)| to).collect();
+    assert_eq!(asked.len(), usize::from(SERVERS));
+    assert_eq!(checks.iter().map(|check| check.0).collect::<Vec<_>>(), [50, 150, 250]);
+    // None begins sooner than 50 ms after another.
+    assert!(begun.is_sorted_by(|a, b| a.0 + 50 <= b.0), "{begun:?}");
+}
+
+#[test]
 fn who_is_slower_sets_the_pace_of_both() {
     let times = |peer: Option<Option<Duration>>, time: u64| {
         let mut bench = Bench::new(|config| config.check_interval = Duration::from_millis(20));

@@ -284,15 +284,12 @@ pub(super) fn servers(config: &Config, rng: &mut StdRng) -> (ice::Config, Option
             ice.stun_servers.push(address);
         }
     }
-    let mut too_many = ice.stun_servers.len().saturating_sub(IceServer::MAX);
-    ice.stun_servers.truncate(IceServer::MAX);
     if relay_only {
         ice.stun_servers.clear();
-        too_many = 0;
     }
     let seed = StdRng::from_seed(random(rng));
     let (relaying, dropped) = Relaying::new(&config.ice_servers, config.ice_transport_policy, seed);
-    (ice, Some(Box::new(relaying)), too_many + dropped)
+    (ice, Some(Box::new(relaying)), dropped)
 }
 
 /// Whether it answers the agent that gathers, and not the client: to both the same server may speak.
