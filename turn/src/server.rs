@@ -88,6 +88,8 @@ pub struct Server {
     refusal_rate: Rate,
     /// Of one allocation.
     icmp_rate: Rate,
+    /// Of one allocation.
+    accept_rate: Rate,
     /// Unix time at an instant.
     clock: (Instant, Duration),
     ports: PerFamily<Ports>,
@@ -142,6 +144,7 @@ impl Server {
             requests,
             refusal_rate: Rate::new(refusals::PER_SECOND, refusals::BURST),
             icmp_rate: Rate::new(forward::ICMP_PER_SECOND, forward::ICMP_BURST),
+            accept_rate: Rate::new(connection::ACCEPTED_PER_SECOND, connection::ACCEPTED_BURST),
             clock: (now, unix),
             ports: PerFamily {
                 v4: Ports::new(&config.ports),

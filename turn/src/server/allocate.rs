@@ -213,6 +213,7 @@ impl Server {
             sending: Bucket::full(asked.now),
             receiving: Bucket::full(asked.now),
             icmp: Bucket::full(asked.now),
+            accepts: Bucket::full(asked.now),
             refusals: Bucket::full(asked.now),
             created: asked.now,
             usage: Usage::default(),

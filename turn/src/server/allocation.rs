@@ -148,6 +148,8 @@ pub(super) struct Allocation {
     pub(super) receiving: Bucket,
     /// ICMP errors.
     pub(super) icmp: Bucket,
+    /// How many connections of peers are still taken now.
+    pub(super) accepts: Bucket,
     /// 401, 438 and 400 without a password's proof.
     pub(super) refusals: Bucket,
     pub(super) created: Instant,

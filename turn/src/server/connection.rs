@@ -13,6 +13,11 @@ use wire::{Path, Protocol};
 /// 30 s).
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How many connections of its peers an allocation takes, per second and at once: each costs an indication, and a peer
+/// that hangs up and comes again would have no end of them.
+pub(super) const ACCEPTED_PER_SECOND: u64 = 10;
+pub(super) const ACCEPTED_BURST: u64 = 64;
+
 /// A peer's TCP connection (RFC 6062 §6.2.1): random, so that nobody guesses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub(super) u32);
@@ -231,6 +236,10 @@ impl Server {
             return None;
         }
         let path = allocation.path;
+        let allocation = self.allocations.get_mut(index)?;
+        if !allocation.accepts.take(now, &self.accept_rate, 1) {
+            return None;
+        }
         let until = now + PATIENCE;
         let connection = self.remember(index, peer, State::Pending(until), until);
         let id = connection.0.to_be_bytes();

@@ -276,6 +276,34 @@ fn a_user_has_few_connections_that_are_not_claimed() {
 }
 
 #[test]
+fn a_peer_that_hangs_up_and_comes_again_is_taken_so_often() {
+    let mut house = House::new();
+    let (mut client, relayed) = allocated(&mut house);
+    house.permit(&mut client, PEER);
+    let relay = house.relay_at(relayed);
+    let taken = |house: &mut House| {
+        (0..100)
+            .filter(|_| {
+                let accepted = house
+                    .server
+                    .handle_accepted(house.now, relay, address(PEER), &mut house.out);
+                if let Some(connection) = accepted {
+                    house.server.handle_peer_closed(connection, &mut house.out);
+                }
+                accepted.is_some()
+            })
+            .count()
+    };
+    assert_eq!(taken(&mut house), 64);
+    house.pass(1);
+    assert_eq!(taken(&mut house), 10);
+    assert_eq!(house.count("turn_refused_connections"), 36 + 90);
+    house.pass(60);
+    house.permit(&mut client, PEER);
+    assert_eq!(taken(&mut house), 64);
+}
+
+#[test]
 fn a_connection_that_comes_to_nothing_is_told() {
     let mut house = House::new();
     let (client, _) = allocated(&mut house);
