@@ -12,17 +12,21 @@ pub struct Access {
     pub ca: Option<PathBuf>,
     /// Nothing goes over UDP, as where a firewall lets nothing of it through.
     pub no_udp: bool,
+    /// Media leaves from the addresses of these interfaces alone, by name; without any, from all. Streams to TURN servers
+    /// leave as the system has them leave.
+    pub interfaces: Vec<String>,
     /// How long it may take until the room's WebSocket is open.
     pub join_timeout: Duration,
 }
 
 impl Default for Access {
-    /// Every way, the system's certificates, 10 s.
+    /// Every way from every interface, the system's certificates, 10 s.
     fn default() -> Self {
         Self {
             relay: None,
             ca: None,
             no_udp: false,
+            interfaces: Vec::new(),
             join_timeout: Duration::from_secs(10),
         }
     }
@@ -47,6 +51,21 @@ impl Access {
         match self.relay {
             None => IceTransportPolicy::All,
             Some(_) => IceTransportPolicy::Relay,
+        }
+    }
+
+    /// Why media can leave from nowhere.
+    pub(crate) fn without_address(&self) -> String {
+        match &self.interfaces[..] {
+            [] => {
+                "no network interface has an address that the server could answer to; connect this machine to a network"
+                    .to_owned()
+            }
+            names => format!(
+                "none of these interfaces has an address that the server could answer to: {}; name another one with \
+                 --interface",
+                names.join(", ")
+            ),
         }
     }
 

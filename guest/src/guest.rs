@@ -1,6 +1,6 @@
 use std::fmt;
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -10,12 +10,12 @@ use dtls_srtp::{Certificate, RingCrypto};
 use peer::{Config, Direction, Event, Extension, IceServer, Kind, Peer, SectionError, State};
 use rand::TryRng;
 use tungstenite::{Message, WebSocket};
-use wire::{Path, Seed};
+use wire::Seed;
 
 use crate::access::Access;
-use crate::connections::Connections;
 use crate::ice_servers::{Lookup, Resolving, look_up};
 use crate::inbox::Inbox;
+use crate::interfaces::Interfaces;
 use crate::media::Media;
 use crate::messages::{FromServer, OwnSource, ToServer};
 use crate::relay_streams::RelayStreams;
@@ -64,6 +64,10 @@ const REPORT: Duration = Duration::from_millis(20);
 const STEP: usize = 4;
 const MICROPHONE: &str = "0";
 const CAMERA: &str = "1";
+/// How often the addresses of the machine are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// The same while the system refuses datagrams, as from an address that is gone.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long a goodbye may take to get out.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Faults that are remembered.
@@ -87,14 +91,8 @@ impl Guest {
     pub fn join_by(room: &Room, name: &str, media: Arc<Media>, access: &Access) -> Result<Self, JoinError> {
         let trust = Arc::new(Trust::new(access.ca.clone()));
         let socket = signalling::open(room, &trust, access.join_timeout).map_err(because)?;
-        let local = socket.get_ref().socket().local_addr().map_err(because)?;
-        let sockets = Sockets {
-            udp: bind(local).map_err(because)?,
-            streams: RelayStreams::new(trust),
-            connections: Connections::default(),
-        };
         let shared = Arc::new(Shared::default());
-        let mut visit = Visit::new(socket, sockets, name, media, Arc::clone(&shared), access.clone())?;
+        let mut visit = Visit::new(socket, trust, name, media, Arc::clone(&shared), access.clone())?;
         let thread = std::thread::Builder::new().name(format!("guest {name}"));
         let thread = thread.spawn(move || visit.run()).map_err(because)?;
         Ok(Self {
@@ -137,22 +135,11 @@ impl Drop for Guest {
     }
 }
 
-/// What waits for a guest that the machine holds up: more than a second of sixteen pictures. The kernel gives less
-/// where `net.core.rmem_max` is less.
-const KERNEL_BUFFER: usize = 4 << 20;
-
-/// A socket for media beside the one for signalling.
-fn bind(local: SocketAddr) -> io::Result<UdpSocket> {
-    let udp = UdpSocket::bind(SocketAddr::new(local.ip(), 0))?;
-    // Less is not worth a refusal.
-    let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(KERNEL_BUFFER);
-    Ok(udp)
-}
-
-/// A peer that has offered nothing yet, with a sound and a picture to send.
+/// A peer that has offered nothing yet, with a sound and a picture to send, at sockets with these addresses and
+/// preferences.
 pub(crate) fn offering_peer(
     now: Instant,
-    local: SocketAddr,
+    locals: impl IntoIterator<Item = (SocketAddr, u8)>,
     servers: Vec<IceServer>,
     access: &Access,
 ) -> Result<Peer, JoinError> {
@@ -167,16 +154,23 @@ pub(crate) fn offering_peer(
     let mut seed = [0; 32];
     rand::rngs::SysRng.try_fill_bytes(&mut seed).map_err(because)?;
     let mut peer = Peer::new(Arc::new(config), Seed(seed), now);
-    if !access.no_udp {
-        peer.add_local_candidate(local);
+    for (address, preference) in locals {
+        add_address(&mut peer, address, preference, access);
     }
-    // Where nothing better works.
-    peer.add_active_tcp_candidate(local.ip());
     peer.end_of_local_candidates(now);
     for kind in [Kind::Audio, Kind::Video] {
         peer.add_section(kind, Direction::SendOnly).map_err(because)?;
     }
     Ok(peer)
+}
+
+/// Adds an address of the machine at which there is a socket.
+fn add_address(peer: &mut Peer, address: SocketAddr, preference: u8, access: &Access) {
+    if !access.no_udp {
+        peer.add_interface_candidate(address, preference);
+    }
+    // Where nothing better works.
+    peer.add_active_tcp_candidate(address.ip());
 }
 
 /// Adds sections that receive, so many of each kind.
@@ -191,7 +185,9 @@ fn add_slots(peer: &mut Peer, count: usize) -> Result<(), SectionError> {
 struct Visit {
     socket: WebSocket<Signalling>,
     sockets: Sockets,
-    local: SocketAddr,
+    interfaces: Interfaces,
+    /// When the machine's addresses were looked at last.
+    looked_at: Instant,
     access: Access,
     peer: Peer,
     /// The room's servers, until all names are known: nothing is offered before.
@@ -223,19 +219,29 @@ struct Visit {
 impl Visit {
     fn new(
         socket: WebSocket<Signalling>,
-        sockets: Sockets,
+        trust: Arc<Trust>,
         name: &str,
         media: Arc<Media>,
         shared: Arc<Shared>,
         access: Access,
     ) -> Result<Self, JoinError> {
         let now = Instant::now();
-        let local = sockets.udp.local_addr().map_err(because)?;
-        let peer = offering_peer(now, local, Vec::new(), &access)?;
+        let route = socket.get_ref().socket().local_addr().map_err(because)?;
+        let interfaces = Interfaces::new(access.interfaces.clone(), route.ip());
+        let mut sockets = Sockets::new(RelayStreams::new(trust));
+        let locals = interfaces
+            .look()
+            .map_err(|error| JoinError(format!("the network interfaces cannot be listed: {error}")))?;
+        let opened = sockets.follow(&locals).come;
+        if opened.is_empty() {
+            return Err(JoinError(access.without_address()));
+        }
+        let peer = offering_peer(now, opened, Vec::new(), &access)?;
         let mut visit = Self {
             socket,
             sockets,
-            local,
+            interfaces,
+            looked_at: now,
             access,
             peer,
             resolving: None,
@@ -273,6 +279,7 @@ impl Visit {
                 self.offer();
             }
             let now = self.receive();
+            self.look(now);
             self.peer.handle_timeout(now);
             self.play(now);
             self.answer(now);
@@ -400,7 +407,8 @@ impl Visit {
         if servers.is_empty() {
             return;
         }
-        let peer = offering_peer(now, self.local, servers, &self.access);
+        let locals = self.sockets.udp.iter().map(|udp| (udp.address, udp.preference));
+        let peer = offering_peer(now, locals, servers, &self.access);
         let peer = peer.and_then(|mut peer| {
             // Those that were needed meanwhile.
             add_slots(&mut peer, self.slots).map_err(because)?;
@@ -451,27 +459,38 @@ impl Visit {
             .unwrap_or(now + TURN)
             .min(now + TURN);
         let wait = next.saturating_duration_since(now).max(Duration::from_micros(100));
-        let _ = self.sockets.udp.set_read_timeout(Some(wait));
-        let mut data = [0; 2048];
-        // Bounded: other work waits.
-        for _ in 0..64 {
-            match self.sockets.udp.recv_from(&mut data) {
-                Ok((len, from)) => {
-                    now = Instant::now();
-                    self.inbox.now = Some(now);
-                    let path = Path::udp(self.local, from);
-                    let data = data.get_mut(..len).unwrap_or_default();
-                    self.peer.handle_datagram(now, &path, data, &mut self.inbox);
-                }
-                // An error of an earlier datagram, or none is here.
-                Err(_) => break,
-            }
-            let _ = self.sockets.udp.set_read_timeout(Some(Duration::from_micros(1)));
-        }
+        let (peer, inbox) = (&mut self.peer, &mut self.inbox);
+        let main = peer.selected_path().map(|path| path.local);
+        self.sockets.receive(main, wait, |path, data| {
+            now = Instant::now();
+            inbox.now = Some(now);
+            peer.handle_datagram(now, path, data, inbox);
+        });
         now = Instant::now().max(now);
         self.sockets.streams.receive(now, &mut self.peer, &mut self.inbox);
         self.sockets.connections.receive(now, &mut self.peer, &mut self.inbox);
         now
+    }
+
+    /// Follows the addresses of the machine: they come and go.
+    fn look(&mut self, now: Instant) {
+        let patience = if self.sockets.refused { LOOK_AGAIN } else { LOOK };
+        if self.interfaces.is_settled() || now < self.looked_at + patience {
+            return;
+        }
+        self.looked_at = now;
+        self.sockets.refused = false;
+        // Where it is not told what there is, what was there stays.
+        let Ok(locals) = self.interfaces.look() else { return };
+        let changes = self.sockets.follow(&locals);
+        // The new ones first: so those that are lost may have somewhere to go.
+        for (address, preference) in changes.come {
+            add_address(&mut self.peer, address, preference, &self.access);
+        }
+        for address in changes.gone {
+            self.peer.remove_local_candidate(now, address);
+            self.peer.remove_active_tcp_candidate(now, address.ip());
+        }
     }
 
     fn frame_interval(&self) -> Duration {
@@ -555,7 +574,14 @@ impl Visit {
                 Event::RelayFailed { server, reason } => {
                     self.missed.push(format!("{server} does not relay: {reason}"));
                 }
-                Event::Candidate(_) => self.gathered = true,
+                Event::Candidate(candidate) => {
+                    self.gathered = true;
+                    self.trickle(candidate);
+                }
+                Event::NeedsRestart => match self.peer.restart_ice(now) {
+                    Ok(()) => self.wanted = true,
+                    Err(error) => self.fault(error),
+                },
                 Event::GatheringComplete if !self.gathered => self.tell_missed(),
                 Event::Failed => {
                     self.tell_missed();
@@ -564,6 +590,14 @@ impl Visit {
                 Event::Closed { reason } if !self.shared.leaving.load(Ordering::Relaxed) => self.fault(reason),
                 _ => {}
             }
+        }
+    }
+
+    /// Tells the server of a candidate that no offer has, and none that is about to be made will have.
+    fn trickle(&mut self, candidate: String) {
+        if self.offers > 0 && !self.wanted {
+            let sdp_mid = MICROPHONE.to_owned();
+            self.say(&ToServer::Candidate { candidate, sdp_mid });
         }
     }
 
@@ -577,7 +611,8 @@ impl Visit {
         self.report.connected = self.peer.state() == State::Connected;
         let path = self.peer.selected_path();
         self.report.over_tcp = path.is_some_and(|path| self.peer.connection_on(&path).is_some());
-        self.report.relayed = path.is_some_and(|path| path.local != self.local) && !self.report.over_tcp;
+        self.report.relayed = path.is_some_and(|path| !self.sockets.has(path.local)) && !self.report.over_tcp;
+        self.report.local = path.map(|path| path.local);
         self.report.slots = self.inbox.reports();
         self.report.heard = self.inbox.heard(now);
         self.report.most_heard = self.inbox.voices.most;
@@ -609,16 +644,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_keeps_what_comes_while_a_guest_is_held_up() {
-        let udp = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-        let most = std::fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap();
-        let most: usize = most.trim().parse().unwrap();
-        let size = socket2::SockRef::from(&udp).recv_buffer_size().unwrap();
-        // Linux adds as much for its own bookkeeping (socket(7)).
-        assert_eq!(size, 2 * KERNEL_BUFFER.min(most));
-    }
-
-    #[test]
     fn what_the_kernel_has_no_room_for_leaves_later() {
         const MESSAGES: usize = 4;
         const LENGTH: usize = 4 << 20;
@@ -634,12 +659,8 @@ mod tests {
         let room = format!("http://{address}/r/tea").parse().unwrap();
         let socket = signalling::open(&room, &Trust::new(None), Duration::from_secs(20)).unwrap();
         let media = Arc::new(Media::built_in());
-        let sockets = Sockets {
-            udp: bind(address).unwrap(),
-            streams: RelayStreams::new(Arc::new(Trust::new(None))),
-            connections: Connections::default(),
-        };
-        let mut visit = Visit::new(socket, sockets, "Ada", media, Arc::default(), Access::default()).unwrap();
+        let trust = Arc::new(Trust::new(None));
+        let mut visit = Visit::new(socket, trust, "Ada", media, Arc::default(), Access::default()).unwrap();
         let name = "x".repeat(LENGTH);
         for _ in 0..MESSAGES {
             visit.say(&ToServer::Join { name: name.clone() });

@@ -10,6 +10,7 @@ mod connections;
 mod guest;
 mod ice_servers;
 mod inbox;
+mod interfaces;
 mod ivf;
 mod media;
 mod messages;

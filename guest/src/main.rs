@@ -33,6 +33,9 @@ struct Arguments {
     /// Nothing goes over UDP: media goes to the server, or to its TURN servers, over TCP.
     #[arg(long)]
     no_udp: bool,
+    /// Media leaves from the addresses of this interface alone; may be given more than once.
+    #[arg(long = "interface", value_name = "NAME")]
+    interfaces: Vec<String>,
     /// A PEM file with the certificates that TLS servers are trusted by, in place of the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -70,6 +73,7 @@ fn run(arguments: &Arguments) -> Result<Vec<Report>, Box<dyn std::error::Error>>
         relay: arguments.relay,
         ca: arguments.ca.clone(),
         no_udp: arguments.no_udp,
+        interfaces: arguments.interfaces.clone(),
         ..Access::default()
     };
     let mut guests = Vec::new();
@@ -108,5 +112,20 @@ mod tests {
         assert_eq!(relay(&["--relay"]), Some(Some(RelayOver::Any)));
         assert_eq!(relay(&["--relay=tls"]), Some(Some(RelayOver::Tls)));
         assert_eq!(relay(&["--relay=smoke"]), None);
+    }
+
+    #[test]
+    fn interfaces_are_named_one_by_one() {
+        let all = [
+            "hyaline-guest",
+            "--interface",
+            "eth0",
+            "--interface",
+            "wlan0",
+            "http://127.0.0.1/r/tea",
+            "Ada",
+        ];
+        let arguments = Arguments::try_parse_from(all).unwrap();
+        assert_eq!(arguments.interfaces, ["eth0", "wlan0"]);
     }
 }

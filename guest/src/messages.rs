@@ -4,9 +4,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub(crate) enum ToServer {
-    Join { name: String },
-    Offer { id: u64, sdp: String },
-    Sources { sources: Vec<OwnSource> },
+    Join {
+        name: String,
+    },
+    Offer {
+        id: u64,
+        sdp: String,
+    },
+    Candidate {
+        candidate: String,
+        #[serde(rename = "sdpMid")]
+        sdp_mid: String,
+    },
+    Sources {
+        sources: Vec<OwnSource>,
+    },
     Leave {},
 }
 

@@ -227,7 +227,7 @@ mod tests {
                 relay: Some(RelayOver::Any),
                 ..Access::default()
             };
-            let mut peer = offering_peer(now, local, servers, &access).unwrap();
+            let mut peer = offering_peer(now, [(local, Peer::MOST_PREFERRED)], servers, &access).unwrap();
             let mut streams = RelayStreams::new(Arc::new(Trust::in_nobody()));
             let wanted = std::iter::from_fn(|| peer.poll_event()).find_map(|event| match event {
                 Event::OpenRelayStream(wanted) => Some(wanted),

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What a guest has received so far.
@@ -14,6 +15,8 @@ pub struct Report {
     pub relayed: bool,
     /// Whether it goes over a TCP connection to the server.
     pub over_tcp: bool,
+    /// From where it leaves: an address of the machine, or of the TURN server.
+    pub local: Option<SocketAddr>,
     /// Its sections that receive.
     pub slots: Vec<SlotReport>,
     /// Whose pictures it waited for when it came, and how long from `join` to the first complete key frame of each that

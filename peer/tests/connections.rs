@@ -502,6 +502,22 @@ fn who_cannot_connect_does_not_say_so() {
 }
 
 #[test]
+fn connections_go_with_the_address_that_they_are_from() {
+    let mut call = Call::connected();
+    assert_eq!(call.open.len(), 1);
+    call.caller.remove_active_tcp_candidate(call.now, address(CALLER).ip());
+    call.run(Duration::from_millis(100));
+    assert_eq!((call.open.len(), call.closed.len()), (0, 1));
+    assert_eq!(call.caller.state(), State::Disconnected);
+    assert!(!call.caller.offer().unwrap().contains("tcptype active"));
+    // It may come back.
+    call.caller.add_active_tcp_candidate(address(CALLER).ip());
+    call.run(Duration::from_secs(1));
+    assert!(call.is_connected());
+    assert_eq!(call.open.len(), 1);
+}
+
+#[test]
 fn no_two_candidates_have_one_priority_although_others_have_gone() {
     let now = Instant::now();
     let mut peer = Peer::new(Arc::new(calling()), Seed::from_run(1), now);

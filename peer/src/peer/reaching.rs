@@ -108,6 +108,17 @@ impl Peer {
             .add_local_candidate(ice::Candidate::tcp_active(address, preference));
     }
 
+    /// Takes back an address from which connections could be opened: its interface is gone. Those that are there are of
+    /// no use any more; what remains is used, as with [`remove_local_candidate`](Self::remove_local_candidate).
+    pub fn remove_active_tcp_candidate(&mut self, now: Instant, address: IpAddr) {
+        if self.state == State::Closed {
+            return;
+        }
+        let base = ice::Candidate::tcp_active(address, 0).address;
+        self.ice.remove_local_candidate(now, base, Protocol::Tcp);
+        self.update(now);
+    }
+
     /// RFC 6544 §4.2: 13 bits are left beside the direction. The highest that none of those has that are there.
     pub(super) fn next_tcp_preference(&self) -> u16 {
         const MOST: u16 = (1 << 13) - 1;
