@@ -12,8 +12,8 @@ pub struct Access {
     pub ca: Option<PathBuf>,
     /// Nothing goes over UDP, as where a firewall lets nothing of it through.
     pub no_udp: bool,
-    /// Media leaves from the addresses of these interfaces alone, by name; without any, from all. Streams to TURN servers
-    /// leave as the system has them leave.
+    /// Media leaves from the addresses of these interfaces alone, by name; without any, from all. Streams to TURN
+    /// servers leave as the system has them leave.
     pub interfaces: Vec<String>,
     /// How long it may take until the room's WebSocket is open.
     pub join_timeout: Duration,

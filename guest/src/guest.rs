@@ -15,11 +15,12 @@ use wire::Seed;
 use crate::access::Access;
 use crate::ice_servers::{Lookup, Resolving, look_up};
 use crate::inbox::Inbox;
-use crate::interfaces::Interfaces;
+use crate::interfaces::{Interfaces, Look};
 use crate::media::Media;
 use crate::messages::{FromServer, OwnSource, ToServer};
 use crate::relay_streams::RelayStreams;
 use crate::report::Report;
+use crate::returning::Returning;
 use crate::room::Room;
 use crate::signalling::{self, Signalling};
 use crate::sockets::Sockets;
@@ -68,6 +69,8 @@ const CAMERA: &str = "1";
 const LOOK: Duration = Duration::from_secs(1);
 /// The same while the system refuses datagrams, as from an address that is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// How long one attempt to come back may take.
+const RETURN: Duration = Duration::from_secs(5);
 /// How long a goodbye may take to get out.
 const GOODBYE: Duration = Duration::from_secs(1);
 /// Faults that are remembered.
@@ -92,7 +95,7 @@ impl Guest {
         let trust = Arc::new(Trust::new(access.ca.clone()));
         let socket = signalling::open(room, &trust, access.join_timeout).map_err(because)?;
         let shared = Arc::new(Shared::default());
-        let mut visit = Visit::new(socket, trust, name, media, Arc::clone(&shared), access.clone())?;
+        let mut visit = Visit::new(socket, (room, trust), name, media, Arc::clone(&shared), access.clone())?;
         let thread = std::thread::Builder::new().name(format!("guest {name}"));
         let thread = thread.spawn(move || visit.run()).map_err(because)?;
         Ok(Self {
@@ -184,6 +187,12 @@ fn add_slots(peer: &mut Peer, count: usize) -> Result<(), SectionError> {
 /// The guest's own thread.
 struct Visit {
     socket: WebSocket<Signalling>,
+    room: Room,
+    trust: Arc<Trust>,
+    /// By which the place in the room is taken again.
+    session: Option<String>,
+    /// While the WebSocket is broken.
+    returning: Option<Returning>,
     sockets: Sockets,
     interfaces: Interfaces,
     /// When the machine's addresses were looked at last.
@@ -219,7 +228,7 @@ struct Visit {
 impl Visit {
     fn new(
         socket: WebSocket<Signalling>,
-        trust: Arc<Trust>,
+        (room, trust): (&Room, Arc<Trust>),
         name: &str,
         media: Arc<Media>,
         shared: Arc<Shared>,
@@ -228,17 +237,21 @@ impl Visit {
         let now = Instant::now();
         let route = socket.get_ref().socket().local_addr().map_err(because)?;
         let interfaces = Interfaces::new(access.interfaces.clone(), route.ip());
-        let mut sockets = Sockets::new(RelayStreams::new(trust));
-        let locals = interfaces
+        let mut sockets = Sockets::new(RelayStreams::new(Arc::clone(&trust)));
+        let look = interfaces
             .look()
             .map_err(|error| JoinError(format!("the network interfaces cannot be listed: {error}")))?;
-        let opened = sockets.follow(&locals).come;
+        let opened = sockets.follow(&look.usable).come;
         if opened.is_empty() {
             return Err(JoinError(access.without_address()));
         }
         let peer = offering_peer(now, opened, Vec::new(), &access)?;
         let mut visit = Self {
             socket,
+            room: room.clone(),
+            trust,
+            session: None,
+            returning: None,
             sockets,
             interfaces,
             looked_at: now,
@@ -312,6 +325,10 @@ impl Visit {
     }
 
     fn say(&mut self, message: &ToServer) {
+        if self.returning.is_some() {
+            // All that matters is said in the offer after the return.
+            return;
+        }
         let text = serde_json::to_string(message).unwrap_or_default();
         match self.socket.send(Message::text(text)) {
             Ok(()) => {}
@@ -322,6 +339,9 @@ impl Visit {
     }
 
     fn listen(&mut self) {
+        if self.returning.is_some() {
+            return self.follow_returning();
+        }
         // What did not fit into the kernel's buffer waits in the WebSocket's; reading sends nothing of it.
         // Why it fails is told by reading, after what came before the end.
         let _ = self.socket.flush();
@@ -333,13 +353,45 @@ impl Visit {
                 },
                 Ok(_) => {}
                 Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => {
-                    if !self.over {
-                        self.fault(format!("the WebSocket is closed: {error}"));
-                    }
-                    self.over = true;
-                    return;
+                Err(error) => return self.lose(error),
+            }
+        }
+    }
+
+    /// The WebSocket is of no use any more. Who has a place in the room comes back over another one.
+    fn lose(&mut self, why: impl fmt::Display) {
+        if self.over || self.returning.is_some() {
+            return;
+        }
+        if self.session.is_some() {
+            self.returning = Some(Returning::begin(Instant::now(), why.to_string()));
+        } else {
+            self.fault(format!("the WebSocket is closed: {why}"));
+            self.over = true;
+        }
+    }
+
+    fn follow_returning(&mut self) {
+        let Some(returning) = &mut self.returning else { return };
+        let open = || signalling::begin(&self.room, &self.trust, RETURN);
+        match returning.poll(Instant::now(), open) {
+            Ok(None) => {}
+            Ok(Some(socket)) => {
+                if let Ok(local) = socket.get_ref().socket().local_addr() {
+                    self.interfaces.route = local.ip();
                 }
+                self.socket = socket;
+                self.returning = None;
+                self.report.returns += 1;
+                let session = self.session.clone().unwrap_or_default();
+                self.say(&ToServer::Resume { session });
+            }
+            Err(reason) => {
+                let why = returning.why.clone();
+                self.fault(format!(
+                    "the WebSocket is closed: {why}; it cannot be opened again: {reason}"
+                ));
+                self.over = true;
             }
         }
     }
@@ -348,9 +400,11 @@ impl Visit {
         match message {
             FromServer::Joined {
                 participant,
+                session,
                 participants,
                 ice_servers,
             } => {
+                self.session = Some(session);
                 let look_up: Arc<Lookup> = Arc::new(look_up);
                 self.resolving = Some(Resolving::begin(Instant::now(), &ice_servers, &look_up));
                 self.report.participant = participant;
@@ -359,6 +413,12 @@ impl Visit {
                     sources.any(|source| source.kind == "camera" && !source.muted)
                 });
                 self.expected = seen.map(|other| other.participant).collect();
+                self.wanted = true;
+            }
+            FromServer::Resumed { session } => {
+                self.session = Some(session);
+                // An offer or an answer may be lost; the next one has all that there is.
+                self.open = false;
                 self.wanted = true;
             }
             FromServer::Need { audio, video } => {
@@ -380,7 +440,11 @@ impl Visit {
                     self.fault(error);
                 }
             }
-            FromServer::Error { code, message } => self.fault(format!("{code}: {message}")),
+            FromServer::Error { code, message } => {
+                // The place in the room is lost.
+                self.over |= code == "unknown-session";
+                self.fault(format!("{code}: {message}"));
+            }
             FromServer::Bye { reason } => {
                 self.over = true;
                 self.fault(format!("the server says goodbye: {reason}"));
@@ -481,8 +545,13 @@ impl Visit {
         self.looked_at = now;
         self.sockets.refused = false;
         // Where it is not told what there is, what was there stays.
-        let Ok(locals) = self.interfaces.look() else { return };
-        let changes = self.sockets.follow(&locals);
+        if let Ok(look) = self.interfaces.look() {
+            self.follow(now, &look);
+        }
+    }
+
+    fn follow(&mut self, now: Instant, look: &Look) {
+        let changes = self.sockets.follow(&look.usable);
         // The new ones first: so those that are lost may have somewhere to go.
         for (address, preference) in changes.come {
             add_address(&mut self.peer, address, preference, &self.access);
@@ -490,6 +559,9 @@ impl Visit {
         for address in changes.gone {
             self.peer.remove_local_candidate(now, address);
             self.peer.remove_active_tcp_candidate(now, address.ip());
+        }
+        if !look.routed {
+            self.lose("its address is gone");
         }
     }
 
@@ -642,6 +714,36 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::interfaces::Local;
+
+    #[test]
+    fn an_offer_has_the_addresses_of_now() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let room: Room = format!("http://{}/r/tea", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let server = std::thread::spawn(move || tungstenite::accept(listener.accept().unwrap().0).unwrap());
+        let trust = Arc::new(Trust::in_nobody());
+        let socket = signalling::open(&room, &trust, Duration::from_secs(20)).unwrap();
+        let media = Arc::new(Media::built_in());
+        let mut visit = Visit::new(socket, (&room, trust), "Ada", media, Arc::default(), Access::default()).unwrap();
+        let mut offered = |last: u8| {
+            let usable = vec![Local {
+                ip: [127, 0, 0, last].into(),
+                preference: 14,
+            }];
+            visit.follow(Instant::now(), &Look { usable, routed: true });
+            let offer = visit.peer.offer().unwrap();
+            let candidates = offer.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
+            // UDP and TCP.
+            let addresses = candidates.filter_map(|candidate| candidate.split(' ').nth(4).map(str::to_owned));
+            addresses.collect::<Vec<String>>()
+        };
+        assert_eq!(offered(1), ["127.0.0.1"; 2]);
+        assert_eq!(offered(2), ["127.0.0.2"; 2]);
+        assert_eq!(offered(1), ["127.0.0.1"; 2]);
+        drop(server.join().unwrap());
+    }
 
     #[test]
     fn what_the_kernel_has_no_room_for_leaves_later() {
@@ -660,7 +762,7 @@ mod tests {
         let socket = signalling::open(&room, &Trust::new(None), Duration::from_secs(20)).unwrap();
         let media = Arc::new(Media::built_in());
         let trust = Arc::new(Trust::new(None));
-        let mut visit = Visit::new(socket, trust, "Ada", media, Arc::default(), Access::default()).unwrap();
+        let mut visit = Visit::new(socket, (&room, trust), "Ada", media, Arc::default(), Access::default()).unwrap();
         let name = "x".repeat(LENGTH);
         for _ in 0..MESSAGES {
             visit.say(&ToServer::Join { name: name.clone() });

@@ -23,6 +23,15 @@ pub(crate) struct Local {
     pub(crate) preference: u8,
 }
 
+/// What there is at one time.
+#[derive(Debug)]
+pub(crate) struct Look {
+    /// The preferred ones first.
+    pub(crate) usable: Vec<Local>,
+    /// Whether the address is there that the WebSocket leaves from.
+    pub(crate) routed: bool,
+}
+
 /// The name of an interface, and one of its addresses.
 type Found = (String, IpAddr);
 
@@ -37,20 +46,26 @@ impl Interfaces {
         self.only.is_empty() && self.route.is_loopback()
     }
 
-    /// The addresses of now, the preferred one first.
+    /// The addresses of now.
     ///
     /// # Errors
     /// When the system does not tell its interfaces.
-    pub(crate) fn look(&self) -> io::Result<Vec<Local>> {
+    pub(crate) fn look(&self) -> io::Result<Look> {
         if self.is_settled() {
-            return Ok(vec![self.local(self.route)]);
+            return Ok(Look {
+                usable: vec![self.local(self.route)],
+                routed: true,
+            });
         }
         let found = if_addrs::get_if_addrs()?;
         let up = found
             .into_iter()
             .filter(|interface| interface.oper_status != IfOperStatus::Down);
         let up: Vec<Found> = up.map(|interface| (interface.name.clone(), interface.ip())).collect();
-        Ok(self.usable(&up))
+        Ok(Look {
+            usable: self.usable(&up),
+            routed: up.iter().any(|(_, ip)| *ip == self.route),
+        })
     }
 
     fn usable(&self, found: &[Found]) -> Vec<Local> {
@@ -159,10 +174,14 @@ mod tests {
                 ip: route,
                 preference: 15,
             };
-            assert_eq!(interfaces.look().unwrap(), [only]);
+            let look = interfaces.look().unwrap();
+            assert!(look.usable == [only] && look.routed);
         }
         assert!(!Interfaces::new(vec!["lo".to_owned()], [127, 0, 0, 1].into()).is_settled());
         let lo = Interfaces::new(vec!["lo".to_owned()], [127, 0, 0, 1].into());
-        assert_eq!(lo.look().unwrap()[0], lo.local([127, 0, 0, 1].into()));
+        let look = lo.look().unwrap();
+        assert!(look.usable[0] == lo.local([127, 0, 0, 1].into()) && look.routed);
+        let elsewhere = Interfaces::new(Vec::new(), [192, 0, 2, 1].into());
+        assert!(!elsewhere.look().unwrap().routed);
     }
 }

@@ -19,6 +19,7 @@ mod pictures;
 mod relay_stream;
 mod relay_streams;
 mod report;
+mod returning;
 mod room;
 mod signalling;
 mod slot;

@@ -7,6 +7,9 @@ pub(crate) enum ToServer {
     Join {
         name: String,
     },
+    Resume {
+        session: String,
+    },
     Offer {
         id: u64,
         sdp: String,
@@ -35,9 +38,13 @@ pub(crate) struct OwnSource {
 pub(crate) enum FromServer {
     Joined {
         participant: String,
+        session: String,
         participants: Vec<Other>,
         #[serde(rename = "iceServers")]
         ice_servers: Vec<IceServers>,
+    },
+    Resumed {
+        session: String,
     },
     Answer {
         sdp: String,

@@ -17,6 +17,8 @@ pub struct Report {
     pub over_tcp: bool,
     /// From where it leaves: an address of the machine, or of the TURN server.
     pub local: Option<SocketAddr>,
+    /// How often its WebSocket was opened again after it had broken.
+    pub returns: u32,
     /// Its sections that receive.
     pub slots: Vec<SlotReport>,
     /// Whose pictures it waited for when it came, and how long from `join` to the first complete key frame of each that

@@ -1,6 +1,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::mpsc::channel;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
@@ -52,6 +53,25 @@ pub(crate) fn open(room: &Room, trust: &Trust, timeout: Duration) -> Result<WebS
         tungstenite::Error::Io(error) if error.kind() == ErrorKind::TimedOut => late("has not answered"),
         error => format!("{server} gives no WebSocket: {error}"),
     })
+}
+
+/// As [`open`], on a thread of its own.
+pub(crate) fn begin(
+    room: &Room,
+    trust: &Arc<Trust>,
+    timeout: Duration,
+) -> Receiver<Result<WebSocket<Signalling>, String>> {
+    let (tell, told) = channel();
+    let (room, trust) = (room.clone(), Arc::clone(trust));
+    let opening = move || {
+        // Nobody may wait any more.
+        let _ = tell.send(open(&room, &trust, timeout));
+    };
+    // Without a thread the channel is closed, which is as good as a refusal.
+    let _ = std::thread::Builder::new()
+        .name("guest return".to_owned())
+        .spawn(opening);
+    told
 }
 
 /// The addresses of a room's server. The system may take longer over a name than anybody waits.

@@ -87,7 +87,7 @@ fn pictures(report: &Report) -> u64 {
     pictures.map(|slot| slot.frames).sum()
 }
 
-/// Whether each has seen more than a second of pictures beyond these.
+/// Whether each has seen about two seconds of pictures beyond these.
 fn all_see_more(guests: &[Guest; 2], before: [u64; 2]) -> bool {
     let mut both = guests.iter().zip(before);
     both.all(|(guest, before)| pictures(&guest.report()) > before + 30)
@@ -102,15 +102,16 @@ fn goes_on_from(guests: &[Guest; 2], address: Ipv4Addr) {
     let moved = wait_for("media moves", guests, |guests| leaves_from(&guests[0], address));
     let before = guests.each_ref().map(|guest| pictures(&guest.report()));
     let seen = wait_for("media goes on", guests, |guests| all_see_more(guests, before));
-    println!("media leaves from {address} after {moved:?}, and a second of pictures is there {seen:?} later");
+    println!("media leaves from {address} after {moved:?}, and two seconds of pictures are there {seen:?} later");
 }
 
-fn leave(guests: [Guest; 2]) {
-    for guest in guests {
-        let report = guest.leave();
+fn leave(guests: [Guest; 2]) -> [Report; 2] {
+    let reports = guests.map(Guest::leave);
+    for report in &reports {
         assert!(report.connected && !report.relayed && !report.over_tcp, "{report}");
         assert_eq!(report.faults, Vec::<String>::new(), "{report}");
     }
+    reports
 }
 
 #[test]
@@ -128,5 +129,17 @@ fn media_goes_on_when_an_address_goes_and_another_comes() {
     let before = guests.each_ref().map(|guest| pictures(&guest.report()));
     wait_for("media goes on", &guests, |guests| all_see_more(guests, before));
     assert!(leaves_from(&guests[0], next));
-    leave(guests);
+    assert_eq!(leave(guests)[0].returns, 0);
+}
+
+#[test]
+fn the_websocket_comes_back_when_its_address_is_gone() {
+    let arena = Arena::new();
+    let guests = arena.call(&[]);
+    assert!(leaves_from(&guests[0], THERE[0]), "where the WebSocket leaves");
+    let participant = guests[0].report().participant;
+    arena.there.ip(&["addr", "del", "10.56.0.2/24", "dev", "j0"]).unwrap();
+    goes_on_from(&guests, THERE[1]);
+    let [report, _] = leave(guests);
+    assert_eq!((report.participant, report.returns), (participant, 1));
 }
