@@ -5,6 +5,7 @@
 //! - [`RecvBatch`]: what one `recvmmsg` brought, split into datagrams again where the kernel had joined them (GRO).
 //! - [`SendBatch`]: what one `sendmmsg` takes: runs of datagrams (GSO), each from its own source address.
 //! - [`IcmpError`]: what became of a datagram, for a socket that asks for it.
+//! - [`join_multicast`]: a socket of one link's group, as mDNS needs it.
 //! - [`Counters`], [`Traffic`]: what went wrong, and how much went through.
 //!
 //! This is the only crate of Hyaline with `unsafe` in it, and all of that is in two files: `mmsg.rs`, which talks to
@@ -16,6 +17,7 @@ mod error_queue;
 mod icmp;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod mmsg;
+mod multicast;
 mod recv;
 mod send;
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
@@ -24,6 +26,7 @@ mod socket;
 
 pub use counters::{Counters, Traffic};
 pub use icmp::IcmpError;
+pub use multicast::join_multicast;
 pub use recv::{Datagram, Datagrams, RecvBatch};
 pub use send::{Full, MAX_MESSAGE, MAX_SEGMENTS, SendBatch, Sent};
 pub use socket::Socket;
