@@ -65,7 +65,7 @@ impl std::error::Error for TooMany {}
 /// What is to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Output {
-    Query { id: u16, name: LocalName, unicast: bool },
+    Query { id: u16, name: LocalName, kind: RecordType },
     Answer(Answer),
 }
 
@@ -164,8 +164,8 @@ impl Mdns {
         while let Some(answer) = self.responder.announce(now) {
             self.multicast(Output::Answer(answer));
         }
-        while let Some((name, unicast)) = self.resolver.next_query(now) {
-            self.ask(name, unicast);
+        while let Some(name) = self.resolver.next_query(now) {
+            self.ask(name);
         }
         while let Some(name) = self.resolver.next_timeout(now) {
             self.events.push_back(Event::Unresolved(name, Unresolved::NoAnswer));
@@ -233,7 +233,7 @@ impl Mdns {
         debug_assert!(out.len() >= MIN_OUT, "out has at least MIN_OUT bytes");
         let (path, output) = self.outgoing.front()?;
         let len = match output {
-            Output::Query { id, name, unicast } => message::write_query(out, *id, *name, *unicast),
+            Output::Query { id, name, kind } => message::write_query(out, *id, *name, *kind),
             Output::Answer(answer) => answer.write(out),
         };
         let transmit = Transmit::one(*path, len.ok()?);
@@ -341,20 +341,17 @@ impl Mdns {
         }
     }
 
-    /// Sends a query on each family.
-    fn ask(&mut self, name: LocalName, unicast: bool) {
+    /// Asks over each family for addresses of both, in a message each: Chromium (156) has no answer to two questions at
+    /// once, nor to one with QU.
+    fn ask(&mut self, name: LocalName) {
         let [high, low, ..] = self.rng.next_u32().to_be_bytes();
         let id = u16::from_be_bytes([high, low]);
         self.resolver.asked(&name, id);
         for ipv4 in [true, false] {
-            let one_shot = self.config.is_one_shot(ipv4);
-            let query = Output::Query {
-                id: if one_shot { id } else { 0 },
-                name,
-                // An answer to another port is by unicast anyway.
-                unicast: unicast && !one_shot,
-            };
-            self.send_to(self.config.group(ipv4), query);
+            let id = if self.config.is_one_shot(ipv4) { id } else { 0 };
+            for kind in [RecordType::A, RecordType::AAAA] {
+                self.send_to(self.config.group(ipv4), Output::Query { id, name, kind });
+            }
         }
     }
 

@@ -152,10 +152,10 @@ impl Link {
         self.peers.iter().all(|peer| peer.state() == State::Connected)
     }
 
-    /// How many queries a host has sent.
+    /// How often a host has asked, for the addresses of both families each time.
     fn queries(&self, host: usize) -> usize {
         let said = self.said.iter().filter(|(from, ..)| *from == host);
-        said.filter(|(.., message)| message[2] & 0x80 == 0).count()
+        said.filter(|(.., message)| message[2] & 0x80 == 0).count() / 2
     }
 
     fn trickle(&mut self, host: usize, candidate: &str) {

@@ -65,7 +65,7 @@ impl Default for Config {
             max_names: 64,
             max_names_per_scope: 16,
             max_queries: 64,
-            max_outgoing: 256,
+            max_outgoing: 512,
         }
     }
 }

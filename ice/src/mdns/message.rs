@@ -227,16 +227,11 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// Writes a question for both families (RFC 6762 §5.3). `id` is 0 except in one-shot queries.
-pub(crate) fn write_query(out: &mut [u8], id: u16, name: LocalName, unicast: bool) -> Result<usize, Full> {
+/// Writes a question that all may hear the answer to. `id` is 0 except in one-shot queries.
+pub(crate) fn write_query(out: &mut [u8], id: u16, name: LocalName, kind: RecordType) -> Result<usize, Full> {
     let mut w = Writer::new(out);
-    header(&mut w, id, 0, 2, 0, 0)?;
-    let class = if unicast { IN | TOP_BIT } else { IN };
-    write_question(&mut w, name, RecordType::A, class)?;
-    // The same name again.
-    w.u16(pointer(HEADER_LEN))?;
-    w.u16(RecordType::AAAA.0)?;
-    w.u16(class)?;
+    header(&mut w, id, 0, 1, 0, 0)?;
+    write_question(&mut w, name, kind, IN)?;
     Ok(w.position())
 }
 

@@ -32,7 +32,6 @@ struct Query {
     id: Option<u16>,
     next: Instant,
     interval: Duration,
-    first: bool,
     give_up: Instant,
 }
 
@@ -87,21 +86,18 @@ impl Resolver {
             id: None,
             next: now,
             interval: FIRST_INTERVAL,
-            first: true,
             give_up: after(now, self.timeout),
         });
         Ok(())
     }
 
-    /// The next query that is due; whether its answer is wanted by unicast: that of the first (RFC 6762 §5.4).
-    pub(super) fn next_query(&mut self, now: Instant) -> Option<(LocalName, bool)> {
+    /// The next name that is to be asked for.
+    pub(super) fn next_query(&mut self, now: Instant) -> Option<LocalName> {
         let due = |query: &&mut Query| query.next <= now && query.give_up > now;
         let query = self.queries.iter_mut().find(due)?;
-        let unicast = query.first;
-        query.first = false;
         query.next = after(now, query.interval);
         query.interval = query.interval.saturating_mul(2);
-        Some((query.name, unicast))
+        Some(query.name)
     }
 
     /// The next name that is given up.
