@@ -90,6 +90,9 @@ pub struct Options<'a> {
     pub namespace: Option<&'a Namespace>,
     /// Camera and microphone.
     pub devices: Devices,
+    /// Pages are told names of mDNS in place of the host's addresses, as browsers do it that nobody has set up. Chromium
+    /// does so only where the page may use neither camera nor microphone: with [`Devices::Denied`].
+    pub hide_addresses: bool,
     /// Sound and video do not start before a click.
     pub autoplay_blocked: bool,
     /// An origin (`http://10.0.0.1:8080`) that counts as secure although it is neither https nor localhost.
@@ -161,9 +164,13 @@ impl<'a> Options<'a> {
         if let Some(origin) = &self.secure_origin {
             flags.push(format!("--unsafely-treat-insecure-origin-as-secure={origin}"));
         }
-        let mut disabled = vec!["WebRtcHideLocalIpsWithMdns".to_owned()];
-        disabled.extend(self.disable_features.iter().cloned());
-        flags.push(format!("--disable-features={}", disabled.join(",")));
+        let mut disabled = self.disable_features.clone();
+        if !self.hide_addresses {
+            disabled.insert(0, "WebRtcHideLocalIpsWithMdns".into());
+        }
+        if !disabled.is_empty() {
+            flags.push(format!("--disable-features={}", disabled.join(",")));
+        }
         flags.extend(self.flags.iter().cloned());
         flags
     }
@@ -176,7 +183,10 @@ impl<'a> Options<'a> {
                 "media.navigator.permission.disabled",
                 json!(self.devices != Devices::Denied),
             ),
-            ("media.peerconnection.ice.obfuscate_host_addresses", json!(false)),
+            (
+                "media.peerconnection.ice.obfuscate_host_addresses",
+                json!(self.hide_addresses),
+            ),
             (
                 "media.autoplay.default",
                 json!(if self.autoplay_blocked { 1 } else { 0 }),
@@ -266,6 +276,20 @@ mod tests {
             disabling,
             ["--disable-features=WebRtcHideLocalIpsWithMdns,WebRtcPqcForDtls"]
         );
+    }
+
+    #[test]
+    fn addresses_are_hidden_where_that_is_wanted() {
+        for hide_addresses in [false, true] {
+            let options = Options {
+                hide_addresses,
+                ..Options::default()
+            };
+            let shown = options.chromium_flags().iter().any(|flag| flag.contains("WithMdns"));
+            assert_eq!(shown, !hide_addresses);
+            let pref = format!("obfuscate_host_addresses\", {hide_addresses});");
+            assert!(options.firefox_user_js().contains(&pref));
+        }
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! A full agent of ours and a browser, with nobody between them: either one offers, and in the middle of the call ICE is
-//! restarted.
+//! restarted. Or one of them knows of the other no more than a name of mDNS.
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use browser_test::{Kind, Page};
-use peer::{Config, Direction, Event, Peer, Sink, State, StreamInfo};
+use browser_test::{Browser, Devices, Kind, Options, Page};
+use ice::mdns::{self, Subnet};
+use peer::{Config, Direction, Event, Mdns, Peer, Sink, State, StreamInfo};
 use rtp::{Packet, RtpOut};
-use serde_json::Value;
+use serde_json::{Value, json};
 use wire::{Path, Seed};
 
 use crate::arena::{ADDRESS, Arena};
@@ -35,20 +36,75 @@ struct Caller {
     peer: Peer,
     socket: UdpSocket,
     local: SocketAddr,
+    link: Option<Link>,
     ears: Ears,
     start: Instant,
     sent: u32,
     events: Vec<Event>,
 }
 
+/// mDNS on the arena's link.
+struct Link {
+    socket: UdpSocket,
+    /// How many responses have come.
+    responses: usize,
+}
+
+impl Link {
+    const GROUP: SocketAddr = SocketAddr::new(IpAddr::V4(mdns::GROUP_IPV4), mdns::PORT);
+
+    fn open(arena: &Arena) -> (Self, mdns::Config) {
+        let local = SocketAddr::from((ADDRESS, mdns::PORT));
+        let join = || udp::join_multicast(Self::GROUP.ip(), local);
+        let socket = arena.network.run(join).unwrap().unwrap();
+        let config = mdns::Config {
+            ipv4: Some(local),
+            subnets: vec![Subnet {
+                address: local.ip(),
+                prefix: 24,
+            }],
+            ..mdns::Config::default()
+        };
+        (Self { socket, responses: 0 }, config)
+    }
+
+    /// Takes what came, and says what there is to say.
+    fn turn(&mut self, peer: &mut Peer) {
+        let mut data = [0; 2048];
+        while let Ok((len, from)) = self.socket.recv_from(&mut data) {
+            // QR (RFC 1035 §4.1.1).
+            self.responses += usize::from(len > 2 && data[2] & 0x80 != 0);
+            peer.handle_mdns(Instant::now(), &Path::udp(Self::GROUP, from), &data[..len]);
+        }
+        let mut out = [0; mdns::MIN_OUT];
+        while let Some(transmit) = peer.poll_mdns_transmit(Instant::now(), &mut out) {
+            self.socket.send_to(&out[..transmit.len], transmit.path.remote).unwrap();
+        }
+    }
+}
+
 impl Caller {
     fn new(arena: &Arena) -> Self {
+        Self::with(arena, |_| None)
+    }
+
+    /// One that resolves names, and has one in place of its own address where it is to `conceal` that.
+    fn with_names(arena: &Arena, conceal: bool) -> Self {
+        Self::with(arena, |config| {
+            let (link, of_link) = Link::open(arena);
+            config.mdns = Some(Mdns { link: of_link, conceal });
+            Some(link)
+        })
+    }
+
+    fn with(arena: &Arena, change: impl FnOnce(&mut Config) -> Option<Link>) -> Self {
         let socket = arena.network.run(|| UdpSocket::bind((ADDRESS, 0))).unwrap().unwrap();
         socket.set_nonblocking(true).unwrap();
         let local = socket.local_addr().unwrap();
         let certificate = dtls_srtp::Certificate::generate().unwrap();
         let crypto = Arc::new(dtls_srtp::RingCrypto::new());
-        let config = Config::full(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
+        let mut config = Config::full(Arc::new(dtls_srtp::Config::new(crypto, certificate)));
+        let link = change(&mut config);
         let now = Instant::now();
         let mut peer = Peer::new(Arc::new(config), Seed::from_run(1), now);
         peer.add_local_candidate(local);
@@ -57,6 +113,7 @@ impl Caller {
             peer,
             socket,
             local,
+            link,
             ears: Ears::default(),
             start: now,
             sent: 0,
@@ -74,6 +131,9 @@ impl Caller {
         }
         let now = Instant::now();
         self.peer.handle_timeout(now);
+        if let Some(link) = &mut self.link {
+            link.turn(&mut self.peer);
+        }
         let mut out = [0; Peer::MIN_OUT];
         while let Some(transmit) = self.peer.poll_transmit(now, &mut out) {
             drop(self.socket.send_to(&out[..transmit.len], transmit.path.remote));
@@ -112,10 +172,20 @@ impl Caller {
     }
 }
 
+/// Who is told of the other's candidates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Both,
+    Ours,
+    Page,
+}
+
 /// A call between ours, which a thread drives, and a page.
 struct Call<'a> {
     ours: &'a Mutex<Caller>,
     page: &'a Page,
+    kind: Kind,
+    told: Told,
 }
 
 impl Call<'_> {
@@ -131,20 +201,56 @@ impl Call<'_> {
     fn negotiate(&self, ours_offers: bool) {
         if ours_offers {
             let offer = self.ours().peer.offer().unwrap();
+            let offer = self.told_to_page(offer);
             let answer = self.run(&format!("direct.answer({offer:?})"));
-            let now = Instant::now();
-            self.ours().peer.accept_answer(now, answer.as_str().unwrap()).unwrap();
+            let answer = self.told_to_ours(answer.as_str().unwrap());
+            self.ours().peer.accept_answer(Instant::now(), &answer).unwrap();
         } else {
             let offer = self.run("direct.offer()");
-            let answer = self
-                .ours()
-                .peer
-                .accept_offer(Instant::now(), offer.as_str().unwrap())
-                .unwrap();
+            let offer = self.told_to_ours(offer.as_str().unwrap());
+            let answer = self.ours().peer.accept_offer(Instant::now(), &offer).unwrap();
+            let answer = self.told_to_page(answer);
             self.run(&format!(
                 "direct.pc.setRemoteDescription({{ type: 'answer', sdp: {answer:?} }})"
             ));
         }
+    }
+
+    /// Our description as the page is told it.
+    fn told_to_page(&self, ours: String) -> String {
+        if self.told == Told::Page {
+            assert_hides_addresses(&ours);
+        }
+        if self.told == Told::Ours {
+            without_candidates(&ours)
+        } else {
+            ours
+        }
+    }
+
+    /// The page's description as ours is told it.
+    fn told_to_ours(&self, theirs: &str) -> String {
+        if self.told != Told::Both {
+            assert_hides_addresses(theirs);
+        }
+        if self.told == Told::Ours && self.kind == Kind::Chromium {
+            // Chromium announces a name twice, a second apart. Who waits until that is over hears what it answers.
+            let start = Instant::now();
+            while self.ours().link.as_ref().is_some_and(|link| link.responses < 2) {
+                assert!(start.elapsed() < SOON, "the name was not announced");
+                std::thread::yield_now();
+            }
+        }
+        if self.told == Told::Page {
+            without_candidates(theirs)
+        } else {
+            theirs.to_owned()
+        }
+    }
+
+    /// What the page's selected pair says of where it found us.
+    fn our_candidate(&self) -> Value {
+        self.run("direct.remote()")
     }
 
     /// Both hear each other, and go on to.
@@ -170,6 +276,7 @@ impl Call<'_> {
 
 const DIRECT: &str = "globalThis.direct = {
     pc: new RTCPeerConnection(),
+    media: () => navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } }),
     async complete() {
         const { pc } = this;
         while (pc.iceGatheringState !== 'complete') {
@@ -179,7 +286,7 @@ const DIRECT: &str = "globalThis.direct = {
     },
     async attach() {
         if (this.stream) return;
-        this.stream = await navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } });
+        this.stream = await this.media();
         for (const track of this.stream.getTracks()) this.pc.addTrack(track, this.stream);
     },
     async offer(options) {
@@ -197,13 +304,96 @@ const DIRECT: &str = "globalThis.direct = {
         const stats = [...(await this.pc.getStats()).values()];
         return stats.find(entry => entry.type === 'inbound-rtp' && entry.kind === 'audio')?.packetsReceived ?? 0;
     },
+    async remote() {
+        const stats = await this.pc.getStats();
+        const pairs = [...stats.values()].filter(entry => entry.type === 'candidate-pair');
+        const selected = pairs.filter(pair => pair.nominated && pair.state === 'succeeded');
+        return selected.map(pair => stats.get(pair.remoteCandidateId).candidateType);
+    },
 };";
 
+/// A picture and a tone that are nobody's camera and microphone.
+const DRAWN: &str = "direct.media = async () => {
+    const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 240 });
+    const pen = canvas.getContext('2d');
+    setInterval(() => {
+        pen.fillStyle = `hsl(${performance.now() % 360} 50% 50%)`;
+        pen.fillRect(0, 0, canvas.width, canvas.height);
+    }, 50);
+    const audio = new AudioContext();
+    const tone = audio.createOscillator();
+    const sound = audio.createMediaStreamDestination();
+    tone.connect(sound);
+    tone.start();
+    return new MediaStream([...canvas.captureStream().getTracks(), ...sound.stream.getTracks()]);
+};";
+
+/// A name is told and no address.
+fn assert_hides_addresses(description: &str) {
+    let address = ADDRESS.to_string();
+    assert!(
+        description.contains(".local ") && !description.contains(&address),
+        "{description}"
+    );
+}
+
+fn without_candidates(description: &str) -> String {
+    let is_of_candidates = |line: &&str| line.starts_with("a=candidate:") || line.starts_with("a=end-of-candidates");
+    let lines = description.lines().filter(|line| !is_of_candidates(line));
+    lines.map(|line| format!("{line}\r\n")).collect()
+}
+
+/// Whoever offers restarts ICE.
 fn call(kind: Kind, ours_offers: bool) {
     let arena = Arena::new();
     let browser = arena.launch(kind);
     let page = browser.open_with(&arena.url("/healthz"), DIRECT).unwrap();
-    let caller = Mutex::new(Caller::new(&arena));
+    meet(Caller::new(&arena), &page, kind, Told::Both, ours_offers, |call| {
+        let first = call.ours().peer.selected_path();
+        if ours_offers {
+            call.ours().peer.restart_ice(Instant::now()).unwrap();
+        } else {
+            call.run("void direct.pc.restartIce()");
+        }
+        call.negotiate(ours_offers);
+        call.assert_both_hear();
+        assert!(first.is_some() && call.ours().peer.selected_path().is_some());
+    });
+}
+
+/// A browser that hides its addresses and one of ours, of which one knows nothing of the other, and the other a name
+/// alone: nothing is sent before that is resolved.
+fn call_by_name(kind: Kind, told: Told, ours_offers: bool) {
+    let arena = Arena::new();
+    let options = Options {
+        hide_addresses: true,
+        devices: Devices::Denied,
+        ..Options::within(&arena.network)
+    };
+    let browser = Browser::launch(kind, &options).unwrap_or_else(|error| panic!("{error}"));
+    let preload = [DIRECT, DRAWN].concat();
+    let page = browser.open_with(&arena.url("/healthz"), &preload).unwrap();
+    let caller = Caller::with_names(&arena, told == Told::Page);
+    meet(caller, &page, kind, told, ours_offers, |call| {
+        // Who was told nothing found the other by the check that came from there.
+        let found = call.our_candidate();
+        let expected = if told == Told::Page { "host" } else { "prflx" };
+        assert_eq!(found, json!([expected]), "{kind}");
+        let ours = call.ours();
+        assert_eq!(ours.peer.selected_path().unwrap().remote.ip(), ADDRESS);
+        let mut counters = BTreeMap::new();
+        ours.peer.each_counter(&mut |name, value| {
+            if value > 0 && (name.starts_with("mdns_") || name.contains("names")) {
+                counters.insert(name, value);
+            }
+        });
+        assert_eq!(counters, BTreeMap::new(), "{kind}");
+    });
+}
+
+/// Calls, and does something in the call.
+fn meet(caller: Caller, page: &Page, kind: Kind, told: Told, ours_offers: bool, then: impl Fn(&Call<'_>)) {
+    let caller = Mutex::new(caller);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -215,7 +405,9 @@ fn call(kind: Kind, ours_offers: bool) {
         });
         let call = Call {
             ours: &caller,
-            page: &page,
+            page,
+            kind,
+            told,
         };
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             if ours_offers {
@@ -225,16 +417,7 @@ fn call(kind: Kind, ours_offers: bool) {
             }
             call.negotiate(ours_offers);
             call.assert_both_hear();
-            let first = call.ours().peer.selected_path();
-            // Whoever offers restarts ICE.
-            if ours_offers {
-                call.ours().peer.restart_ice(Instant::now()).unwrap();
-            } else {
-                call.run("void direct.pc.restartIce()");
-            }
-            call.negotiate(ours_offers);
-            call.assert_both_hear();
-            assert!(first.is_some() && call.ours().peer.selected_path().is_some());
+            then(&call);
             let lost = |event: &Event| matches!(event, Event::Failed | Event::Closed { .. } | Event::NeedsRestart);
             assert!(!call.ours().events.iter().any(lost), "{:?}", call.ours().events);
         }));
@@ -256,5 +439,23 @@ fn a_full_agent_calls_browsers() {
 fn browsers_call_a_full_agent() {
     for kind in BOTH {
         call(kind, false);
+    }
+}
+
+#[test]
+fn names_of_browsers_are_resolved() {
+    for kind in BOTH {
+        for ours_offers in [true, false] {
+            call_by_name(kind, Told::Ours, ours_offers);
+        }
+    }
+}
+
+#[test]
+fn browsers_resolve_our_names() {
+    for kind in BOTH {
+        for ours_offers in [true, false] {
+            call_by_name(kind, Told::Page, ours_offers);
+        }
     }
 }
