@@ -164,6 +164,9 @@ impl Mdns {
         while let Some(answer) = self.responder.announce(now) {
             self.multicast(Output::Answer(answer));
         }
+        while let Some((answer, ipv4)) = self.responder.answer_again(now) {
+            self.send_to(self.config.group(ipv4), Output::Answer(answer));
+        }
         while let Some(name) = self.resolver.next_query(now) {
             self.ask(name);
         }

@@ -17,7 +17,8 @@ pub(super) const LEGACY_TTL: u32 = 10;
 /// RFC 6762 §8.3: two announcements, a second apart.
 const ANNOUNCEMENTS: u8 = 2;
 const ANNOUNCEMENT_INTERVAL: Duration = Duration::from_secs(1);
-/// RFC 6762 §6: a record is multicast once in a second.
+/// RFC 6762 §6: a record is multicast once in a second. Here announcements do not count: who has just been told a name
+/// by signalling did not hear them, and would wait for a second.
 const MULTICAST_INTERVAL: Duration = Duration::from_secs(1);
 /// RFC 6762 §5.4: a quarter of the TTL. What was not multicast for so long is, though unicast was asked for.
 const RECENTLY: Duration = Duration::from_secs(30);
@@ -30,10 +31,28 @@ struct Registered {
     address: IpAddr,
     announcements_left: u8,
     announce_at: Instant,
-    /// When it was last multicast over IPv4 and over IPv6.
-    multicast: [Option<Instant>; 2],
+    /// When it was last announced.
+    announced: Option<Instant>,
+    /// Of its address, over IPv4 and over IPv6.
+    answers: [Answered; 2],
     /// The same of its NSEC, which is another record.
-    denied: [Option<Instant>; 2],
+    denials: [Answered; 2],
+}
+
+/// When a record was last multicast in answer to somebody, and when it is to be again: for who asked too soon after.
+#[derive(Debug, Clone, Copy, Default)]
+struct Answered {
+    last: Option<Instant>,
+    again: Option<Instant>,
+}
+
+impl Answered {
+    const fn now(now: Instant) -> Self {
+        Self {
+            last: Some(now),
+            again: None,
+        }
+    }
 }
 
 /// Our names.
@@ -83,8 +102,9 @@ impl Responder {
             address,
             announcements_left: ANNOUNCEMENTS,
             announce_at: now,
-            multicast: [None; 2],
-            denied: [None; 2],
+            announced: None,
+            answers: [Answered::default(); 2],
+            denials: [Answered::default(); 2],
         });
         Ok(name)
     }
@@ -111,39 +131,63 @@ impl Responder {
         let known = self.names.iter_mut().find(due)?;
         known.announcements_left = known.announcements_left.saturating_sub(1);
         known.announce_at = after(now, ANNOUNCEMENT_INTERVAL);
-        known.multicast = [Some(now); 2];
+        known.announced = Some(now);
         Some(known.answer())
     }
 
+    /// The next answer that had to wait, once it is due; whether it goes over IPv4.
+    pub(super) fn answer_again(&mut self, now: Instant) -> Option<(Answer, bool)> {
+        for known in &mut self.names {
+            let answer = known.answer();
+            for (negative, times) in [(false, &mut known.answers), (true, &mut known.denials)] {
+                for (times, ipv4) in times.iter_mut().zip([true, false]) {
+                    if times.again.is_some_and(|again| again <= now) {
+                        *times = Answered::now(now);
+                        return Some((Answer { negative, ..answer }, ipv4));
+                    }
+                }
+            }
+        }
+        None
+    }
+
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let waiting = self.names.iter().filter(|known| known.announcements_left > 0);
-        waiting.map(|known| known.announce_at).min()
+        let announced = self.names.iter().filter(|known| known.announcements_left > 0);
+        let announced = announced.map(|known| known.announce_at);
+        let times = self.names.iter().flat_map(|known| [known.answers, known.denials]);
+        announced.chain(times.flatten().filter_map(|times| times.again)).min()
     }
 
     /// Whether a name was multicast recently, so that unicast will do.
     pub(super) fn was_multicast(&self, now: Instant, name: &LocalName, ipv4: bool) -> bool {
-        let known = self.names.iter().find(|known| known.name == *name);
-        known
-            .and_then(|known| of_family(&known.multicast, ipv4))
-            .is_some_and(|last| now < after(last, RECENTLY))
+        let Some(known) = self.names.iter().find(|known| known.name == *name) else {
+            return false;
+        };
+        let [over_ipv4, over_ipv6] = known.answers;
+        let answered = if ipv4 { over_ipv4 } else { over_ipv6 };
+        let last = known.announced.max(answered.last);
+        last.is_some_and(|last| now < after(last, RECENTLY))
     }
 
-    /// Whether a name, or its NSEC, may be multicast now; it then counts as such.
+    /// Whether a name, or its NSEC, may be multicast now; it then counts as such. Where it may not yet, it will be
+    /// ([`answer_again`](Self::answer_again)): who asks may have come after the last time.
     pub(super) fn may_multicast(&mut self, now: Instant, name: &LocalName, negative: bool, ipv4: bool) -> bool {
         let Some(known) = self.names.iter_mut().find(|known| known.name == *name) else {
             return false;
         };
-        let times = if negative {
-            &mut known.denied
+        let [over_ipv4, over_ipv6] = if negative {
+            &mut known.denials
         } else {
-            &mut known.multicast
+            &mut known.answers
         };
-        if of_family(times, ipv4).is_some_and(|last| now < after(last, MULTICAST_INTERVAL)) {
-            return false;
+        let times = if ipv4 { over_ipv4 } else { over_ipv6 };
+        let over = times.last.map(|last| after(last, MULTICAST_INTERVAL));
+        times.again = over.filter(|over| now < *over);
+        let may = times.again.is_none();
+        if may {
+            *times = Answered::now(now);
         }
-        let [v4, v6] = times;
-        *(if ipv4 { v4 } else { v6 }) = Some(now);
-        true
+        may
     }
 }
 
@@ -157,9 +201,4 @@ impl Registered {
             legacy: None,
         }
     }
-}
-
-const fn of_family(times: &[Option<Instant>; 2], ipv4: bool) -> Option<Instant> {
-    let [v4, v6] = *times;
-    if ipv4 { v4 } else { v6 }
 }

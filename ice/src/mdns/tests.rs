@@ -169,6 +169,42 @@ fn queries_are_answered_to_all_unless_it_was_just_done() {
 }
 
 #[test]
+fn who_asks_too_soon_is_answered_when_the_second_is_over() {
+    let (mut mdns, start) = (engine(1), Instant::now());
+    let name = mdns.register(start, Scope(1), ip(OWN)).unwrap();
+    let answer = response(name, &[ip(OWN)], 120);
+    assert_eq!(poll_all(&mut mdns, start).len(), 1);
+    // Who asks may not have heard the announcement.
+    mdns.handle_datagram(start + ms(300), &from(NEIGHBOUR), &query(name, 1, false));
+    assert_eq!(poll_all(&mut mdns, start), [(group(), answer.clone())]);
+    mdns.handle_timeout(start + secs(1));
+    assert_eq!(poll_all(&mut mdns, start).len(), 1, "the second announcement");
+    assert_eq!(mdns.poll_timeout(), None);
+    // Nor the answer to another. Two that ask have one.
+    for after in [ms(1001), ms(1200)] {
+        mdns.handle_datagram(start + after, &from(NEIGHBOUR), &query(name, 1, false));
+        assert_eq!(poll(&mut mdns, start), None);
+        assert_eq!(mdns.poll_timeout(), Some(start + ms(1300)));
+    }
+    mdns.handle_timeout(start + ms(1299));
+    assert_eq!(poll(&mut mdns, start), None);
+    mdns.handle_timeout(start + ms(1300));
+    assert_eq!(poll_all(&mut mdns, start), [(group(), answer)]);
+    assert_eq!(mdns.poll_timeout(), None);
+    // Likewise a denial; not that of a name that was given up meanwhile.
+    for after in [2000, 2001] {
+        mdns.handle_datagram(start + ms(after), &from(NEIGHBOUR), &query(name, 28, false));
+    }
+    assert_eq!(poll_all(&mut mdns, start).len(), 1);
+    assert_eq!(mdns.poll_timeout(), Some(start + ms(3000)));
+    mdns.handle_timeout(start + ms(3000));
+    assert_eq!(poll_all(&mut mdns, start).len(), 1);
+    mdns.handle_datagram(start + ms(3001), &from(NEIGHBOUR), &query(name, 28, false));
+    mdns.unregister(&name);
+    assert_eq!((poll_all(&mut mdns, start).len(), mdns.poll_timeout()), (1, None));
+}
+
+#[test]
 fn other_families_are_denied_and_other_things_not_answered() {
     let (mut mdns, name, now) = registered();
     // NSEC: nothing but A.
