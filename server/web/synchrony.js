@@ -35,8 +35,10 @@ export class Synchrony {
       const entry = sounds.get(sound.track.id);
       if (!entry?.jitterBufferEmittedCount) continue;
       // Sums over all samples that were played: seconds waited, and how many they are.
-      const now = { waited: entry.jitterBufferDelay, played: entry.jitterBufferEmittedCount };
-      const before = earlier.get(sound.track.id) ?? { waited: 0, played: 0 };
+      const now = { waited: entry.jitterBufferDelay - added(entry), played: entry.jitterBufferEmittedCount };
+      let before = earlier.get(sound.track.id);
+      // Sums that have become less are others.
+      if (!before || before.played > now.played) before = { waited: 0, played: 0 };
       const played = now.played - before.played;
       if (played < ENOUGH * SAMPLES_PER_SECOND) {
         // It adds up until it is enough.
@@ -49,6 +51,9 @@ export class Synchrony {
     }
   }
 }
+
+/** What the browser has sound wait for late pictures: were these to wait for it in turn, neither would come to an end. */
+const added = ({ jitterBufferTargetDelay: target, jitterBufferMinimumDelay: least }) => Math.max(0, target - least || 0);
 
 /** Opus is decoded at 48 kHz in all browsers (RFC 7587 §4.1). */
 const SAMPLES_PER_SECOND = 48_000;

@@ -85,12 +85,14 @@ fn pictures_wait_as_long_as_their_sound() {
                 synchrony.begin(picture);
                 synchrony.begin(lonely);
                 const waits = [[picture.jitterBufferTarget, 'in the beginning']];
-                let waited = 0, played = 0;
+                let waited = 0, played = 0, more;
                 const step = (seconds, ms, what) => {
                     waited += seconds * 48_000 * ms / 1_000;
                     played += seconds * 48_000;
                     const entry = { id: 'a', type: 'inbound-rtp', kind: 'audio', trackIdentifier: sound.track.id,
-                        jitterBufferDelay: waited, jitterBufferEmittedCount: played };
+                        jitterBufferDelay: waited + (more ?? 0),
+                        jitterBufferMinimumDelay: more && 1, jitterBufferTargetDelay: more && 1 + more,
+                        jitterBufferEmittedCount: played };
                     const other = { ...entry, id: 'b', trackIdentifier: 'another', jitterBufferDelay: 900 * played };
                     synchrony.heed(new Map([['a', entry], ['b', other]]), [{ sound, picture }]);
                     waits.push([picture.jitterBufferTarget, what]);
@@ -104,6 +106,10 @@ fn pictures_wait_as_long_as_their_sound() {
                 step(0, 0, 'nobody speaks');
                 step(1, 3_000, 'at most this long');
                 step(1, 60, 'the link is good again');
+                waited = played = 0;
+                step(1, 90, 'sums that began anew');
+                more = 0.1 * 48_000;
+                step(1, 90, 'what is added for late pictures does not count');
                 waits.push([lonely.jitterBufferTarget, 'another picture']);
                 return waits;
             })()",
@@ -121,6 +127,8 @@ fn pictures_wait_as_long_as_their_sound() {
                 [180, "nobody speaks"],
                 [500, "at most this long"],
                 [60, "the link is good again"],
+                [90, "sums that began anew"],
+                [90, "what is added for late pictures does not count"],
                 [50, "another picture"]
             ]),
             "{kind}"
