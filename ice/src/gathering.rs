@@ -131,9 +131,12 @@ impl Gatherer {
 
     /// Whether a candidate may still come.
     pub(crate) fn is_pending(&self) -> bool {
-        self.tasks
-            .iter()
-            .any(|task| matches!(task.phase, Phase::Waiting | Phase::Asking))
+        self.pending().next().is_some()
+    }
+
+    fn pending(&self) -> impl Iterator<Item = &Task> {
+        let is_pending = |task: &&Task| matches!(task.phase, Phase::Waiting | Phase::Asking);
+        self.tasks.iter().filter(is_pending)
     }
 
     /// Ends requests that were waited for long enough. What has a mapping keeps it.
@@ -165,18 +168,20 @@ impl Gatherer {
         if !pacer.is_ready(now) {
             return None;
         }
-        let rto = RTO.max(
-            pacer
-                .interval()
-                .saturating_mul(u32::try_from(self.tasks.len()).unwrap_or(u32::MAX)),
-        );
+        // RFC 8445 §14.3, by how many are asked; but each of them at least three times, however many they are.
+        let asked = u32::try_from(self.pending().count()).unwrap_or(u32::MAX);
+        let rto = pacer.interval().saturating_mul(asked);
+        let rto = rto.min(self.timeout / 4).max(RTO);
         let mut id = [0; 12];
         let begins = |task: &Task| match task.phase {
             Phase::Waiting => true,
             Phase::Mapped(at) => refresh && at <= now && task.request.is_none(),
             Phase::Asking | Phase::Over => false,
         };
-        let task = self.tasks.iter_mut().find(|task| begins(task))?;
+        // Those that were never asked first: many mappings would have one refreshed at any time.
+        let new = self.tasks.iter().position(|task| task.phase == Phase::Waiting);
+        let task = new.or_else(|| self.tasks.iter().position(begins))?;
+        let task = self.tasks.get_mut(task)?;
         self.rng.fill_bytes(&mut id);
         let id = TransactionId(id);
         pacer.spend(now);
