@@ -105,6 +105,10 @@ fn what_is_relayed_allocates_nothing() {
     let to = peer.local_addr().unwrap();
     caller.client.bind(Instant::now(), to).unwrap();
     caller.until(|client| client.is_bound(&to));
+    // From now on all that is waited for comes, however long the machine takes.
+    for socket in [&caller.socket, &peer] {
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    }
 
     // Buffers grow to what is needed.
     relay(&mut caller, &peer, relayed, ROUNDS / 10);
@@ -114,7 +118,7 @@ fn what_is_relayed_allocates_nothing() {
     // Other threads of the server, and the one that runs the tests, allocate now and then.
     let allocations = change.allocations + change.reallocations;
     assert!(
-        allocations < ROUNDS / 10,
+        allocations < ROUNDS / 20,
         "{allocations} for {} datagrams",
         2 * BURST * ROUNDS
     );

@@ -20,6 +20,8 @@ use crate::{BOTH, SOON};
 /// A frame of Opus without a sound, 20 ms.
 const SILENCE: [u8; 3] = [0xf8, 0xff, 0xfe];
 const FRAME: Duration = Duration::from_millis(20);
+/// Between two looks at what the thread that drives ours has come to: it needs what is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How many packets came of each kind.
 #[derive(Default)]
@@ -78,7 +80,7 @@ impl Link {
         }
         let mut out = [0; mdns::MIN_OUT];
         while let Some(transmit) = peer.poll_mdns_transmit(Instant::now(), &mut out) {
-            self.socket.send_to(&out[..transmit.len], transmit.path.remote).unwrap();
+            drop(self.socket.send_to(&out[..transmit.len], transmit.path.remote));
         }
     }
 }
@@ -238,7 +240,7 @@ impl Call<'_> {
             let start = Instant::now();
             while self.ours().link.as_ref().is_some_and(|link| link.responses < 2) {
                 assert!(start.elapsed() < SOON, "the name was not announced");
-                std::thread::yield_now();
+                std::thread::sleep(PAUSE);
             }
         }
         if self.told == Told::Page {
@@ -268,7 +270,7 @@ impl Call<'_> {
         let goes_on = |kind: &str| self.ours().ears.0.get(kind) > heard.get(kind);
         while !["Audio", "Video"].into_iter().all(goes_on) {
             assert!(start.elapsed() < SOON, "{:?}", self.ours().ears.0);
-            std::thread::yield_now();
+            std::thread::sleep(PAUSE);
         }
         assert_eq!(self.ours().peer.state(), State::Connected);
     }
