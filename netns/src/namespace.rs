@@ -2,6 +2,7 @@ use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -47,10 +48,12 @@ impl Namespace {
         namespace.ip(&["link", "set", "v1", "up"])?;
         // Chromium gathers on the interface of the default route.
         namespace.ip(&["route", "add", "default", "dev", "v0"])?;
+        namespace.await_running("v0")?;
         Ok(namespace)
     }
 
-    /// Joins two namespaces by a pair of interfaces of this name and these addresses (each `/24`).
+    /// Joins two namespaces by a pair of interfaces of this name and these addresses (each `/24`), which run when it
+    /// returns.
     ///
     /// # Errors
     /// As [`new`](Self::new).
@@ -68,7 +71,9 @@ impl Namespace {
             &other.name,
         ])?;
         self.add_interface(interface, address)?;
-        other.add_interface(interface, other_address)
+        other.add_interface(interface, other_address)?;
+        self.await_running(interface)?;
+        other.await_running(interface)
     }
 
     /// Its name, for `ip netns`.
@@ -206,6 +211,19 @@ impl Namespace {
         self.ip(&["addr", "add", &format!("{address}/24"), "dev", interface])?;
         self.ip(&["link", "set", interface, "up"])
     }
+
+    /// The kernel says that an interface runs a moment after its other end is up. Whoever looks at the addresses of the
+    /// machine before finds it down.
+    fn await_running(&self, interface: &str) -> Result<(), Error> {
+        let start = Instant::now();
+        while !output("ip", &["-n", &self.name, "-o", "link", "show", "dev", interface])?.contains("state UP") {
+            if start.elapsed() > Duration::from_secs(20) {
+                return Err(Error::Network(format!("{interface} does not run within 20 s")));
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Namespace {
@@ -220,13 +238,18 @@ fn ip(arguments: &[&str]) -> Result<(), Error> {
 }
 
 fn run(program: &str, arguments: &[&str]) -> Result<(), Error> {
+    output(program, arguments).map(drop)
+}
+
+/// What a command writes.
+fn output(program: &str, arguments: &[&str]) -> Result<String, Error> {
     let line = || format!("`{program} {}`", arguments.join(" "));
     let output = Command::new(program)
         .args(arguments)
         .output()
         .map_err(|error| Error::Network(format!("cannot run {}: {error}", line())))?;
     if output.status.success() {
-        return Ok(());
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     Err(Error::Network(format!(
         "{} failed: {}",
@@ -238,7 +261,6 @@ fn run(program: &str, arguments: &[&str]) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::net::{TcpListener, UdpSocket};
-    use std::time::Duration;
 
     use super::*;
 
