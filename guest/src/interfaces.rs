@@ -2,7 +2,6 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 
 use ice::{Interface, interface_candidates};
-use if_addrs::IfOperStatus;
 use peer::Peer;
 use wire::Protocol;
 
@@ -58,9 +57,8 @@ impl Interfaces {
             });
         }
         let found = if_addrs::get_if_addrs()?;
-        let up = found
-            .into_iter()
-            .filter(|interface| interface.oper_status != IfOperStatus::Down);
+        // Whatever is not said to run counts as down: on Unix nothing is ever said to be down.
+        let up = found.into_iter().filter(if_addrs::Interface::is_oper_up);
         let up: Vec<Found> = up.map(|interface| (interface.name.clone(), interface.ip())).collect();
         Ok(Look {
             usable: self.usable(&up),
