@@ -12,6 +12,11 @@ use crate::messages::IceServers;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// URIs of a room that are looked at: more than a peer makes use of.
 const MAX_URIS: usize = 4 * IceServer::MAX;
+/// Addresses of one name that are made use of.
+const MAX_ADDRESSES_OF_A_NAME: usize = 4;
+/// Addresses of all servers that are made use of. A peer asks any number of STUN servers: a hostile room must not have
+/// each guest send to thousands of targets of its choice.
+const MAX_ADDRESSES: usize = 32;
 
 /// Gives the addresses of a name; may block.
 pub(crate) type Lookup = dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync;
@@ -63,6 +68,7 @@ impl Resolving {
             return None;
         }
         let (mut servers, mut faults) = (Vec::new(), Vec::new());
+        let mut left = MAX_ADDRESSES;
         for (uri, server) in self.servers.drain(..) {
             let late = || {
                 let patience = PATIENCE.as_secs();
@@ -71,7 +77,12 @@ impl Resolving {
                 ))
             };
             match server.unwrap_or_else(late) {
-                Ok(server) => servers.push(server),
+                Ok(server) => {
+                    if let Some(less) = left.checked_sub(server.addresses().count()) {
+                        left = less;
+                        servers.push(server);
+                    }
+                }
                 Err(reason) => faults.push(format!("the server {uri} cannot be used: {reason}")),
             }
         }
@@ -94,7 +105,10 @@ fn server(
     let (uri, look_up, sender) = (uri.to_owned(), Arc::clone(look_up), sender.clone());
     let resolve = move || {
         let found = match look_up(&name) {
-            Ok(addresses) => with_addresses(&uri, &addresses, &login).map_err(|error| error.to_string()),
+            Ok(mut addresses) => {
+                addresses.truncate(MAX_ADDRESSES_OF_A_NAME);
+                with_addresses(&uri, &addresses, &login).map_err(|error| error.to_string())
+            }
             Err(error) => Err(format!("{error}; check the name `{name}`")),
         };
         // Nobody may wait any more.
@@ -185,5 +199,27 @@ mod tests {
         let now = Instant::now();
         let (servers, faults) = Resolving::begin(now, &told, &look_up).poll(now).unwrap();
         assert_eq!((servers.len(), faults.len()), (MAX_URIS, 0));
+    }
+
+    #[test]
+    fn addresses_are_bounded() {
+        let uris: Vec<String> = (0..20).map(|nth| format!("\"stun:{nth}.test\"")).collect();
+        let told = told(&format!("[{{\"urls\": [{}]}}]", uris.join(",")));
+        let look_up: Arc<Lookup> = Arc::new(|_: &str| {
+            let many = (0..1000_u16).map(|nth| IpAddr::from([192, 0, (nth >> 8) as u8, nth as u8]));
+            Ok(many.collect())
+        });
+        let now = Instant::now();
+        let mut resolving = Resolving::begin(now, &told, &look_up);
+        let start = Instant::now();
+        let (servers, faults) = loop {
+            assert!(start.elapsed() < Duration::from_secs(20), "not within 20 s");
+            match resolving.poll(now) {
+                Some(all) => break all,
+                None => std::thread::yield_now(),
+            }
+        };
+        let counts: Vec<usize> = servers.iter().map(|server| server.addresses().count()).collect();
+        assert_eq!((counts, faults.len()), (vec![4; 8], 0));
     }
 }
