@@ -236,7 +236,7 @@ impl Visit {
     ) -> Result<Self, JoinError> {
         let now = Instant::now();
         let route = socket.get_ref().socket().local_addr().map_err(because)?;
-        let interfaces = Interfaces::new(access.interfaces.clone(), route.ip());
+        let mut interfaces = Interfaces::new(access.interfaces.clone(), route.ip());
         let mut sockets = Sockets::new(RelayStreams::new(Arc::clone(&trust)));
         let look = interfaces
             .look()
@@ -378,7 +378,7 @@ impl Visit {
             Ok(None) => {}
             Ok(Some(socket)) => {
                 if let Ok(local) = socket.get_ref().socket().local_addr() {
-                    self.interfaces.route = local.ip();
+                    self.interfaces.leave_from(local.ip());
                 }
                 self.socket = socket;
                 self.returning = None;
@@ -560,7 +560,7 @@ impl Visit {
             self.peer.remove_local_candidate(now, address);
             self.peer.remove_active_tcp_candidate(now, address.ip());
         }
-        if !look.routed {
+        if look.cut {
             self.lose("its address is gone");
         }
     }
@@ -732,7 +732,7 @@ mod tests {
                 ip: [127, 0, 0, last].into(),
                 preference: 14,
             }];
-            visit.follow(Instant::now(), &Look { usable, routed: true });
+            visit.follow(Instant::now(), &Look { usable, cut: false });
             let offer = visit.peer.offer().unwrap();
             let candidates = offer.lines().filter_map(|line| line.strip_prefix("a=candidate:"));
             // UDP and TCP.

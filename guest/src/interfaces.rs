@@ -11,7 +11,9 @@ pub(crate) struct Interfaces {
     /// The names of those that may be used; with none of them all may.
     only: Vec<String>,
     /// The address that the WebSocket leaves from.
-    pub(crate) route: IpAddr,
+    route: IpAddr,
+    /// Whether some interface had it.
+    seen: bool,
 }
 
 /// An address that media may leave from.
@@ -27,8 +29,9 @@ pub(crate) struct Local {
 pub(crate) struct Look {
     /// The preferred ones first.
     pub(crate) usable: Vec<Local>,
-    /// Whether the address is there that the WebSocket leaves from.
-    pub(crate) routed: bool,
+    /// Whether the address is gone that the WebSocket leaves from. One that no interface ever had is not: a system may
+    /// let connections leave from more addresses than it lists.
+    pub(crate) cut: bool,
 }
 
 /// The name of an interface, and one of its addresses.
@@ -36,7 +39,18 @@ type Found = (String, IpAddr);
 
 impl Interfaces {
     pub(crate) const fn new(only: Vec<String>, route: IpAddr) -> Self {
-        Self { only, route }
+        Self {
+            only,
+            // A socket of IPv6 has those of IPv4 as mapped ones, which no interface has.
+            route: route.to_canonical(),
+            seen: false,
+        }
+    }
+
+    /// The WebSocket is another one, and leaves from this address.
+    pub(crate) fn leave_from(&mut self, route: IpAddr) {
+        self.route = route.to_canonical();
+        self.seen = false;
     }
 
     /// Whether the same addresses are there whenever somebody looks: the room is on this machine, where loopback is the
@@ -49,21 +63,27 @@ impl Interfaces {
     ///
     /// # Errors
     /// When the system does not tell its interfaces.
-    pub(crate) fn look(&self) -> io::Result<Look> {
+    pub(crate) fn look(&mut self) -> io::Result<Look> {
         if self.is_settled() {
             return Ok(Look {
                 usable: vec![self.local(self.route)],
-                routed: true,
+                cut: false,
             });
         }
         let found = if_addrs::get_if_addrs()?;
         // Whatever is not said to run counts as down: on Unix nothing is ever said to be down.
         let up = found.into_iter().filter(if_addrs::Interface::is_oper_up);
         let up: Vec<Found> = up.map(|interface| (interface.name.clone(), interface.ip())).collect();
-        Ok(Look {
-            usable: self.usable(&up),
-            routed: up.iter().any(|(_, ip)| *ip == self.route),
-        })
+        Ok(self.judge(&up))
+    }
+
+    fn judge(&mut self, up: &[Found]) -> Look {
+        let is_there = up.iter().any(|(_, ip)| *ip == self.route);
+        self.seen |= is_there;
+        Look {
+            usable: self.usable(up),
+            cut: self.seen && !is_there,
+        }
     }
 
     fn usable(&self, found: &[Found]) -> Vec<Local> {
@@ -164,22 +184,40 @@ mod tests {
     }
 
     #[test]
+    fn the_way_to_the_server_is_cut_only_where_it_was_seen() {
+        let found = |ips: &[&str]| -> Vec<Found> {
+            let found = ips.iter().map(|ip| ("eth0".to_owned(), ip.parse().unwrap()));
+            found.collect()
+        };
+        let mut interfaces = Interfaces::new(Vec::new(), "::ffff:192.0.2.2".parse().unwrap());
+        let look = interfaces.judge(&found(&["192.0.2.2"]));
+        assert_eq!((look.usable[0].preference, look.cut), (15, false), "it is of IPv4");
+        assert!(interfaces.judge(&found(&["192.0.2.3"])).cut);
+        assert!(!interfaces.judge(&found(&["192.0.2.2"])).cut);
+        // No interface has the address.
+        interfaces.leave_from("198.51.100.2".parse().unwrap());
+        for _ in 0..2 {
+            assert!(!interfaces.judge(&found(&["192.0.2.2"])).cut);
+        }
+    }
+
+    #[test]
     fn a_room_on_this_machine_needs_one_address_and_no_look() {
-        for route in ["127.0.0.1", "::1"].map(|ip| ip.parse().unwrap()) {
-            let interfaces = Interfaces::new(Vec::new(), route);
+        for route in ["127.0.0.1", "::1", "::ffff:127.0.0.1"].map(|ip| ip.parse::<IpAddr>().unwrap()) {
+            let mut interfaces = Interfaces::new(Vec::new(), route);
             assert!(interfaces.is_settled());
             let only = Local {
-                ip: route,
+                ip: route.to_canonical(),
                 preference: 15,
             };
             let look = interfaces.look().unwrap();
-            assert!(look.usable == [only] && look.routed);
+            assert!(look.usable == [only] && !look.cut);
         }
-        assert!(!Interfaces::new(vec!["lo".to_owned()], [127, 0, 0, 1].into()).is_settled());
-        let lo = Interfaces::new(vec!["lo".to_owned()], [127, 0, 0, 1].into());
+        let mut lo = Interfaces::new(vec!["lo".to_owned()], [127, 0, 0, 1].into());
+        assert!(!lo.is_settled());
         let look = lo.look().unwrap();
-        assert!(look.usable[0] == lo.local([127, 0, 0, 1].into()) && look.routed);
-        let elsewhere = Interfaces::new(Vec::new(), [192, 0, 2, 1].into());
-        assert!(!elsewhere.look().unwrap().routed);
+        assert!(look.usable[0] == lo.local([127, 0, 0, 1].into()) && !look.cut);
+        let mut elsewhere = Interfaces::new(Vec::new(), [192, 0, 2, 1].into());
+        assert!(!elsewhere.look().unwrap().cut);
     }
 }
