@@ -54,16 +54,17 @@ impl Access {
         }
     }
 
-    /// Why media can leave from nowhere.
-    pub(crate) fn without_address(&self) -> String {
+    /// Why media can leave from nowhere; `refusal` is why there is no socket at an address that there is.
+    pub(crate) fn without_address(&self, refusal: Option<&str>) -> String {
+        let refusal = refusal.map(|refusal| format!(" ({refusal})")).unwrap_or_default();
         match &self.interfaces[..] {
-            [] => {
-                "no network interface has an address that the server could answer to; connect this machine to a network"
-                    .to_owned()
-            }
+            [] => format!(
+                "no network interface has an address that the server could answer to{refusal}; connect this machine \
+                 to a network"
+            ),
             names => format!(
-                "none of these interfaces has an address that the server could answer to: {}; name another one with \
-                 --interface",
+                "none of these interfaces has an address that the server could answer to: {}{refusal}; name another \
+                 one with --interface",
                 names.join(", ")
             ),
         }
@@ -128,6 +129,17 @@ mod tests {
             let server = |uri| IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap();
             assert_eq!(uris.map(|uri| access.takes(&server(uri))), taken, "{relay:?}");
             assert_eq!(access.policy() == IceTransportPolicy::Relay, relay.is_some());
+        }
+    }
+
+    #[test]
+    fn what_the_system_says_about_addresses_is_told() {
+        let mut access = Access::default();
+        for interfaces in [Vec::new(), vec!["eth7".to_owned()]] {
+            access.interfaces = interfaces;
+            assert!(!access.without_address(None).contains('('));
+            let refused = access.without_address(Some("192.0.2.1: no"));
+            assert!(refused.contains(" (192.0.2.1: no); "), "{refused}");
         }
     }
 }

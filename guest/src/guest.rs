@@ -67,7 +67,7 @@ const MICROPHONE: &str = "0";
 const CAMERA: &str = "1";
 /// How often the addresses of the machine are looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// The same while the system refuses datagrams, as from an address that is gone.
+/// The same when the system begins to refuse datagrams, as from an address that is gone.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// How long one attempt to come back may take.
 const RETURN: Duration = Duration::from_secs(5);
@@ -197,6 +197,8 @@ struct Visit {
     interfaces: Interfaces,
     /// When the machine's addresses were looked at last.
     looked_at: Instant,
+    /// The system refuses datagrams, though the addresses are still the same: there is no hurry to look again.
+    in_vain: bool,
     access: Access,
     peer: Peer,
     /// The room's servers, until all names are known: nothing is offered before.
@@ -241,11 +243,11 @@ impl Visit {
         let look = interfaces
             .look()
             .map_err(|error| JoinError(format!("the network interfaces cannot be listed: {error}")))?;
-        let opened = sockets.follow(&look.usable).come;
-        if opened.is_empty() {
-            return Err(JoinError(access.without_address()));
+        let opened = sockets.follow(&look.usable);
+        if opened.come.is_empty() {
+            return Err(JoinError(access.without_address(opened.refusal.as_deref())));
         }
-        let peer = offering_peer(now, opened, Vec::new(), &access)?;
+        let peer = offering_peer(now, opened.come, Vec::new(), &access)?;
         let mut visit = Self {
             socket,
             room: room.clone(),
@@ -255,6 +257,7 @@ impl Visit {
             sockets,
             interfaces,
             looked_at: now,
+            in_vain: false,
             access,
             peer,
             resolving: None,
@@ -538,20 +541,22 @@ impl Visit {
 
     /// Follows the addresses of the machine: they come and go.
     fn look(&mut self, now: Instant) {
-        let patience = if self.sockets.refused { LOOK_AGAIN } else { LOOK };
+        let hurries = self.sockets.refused && !self.in_vain;
+        let patience = if hurries { LOOK_AGAIN } else { LOOK };
         if self.interfaces.is_settled() || now < self.looked_at + patience {
             return;
         }
         self.looked_at = now;
-        self.sockets.refused = false;
+        let refused = std::mem::take(&mut self.sockets.refused);
         // Where it is not told what there is, what was there stays.
-        if let Ok(look) = self.interfaces.look() {
-            self.follow(now, &look);
-        }
+        let changed = self.interfaces.look().is_ok_and(|look| self.follow(now, &look));
+        self.in_vain = refused && !changed;
     }
 
-    fn follow(&mut self, now: Instant, look: &Look) {
+    /// Whether anything has changed.
+    fn follow(&mut self, now: Instant, look: &Look) -> bool {
         let changes = self.sockets.follow(&look.usable);
+        let changed = !changes.come.is_empty() || !changes.gone.is_empty();
         // The new ones first: so those that are lost may have somewhere to go.
         for (address, preference) in changes.come {
             add_address(&mut self.peer, address, preference, &self.access);
@@ -563,6 +568,7 @@ impl Visit {
         if look.cut {
             self.lose("its address is gone");
         }
+        changed
     }
 
     fn frame_interval(&self) -> Duration {

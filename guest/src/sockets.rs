@@ -14,7 +14,7 @@ pub(crate) struct Sockets {
     pub(crate) udp: Vec<Udp>,
     pub(crate) streams: RelayStreams,
     pub(crate) connections: Connections,
-    /// The system has refused a datagram: an address may be gone.
+    /// The system has refused a datagram as it does where an address is gone.
     pub(crate) refused: bool,
 }
 
@@ -34,6 +34,8 @@ pub(crate) struct Changes {
     pub(crate) gone: Vec<SocketAddr>,
     /// Which are new, with their preference.
     pub(crate) come: Vec<(SocketAddr, u8)>,
+    /// Why one could not be had: the last reason.
+    pub(crate) refusal: Option<String>,
 }
 
 /// What waits for a guest that the machine holds up: more than a second of sixteen pictures. The kernel gives less
@@ -70,9 +72,12 @@ impl Sockets {
             if is_there || self.udp.len() >= MOST {
                 continue;
             }
-            if let Ok(udp) = Udp::bind(*local) {
-                changes.come.push((udp.address, udp.preference));
-                self.udp.push(udp);
+            match Udp::bind(*local) {
+                Ok(udp) => {
+                    changes.come.push((udp.address, udp.preference));
+                    self.udp.push(udp);
+                }
+                Err(error) => changes.refusal = Some(format!("{}: {error}", local.ip)),
             }
         }
         changes
@@ -105,12 +110,26 @@ impl Sockets {
             Protocol::Udp => {
                 let udp = self.udp.iter().find(|udp| udp.address == path.local);
                 let sent = udp.map(|udp| udp.socket.send_to(bytes, path.remote));
-                self.refused |= sent.is_some_and(|sent| sent.is_err_and(|error| error.kind() != ErrorKind::WouldBlock));
+                self.refused |= sent.is_some_and(|sent| sent.is_err_and(|error| may_be_gone(error.kind())));
             }
             Protocol::Tcp if self.connections.send(path, bytes) => {}
             Protocol::Tcp => self.streams.send(path, bytes),
         }
     }
+}
+
+/// Whether the system refuses so what leaves from an address that is gone: that nothing leads anywhere from there. A
+/// firewall, a datagram that is too long and a full buffer have other errors, and a look at the addresses helps against
+/// none of them.
+const fn may_be_gone(error: ErrorKind) -> bool {
+    matches!(
+        error,
+        ErrorKind::AddrNotAvailable
+            | ErrorKind::InvalidInput
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkDown
+    )
 }
 
 impl Udp {
@@ -222,10 +241,9 @@ mod tests {
             ip: [192, 0, 2, 1].into(),
             preference: 1,
         };
-        assert_eq!(
-            ips(sockets.follow(&[nobodys, local(1)]).come.iter().map(|(come, _)| *come)),
-            [local(1).ip]
-        );
+        let changes = sockets.follow(&[nobodys, local(1)]);
+        assert_eq!(ips(changes.come.iter().map(|(come, _)| *come)), [local(1).ip]);
+        assert!(changes.refusal.unwrap().starts_with("192.0.2.1: "));
         let many: Vec<Local> = (1..100).map(local).collect();
         assert_eq!(sockets.follow(&many).come.len(), MOST - 1);
         // Their places are free again when they are gone.
@@ -261,5 +279,9 @@ mod tests {
         // Loopback leads nowhere else.
         sockets.send(&Path::udp(from, SocketAddr::from(([192, 0, 2, 1], 9))), b"hello");
         assert!(sockets.refused);
+        // Too much for one datagram: whatever addresses there are, it is.
+        sockets.refused = false;
+        sockets.send(&Path::udp(from, addresses[1]), &[0; 70_000]);
+        assert!(!sockets.refused);
     }
 }
