@@ -191,7 +191,7 @@ struct Visit {
     trust: Arc<Trust>,
     /// By which the place in the room is taken again.
     session: Option<String>,
-    /// While the WebSocket is broken.
+    /// While the WebSocket is broken, and until the place in the room is taken again over another one.
     returning: Option<Returning>,
     sockets: Sockets,
     interfaces: Interfaces,
@@ -291,7 +291,7 @@ impl Visit {
         while !self.over && !self.shared.leaving.load(Ordering::Relaxed) {
             self.listen();
             self.follow_resolving();
-            if self.wanted && !self.open && self.resolving.is_none() {
+            if self.wanted && !self.open && self.resolving.is_none() && self.returning.is_none() {
                 self.offer();
             }
             let now = self.receive();
@@ -312,7 +312,10 @@ impl Visit {
         // The goodbye is waited for, though not for ever.
         let _ = self.socket.get_ref().socket().set_nonblocking(false);
         let _ = self.socket.get_ref().socket().set_write_timeout(Some(GOODBYE));
-        self.say(&ToServer::Leave {});
+        if self.is_reached() {
+            // Nobody is there any more who would want to know of a failure.
+            let _ = self.send(&ToServer::Leave {});
+        }
         self.peer.close(now);
         self.flush(now);
         self.sockets.streams.end(now);
@@ -327,28 +330,50 @@ impl Visit {
         }
     }
 
+    /// Whether there is a WebSocket.
+    fn is_reached(&self) -> bool {
+        self.returning.as_ref().is_none_or(Returning::is_resuming)
+    }
+
     fn say(&mut self, message: &ToServer) {
         if self.returning.is_some() {
-            // All that matters is said in the offer after the return.
+            // Who has no place in the room can say nothing there. All that matters is said in the offer afterwards.
             return;
         }
+        self.insist(message);
+    }
+
+    /// As [`say`](Self::say), also without a place in the room.
+    fn insist(&mut self, message: &ToServer) {
+        if let Err(error) = self.send(message) {
+            // The server may have told why it has hung up.
+            self.hear_all();
+            self.lose(error);
+        }
+    }
+
+    fn send(&mut self, message: &ToServer) -> tungstenite::Result<()> {
         let text = serde_json::to_string(message).unwrap_or_default();
         match self.socket.send(Message::text(text)) {
-            Ok(()) => {}
             // It is kept, and leaves when the socket is listened to.
-            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => self.fault(error),
+            Err(tungstenite::Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => Ok(()),
+            sent => sent,
         }
     }
 
     fn listen(&mut self) {
-        if self.returning.is_some() {
-            return self.follow_returning();
+        self.follow_returning();
+        if self.is_reached() {
+            // What did not fit into the kernel's buffer waits in the WebSocket's; reading sends nothing of it.
+            // Why it fails is told by reading, after what came before the end.
+            let _ = self.socket.flush();
+            self.hear_all();
         }
-        // What did not fit into the kernel's buffer waits in the WebSocket's; reading sends nothing of it.
-        // Why it fails is told by reading, after what came before the end.
-        let _ = self.socket.flush();
-        loop {
+    }
+
+    fn hear_all(&mut self) {
+        // What is heard may be that this WebSocket is of no use any more.
+        while self.is_reached() {
             match self.socket.read() {
                 Ok(Message::Text(text)) => match serde_json::from_str(&text) {
                     Ok(message) => self.hear(message),
@@ -363,14 +388,17 @@ impl Visit {
 
     /// The WebSocket is of no use any more. Who has a place in the room comes back over another one.
     fn lose(&mut self, why: impl fmt::Display) {
-        if self.over || self.returning.is_some() {
+        if self.over || !self.is_reached() {
             return;
         }
-        if self.session.is_some() {
-            self.returning = Some(Returning::begin(Instant::now(), why.to_string()));
-        } else {
-            self.fault(format!("the WebSocket is closed: {why}"));
-            self.over = true;
+        let why = why.to_string();
+        match &mut self.returning {
+            Some(returning) => returning.fail(why),
+            None if self.session.is_some() => self.returning = Some(Returning::begin(Instant::now(), why)),
+            None => {
+                self.fault(format!("the WebSocket is closed: {why}"));
+                self.over = true;
+            }
         }
     }
 
@@ -384,15 +412,13 @@ impl Visit {
                     self.interfaces.leave_from(local.ip());
                 }
                 self.socket = socket;
-                self.returning = None;
-                self.report.returns += 1;
                 let session = self.session.clone().unwrap_or_default();
-                self.say(&ToServer::Resume { session });
+                self.insist(&ToServer::Resume { session });
             }
             Err(reason) => {
                 let why = returning.why.clone();
                 self.fault(format!(
-                    "the WebSocket is closed: {why}; it cannot be opened again: {reason}"
+                    "the WebSocket is closed: {why}; the place in the room cannot be taken again: {reason}"
                 ));
                 self.over = true;
             }
@@ -420,6 +446,9 @@ impl Visit {
             }
             FromServer::Resumed { session } => {
                 self.session = Some(session);
+                if self.returning.take().is_some() {
+                    self.report.returns += 1;
+                }
                 // An offer or an answer may be lost; the next one has all that there is.
                 self.open = false;
                 self.wanted = true;
@@ -436,14 +465,20 @@ impl Visit {
             }
             FromServer::Slots { slots } => self.inbox.assign(slots),
             FromServer::Speakers { speaking } => self.report.speaking = speaking,
-            FromServer::Answer { sdp } => {
+            // One to an offer that was made before the return closes none that was made after it.
+            FromServer::Answer { id, .. } if id != self.offers => {}
+            FromServer::Answer { sdp, .. } => {
                 self.open = false;
                 let now = Instant::now();
                 if let Err(error) = self.peer.accept_answer(now, &sdp) {
                     self.fault(error);
                 }
             }
-            FromServer::Error { code, message } => {
+            // It may let us in later, over another WebSocket.
+            FromServer::Error { code, message, re } if re.as_deref() == Some("resume") && code != "unknown-session" => {
+                self.lose(format!("{code}: {message}"));
+            }
+            FromServer::Error { code, message, .. } => {
                 // The place in the room is lost.
                 self.over |= code == "unknown-session";
                 self.fault(format!("{code}: {message}"));
@@ -490,16 +525,15 @@ impl Visit {
     fn offer(&mut self) {
         self.wanted = false;
         let sources = [(MICROPHONE, "microphone"), (CAMERA, "camera")];
-        if self.offers == 0 {
-            let sources = sources.map(|(mid, kind)| OwnSource {
-                mid: mid.to_owned(),
-                kind,
-                muted: false,
-            });
-            self.say(&ToServer::Sources {
-                sources: sources.to_vec(),
-            });
-        }
+        let sources = sources.map(|(mid, kind)| OwnSource {
+            mid: mid.to_owned(),
+            kind,
+            muted: false,
+        });
+        // With each offer: what was said before the WebSocket broke may be lost.
+        self.say(&ToServer::Sources {
+            sources: sources.to_vec(),
+        });
         match self.peer.offer() {
             Ok(sdp) => {
                 self.open = true;
@@ -782,5 +816,82 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(server.join().unwrap() > MESSAGES * LENGTH);
+    }
+
+    type Server = WebSocket<std::net::TcpStream>;
+
+    /// The next message; candidates may come in between.
+    fn hear(server: &mut Server) -> serde_json::Value {
+        loop {
+            let message = server.read().unwrap();
+            let Ok(text) = message.to_text() else { continue };
+            let said: serde_json::Value = serde_json::from_str(text).unwrap();
+            if said["type"] != "candidate" {
+                return said;
+            }
+        }
+    }
+
+    fn tell(server: &mut Server, text: &str) {
+        server.send(Message::text(text)).unwrap();
+    }
+
+    #[test]
+    fn nobody_is_back_before_the_server_has_said_so() {
+        const WHO: &str = r#""participant":"7","participants":[],"iceServers":[]"#;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let room: Room = format!("http://{}/r/tea", listener.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let server = std::thread::spawn(move || {
+            let accept = || tungstenite::accept(listener.accept().unwrap().0).unwrap();
+            let mut server = accept();
+            assert_eq!(hear(&mut server)["type"], "join");
+            tell(&mut server, &format!(r#"{{"type":"joined","session":"one",{WHO}}}"#));
+            assert_eq!(hear(&mut server)["type"], "sources");
+            assert_eq!(hear(&mut server)["id"], 1);
+            drop(server);
+            // It takes the connection, and hangs up.
+            let mut server = accept();
+            assert_eq!(hear(&mut server)["session"], "one");
+            drop(server);
+            // It lets nobody in just now, and keeps the connection.
+            let mut busy = accept();
+            assert_eq!(hear(&mut busy)["session"], "one");
+            let refusal = r#"{"type":"error","code":"busy","message":"Try again.","re":"resume","id":null}"#;
+            tell(&mut busy, refusal);
+            let mut server = accept();
+            assert_eq!(hear(&mut server)["session"], "one");
+            // Nothing is wanted before `resumed`, whatever comes.
+            tell(&mut server, r#"{"type":"need","audio":4,"video":4}"#);
+            server
+                .get_ref()
+                .set_read_timeout(Some(Duration::from_millis(200)))
+                .unwrap();
+            assert!(server.read().is_err(), "it says something");
+            server.get_ref().set_read_timeout(None).unwrap();
+            tell(&mut server, &format!(r#"{{"type":"resumed","session":"two",{WHO}}}"#));
+            assert_eq!(hear(&mut server)["type"], "sources");
+            assert_eq!(hear(&mut server)["id"], 2);
+            // The answer to the offer before is none to this one, and is not looked at.
+            tell(&mut server, r#"{"type":"answer","id":1,"sdp":"?"}"#);
+            tell(&mut server, r#"{"type":"need","audio":8,"video":8}"#);
+            tell(&mut server, r#"{"type":"speakers","dominant":null,"speaking":["9"]}"#);
+            // Neither is the next offer made before this one has its answer.
+            assert_eq!(hear(&mut server)["type"], "leave");
+        });
+        let guest = Guest::join(&room, "Ada", Arc::new(Media::built_in())).unwrap();
+        let start = Instant::now();
+        while guest.report().speaking.is_empty() && !server.is_finished() {
+            assert!(
+                start.elapsed() < Duration::from_secs(20),
+                "not within 20 s: {}",
+                guest.report()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let report = guest.leave();
+        server.join().unwrap();
+        assert_eq!((report.returns, report.faults), (1, Vec::new()));
     }
 }

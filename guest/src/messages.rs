@@ -47,6 +47,7 @@ pub(crate) enum FromServer {
         session: String,
     },
     Answer {
+        id: u64,
         sdp: String,
     },
     Need {
@@ -62,6 +63,8 @@ pub(crate) enum FromServer {
     Error {
         code: String,
         message: String,
+        /// The type of the message that it is about.
+        re: Option<String>,
     },
     Bye {
         reason: String,

@@ -17,7 +17,7 @@ pub struct Report {
     pub over_tcp: bool,
     /// From where it leaves: an address of the machine, or of the TURN server.
     pub local: Option<SocketAddr>,
-    /// How often its WebSocket was opened again after it had broken.
+    /// How often it has taken its place in the room again, over another WebSocket after one had broken.
     pub returns: u32,
     /// Its sections that receive.
     pub slots: Vec<SlotReport>,

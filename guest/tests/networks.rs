@@ -119,7 +119,9 @@ fn media_goes_on_when_an_address_goes_and_another_comes() {
     let arena = Arena::new();
     // The WebSocket keeps the first link.
     let guests = arena.call(&["j1"]);
-    assert!(leaves_from(&guests[0], THERE[1]));
+    wait_for("media takes the second link", &guests, |guests| {
+        leaves_from(&guests[0], THERE[1])
+    });
     let next = Ipv4Addr::new(10, 56, 1, 3);
     arena.there.ip(&["addr", "del", "10.56.1.2/24", "dev", "j1"]).unwrap();
     arena.there.ip(&["addr", "add", "10.56.1.3/24", "dev", "j1"]).unwrap();
@@ -136,10 +138,12 @@ fn media_goes_on_when_an_address_goes_and_another_comes() {
 fn the_websocket_comes_back_when_its_address_is_gone() {
     let arena = Arena::new();
     let guests = arena.call(&[]);
-    assert!(leaves_from(&guests[0], THERE[0]), "where the WebSocket leaves");
+    let first = "media takes the link of the WebSocket";
+    wait_for(first, &guests, |guests| leaves_from(&guests[0], THERE[0]));
     let participant = guests[0].report().participant;
     arena.there.ip(&["addr", "del", "10.56.0.2/24", "dev", "j0"]).unwrap();
     goes_on_from(&guests, THERE[1]);
+    wait_for("it is back", &guests, |guests| guests[0].report().returns > 0);
     let [report, _] = leave(guests);
     assert_eq!((report.participant, report.returns), (participant, 1));
 }
