@@ -171,7 +171,7 @@ impl Gatherer {
         // RFC 8445 §14.3, by how many are asked; but each of them at least three times, however many they are.
         let asked = u32::try_from(self.pending().count()).unwrap_or(u32::MAX);
         let rto = pacer.interval().saturating_mul(asked);
-        let rto = rto.min(self.timeout / 4).max(RTO);
+        let rto = rto.min(self.timeout.checked_div(4).unwrap_or_default()).max(RTO);
         let mut id = [0; 12];
         let begins = |task: &Task| match task.phase {
             Phase::Waiting => true,

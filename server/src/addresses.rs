@@ -4,18 +4,14 @@ use std::net::IpAddr;
 
 /// Which of a machine's addresses are announced to peers as host candidates.
 ///
-/// Every address of every interface that runs (is up, and leads somewhere), except link-local ones (they mean nothing
-/// without the interface, and browsers do not pair with them). Loopback comes last, and only when the page itself is
-/// served on loopback alone: then the peer may be a browser on this machine without a network. It never stands alone
-/// there if there is another, since Firefox pairs with no loopback candidate.
+/// Every address of every interface, also of one that leads nowhere yet (a server starts with its machine, and a link
+/// may take seconds longer), except link-local ones (they mean nothing without the interface, and browsers do not pair
+/// with them). Loopback comes last, and only when the page itself is served on loopback alone: then the peer may be a
+/// browser on this machine without a network. It never stands alone there if there is another, since Firefox pairs with
+/// no loopback candidate.
 pub fn local_addresses(http: IpAddr) -> Result<Vec<IpAddr>, NoAddress> {
     let interfaces = if_addrs::get_if_addrs().map_err(NoAddress::Interfaces)?;
-    let up = interfaces
-        .iter()
-        // Whatever is not said to run counts as down: on Unix nothing is ever said to be down.
-        .filter(|interface| interface.is_oper_up())
-        .map(if_addrs::Interface::ip);
-    let chosen = choose(up, http);
+    let chosen = choose(interfaces.iter().map(if_addrs::Interface::ip), http);
     if chosen.is_empty() {
         Err(NoAddress::None)
     } else {
