@@ -12,8 +12,8 @@ const HOPS: u32 = 255;
 /// It does not block; [`mio::net::UdpSocket::from_std`] takes it. What it sends to groups leaves on that link, with a
 /// TTL of 255 as all that it sends, and is heard on this machine too, by itself as well.
 ///
-/// On Linux it hears what is sent to the group on that link, and nothing else: what comes to the port by unicast is left
-/// to others. Elsewhere it may get that in place of others who share the port, and hear the group on other links where
+/// On Linux it hears what is sent to the group on that link, and nothing else: what comes to the port by unicast is
+/// left to others. Elsewhere it may get that in place of others who share the port, and hear the group on other links where
 /// somebody has joined it.
 ///
 /// # Errors
@@ -23,8 +23,9 @@ pub fn join_multicast(group: IpAddr, local: SocketAddr) -> io::Result<UdpSocket>
     let socket = Socket::new(Domain::for_address(local), Type::DGRAM, None)?;
     socket.set_nonblocking(true)?;
     socket.set_reuse_address(true)?;
-    // Outside of Linux nothing else shares a port, and there everybody has to ask for the same.
-    #[cfg(all(unix, not(any(target_os = "solaris", target_os = "illumos"))))]
+    // Outside of Linux nothing else shares a port. On Linux it would be wrong: of those who share a port so one gets
+    // what comes to a group, by a hash, and it is lost if that one has joined on another link.
+    #[cfg(all(unix, not(any(target_os = "linux", target_os = "solaris", target_os = "illumos"))))]
     socket.set_reuse_port(true)?;
     // Bound to an address of ours it would not hear the group. Only Linux is known to tell groups of one port apart.
     let by_group = cfg!(target_os = "linux");
