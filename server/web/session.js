@@ -16,7 +16,7 @@ const RESUME_MS = 30_000;
 /** Between two attempts to find another path. */
 const RESTART_MS = 8_000;
 /** How often it is looked at how long sound waits. */
-const SYNCHRONY_MS = 1_000;
+const SYNCHRONY_MS = 500;
 /** An offer that failed is made anew after a pause, as often as this in a row. */
 const OFFERS = 3;
 const OFFER_PAUSE_MS = 2_000;

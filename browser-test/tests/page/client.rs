@@ -85,16 +85,22 @@ fn pictures_wait_as_long_as_their_sound() {
                 synchrony.begin(picture);
                 synchrony.begin(lonely);
                 const waits = [[picture.jitterBufferTarget, 'in the beginning']];
-                let waited = 0, played = 0, more;
-                const step = (seconds, ms, what) => {
+                let waited = 0, played = 0, needed = 0, more = 0, at = 0, device;
+                const step = (seconds, ms, what, goal = 0) => {
                     waited += seconds * 48_000 * ms / 1_000;
+                    needed += seconds * 48_000 * goal / 1_000;
                     played += seconds * 48_000;
                     const entry = { id: 'a', type: 'inbound-rtp', kind: 'audio', trackIdentifier: sound.track.id,
-                        jitterBufferDelay: waited + (more ?? 0),
-                        jitterBufferMinimumDelay: more && 1, jitterBufferTargetDelay: more && 1 + more,
+                        jitterBufferDelay: waited + more,
+                        jitterBufferMinimumDelay: needed, jitterBufferTargetDelay: needed + more,
                         jitterBufferEmittedCount: played };
                     const other = { ...entry, id: 'b', trackIdentifier: 'another', jitterBufferDelay: 900 * played };
-                    synchrony.heed(new Map([['a', entry], ['b', other]]), [{ sound, picture }]);
+                    // Pictures wait as long as they were told to, sound goes through a device beside.
+                    at += 1_000 * seconds;
+                    entry.estimatedPlayoutTimestamp = at - (ms + device - picture.jitterBufferTarget);
+                    const seen = { id: 'c', type: 'inbound-rtp', kind: 'video', trackIdentifier: picture.track.id,
+                        estimatedPlayoutTimestamp: at };
+                    synchrony.heed(new Map([['a', entry], ['b', other], ['c', seen]]), [{ sound, picture }]);
                     waits.push([picture.jitterBufferTarget, what]);
                 };
                 step(0, 0, 'before any sound');
@@ -110,6 +116,22 @@ fn pictures_wait_as_long_as_their_sound() {
                 step(1, 90, 'sums that began anew');
                 more = 0.1 * 48_000;
                 step(1, 90, 'what is added for late pictures does not count');
+                more = 0;
+                waited = played = needed = 0;
+                device = 30;
+                step(1, 90, 'not known when it was played before');
+                step(1, 90, 'and through the device');
+                step(1, 140, 'which is the same in another wait');
+                step(1, 90, 'and back');
+                step(1, 90, 'it means to wait longer', 150);
+                step(1, 150, 'it does', 150);
+                step(1, 90, 'and no longer', 60);
+                device = 70;
+                step(1, 90, 'seen once only');
+                step(1, 90, 'twice');
+                step(1, 90, 'more often than not');
+                device = 400;
+                for (let time = 0; time < 3; time++) step(1, 90, 'two people');
                 waits.push([lonely.jitterBufferTarget, 'another picture']);
                 return waits;
             })()",
@@ -129,6 +151,19 @@ fn pictures_wait_as_long_as_their_sound() {
                 [60, "the link is good again"],
                 [90, "sums that began anew"],
                 [90, "what is added for late pictures does not count"],
+                [90, "not known when it was played before"],
+                [120, "and through the device"],
+                [170, "which is the same in another wait"],
+                [120, "and back"],
+                [150, "it means to wait longer"],
+                [180, "it does"],
+                [120, "and no longer"],
+                [120, "seen once only"],
+                [120, "twice"],
+                [160, "more often than not"],
+                [160, "two people"],
+                [160, "two people"],
+                [160, "two people"],
                 [50, "another picture"]
             ]),
             "{kind}"
