@@ -87,6 +87,15 @@ export class Session {
     return this.#slots().find(transceiver => transceiver.mid === mid) ?? null;
   }
 
+  /** These receivers carry one source now (a key), a screen, say: its pictures wait for no sound when it has none. */
+  arranged(source, receivers) {
+    const pictures = receivers.filter(({ track }) => track.kind === 'video');
+    for (const picture of pictures) {
+      if (pictures.length < receivers.length) this.#synchrony.carries(picture, source);
+      else this.#synchrony.begin(picture);
+    }
+  }
+
   /** Sends what is not about media sections. */
   tell(message) {
     if (!this.#ended) this.#send(message);

@@ -10,6 +10,8 @@ use crate::{BOTH, SOON};
 /// How far apart sound and picture of somebody may be, in milliseconds. (ITU-R BT.1359 begins to be noticed at 45 and
 /// 125.)
 const APART: f64 = 80.0;
+/// How long the browser may have sound wait for late pictures, in milliseconds: it is pictures that wait here.
+const ADDED: f64 = 40.0;
 /// So many looks in a row have to be good until the browser counts as settled, ...
 const SETTLED: usize = 12;
 /// ... which takes this many at most, some ten seconds, ...
@@ -41,7 +43,7 @@ fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
                     told: entry.told?.remoteTimestamp, toldPackets: entry.told?.packetsSent,
                 }})),
             }});
-            let looks = 0, counted;
+            let looks = 0, counted, first, last;
             for (let [sound, picture] = []; distances.length < {count};) {{
                 await new Promise(resolve => setTimeout(resolve, 250));
                 looks += 1;
@@ -57,13 +59,20 @@ fn distances(guest: &Guest, other: &str, count: usize) -> Vec<f64> {
                 if (moves) distances.push(sound - picture);
                 if (moves || !counted) counted = state(stats, ids);
                 if (performance.now() > until) return {{ distances, looks, counted, end: state(stats, ids) }};
+                last = stats.find(entry => entry.kind === 'audio' && ids.includes(entry.trackIdentifier));
+                first ??= last;
             }}
-            return {{ distances }};
+            const over = name => (last[name] - first[name]) || 0;
+            const added = 1_000 * (over('jitterBufferTargetDelay') - over('jitterBufferMinimumDelay'))
+                / over('jitterBufferEmittedCount');
+            return {{ distances, added }};
         }})()",
         patience.as_millis()
     );
     let seen = guest.page.evaluate_within(&script, patience + SOON).unwrap();
     assert!(seen["end"].is_null(), "{other} stands still: {seen:#}");
+    let added = seen["added"].as_f64().unwrap();
+    assert!(added < ADDED, "sound of {other} waits {added} ms for pictures");
     let distances = seen["distances"].as_array().unwrap();
     distances.iter().filter_map(Value::as_f64).collect()
 }
@@ -195,6 +204,10 @@ fn pin_one_after_the_other(viewer: Kind, publisher: Option<Kind>, mut look: impl
     let who = publisher.map_or_else(|| "somebody without one".into(), |kind| kind.to_string());
     let who = format!("{who} seen by {viewer}");
     look(&cleo, "Ada", &format!("{who}, before"));
+    let told = cleo.get(
+        "connection.getTransceivers().map(({ receiver }) => receiver.jitterBufferTarget).filter(target => target > 50)",
+    );
+    assert_ne!(told, json!([]), "pictures were not told how long their sound waits");
 
     bob.speak(true);
     ada.speak(false);
