@@ -288,7 +288,7 @@ export class Room extends EventTarget {
       held.get(id)[group].push({ receiver: transceiver.receiver, source, muted });
     }
     for (const [id, groups] of held) {
-      for (const group of ['camera', 'screen']) this.#session.arranged(`${group} of ${id}`, groups[group].map(({ receiver }) => receiver));
+      for (const group of ['camera', 'screen']) this.#session?.arranged(`${group} of ${id}`, groups[group].map(({ receiver }) => receiver));
     }
     for (const participant of this.participants.values()) {
       const { camera, screen } = held.get(participant.id) ?? { camera: [], screen: [] };

@@ -15,6 +15,10 @@ const APART_MS = 400;
 /** Sound that means to wait so much longer than at the last look, in ms, will do so within as many looks. */
 const LEAP_MS = 20;
 const LEAP_LOOKS = 6;
+/** Who is silent for so many looks after taking a section has nothing of its sound to wait for. */
+const SILENT_LOOKS = 4;
+/** Browsers change how long pictures wait by as much at most, in ms per second. */
+const PACE_MS = 100;
 
 /**
  * Has pictures wait as long as the sound that belongs to them (`jitterBufferTarget`).
@@ -27,18 +31,20 @@ const LEAP_LOOKS = 6;
  * times that the browser estimates both to be played at.
  */
 export class Synchrony {
-  #earlier = new Map(); // by the track of the sound: its sums, when what was played was made, and how long it meant to wait
-  #beside = new Map(); // by the picture's receiver: { source, looks }
+  #sounds = new Map(); // by track: its sums at the last look, when what was played was made, and how long it meant to wait
+  #pictures = new Map(); // by receiver: see `Picture`
+  #device = 0; // what keeps sound and picture apart whoever it is, in ms
 
-  /** A picture's receiver, before anything is known of sound that belongs to it, or when none does. */
+  /** A picture's receiver, before it carries anything, or when there is no sound that belongs to it. */
   begin(receiver) {
+    if (this.#pictures.get(receiver)?.source === null) return;
+    this.#pictures.set(receiver, new Picture(receiver, null));
     receiver.jitterBufferTarget = LEAST_MS;
-    this.#beside.delete(receiver);
   }
 
-  /** A receiver carries pictures of this source (a key) now, which come on another way than those of the one before. */
+  /** A receiver carries pictures of this source (a key) now, and there is sound of it. */
   carries(receiver, source) {
-    if (this.#beside.get(receiver)?.source !== source) this.#beside.set(receiver, { source, looks: [] });
+    if (this.#pictures.get(receiver)?.source !== source) this.#pictures.set(receiver, new Picture(receiver, source));
   }
 
   /** Reads a report (RTCStatsReport), about twice a second. `pairs`: [{ sound, picture }], both RTCRtpReceivers. */
@@ -47,39 +53,88 @@ export class Synchrony {
     for (const entry of report.values()) {
       if (entry.type === 'inbound-rtp') entries.set(entry.trackIdentifier, entry);
     }
-    const earlier = this.#earlier;
-    this.#earlier = new Map();
-    for (const { sound, picture } of pairs) {
+    const earlier = this.#sounds;
+    this.#sounds = new Map();
+    const shares = [];
+    for (const { sound, picture: receiver } of pairs) {
       const entry = entries.get(sound.track.id);
-      if (!entry?.jitterBufferEmittedCount) continue;
+      const picture = this.#pictures.get(receiver);
+      if (!entry?.jitterBufferEmittedCount || !picture) continue;
       const before = earlier.get(sound.track.id) ?? NOTHING;
       const now = sums(entry);
       const from = before.played <= now.played ? before : NOTHING; // Sums that have become less are others.
-      const played = now.played - from.played;
-      if (played < ENOUGH * SAMPLES_PER_SECOND) {
+      const played = (now.played - from.played) / SAMPLES_PER_SECOND;
+      if (played < ENOUGH) {
         // It adds up until it is enough.
-        this.#earlier.set(sound.track.id, before);
+        this.#sounds.set(sound.track.id, before);
+        picture.hearNothing(this.#device);
         continue;
       }
-      this.#earlier.set(sound.track.id, now);
-      const per = sum => 1_000 * (now[sum] - from[sum]) / played;
+      this.#sounds.set(sound.track.id, now);
+      const per = sum => 1_000 * (now[sum] - from[sum]) / (now.played - from.played);
       const wait = per('waited');
-      const beside = this.#beside.get(picture) ?? { looks: [] };
-      this.#beside.set(picture, beside);
       now.goal = per('needed');
-      now.leap = now.goal > before.goal + LEAP_MS ? LEAP_LOOKS : Math.max(0, (before.leap ?? 0) - 1);
-      const seen = entries.get(picture.track.id);
+      now.leap = before.leap ? before.leap - 1 : now.goal > before.goal + LEAP_MS ? LEAP_LOOKS : 0;
+      const seen = entries.get(receiver.track.id);
       now.made = { sound: entry.estimatedPlayoutTimestamp, picture: seen?.estimatedPlayoutTimestamp, pictures: seen?.framesDecoded };
+      picture.pass(played);
       // The browser's estimates run on when nothing new is shown.
       if (['sound', 'picture', 'pictures'].every(what => now.made[what] > before.made?.[what])) {
-        const more = now.made.picture - now.made.sound - (wait + per('added') - picture.jitterBufferTarget);
-        beside.looks = Math.abs(more) < APART_MS ? [...beside.looks, more].slice(-LOOKS) : beside.looks.slice(1);
+        picture.look(now.made.picture - now.made.sound - (wait + per('added') - picture.expected));
       }
+      if (picture.knows) shares.push(middle(picture.looks));
       // Sound takes seconds until it waits as long as it means to: half way is the least wrong meanwhile.
-      const soon = now.leap && now.goal > wait ? (wait + now.goal) / 2 : wait;
-      const target = Math.round(Math.min(MOST_MS, Math.max(LEAST_MS, soon + middle(beside.looks))));
-      if (Math.abs(target - picture.jitterBufferTarget) >= STEP_MS) picture.jitterBufferTarget = target;
+      picture.follow((now.leap && now.goal > wait ? (wait + now.goal) / 2 : wait) + picture.share(this.#device));
     }
+    if (shares.length > 0) this.#device = middle(shares);
+  }
+}
+
+/** How long the pictures of one source wait. */
+class Picture {
+  looks = []; // what keeps them and their sound apart, in ms, when both wait alike
+  expected; // how long they wait if the browser did what it was told to, in ms
+  #strange = 0; // looks in a row that told of something else
+  #silent = 0; // looks since the source came, as long as it was silent
+
+  constructor(receiver, source) {
+    this.receiver = receiver;
+    this.source = source;
+    this.expected = receiver.jitterBufferTarget ?? LEAST_MS;
+  }
+
+  get knows() { return this.looks.length >= LEAST_LOOKS; }
+
+  /** Until it is known of this source it is what it was with others. */
+  share(device) {
+    return this.knows ? middle(this.looks) : device;
+  }
+
+  /** Seconds pass. */
+  pass(seconds) {
+    const most = PACE_MS * seconds;
+    this.expected += Math.max(-most, Math.min(most, this.receiver.jitterBufferTarget - this.expected));
+  }
+
+  look(apart) {
+    this.#strange = Math.abs(apart) < APART_MS ? 0 : this.#strange + 1;
+    if (!this.#strange) this.looks = [...this.looks, apart].slice(-LOOKS);
+    else if (this.#strange >= LEAST_LOOKS) this.looks = [];
+  }
+
+  hearNothing(device) {
+    if (this.#silent !== null && (this.#silent += 1) === SILENT_LOOKS) this.#wait(LEAST_MS + device);
+  }
+
+  follow(wait) {
+    this.#silent = null;
+    this.#wait(wait);
+  }
+
+  #wait(ms) {
+    if (this.source === null) return;
+    const target = Math.round(Math.min(MOST_MS, Math.max(LEAST_MS, ms)));
+    if (Math.abs(target - this.receiver.jitterBufferTarget) >= STEP_MS) this.receiver.jitterBufferTarget = target;
   }
 }
 
@@ -95,7 +150,7 @@ const sums = ({ jitterBufferDelay: all, jitterBufferTargetDelay: target, jitterB
 };
 
 /** The one that as many are below as above, so that one that is far off changes nothing. */
-const middle = values => (values.length < LEAST_LOOKS ? 0 : [...values].sort((one, other) => one - other)[(values.length - 1) >> 1]);
+const middle = values => [...values].sort((one, other) => one - other)[(values.length - 1) >> 1];
 
 /** Opus is decoded at 48 kHz in all browsers (RFC 7587 §4.1). */
 const SAMPLES_PER_SECOND = 48_000;

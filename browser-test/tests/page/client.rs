@@ -84,6 +84,7 @@ fn pictures_wait_as_long_as_their_sound() {
                 const synchrony = new Synchrony();
                 synchrony.begin(picture);
                 synchrony.begin(lonely);
+                synchrony.carries(picture, 'somebody');
                 const waits = [[picture.jitterBufferTarget, 'in the beginning']];
                 let waited = 0, played = 0, more;
                 const step = (seconds, ms, what) => {
@@ -149,21 +150,23 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 const [sound, picture] = ['audio', 'video'].map(kind => pc.addTransceiver(kind).receiver);
                 const synchrony = new Synchrony();
                 synchrony.begin(picture);
-                const sums = { waited: 0, needed: 0, target: 0, played: 0, shown: 0, at: 0 };
+                const sums = { waited: 0, needed: 0, target: 0, played: 0, shown: 0, at: 0, behind: 0 };
                 const waits = [];
-                let world = { wait: 90, goal: 0, added: 0, device: 0, short: 0, frames: 15 };
+                let world = { wait: 90, goal: 0, added: 0, device: 0, short: 0, frames: 15, seconds: 0.5 }, pw = 50;
                 const look = (what, change, times = 5) => {
                     world = { ...world, ...change };
-                    const { wait, goal, added, device, short, frames } = world;
                     for (let time = 0; time < times; time++) {
-                        sums.played += 24_000;
-                        sums.waited += 24 * (wait + added);
-                        sums.needed += 24 * goal;
-                        sums.target += 24 * (goal + added);
+                        const { wait, goal, added, device, short, frames, seconds } = world;
+                        sums.played += 48_000 * seconds;
+                        sums.waited += 48 * seconds * (wait + added);
+                        sums.needed += 48 * seconds * goal;
+                        sums.target += 48 * seconds * (goal + added);
                         sums.shown += frames;
                         sums.at += 500;
-                        // It runs on when nothing is shown.
-                        if (frames) sums.behind = picture.jitterBufferTarget - short;
+                        // Browsers change it by 100 ms per second at most.
+                        pw += Math.max(-50, Math.min(50, picture.jitterBufferTarget - pw));
+                        // The estimate runs on when nothing is shown.
+                        if (frames) sums.behind = pw - short;
                         synchrony.heed(new Map([
                             ['a', { type: 'inbound-rtp', kind: 'audio', trackIdentifier: sound.track.id,
                                 jitterBufferDelay: sums.waited, jitterBufferMinimumDelay: sums.needed,
@@ -175,65 +178,83 @@ fn pictures_wait_for_what_delays_sound_beside() {
                     }
                     waits.push([picture.jitterBufferTarget, what]);
                 };
-                look('a device is seen by and by', { device: 30 }, 3);
-                look('after three looks that tell of it', {}, 1);
+                look('nothing belongs to them', {}, 3);
+                synchrony.carries(picture, 'Ada');
+                look('pictures wait as their sound', {}, 1);
+                look('a device is seen by and by', { device: 30 }, 2);
+                look('after three looks that tell of it', {}, 3);
                 look('it stays', {}, 20);
-                look('another wait is followed at once', { wait: 140 }, 1);
+                look('another wait is followed at once', { wait: 290 }, 1);
+                look('and no further', {}, 1);
+                look('nor later', {}, 10);
                 look('and back', { wait: 90 }, 1);
                 look('what is added for late pictures counts for nothing', { added: 100 }, 20);
                 look('nor does its end', { added: 0 }, 20);
                 look('pictures that do not wait as told are told more', { short: 40 });
                 look('which is enough', {}, 20);
                 look('until they do', { short: 0 });
+                look('pictures that wait longer than told are told less', { short: -50 });
+                look('until they do not', { short: 0 });
                 look('one that is far off changes nothing', { short: 90 }, 1);
                 look('nor two', {}, 1);
-                look('pictures that wait longer than told are told less', { short: -50 });
-                look('that they do again', { short: 0 });
                 look('nothing is shown', { short: 0, frames: 0 }, 20);
                 look('and again', { frames: 15 }, 20);
                 look('sound means to wait longer', { goal: 150 }, 1);
                 look('for three seconds', {}, 5);
                 look('and no longer', {}, 1);
                 look('it does', { wait: 150 }, 10);
-                synchrony.carries(picture, 'somebody');
-                look('somebody else is another matter', {}, 1);
-                synchrony.carries(picture, 'somebody');
-                look('and soon known', {}, 3);
                 look('two people', { wait: 90, goal: 0, device: 900 }, 2);
                 look('another device', { device: 250 }, 10);
+                synchrony.carries(picture, 'Ada');
+                look('still the same', {}, 1);
+                synchrony.carries(picture, 'Bob');
+                look('somebody else has the same device', {}, 1);
+                look('and keeps it', {}, 10);
+                synchrony.carries(picture, 'Cleo');
+                look('who is silent', { seconds: 0 }, 3);
+                look('waits for nothing but the device', {}, 1);
+                look('until there is sound', { seconds: 0.5 }, 1);
                 synchrony.begin(picture);
-                waits.push([picture.jitterBufferTarget, 'there is no sound']);
+                look('without sound there is nothing to wait for', { seconds: 0.4 }, 1);
                 return waits;
             })()",
         );
         assert_eq!(
             waits,
             json!([
-                [90, "a device is seen by and by"],
+                [50, "nothing belongs to them"],
+                [90, "pictures wait as their sound"],
+                [120, "a device is seen by and by"],
                 [120, "after three looks that tell of it"],
                 [120, "it stays"],
-                [170, "another wait is followed at once"],
+                [320, "another wait is followed at once"],
+                [320, "and no further"],
+                [320, "nor later"],
                 [120, "and back"],
                 [120, "what is added for late pictures counts for nothing"],
                 [120, "nor does its end"],
                 [160, "pictures that do not wait as told are told more"],
                 [160, "which is enough"],
                 [120, "until they do"],
+                [70, "pictures that wait longer than told are told less"],
+                [120, "until they do not"],
                 [120, "one that is far off changes nothing"],
                 [120, "nor two"],
-                [70, "pictures that wait longer than told are told less"],
-                [120, "that they do again"],
                 [120, "nothing is shown"],
                 [120, "and again"],
                 [150, "sound means to wait longer"],
                 [150, "for three seconds"],
                 [120, "and no longer"],
                 [180, "it does"],
-                [150, "somebody else is another matter"],
-                [180, "and soon known"],
                 [120, "two people"],
                 [340, "another device"],
-                [50, "there is no sound"]
+                [340, "still the same"],
+                [340, "somebody else has the same device"],
+                [340, "and keeps it"],
+                [340, "who is silent"],
+                [300, "waits for nothing but the device"],
+                [340, "until there is sound"],
+                [50, "without sound there is nothing to wait for"]
             ]),
             "{kind}"
         );
