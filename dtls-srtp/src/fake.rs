@@ -12,8 +12,8 @@ use wire::Seed;
 
 use crate::certificate::Certificate;
 use crate::crypto::{
-    Aead, Crypto, CryptoError, Digest, HashAlgorithm, KeyExchange, KeyKind, NONCE_LEN, RecordKey, SharedSecret,
-    SigningKey, TAG_LEN, VerifyError,
+    Aead, Crypto, CryptoError, Digest, HashAlgorithm, KeyExchange, KeyKind, NONCE_LEN, RecordKey, RecordNumberKey,
+    SAMPLE_LEN, SharedSecret, SigningKey, TAG_LEN, VerifyError,
 };
 use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
 use crate::x509::PublicKey;
@@ -63,6 +63,9 @@ const SIGNATURE_LEN: usize = 71;
 impl Crypto for FakeCrypto {
     fn cipher_suites(&self) -> &[CipherSuite] {
         &[
+            CipherSuite::TLS_AES_128_GCM_SHA256,
+            CipherSuite::TLS_AES_256_GCM_SHA384,
+            CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
             CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
             CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
             CipherSuite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -70,7 +73,7 @@ impl Crypto for FakeCrypto {
     }
 
     fn groups(&self) -> &[NamedGroup] {
-        &[NamedGroup::X25519, NamedGroup::SECP256R1]
+        &[NamedGroup::X25519_MLKEM768, NamedGroup::X25519, NamedGroup::SECP256R1]
     }
 
     fn verification_schemes(&self) -> &[SignatureScheme] {
@@ -78,24 +81,32 @@ impl Crypto for FakeCrypto {
     }
 
     fn start_key_exchange(&self, group: NamedGroup, seed: &Seed) -> Result<Box<dyn KeyExchange>, CryptoError> {
-        let len = match group {
-            NamedGroup::X25519 => 32,
-            NamedGroup::SECP256R1 => 65,
-            _ => return Err(CryptoError::Unsupported),
-        };
-        // The secret is the share: both ends mix the two shares in sorted order.
-        let mut share = vec![0; len];
-        stream(mix(&[b"share", &seed.0]), &mut share);
-        Ok(Box::new(FakeKeyExchange { share }))
+        Ok(Box::new(FakeKeyExchange::new(share_lens(group)?, seed)))
+    }
+
+    fn answer_key_exchange(
+        &self,
+        group: NamedGroup,
+        peer_share: &[u8],
+        seed: &Seed,
+    ) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
+        let (started, answering) = share_lens(group)?;
+        let ours = Box::new(FakeKeyExchange::new((answering, started), seed));
+        let share = ours.share.clone();
+        Ok((share, ours.complete(peer_share)?))
     }
 
     fn hash(&self, algorithm: HashAlgorithm, message: &[u8]) -> Digest {
         let mut out = [0; 48];
-        let out = match algorithm {
-            HashAlgorithm::Sha256 => &mut out[..32],
-            HashAlgorithm::Sha384 => &mut out[..],
-        };
+        let out = &mut out[..algorithm.digest_len()];
         stream(mix(&[b"hash", message]), out);
+        Digest::new(out)
+    }
+
+    fn hmac(&self, algorithm: HashAlgorithm, key: &[u8], message: &[&[u8]]) -> Digest {
+        let mut out = [0; 48];
+        let out = &mut out[..algorithm.digest_len()];
+        stream(mix(&[b"hmac", key, &message.concat()]), out);
         Digest::new(out)
     }
 
@@ -111,6 +122,13 @@ impl Crypto for FakeCrypto {
             key: mix(&[b"record", key]),
             lenient: self.lenient,
         }))
+    }
+
+    fn record_number_key(&self, aead: Aead, key: &[u8]) -> Result<Box<dyn RecordNumberKey>, CryptoError> {
+        if key.len() != aead.key_len() {
+            return Err(CryptoError::InvalidKey);
+        }
+        Ok(Box::new(FakeRecordNumberKey(mix(&[b"number", key]))))
     }
 
     fn verify(
@@ -134,8 +152,28 @@ impl Crypto for FakeCrypto {
     }
 }
 
+/// Lengths of the shares of those who start and of those who answer, in bytes.
+const fn share_lens(group: NamedGroup) -> Result<(usize, usize), CryptoError> {
+    match group {
+        NamedGroup::X25519_MLKEM768 => Ok((1216, 1120)),
+        NamedGroup::X25519 => Ok((32, 32)),
+        NamedGroup::SECP256R1 => Ok((65, 65)),
+        _ => Err(CryptoError::Unsupported),
+    }
+}
+
+/// The secret is the share: both ends mix the two shares in sorted order.
 struct FakeKeyExchange {
     share: Vec<u8>,
+    peer_len: usize,
+}
+
+impl FakeKeyExchange {
+    fn new((len, peer_len): (usize, usize), seed: &Seed) -> Self {
+        let mut share = vec![0; len];
+        stream(mix(&[b"share", &seed.0]), &mut share);
+        Self { share, peer_len }
+    }
 }
 
 impl KeyExchange for FakeKeyExchange {
@@ -144,10 +182,11 @@ impl KeyExchange for FakeKeyExchange {
     }
 
     fn complete(self: Box<Self>, peer_share: &[u8]) -> Result<SharedSecret, CryptoError> {
-        if peer_share.len() != self.share.len() {
+        if peer_share.len() != self.peer_len {
             return Err(CryptoError::InvalidShare);
         }
-        let (low, high) = (peer_share.min(&self.share), peer_share.max(&self.share));
+        let ours = &self.share[..];
+        let (low, high) = (peer_share.min(ours), peer_share.max(ours));
         let mut secret = vec![0; 32];
         stream(mix(&[low, high]), &mut secret);
         Ok(SharedSecret::new(secret))
@@ -215,6 +254,15 @@ impl RecordKey for FakeRecordKey {
         }
         self.apply(nonce, body);
         Some(body)
+    }
+}
+
+struct FakeRecordNumberKey(u64);
+
+impl RecordNumberKey for FakeRecordNumberKey {
+    fn mask(&self, sample: [u8; SAMPLE_LEN]) -> [u8; 2] {
+        let [first, second, ..] = mix(&[&self.0.to_be_bytes(), &sample]).to_be_bytes();
+        [first, second]
     }
 }
 

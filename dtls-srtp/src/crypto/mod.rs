@@ -4,6 +4,7 @@
 //! has fixed sizes and grows everything from seeds, so that runs replay byte for byte.
 
 mod aead;
+mod hybrid;
 mod ring_crypto;
 
 use std::fmt;
@@ -36,11 +37,36 @@ pub trait Crypto: fmt::Debug + Send + Sync {
     /// When the group is unknown or the system has no randomness.
     fn start_key_exchange(&self, group: NamedGroup, seed: &Seed) -> Result<Box<dyn KeyExchange>, CryptoError>;
 
+    /// Answers a peer whose share is there already: makes an ephemeral key and completes the exchange at once. Returns
+    /// our share and the secret. Groups that encapsulate can be answered in no other way.
+    ///
+    /// # Errors
+    /// When the group is unknown, the peer's share is not one of it, or the system has no randomness.
+    fn answer_key_exchange(
+        &self,
+        group: NamedGroup,
+        peer_share: &[u8],
+        seed: &Seed,
+    ) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
+        let ours = self.start_key_exchange(group, seed)?;
+        let share = ours.share().to_vec();
+        Ok((share, ours.complete(peer_share)?))
+    }
+
     /// The hash of a message.
     fn hash(&self, algorithm: HashAlgorithm, message: &[u8]) -> Digest;
 
     /// The pseudorandom function of TLS 1.2 (RFC 5246 §5), filling `out`.
     fn prf(&self, algorithm: HashAlgorithm, secret: &[u8], label: &[u8], seed: &[u8], out: &mut [u8]);
+
+    /// The HMAC (RFC 2104) of a message, which is given in parts.
+    fn hmac(&self, algorithm: HashAlgorithm, key: &[u8], message: &[&[u8]]) -> Digest;
+
+    /// Expands a key for record numbers (RFC 9147 §4.2.3).
+    ///
+    /// # Errors
+    /// When the key has not [`Aead::key_len`] bytes.
+    fn record_number_key(&self, aead: Aead, key: &[u8]) -> Result<Box<dyn RecordNumberKey>, CryptoError>;
 
     /// Expands a key for records.
     ///
@@ -83,6 +109,12 @@ pub trait RecordKey: Send + Sync {
     fn open<'a>(&self, nonce: [u8; NONCE_LEN], aad: &[u8], sealed: &'a mut [u8]) -> Option<&'a mut [u8]>;
 }
 
+/// A key that hides the numbers of records (RFC 9147 §4.2.3).
+pub trait RecordNumberKey: Send + Sync {
+    /// The mask that belongs to the first bytes of a ciphertext.
+    fn mask(&self, sample: [u8; SAMPLE_LEN]) -> [u8; 2];
+}
+
 /// A private key that signs handshakes.
 pub trait SigningKey: fmt::Debug + Send + Sync {
     /// What kind of suite it can serve.
@@ -103,6 +135,9 @@ pub const NONCE_LEN: usize = 12;
 
 /// Length of a tag of all [`Aead`]s, in bytes.
 pub const TAG_LEN: usize = 16;
+
+/// How much of a ciphertext gives the mask for its record number, in bytes (RFC 9147 §4.2.3).
+pub const SAMPLE_LEN: usize = 16;
 
 /// A cipher for records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,6 +169,16 @@ pub enum HashAlgorithm {
     Sha384,
 }
 
+impl HashAlgorithm {
+    /// Length of a digest, in bytes.
+    pub const fn digest_len(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+        }
+    }
+}
+
 /// What a public key can authenticate in the names of cipher suites (RFC 8422 §2): EdDSA counts as ECDSA.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
@@ -159,6 +204,22 @@ impl SignatureScheme {
             | Self::RSA_PSS_RSAE_SHA512 => Some(KeyKind::Rsa),
             _ => None,
         }
+    }
+}
+
+impl SignatureScheme {
+    /// Whether DTLS 1.3 signs handshakes with it (RFC 8446 §4.2.3): no PKCS #1 any more, and ECDSA with one curve each.
+    pub(crate) const fn is_of_13(self) -> bool {
+        matches!(
+            self,
+            Self::ECDSA_SECP256R1_SHA256
+                | Self::ECDSA_SECP384R1_SHA384
+                | Self::ECDSA_SECP521R1_SHA512
+                | Self::ED25519
+                | Self::RSA_PSS_RSAE_SHA256
+                | Self::RSA_PSS_RSAE_SHA384
+                | Self::RSA_PSS_RSAE_SHA512
+        )
     }
 }
 
@@ -194,11 +255,37 @@ impl CipherSuite {
     }
 }
 
-/// A hash value.
-#[derive(Clone, Copy)]
+/// What a DTLS 1.3 cipher suite consists of (RFC 8446 §B.4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SuiteParameters13 {
+    pub(crate) aead: Aead,
+    pub(crate) hash: HashAlgorithm,
+}
+
+impl CipherSuite {
+    /// The parts of a suite of DTLS 1.3; `None` when it is not one that this crate has.
+    pub(crate) const fn parameters_13(self) -> Option<SuiteParameters13> {
+        let (aead, hash) = match self {
+            Self::TLS_AES_128_GCM_SHA256 => (Aead::Aes128Gcm, HashAlgorithm::Sha256),
+            Self::TLS_AES_256_GCM_SHA384 => (Aead::Aes256Gcm, HashAlgorithm::Sha384),
+            Self::TLS_CHACHA20_POLY1305_SHA256 => (Aead::ChaCha20Poly1305, HashAlgorithm::Sha256),
+            _ => return None,
+        };
+        Some(SuiteParameters13 { aead, hash })
+    }
+}
+
+/// A hash value, or a secret of that length. Erased when dropped.
+#[derive(Clone)]
 pub struct Digest {
     bytes: [u8; 48],
     len: usize,
+}
+
+impl Drop for Digest {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
 }
 
 impl Digest {

@@ -1,18 +1,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use ring::digest;
+use ring::aead::quic;
+use ring::rand::{SecureRandom, SystemRandom};
+use ring::{digest, hmac};
 use rustls::crypto::tls12::Prf;
 use rustls::crypto::{ActiveKeyExchange, CryptoProvider};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::SigningKey as RustlsSigningKey;
 use rustls::{NamedGroup as RustlsGroup, SignatureScheme as RustlsScheme, SupportedCipherSuite};
 use wire::Seed;
+use zeroize::Zeroizing;
 
 use super::aead::RingRecordKey;
+use super::hybrid::{self, HybridKeyExchange};
 use super::{
-    Aead, Crypto, CryptoError, Digest, HashAlgorithm, KeyExchange, KeyKind, RecordKey, SharedSecret, SigningKey,
-    VerifyError,
+    Aead, Crypto, CryptoError, Digest, HashAlgorithm, KeyExchange, KeyKind, RecordKey, RecordNumberKey, SAMPLE_LEN,
+    SharedSecret, SigningKey, VerifyError,
 };
 use crate::registry::{CipherSuite, NamedGroup, SignatureScheme};
 use crate::x509::PublicKey;
@@ -47,9 +51,17 @@ impl RingCrypto {
         let prf_sha256 = find(CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256);
         let prf_sha384 = find(CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384);
         drop(prfs);
-        let groups = [NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::SECP384R1];
+        let groups = [
+            NamedGroup::X25519_MLKEM768,
+            NamedGroup::X25519,
+            NamedGroup::SECP256R1,
+            NamedGroup::SECP384R1,
+        ];
         // GCM with 128-bit keys first: it is the fastest here, and as strong as the P-256 certificates around it.
         let suites = vec![
+            CipherSuite::TLS_AES_128_GCM_SHA256,
+            CipherSuite::TLS_AES_256_GCM_SHA384,
+            CipherSuite::TLS_CHACHA20_POLY1305_SHA256,
             CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
             CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
             CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
@@ -107,7 +119,11 @@ impl Crypto for RingCrypto {
         &self.schemes
     }
 
-    fn start_key_exchange(&self, group: NamedGroup, _seed: &Seed) -> Result<Box<dyn KeyExchange>, CryptoError> {
+    fn start_key_exchange(&self, group: NamedGroup, seed: &Seed) -> Result<Box<dyn KeyExchange>, CryptoError> {
+        if group == NamedGroup::X25519_MLKEM768 {
+            let classical = self.start_key_exchange(NamedGroup::X25519, seed)?;
+            return Ok(Box::new(HybridKeyExchange::start(classical, &*system_random()?)?));
+        }
         let wanted = RustlsGroup::from(group.0);
         let group = self.provider.kx_groups.iter().find(|group| group.name() == wanted);
         let started = group
@@ -115,6 +131,21 @@ impl Crypto for RingCrypto {
             .start()
             .map_err(|_| CryptoError::Failed)?;
         Ok(Box::new(RingKeyExchange(started)))
+    }
+
+    fn answer_key_exchange(
+        &self,
+        group: NamedGroup,
+        peer_share: &[u8],
+        seed: &Seed,
+    ) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
+        if group == NamedGroup::X25519_MLKEM768 {
+            let classical = self.start_key_exchange(NamedGroup::X25519, seed)?;
+            return hybrid::answer(classical, peer_share, &*system_random()?);
+        }
+        let ours = self.start_key_exchange(group, seed)?;
+        let share = ours.share().to_vec();
+        Ok((share, ours.complete(peer_share)?))
     }
 
     fn hash(&self, algorithm: HashAlgorithm, message: &[u8]) -> Digest {
@@ -131,6 +162,29 @@ impl Crypto for RingCrypto {
             HashAlgorithm::Sha384 => self.prf_sha384,
         };
         prf.for_secret(out, secret, label, seed);
+    }
+
+    fn hmac(&self, algorithm: HashAlgorithm, key: &[u8], message: &[&[u8]]) -> Digest {
+        let algorithm = match algorithm {
+            HashAlgorithm::Sha256 => hmac::HMAC_SHA256,
+            HashAlgorithm::Sha384 => hmac::HMAC_SHA384,
+        };
+        let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, key));
+        for part in message {
+            context.update(part);
+        }
+        Digest::new(context.sign().as_ref())
+    }
+
+    fn record_number_key(&self, aead: Aead, key: &[u8]) -> Result<Box<dyn RecordNumberKey>, CryptoError> {
+        // RFC 9001 §5.4 hides QUIC's packet numbers in just this way.
+        let algorithm = match aead {
+            Aead::Aes128Gcm => &quic::AES_128,
+            Aead::Aes256Gcm => &quic::AES_256,
+            Aead::ChaCha20Poly1305 => &quic::CHACHA20,
+        };
+        let key = quic::HeaderProtectionKey::new(algorithm, key).map_err(|_| CryptoError::InvalidKey)?;
+        Ok(Box::new(RingRecordNumberKey(key)))
     }
 
     fn record_key(&self, aead: Aead, key: &[u8]) -> Result<Box<dyn RecordKey>, CryptoError> {
@@ -163,6 +217,25 @@ impl Crypto for RingCrypto {
             .verify_signature(key.bits, message, signature)
             .map_err(|_| VerifyError::BadSignature)
     }
+}
+
+struct RingRecordNumberKey(quic::HeaderProtectionKey);
+
+impl RecordNumberKey for RingRecordNumberKey {
+    fn mask(&self, sample: [u8; SAMPLE_LEN]) -> [u8; 2] {
+        // ring refuses only samples of another length.
+        let [first, second, ..] = self.0.new_mask(&sample).unwrap_or_default();
+        [first, second]
+    }
+}
+
+/// Randomness for a key of ML-KEM, which takes it as an argument.
+fn system_random() -> Result<Zeroizing<[u8; hybrid::RANDOM_LEN]>, CryptoError> {
+    let mut random = Zeroizing::new([0; hybrid::RANDOM_LEN]);
+    SystemRandom::new()
+        .fill(random.as_mut_slice())
+        .map_err(|_| CryptoError::Failed)?;
+    Ok(random)
 }
 
 struct RingKeyExchange(Box<dyn ActiveKeyExchange>);
@@ -263,12 +336,17 @@ mod tests {
         for &group in crypto.groups() {
             let seed = Seed::from_run(0);
             let a = crypto.start_key_exchange(group, &seed).unwrap();
-            let b = crypto.start_key_exchange(group, &seed).unwrap();
-            let (share_a, share_b) = (a.share().to_vec(), b.share().to_vec());
-            assert_eq!(
-                a.complete(&share_b).unwrap().as_bytes(),
-                b.complete(&share_a).unwrap().as_bytes()
-            );
+            let share_a = a.share().to_vec();
+            let (share_b, secret_b) = crypto.answer_key_exchange(group, &share_a, &seed).unwrap();
+            assert_eq!(a.complete(&share_b).unwrap().as_bytes(), secret_b.as_bytes());
+            for bad in [&share_a[1..], &vec![0; share_a.len()], &vec![0xff; share_a.len()], &[]] {
+                if group == NamedGroup::X25519 && bad.first() == Some(&0xff) {
+                    // Every 32 bytes but a few are a public key of X25519.
+                    continue;
+                }
+                let refused = crypto.answer_key_exchange(group, bad, &seed).map(|(share, _)| share);
+                assert_eq!(refused, Err(CryptoError::InvalidShare), "{group}");
+            }
             for bad in [&share_b[1..], &vec![0; share_b.len()], &[]] {
                 let ours = crypto.start_key_exchange(group, &seed).unwrap();
                 assert_eq!(ours.complete(bad).unwrap_err(), CryptoError::InvalidShare, "{group}");
@@ -281,15 +359,20 @@ mod tests {
     fn every_suite_has_its_parts() {
         let crypto = RingCrypto::new();
         for suite in crypto.cipher_suites() {
-            let parameters = suite.parameters().unwrap();
-            let key = vec![7; parameters.aead.key_len()];
-            let sealing = crypto.record_key(parameters.aead, &key).unwrap();
+            let aead = match (suite.parameters(), suite.parameters_13()) {
+                (Some(suite), None) => suite.aead,
+                (None, Some(suite)) => suite.aead,
+                neither_or_both => panic!("{suite}: {neither_or_both:?}"),
+            };
+            let key = vec![7; aead.key_len()];
+            assert!(crypto.record_number_key(aead, &key).is_ok() && crypto.record_number_key(aead, &key[1..]).is_err());
+            let sealing = crypto.record_key(aead, &key).unwrap();
             let mut body = b"payload".to_vec();
             let tag = sealing.seal([1; 12], b"aad", &mut body);
             body.extend(tag);
             assert!(sealing.open([1; 12], b"aax", &mut body.clone()).is_none());
             assert_eq!(sealing.open([1; 12], b"aad", &mut body).unwrap(), b"payload");
-            assert!(crypto.record_key(parameters.aead, &key[1..]).is_err());
+            assert!(crypto.record_key(aead, &key[1..]).is_err());
         }
     }
 }
