@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,6 +18,46 @@ use crate::records::Records;
 use crate::registry::HandshakeType;
 use crate::timer::RetransmitTimer;
 use crate::transcript::Transcript;
+use crate::v13::RecordNumber;
+
+/// The records of the peer's present flight that were taken, for acknowledgements (RFC 9147 §7).
+#[derive(Debug, Default)]
+pub(crate) struct Received {
+    numbers: VecDeque<RecordNumber>,
+    /// Whether an acknowledgement waits to be written.
+    pub(crate) due: bool,
+}
+
+impl Received {
+    /// As many as fit into an acknowledgement of a small datagram; the latest stay.
+    const MAX: usize = 24;
+
+    pub(crate) fn note(&mut self, number: RecordNumber) {
+        if self.numbers.contains(&number) {
+            return;
+        }
+        if self.numbers.len() >= Self::MAX {
+            self.numbers.pop_front();
+        }
+        self.numbers.push_back(number);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty()
+    }
+
+    /// The numbers in rising order.
+    pub(crate) fn sorted(&self) -> Vec<RecordNumber> {
+        let mut numbers: Vec<_> = self.numbers.iter().copied().collect();
+        numbers.sort_unstable();
+        numbers
+    }
+
+    /// They are acknowledged, and need not be again.
+    pub(crate) fn clear(&mut self) {
+        self.numbers.clear();
+    }
+}
 
 /// What every handshake works with, whatever its version and role.
 pub(crate) struct Association {
@@ -30,6 +71,8 @@ pub(crate) struct Association {
     pub(crate) write_epoch: u16,
     /// Whether a handshake that settles no SRTP profile is a failure.
     pub(crate) requires_srtp: bool,
+    /// What of the peer's present flight is here.
+    pub(crate) received: Received,
     next_message_seq: u16,
     rng: StdRng,
 }
@@ -45,6 +88,7 @@ impl Association {
             identity: PeerIdentity::default(),
             write_epoch: 0,
             requires_srtp: false,
+            received: Received::default(),
             next_message_seq: 0,
             rng: StdRng::from_seed(seed.0),
         }
@@ -65,10 +109,11 @@ impl Association {
         Seed(seed)
     }
 
-    /// Starts a new flight; the one before was answered.
+    /// Starts a new flight; the one before was answered. It answers the peer's in turn, which acknowledges that.
     pub(crate) fn begin_flight(&mut self) {
         self.flight.clear();
         self.timer.begin_flight();
+        self.received = Received::default();
     }
 
     /// Adds a message of ours to the flight and to the transcript.
@@ -77,20 +122,28 @@ impl Association {
         message_type: HandshakeType,
         write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
     ) -> Result<(), CloseReason> {
-        // Every message of ours is a certificate or much shorter than this.
-        let mut body = vec![0; 2048 + self.config.certificate.der().len()];
+        // A hello with all its key shares and a cookie, or a certificate and little else.
+        let mut body = vec![0; Self::MAX_HELLO + self.config.certificate.der().len()];
         let mut w = Writer::new(&mut body);
         write(&mut w).map_err(|Full| CloseReason::Internal)?;
         let len = w.position();
         body.truncate(len);
+        self.transcript
+            .push(message_type, self.next_message_seq, &body)
+            .map_err(|_| CloseReason::HandshakeTooLong)?;
+        self.say_unrecorded(message_type, body);
+        Ok(())
+    }
+
+    /// The longest message of ours that has no certificate, in bytes.
+    const MAX_HELLO: usize = 4096;
+
+    /// Adds a message of ours to the flight alone: after the handshake there is no transcript.
+    pub(crate) fn say_unrecorded(&mut self, message_type: HandshakeType, body: Vec<u8>) {
         let message_seq = self.next_message_seq;
         self.next_message_seq = message_seq.wrapping_add(1);
-        self.transcript
-            .push(message_type, message_seq, &body)
-            .map_err(|_| CloseReason::HandshakeTooLong)?;
         self.flight
             .push_handshake(self.write_epoch, message_type, message_seq, body);
-        Ok(())
     }
 
     /// Adds a message of the peer's to the transcript.

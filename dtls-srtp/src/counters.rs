@@ -26,7 +26,8 @@ wire::counters! {
         pub oversized_messages,
         /// Handshake fragments for which there was no room, or for which parts of later messages had to go.
         pub fragments_beyond_budget,
-        /// A Finished without protection, or another message with it, before the handshake was over.
+        /// Handshake messages without protection where it is due, or with it where it is not: in DTLS 1.2 all but the
+        /// Finished go in the clear before the handshake is over, in DTLS 1.3 only the hellos.
         pub misprotected_messages,
         /// Change-cipher-spec records that are not a single 1.
         pub malformed_change_cipher_specs,
@@ -36,6 +37,11 @@ wire::counters! {
         pub unprotected_alerts,
         /// Alerts of level warning, other than close_notify.
         pub warning_alerts,
+        /// Acknowledgements that cannot be read (RFC 9147 §7).
+        pub malformed_acks,
+        /// Acknowledgements without protection: they make us send our flight again, and acknowledge nothing, since
+        /// anybody can write them.
+        pub unprotected_acks,
         /// Application data without protection.
         pub unprotected_application_data,
         /// Attempts to renegotiate, answered with no_renegotiation.

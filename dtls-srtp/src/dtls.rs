@@ -3,26 +3,26 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use wire::{Reader, Seed};
+use wire::{Reader, Seed, Writer};
 use zeroize::Zeroizing;
 
-use crate::alert::{Alert, AlertLevel};
+use crate::alert::Alert;
 use crate::association::Association;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::early::EarlyRecords;
+use crate::early::Early;
 use crate::event::{CloseReason, Event};
 use crate::fingerprint::{Fingerprint, FingerprintMatched};
-use crate::handshake::Fragment;
+use crate::offer::Offer;
 use crate::overhead::Overhead;
 use crate::profile::{KeyAndSalt, SrtpKeys};
-use crate::reassembly::{Message, Pushed, Reassembler, ReassemblyLimits};
-use crate::record::{RecordHeader, split_record};
-use crate::records::{Opened, Unsealed};
-use crate::registry::{AlertDescription, ContentType, HandshakeType};
-use crate::session::Session;
+use crate::reassembly::{Reassembler, ReassemblyLimits};
+use crate::records::Unsealed;
+use crate::registry::{AlertDescription, ContentType, HandshakeType, Version};
+use crate::session::{Secrets, Session};
 use crate::timer::Due;
 use crate::v12;
+use crate::v13::{self, Ack, KeyUpdate};
 
 /// Which end of the handshake we are: `a=setup:active` is the client (RFC 5763 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,23 +39,25 @@ pub enum Role {
 /// [`take_srtp_keys`](Self::take_srtp_keys) and [`export`](Self::export) exists only once the peer's certificate has
 /// matched a fingerprint from signalling.
 pub struct Dtls {
-    role: Role,
-    association: Association,
-    reassembler: Reassembler,
-    early: EarlyRecords,
-    state: State,
+    pub(crate) role: Role,
+    pub(crate) association: Association,
+    pub(crate) reassembler: Reassembler,
+    pub(crate) early: Early,
+    pub(crate) state: State,
     /// An alert that waits to be written; a later one takes its place.
-    alert: Option<Alert>,
+    pub(crate) alert: Option<Alert>,
     events: VecDeque<Event>,
-    counters: Counters,
+    pub(crate) counters: Counters,
     /// When the flight left last, lest every repeated datagram makes us repeat it.
-    flight_sent_at: Option<Instant>,
+    pub(crate) flight_sent_at: Option<Instant>,
     max_datagram: usize,
-    authentic_records: u64,
+    pub(crate) authentic_records: u64,
+    /// Whether the peer has used the keys of the connection.
+    pub(crate) heard: bool,
     srtp_keys_taken: bool,
 }
 
-enum State {
+pub(crate) enum State {
     Handshaking(Handshake),
     /// Complete, but signalling has not told the fingerprints yet.
     Unproven(Session),
@@ -64,16 +66,46 @@ enum State {
 }
 
 /// The handshake of one version and role.
-enum Handshake {
+pub(crate) enum Handshake {
+    /// A client whose server has not chosen the version.
+    Offer(Offer),
+    /// A server without a `ClientHello`.
+    Listening,
     Client12(v12::Client),
     Server12(v12::Server),
+    Client13(v13::Client),
+    Server13(v13::Server),
+    /// Failed; the state follows.
+    Over,
 }
 
 impl Handshake {
-    /// The last epoch that it leads to: there is nothing to wait for beyond.
-    const fn highest_epoch(&self) -> u16 {
+    /// Whether the peer's records are those of DTLS 1.3.
+    pub(crate) const fn is_13(&self) -> bool {
+        matches!(self, Self::Client13(_) | Self::Server13(_))
+    }
+
+    /// Whether the version is known to be DTLS 1.2.
+    pub(crate) const fn is_12(&self) -> bool {
+        matches!(self, Self::Client12(_) | Self::Server12(_))
+    }
+
+    /// The last epoch of DTLS 1.2 that it may lead to: there is nothing to wait for beyond.
+    pub(crate) const fn highest_epoch(&self) -> u16 {
         match self {
-            Self::Client12(_) | Self::Server12(_) => v12::HIGHEST_EPOCH,
+            Self::Client13(_) | Self::Server13(_) => 0,
+            _ => v12::HIGHEST_EPOCH,
+        }
+    }
+
+    /// Whether records of an epoch with these lower bits, for which there are no keys, are worth keeping: a client's
+    /// keys come with the `ServerHello` and with the server's Finished, a server has all its keys at once.
+    pub(crate) fn awaits_bits(&self, bits: u8) -> bool {
+        let bits = u16::from(bits);
+        match self {
+            Self::Offer(_) => [v13::HANDSHAKE_EPOCH, v13::FIRST_APPLICATION_EPOCH].contains(&bits),
+            Self::Client13(_) => bits == v13::FIRST_APPLICATION_EPOCH,
+            _ => false,
         }
     }
 }
@@ -91,21 +123,22 @@ impl Dtls {
         let mut this = Self {
             role,
             reassembler: Reassembler::new(limits),
-            early: EarlyRecords::new(config.max_pending),
-            state: State::Handshaking(Handshake::Server12(v12::Server::new())),
+            early: Early::new(config.max_pending),
+            state: State::Handshaking(Handshake::Listening),
             alert: None,
             events: VecDeque::new(),
             counters: Counters::default(),
             flight_sent_at: None,
             authentic_records: 0,
+            heard: false,
             srtp_keys_taken: false,
             max_datagram: config.max_datagram.max(Self::MIN_OUT),
             association: Association::new(config, seed),
         };
         if role == Role::Client {
             this.association.start_clock(now);
-            match v12::Client::start(&mut this.association) {
-                Ok(client) => this.state = State::Handshaking(Handshake::Client12(client)),
+            match Offer::start(&mut this.association) {
+                Ok(offer) => this.state = State::Handshaking(Handshake::Offer(offer)),
                 Err(reason) => this.end(reason),
             }
         }
@@ -168,50 +201,29 @@ impl Dtls {
         }
     }
 
-    /// Keying material for others (RFC 5705), filling `out`.
+    /// Keying material for others (RFC 5705, in DTLS 1.3 RFC 8446 §7.5), filling `out`.
     ///
     /// # Errors
-    /// Before the connection is established, and when the context is longer than 2^16 - 1 bytes.
+    /// Before the connection is established; in DTLS 1.2 when the context is longer than 2^16 - 1 bytes; in DTLS 1.3 when
+    /// the label is longer than 249 bytes or `out` than 255 digests of the suite (8160 bytes with SHA-256).
     pub fn export(&self, label: &[u8], context: Option<&[u8]>, out: &mut [u8]) -> Result<(), ExportError> {
         let (session, _proof) = self.proven().ok_or(ExportError::NotConnected)?;
-        session
-            .master
-            .export(label, context, out)
-            .map_err(|_| ExportError::ContextTooLong)
+        session.export(label, context, out).ok_or(ExportError::TooLong)
     }
 
     // 2. Inputs
 
-    /// Takes a datagram of the peer's. Application data is lent to `sink`, decrypted in place, message by message.
-    ///
-    /// Data that came before the connection was established is kept within a budget and lent at the first call after;
-    /// an empty datagram fetches it when the fingerprints came last.
-    pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut dyn FnMut(&mut [u8])) {
-        self.handle_early(now, sink);
-        let mut rest = datagram;
-        if let State::Closed(reason) = self.state {
-            // After our own goodbye the peer's answer is on its way, and what it sent before it knew.
-            if reason != CloseReason::Local && !rest.is_empty() {
-                self.counters.datagrams_after_close += 1;
-            }
-            return;
-        }
-        while !rest.is_empty() && !self.is_closed() {
-            let Ok((header, body, tail)) = split_record(rest) else {
-                self.counters.malformed_records += 1;
-                break;
-            };
-            self.handle_record(now, &header, body, sink);
-            rest = tail;
-        }
-        self.handle_early(now, sink);
-    }
-
     /// Does what is due. Spurious and repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         match self.association.timer.poll(now) {
-            Some(Due::Retransmit) => self.repeat_flight(),
+            Some(Due::Retransmit) => {
+                self.repeat_flight();
+                self.acknowledge_again(now);
+            }
+            Some(Due::Acknowledge) => self.association.received.due = true,
             Some(Due::GiveUp) if matches!(self.state, State::Unproven(_)) => self.end(CloseReason::NoFingerprint),
+            // A peer that talks to us has our last flight, even if it does not say so.
+            Some(Due::GiveUp) if self.is_connected() && self.heard => self.association.flight.clear(),
             Some(Due::GiveUp) => self.end(CloseReason::Timeout),
             None => {}
         }
@@ -273,18 +285,27 @@ impl Dtls {
     /// # Errors
     /// See [`SealError`]; `out` is then no datagram, but no sequence number was spent.
     pub fn seal(&mut self, out: &mut [u8], len: usize) -> Result<usize, SealError> {
+        self.update_keys_in_time();
         let State::Connected(session, _) = &self.state else {
             return Err(SealError::NotConnected);
         };
         self.association
             .records
             .seal(session.epoch, ContentType::APPLICATION_DATA, out, len)
+            .map(|sealed| sealed.len)
             .map_err(|error| match error {
                 Unsealed::NoKeys => SealError::NotConnected,
                 Unsealed::NoRoom => SealError::NoRoom,
                 Unsealed::TooLong => SealError::TooLong,
                 Unsealed::Exhausted => SealError::Exhausted,
             })
+    }
+
+    /// Asks for new keys in both directions (RFC 9147 §8); the change is under way when this returns, and data may be
+    /// sealed all the time. DTLS 1.2 has no such thing: there nothing happens, and in both before the connection is
+    /// established. Nobody has to call this: keys change by themselves before they have sealed too much.
+    pub fn update_keys(&mut self) {
+        self.want_update(KeyUpdate { requested: true });
     }
 
     /// Ends the connection: the peer is told with a close_notify.
@@ -312,22 +333,52 @@ impl Dtls {
                 .write_datagram(&mut self.association.records, out);
             if !self.association.flight.is_pending() {
                 self.flight_sent_at = Some(now);
-                // The last flight of a handshake is not answered, so the clock does not repeat it.
-                if matches!(self.state, State::Handshaking(_)) {
+                // The last flight of a handshake of DTLS 1.2 is not answered, so the clock does not repeat it. In DTLS
+                // 1.3 all are, if only by an acknowledgement.
+                if matches!(self.state, State::Handshaking(_)) || self.is_13() {
                     self.association.timer.flight_sent(now);
                 }
             }
             return (len > 0).then_some(len);
         }
+        if std::mem::take(&mut self.association.received.due)
+            && let Some(len) = self.write_acknowledgement(out)
+        {
+            return Some(len);
+        }
         let alert = self.alert.take()?;
+        self.write_record(ContentType::ALERT, out, |w| w.put(&alert.to_bytes()))
+    }
+
+    /// Writes one record in the epoch that we send in.
+    fn write_record(
+        &mut self,
+        content_type: ContentType,
+        out: &mut [u8],
+        content: impl FnOnce(&mut Writer<'_>) -> Result<(), wire::Full>,
+    ) -> Option<usize> {
+        let epoch = self.association.write_epoch;
+        let overhead = self.association.records.overhead(epoch)?;
+        let mut w = Writer::new(out.get_mut(overhead.head..)?);
+        content(&mut w).ok()?;
+        let len = w.position();
+        let sealed = self.association.records.seal(epoch, content_type, out, len);
+        sealed.ok().map(|sealed| sealed.len)
+    }
+
+    fn write_acknowledgement(&mut self, out: &mut [u8]) -> Option<usize> {
         let overhead = self.association.records.overhead(self.association.write_epoch)?;
-        out.get_mut(overhead.head..)?
-            .get_mut(..Alert::LEN)?
-            .copy_from_slice(&alert.to_bytes());
-        self.association
-            .records
-            .seal(self.association.write_epoch, ContentType::ALERT, out, Alert::LEN)
-            .ok()
+        let room = out.len().saturating_sub(overhead.total()).saturating_sub(2) / Ack::NUMBER_LEN;
+        let mut numbers = self.association.received.sorted();
+        // RFC 9147 §7: never in an epoch before that of the record.
+        let epoch = u64::from(self.association.write_epoch);
+        numbers.retain(|number| number.epoch <= epoch);
+        let surplus = numbers.len().saturating_sub(room);
+        numbers.drain(..surplus);
+        if !matches!(self.state, State::Handshaking(_)) {
+            self.association.received.clear();
+        }
+        self.write_record(ContentType::ACK, out, |w| Ack::write(w, numbers))
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; valid once `poll_transmit` gave `None`.
@@ -340,237 +391,17 @@ impl Dtls {
         self.events.pop_front()
     }
 
-    // Records
-
-    fn handle_record(&mut self, now: Instant, header: &RecordHeader, body: &mut [u8], sink: &mut dyn FnMut(&mut [u8])) {
-        if header.epoch == 0 {
-            self.handle_unprotected(now, header.content_type, body);
-        } else if self.is_early(header) {
-            if !self.early.keep(header, body) {
-                self.counters.early_records_dropped += 1;
-            }
-        } else {
-            match self.association.records.open(header, body) {
-                Opened::Plaintext(plaintext) => {
-                    self.authentic_records += 1;
-                    self.handle_protected(now, header, plaintext, sink);
-                }
-                Opened::TooLong => {
-                    self.authentic_records += 1;
-                    self.counters.overlong_records += 1;
-                }
-                Opened::Replayed => self.counters.replayed_records += 1,
-                Opened::NotAuthentic => self.counters.unauthenticated_records += 1,
-                Opened::NoKeys => self.counters.stale_epoch_records += 1,
-            }
-        }
-    }
-
-    /// Whether a protected record has to wait: for keys, because the network reordered it, or, application data, until
-    /// the peer is proven.
-    fn is_early(&self, header: &RecordHeader) -> bool {
-        let records = &self.association.records;
-        let unproven_data = header.content_type == ContentType::APPLICATION_DATA && records.can_open(header.epoch);
-        match &self.state {
-            State::Handshaking(handshake) => {
-                let next = records.highest_opening_epoch().saturating_add(1);
-                unproven_data || (header.epoch == next && next <= handshake.highest_epoch())
-            }
-            State::Unproven(_) => unproven_data,
-            State::Connected(..) | State::Closed(_) => false,
-        }
-    }
-
-    /// Takes up those kept records that need not wait any more.
-    fn handle_early(&mut self, now: Instant, sink: &mut dyn FnMut(&mut [u8])) {
-        while !self.is_closed() {
-            let connected = self.is_connected();
-            let records = &self.association.records;
-            let ready = |header: &RecordHeader| {
-                records.can_open(header.epoch) && (connected || header.content_type != ContentType::APPLICATION_DATA)
-            };
-            let Some((header, mut body)) = self.early.take(ready) else {
-                return;
-            };
-            self.handle_record(now, &header, &mut body, sink);
-        }
-    }
-
-    fn handle_unprotected(&mut self, now: Instant, content_type: ContentType, body: &[u8]) {
-        let handshaking = matches!(self.state, State::Handshaking(_));
-        match content_type {
-            ContentType::HANDSHAKE if handshaking => self.handle_fragments(now, 0, body),
-            ContentType::ALERT if handshaking => self.handle_alert(body),
-            ContentType::ALERT => self.counters.unprotected_alerts += 1,
-            ContentType::APPLICATION_DATA => self.counters.unprotected_application_data += 1,
-            // Nobody waits for a ChangeCipherSpec: the epoch in the header of the next record says the same, and
-            // cannot be lost or reordered on its own.
-            ContentType::CHANGE_CIPHER_SPEC if body == [1] => {}
-            ContentType::CHANGE_CIPHER_SPEC => self.counters.malformed_change_cipher_specs += 1,
-            ContentType::HANDSHAKE => self.counters.stale_epoch_records += 1,
-            _ => self.counters.unknown_content_types += 1,
-        }
-    }
-
-    fn handle_protected(
-        &mut self,
-        now: Instant,
-        header: &RecordHeader,
-        plaintext: &mut [u8],
-        sink: &mut dyn FnMut(&mut [u8]),
-    ) {
-        match header.content_type {
-            ContentType::APPLICATION_DATA => sink(plaintext),
-            ContentType::ALERT => self.handle_alert(plaintext),
-            ContentType::HANDSHAKE if matches!(self.state, State::Handshaking(_)) => {
-                self.handle_fragments(now, header.epoch, plaintext);
-            }
-            ContentType::HANDSHAKE => self.handle_late_handshake(now, plaintext),
-            ContentType::CHANGE_CIPHER_SPEC => self.counters.malformed_change_cipher_specs += 1,
-            _ => self.counters.unknown_content_types += 1,
-        }
-    }
-
-    fn handle_alert(&mut self, body: &[u8]) {
-        match Alert::parse(body) {
-            None => self.counters.malformed_alerts += 1,
-            Some(alert) if alert.description == AlertDescription::CLOSE_NOTIFY => self.end(CloseReason::Peer),
-            Some(Alert {
-                level: AlertLevel::Fatal,
-                description,
-            }) => self.end(CloseReason::Alert(description)),
-            Some(Alert {
-                level: AlertLevel::Warning,
-                ..
-            }) => self.counters.warning_alerts += 1,
-        }
-    }
-
-    // Handshake messages
-
-    fn handle_fragments(&mut self, now: Instant, epoch: u16, body: &[u8]) {
-        let mut r = Reader::new(body);
-        // RFC 5246 §6.2.1: no empty fragments of handshake, so an empty record is malformed too.
-        loop {
-            let Ok(fragment) = Fragment::read(&mut r) else {
-                self.counters.malformed_fragments += 1;
-                return;
-            };
-            self.handle_fragment(now, epoch, &fragment);
-            if r.is_empty() {
-                break;
-            }
-        }
-        while let Some(message) = self.reassembler.take() {
-            self.handle_message(&message);
-        }
-    }
-
-    fn handle_fragment(&mut self, now: Instant, epoch: u16, fragment: &Fragment<'_>) {
-        // Until the handshake is over, Finished is the only protected message; so a forged one in the clear cannot take
-        // the place of the real one.
-        if (fragment.header.message_type == HandshakeType::FINISHED) != (epoch > 0) {
-            self.counters.misprotected_messages += 1;
-            return;
-        }
-        match self.reassembler.push(fragment) {
-            Pushed::Kept => self.association.start_clock(now),
-            Pushed::KeptInstead => {
-                self.counters.fragments_beyond_budget += 1;
-                self.association.start_clock(now);
-            }
-            Pushed::Repeated => self.counters.repeated_fragments += 1,
-            Pushed::Stale => {
-                self.counters.repeated_fragments += 1;
-                self.handle_repeated(now, fragment);
-            }
-            Pushed::Inconsistent => self.counters.inconsistent_fragments += 1,
-            Pushed::TooLong => self.counters.oversized_messages += 1,
-            Pushed::NoRoom => self.counters.fragments_beyond_budget += 1,
-        }
-    }
-
-    /// The end of the peer's last flight came again: it has not seen ours (RFC 6347 §4.2.4). Ours is sent again, unless
-    /// it left so recently that the two may have crossed.
-    fn handle_repeated(&mut self, now: Instant, fragment: &Fragment<'_>) {
-        let ends_flight = fragment.header.is_last()
-            && fragment.header.message_seq.checked_add(1) == Some(self.reassembler.next_seq());
-        let quiet = self.association.timer.interval() / 2;
-        if ends_flight
-            && self
-                .flight_sent_at
-                .is_some_and(|at| now.saturating_duration_since(at) >= quiet)
-        {
-            self.repeat_flight();
-        }
-    }
-
-    fn repeat_flight(&mut self) {
-        self.association.flight.send();
-        if self.association.flight.is_pending() {
-            self.counters.retransmitted_flights += 1;
-        }
-    }
-
-    fn handle_message(&mut self, message: &Message) {
-        let State::Handshaking(handshake) = &mut self.state else {
-            self.counters.unexpected_messages += 1;
-            return;
-        };
-        let progress = match handshake {
-            Handshake::Client12(client) => client.handle(&mut self.association, message),
-            Handshake::Server12(server) => server.handle(&mut self.association, message),
-        };
-        match progress {
-            Ok(None) => {}
-            // When they became required after the hellos.
-            Ok(Some(session)) if self.association.requires_srtp && session.profile.is_none() => {
-                self.end(CloseReason::NoCommonSrtpProfile);
-            }
-            Ok(Some(session)) => {
-                self.state = State::Unproven(session);
-                self.association.transcript.clear();
-                self.association.timer.stop_retransmitting();
-                if self.role == Role::Client {
-                    // The peer has answered our last flight.
-                    self.association.flight.clear();
-                }
-                self.connect_if_proven();
-            }
-            Err(reason) => self.end(reason),
-        }
-    }
-
-    /// Handshake messages after the handshake: the peer's last flight again, or an attempt to renegotiate.
-    fn handle_late_handshake(&mut self, now: Instant, body: &[u8]) {
-        let Ok(fragment) = Fragment::read(&mut Reader::new(body)) else {
-            self.counters.malformed_fragments += 1;
-            return;
-        };
-        match fragment.header.message_type {
-            HandshakeType::HELLO_REQUEST | HandshakeType::CLIENT_HELLO => {
-                self.counters.renegotiations_refused += 1;
-                self.alert = Some(Alert {
-                    level: AlertLevel::Warning,
-                    description: AlertDescription::NO_RENEGOTIATION,
-                });
-            }
-            HandshakeType::FINISHED if fragment.header.message_seq < self.reassembler.next_seq() => {
-                self.counters.repeated_fragments += 1;
-                self.handle_repeated(now, &fragment);
-            }
-            _ => self.counters.unexpected_messages += 1,
-        }
-    }
-
     // States
 
-    fn connect_if_proven(&mut self) {
+    pub(crate) fn connect_if_proven(&mut self) {
         let (State::Unproven(_), Some(proof)) = (&self.state, self.association.identity.proof()) else {
             return;
         };
         if let State::Unproven(session) = std::mem::replace(&mut self.state, State::Closed(CloseReason::Internal)) {
-            self.association.timer.stop();
+            // A client of DTLS 1.3 has its last flight acknowledged.
+            if self.association.flight.is_empty() || session.version != Version::DTLS_1_3 {
+                self.association.timer.stop();
+            }
             self.events.push_back(Event::Connected {
                 version: session.version,
                 suite: session.suite,
@@ -581,15 +412,26 @@ impl Dtls {
         }
     }
 
-    fn end(&mut self, reason: CloseReason) {
+    /// Whether the version is known to be DTLS 1.3.
+    pub(crate) fn is_13(&self) -> bool {
+        match &self.state {
+            State::Handshaking(handshake) => handshake.is_13(),
+            State::Unproven(session) | State::Connected(session, _) => session.version == Version::DTLS_1_3,
+            State::Closed(_) => false,
+        }
+    }
+
+    pub(crate) fn end(&mut self, reason: CloseReason) {
         self.state = State::Closed(reason);
         self.association.timer.stop();
         self.association.transcript.clear();
+        self.association.received.clear();
         self.reassembler.clear();
         self.early.clear();
         // A flight that is on its way (our Finished, say) still leaves when nothing went wrong.
         if reason != CloseReason::Local {
             self.association.flight.clear();
+            self.association.received.due = false;
         }
         self.alert = reason.alert().map(|description| match description {
             AlertDescription::CLOSE_NOTIFY => Alert::CLOSE_NOTIFY,
@@ -598,14 +440,80 @@ impl Dtls {
         self.events.push_back(Event::Closed { reason });
     }
 
+    // Key updates
+
+    /// Starts a change of keys before the present ones have sealed too much (RFC 9147 §4.5.3).
+    fn update_keys_in_time(&mut self) {
+        if let State::Connected(session, _) = &self.state
+            && self.association.records.left(session.epoch) == Self::UPDATE_WITH_LEFT
+        {
+            self.want_update(KeyUpdate { requested: true });
+        }
+    }
+
+    /// With so many records left, keys are changed: at the highest rates some minutes before they are used up.
+    const UPDATE_WITH_LEFT: u64 = 1 << 23;
+
+    /// Says that our keys change, as soon as nothing of ours waits for an acknowledgement.
+    pub(crate) fn want_update(&mut self, update: KeyUpdate) {
+        let State::Connected(session, _) = &mut self.state else {
+            return;
+        };
+        let Secrets::V13(secrets) = &mut session.secrets else {
+            return;
+        };
+        if secrets.updating || !self.association.flight.is_empty() {
+            let requested = update.requested || secrets.wanted.is_some_and(|wanted| wanted.requested);
+            // An update of ours that is under way answers the peer's request too.
+            if !secrets.updating || update.requested {
+                secrets.wanted = Some(KeyUpdate { requested });
+            }
+            return;
+        }
+        if session.epoch == u16::MAX {
+            return;
+        }
+        secrets.updating = true;
+        self.association.flight.clear();
+        self.association.timer.begin_flight();
+        let body = vec![u8::from(update.requested)];
+        self.association.say_unrecorded(HandshakeType::KEY_UPDATE, body);
+        self.association.send_flight();
+    }
+
+    /// All that we have sent is acknowledged: keys that were announced come into use (RFC 9147 §8).
+    pub(crate) fn flight_acknowledged(&mut self) {
+        self.association.flight.clear();
+        self.association.timer.stop_retransmitting();
+        let State::Connected(session, _) = &mut self.state else {
+            return;
+        };
+        self.association.timer.stop();
+        let Secrets::V13(secrets) = &mut session.secrets else {
+            return;
+        };
+        if std::mem::take(&mut secrets.updating) {
+            let epoch = session.epoch.saturating_add(1);
+            let Ok(keys) = secrets.next_sealing(epoch) else {
+                return self.end(CloseReason::Internal);
+            };
+            self.association.records.install_sealing(epoch, keys);
+            self.association.records.retire_sealing(epoch);
+            session.epoch = epoch;
+            self.association.write_epoch = epoch;
+        }
+        if let Some(wanted) = secrets.wanted.take() {
+            self.want_update(wanted);
+        }
+    }
+
+    // Keys
+
     fn srtp_keys(&self) -> Option<SrtpKeys> {
         let (session, _proof) = self.proven()?;
         let profile = session.profile?;
         let mut material = Zeroizing::new(vec![0; profile.keying_material_len()]);
-        session
-            .master
-            .export(b"EXTRACTOR-dtls_srtp", None, &mut material)
-            .ok()?;
+        session.export(b"EXTRACTOR-dtls_srtp", None, &mut material)?;
         let mut r = Reader::new(&material);
         let client_key = r.take(profile.key_len()).ok()?;
         let server_key = r.take(profile.key_len()).ok()?;
@@ -685,15 +593,17 @@ impl std::error::Error for SealError {}
 pub enum ExportError {
     /// The handshake is not over, or the connection is.
     NotConnected,
-    /// The context is longer than 2^16 - 1 bytes.
-    ContextTooLong,
+    /// Label, context or output are longer than the version can do.
+    TooLong,
 }
 
 impl fmt::Display for ExportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotConnected => "the connection is not established; wait for Event::Connected",
-            Self::ContextTooLong => "the context of an exporter has at most 65535 bytes",
+            Self::TooLong => {
+                "ask for less keying material (DTLS 1.3: 8160 bytes), with a shorter label (249) or context (65535)"
+            }
         })
     }
 }

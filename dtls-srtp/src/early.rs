@@ -1,22 +1,46 @@
+use std::collections::VecDeque;
 use std::fmt;
 
-use crate::record::RecordHeader;
-
-/// Protected records that came before they could be used: the network put a Finished before the message that gives its
-/// keys, or application data before the Finished. Kept within a budget, as they came.
-pub(crate) struct EarlyRecords {
-    records: Vec<(RecordHeader, Vec<u8>)>,
+/// What came before it could be used: the network put a Finished before the message that gives its keys, or application
+/// data before the Finished. Kept within a budget.
+pub(crate) struct Early {
+    items: VecDeque<EarlyItem>,
     bytes: usize,
     max_bytes: usize,
 }
 
-impl EarlyRecords {
+/// Something that waits.
+pub(crate) enum EarlyItem {
+    /// A whole record as it came: its keys are not there yet.
+    Record(EarlyEpoch, Vec<u8>),
+    /// Application data, opened: the peer is not proven yet.
+    Data(Vec<u8>),
+}
+
+/// What a record tells of its epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EarlyEpoch {
+    /// All of it (DTLS 1.2).
+    Whole(u16),
+    /// The lower two bits (DTLS 1.3).
+    Bits(u8),
+}
+
+impl EarlyItem {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Record(_, bytes) | Self::Data(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl Early {
     /// An SCTP association's first flights fit.
-    const MAX_RECORDS: usize = 16;
+    const MAX_ITEMS: usize = 16;
 
     pub(crate) const fn new(max_bytes: usize) -> Self {
         Self {
-            records: Vec::new(),
+            items: VecDeque::new(),
             bytes: 0,
             max_bytes,
         }
@@ -26,23 +50,30 @@ impl EarlyRecords {
         self.bytes
     }
 
-    /// Keeps a record; `false` when there is no room.
-    pub(crate) fn keep(&mut self, header: &RecordHeader, body: &[u8]) -> bool {
-        let bytes = self.bytes.saturating_add(body.len());
-        if self.records.len() >= Self::MAX_RECORDS || bytes > self.max_bytes {
+    /// Keeps something; `false` when there is no room.
+    pub(crate) fn keep(&mut self, item: EarlyItem) -> bool {
+        let bytes = self.bytes.saturating_add(item.len());
+        if self.items.len() >= Self::MAX_ITEMS || bytes > self.max_bytes {
             return false;
         }
         self.bytes = bytes;
-        self.records.push((*header, body.to_vec()));
+        self.items.push_back(item);
         true
     }
 
-    /// Takes the first record that is ready.
-    pub(crate) fn take(&mut self, ready: impl Fn(&RecordHeader) -> bool) -> Option<(RecordHeader, Vec<u8>)> {
-        let at = self.records.iter().position(|(header, _)| ready(header))?;
-        let (header, body) = self.records.remove(at);
-        self.bytes = self.bytes.saturating_sub(body.len());
-        Some((header, body))
+    /// Takes the first thing that is ready.
+    pub(crate) fn take(&mut self, ready: impl Fn(&EarlyItem) -> bool) -> Option<EarlyItem> {
+        let at = self.items.iter().position(ready)?;
+        let item = self.items.remove(at)?;
+        self.bytes = self.bytes.saturating_sub(item.len());
+        Some(item)
+    }
+
+    /// Whether a record of DTLS 1.3 waits.
+    pub(crate) fn has_13(&self) -> bool {
+        self.items
+            .iter()
+            .any(|item| matches!(item, EarlyItem::Record(EarlyEpoch::Bits(_), _)))
     }
 
     /// Forgets all.
@@ -51,8 +82,8 @@ impl EarlyRecords {
     }
 }
 
-impl fmt::Debug for EarlyRecords {
+impl fmt::Debug for Early {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EarlyRecords({} records, {} bytes)", self.records.len(), self.bytes)
+        write!(f, "Early({} items, {} bytes)", self.items.len(), self.bytes)
     }
 }

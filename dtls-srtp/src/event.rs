@@ -82,8 +82,14 @@ pub enum CloseReason {
     UnexpectedMessage(HandshakeType),
     /// A message says something that it must not say; the text is the rule.
     IllegalParameter(&'static str),
+    /// Somebody has taken DTLS 1.3 out of our `ClientHello`: the server would have spoken it (RFC 8446 §4.1.3).
+    Downgraded,
+    /// A `ClientHello` of DTLS 1.3 lacks groups, key shares or signature schemes (RFC 8446 §9.2).
+    MissingExtension,
     /// The handshake's messages together are longer than the budget.
     HandshakeTooLong,
+    /// More records with wrong tags came than the keys can bear (RFC 9147 §4.5.3).
+    TooManyForgeries,
     /// Our own cryptographic library failed.
     Internal,
 }
@@ -108,7 +114,9 @@ impl CloseReason {
             | Self::NoCertificateRequest => AlertDescription::HANDSHAKE_FAILURE,
             Self::WeakPeerKey | Self::UnsupportedPeerKey => AlertDescription::UNSUPPORTED_CERTIFICATE,
             Self::BadSignature | Self::BadFinished => AlertDescription::DECRYPT_ERROR,
-            Self::BadKeyShare | Self::IllegalParameter(_) => AlertDescription::ILLEGAL_PARAMETER,
+            Self::TooManyForgeries => AlertDescription::BAD_RECORD_MAC,
+            Self::MissingExtension => AlertDescription::MISSING_EXTENSION,
+            Self::BadKeyShare | Self::Downgraded | Self::IllegalParameter(_) => AlertDescription::ILLEGAL_PARAMETER,
             Self::Malformed { .. } => AlertDescription::DECODE_ERROR,
             Self::UnexpectedMessage(_) => AlertDescription::UNEXPECTED_MESSAGE,
             Self::HandshakeTooLong | Self::Internal => AlertDescription::INTERNAL_ERROR,
@@ -148,6 +156,11 @@ impl fmt::Display for CloseReason {
             Self::Malformed { message, error } => return write!(f, "the peer's {message} cannot be read: {error}"),
             Self::UnexpectedMessage(message) => return write!(f, "the peer's {message} came out of turn"),
             Self::IllegalParameter(rule) => return write!(f, "the peer broke a rule: {rule}"),
+            Self::Downgraded => {
+                "DTLS 1.3 was taken out of our hello on its way; somebody may be in the middle"
+            }
+            Self::MissingExtension => "the peer's hello lacks groups, key shares or signature schemes",
+            Self::TooManyForgeries => "more forged records came than the keys can bear; make a new connection",
             Self::HandshakeTooLong => "the handshake's messages together are longer than the budget",
             Self::Internal => "our own cryptographic library failed; check that the system has a source of randomness",
         })

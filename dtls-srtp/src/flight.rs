@@ -5,17 +5,20 @@
     clippy::unwrap_used
 )]
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 
 use wire::Writer;
 
 use crate::handshake::HandshakeHeader;
-use crate::record::RecordHeader;
 use crate::records::Records;
 use crate::registry::{ContentType, HandshakeType};
+use crate::v13::RecordNumber;
 
 /// The messages that we sent last, kept as a whole until the peer's answer shows that it has them (RFC 6347 §4.2.4).
-/// Each sending cuts them anew into records with fresh sequence numbers, as large as the datagram of the moment allows.
+/// Each sending cuts them anew into records with fresh sequence numbers, as large as the datagram of the moment allows;
+/// what a peer of DTLS 1.3 has acknowledged is left out (RFC 9147 §7.2).
 #[derive(Default)]
 pub(crate) struct Flight {
     items: Vec<Item>,
@@ -23,11 +26,14 @@ pub(crate) struct Flight {
     cursor: Option<Cursor>,
     /// How often the flight was begun to be sent.
     transmissions: u32,
+    /// What the latest records held, for acknowledgements.
+    sent: VecDeque<SentRecord>,
 }
 
 struct Item {
     epoch: u16,
     content: Content,
+    acknowledged: Acknowledged,
 }
 
 enum Content {
@@ -39,11 +45,77 @@ enum Content {
     ChangeCipherSpec,
 }
 
+/// Which bytes of a message the peer has.
+#[derive(Debug, Default)]
+struct Acknowledged {
+    /// Sorted, disjoint, never touching.
+    ranges: Vec<Range<usize>>,
+    /// All of it; a message of no bytes needs saying so.
+    all: bool,
+}
+
+struct SentRecord {
+    number: RecordNumber,
+    item: usize,
+    range: Range<usize>,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Cursor {
     item: usize,
     /// Bytes of that message already sent.
     offset: usize,
+}
+
+/// What an acknowledgement did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acknowledgement {
+    /// It tells nothing new.
+    Known,
+    /// It tells of parts, and parts are missing.
+    Part,
+    /// The peer has everything.
+    Complete,
+}
+
+impl Acknowledged {
+    fn add(&mut self, range: &Range<usize>, len: usize) {
+        let touches = |have: &Range<usize>| have.start <= range.end && range.start <= have.end;
+        let mut merged = range.clone();
+        self.ranges.retain(|have| {
+            let keep = !touches(have);
+            if !keep {
+                merged = merged.start.min(have.start)..merged.end.max(have.end);
+            }
+            keep
+        });
+        let place = self.ranges.partition_point(|have| have.start < merged.start);
+        self.all = self.all || (merged.start == 0 && merged.end >= len);
+        self.ranges.insert(place, merged);
+    }
+
+    fn has(&self, range: &Range<usize>) -> bool {
+        self.all
+            || (!range.is_empty()
+                && self
+                    .ranges
+                    .iter()
+                    .any(|have| have.start <= range.start && range.end <= have.end))
+    }
+
+    /// The next bytes at or after `offset` that are missing.
+    fn missing(&self, mut offset: usize, len: usize) -> Option<Range<usize>> {
+        if self.all {
+            return None;
+        }
+        for have in &self.ranges {
+            if offset < have.start {
+                return Some(offset..have.start);
+            }
+            offset = offset.max(have.end);
+        }
+        (offset < len || len == 0).then_some(offset..len)
+    }
 }
 
 impl Flight {
@@ -54,9 +126,17 @@ impl Flight {
     /// repeated retransmissions do not result in a response").
     const CAUTIOUS_DATAGRAM: usize = 548;
 
+    /// How many records are remembered: several transmissions of a long flight.
+    const MAX_SENT: usize = 128;
+
     /// Forgets the flight.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
+    }
+
+    /// Whether there is nothing to send, and nothing to send again.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 
     pub(crate) fn push_handshake(&mut self, epoch: u16, message_type: HandshakeType, message_seq: u16, body: Vec<u8>) {
@@ -67,6 +147,7 @@ impl Flight {
                 message_seq,
                 body,
             },
+            acknowledged: Acknowledged::default(),
         });
     }
 
@@ -74,13 +155,14 @@ impl Flight {
         self.items.push(Item {
             epoch,
             content: Content::ChangeCipherSpec,
+            acknowledged: Acknowledged::default(),
         });
     }
 
     /// Sends the flight from its beginning.
     pub(crate) fn send(&mut self) {
         if !self.items.is_empty() {
-            self.cursor = Some(Cursor::default());
+            self.cursor = self.next(Cursor::default());
             self.transmissions = self.transmissions.saturating_add(1);
         }
     }
@@ -88,6 +170,48 @@ impl Flight {
     /// Whether datagrams wait to be written.
     pub(crate) const fn is_pending(&self) -> bool {
         self.cursor.is_some()
+    }
+
+    /// The peer has these records.
+    pub(crate) fn acknowledge(&mut self, numbers: impl Iterator<Item = RecordNumber>) -> Acknowledgement {
+        let mut news = false;
+        for number in numbers {
+            // Several records may have the same number of an acknowledgement's list, and several messages a record.
+            for sent in self.sent.iter().filter(|sent| sent.number == number) {
+                if let Some(item) = self.items.get_mut(sent.item)
+                    && !item.acknowledged.has(&sent.range)
+                {
+                    item.acknowledged.add(&sent.range, item.content.len());
+                    news = true;
+                }
+            }
+        }
+        if !news {
+            return Acknowledgement::Known;
+        }
+        if self.items.iter().all(|item| item.acknowledged.all) {
+            return Acknowledgement::Complete;
+        }
+        // What was on its way to be sent again may have been acknowledged.
+        if let Some(cursor) = self.cursor {
+            self.cursor = self.next(cursor);
+        }
+        Acknowledgement::Part
+    }
+
+    /// Where the next bytes that are missing stand, at or after `cursor`.
+    fn next(&self, cursor: Cursor) -> Option<Cursor> {
+        let mut offset = cursor.offset;
+        for (at, item) in self.items.iter().enumerate().skip(cursor.item) {
+            if let Some(range) = item.acknowledged.missing(offset, item.content.len()) {
+                return Some(Cursor {
+                    item: at,
+                    offset: range.start,
+                });
+            }
+            offset = 0;
+        }
+        None
     }
 
     /// Writes the next datagram; 0 when nothing fits.
@@ -105,10 +229,23 @@ impl Flight {
                 break;
             };
             let fresh = written == 0;
-            let Some((len, next)) = item.write_record(records, rest, cursor, fresh) else {
+            let Some((len, number, range)) = item.write_record(records, rest, cursor, fresh) else {
                 break;
             };
-            self.cursor = Some(next).filter(|next| next.item < self.items.len());
+            let whole = range.end >= item.content.len();
+            let next = Cursor {
+                item: cursor.item.saturating_add(usize::from(whole)),
+                offset: if whole { 0 } else { range.end },
+            };
+            if self.sent.len() >= Self::MAX_SENT {
+                self.sent.pop_front();
+            }
+            self.sent.push_back(SentRecord {
+                number,
+                item: cursor.item,
+                range,
+            });
+            self.cursor = self.next(next);
             written = written.saturating_add(len);
             rest = rest.get_mut(len..).unwrap_or_default();
         }
@@ -116,34 +253,41 @@ impl Flight {
     }
 }
 
+impl Content {
+    const fn len(&self) -> usize {
+        match self {
+            Self::Handshake { body, .. } => body.len(),
+            Self::ChangeCipherSpec => 0,
+        }
+    }
+}
+
 impl Item {
-    /// Writes one record with as much as fits; `None` when it is better begun in another datagram.
+    /// Writes one record with as much as fits and is missing; `None` when it is better begun in another datagram.
+    /// Returns the record's length, its number, and which bytes of the message it holds.
     fn write_record(
         &self,
         records: &mut Records,
         out: &mut [u8],
         cursor: Cursor,
         fresh_datagram: bool,
-    ) -> Option<(usize, Cursor)> {
+    ) -> Option<(usize, RecordNumber, Range<usize>)> {
         let overhead = records.overhead(self.epoch)?;
         let room = out.len().checked_sub(overhead.total())?;
-        let next_item = Cursor {
-            item: cursor.item.saturating_add(1),
-            offset: 0,
-        };
         let mut w = Writer::new(out.get_mut(overhead.head..)?);
-        let (content_type, next) = match &self.content {
+        let (content_type, range) = match &self.content {
             Content::ChangeCipherSpec => {
                 room.checked_sub(1)?;
                 w.u8(1).ok()?;
-                (ContentType::CHANGE_CIPHER_SPEC, next_item)
+                (ContentType::CHANGE_CIPHER_SPEC, 0..0)
             }
             Content::Handshake {
                 message_type,
                 message_seq,
                 body,
             } => {
-                let left = body.get(cursor.offset..)?;
+                let missing = self.acknowledged.missing(cursor.offset, body.len())?;
+                let left = body.get(missing.clone())?;
                 // A record holds at most 2^14 bytes (RFC 5246 §6.2.1), however large the datagram.
                 let room = room.min(1 << 14).checked_sub(HandshakeHeader::LEN)?;
                 let wanted = left.len().min(if fresh_datagram { 1 } else { Flight::MIN_FRAGMENT });
@@ -155,26 +299,18 @@ impl Item {
                     message_type: *message_type,
                     length: u32::try_from(body.len()).ok()?,
                     message_seq: *message_seq,
-                    fragment_offset: u32::try_from(cursor.offset).ok()?,
+                    fragment_offset: u32::try_from(missing.start).ok()?,
                     fragment_length: u32::try_from(chunk.len()).ok()?,
                 };
                 header.write(&mut w).ok()?;
                 w.put(chunk).ok()?;
-                let next = if chunk.len() == left.len() {
-                    next_item
-                } else {
-                    Cursor {
-                        item: cursor.item,
-                        offset: cursor.offset.saturating_add(chunk.len()),
-                    }
-                };
-                (ContentType::HANDSHAKE, next)
+                let end = missing.start.saturating_add(chunk.len());
+                (ContentType::HANDSHAKE, missing.start..end)
             }
         };
         let len = w.position();
-        let written = records.seal(self.epoch, content_type, out, len).ok()?;
-        debug_assert!(written > RecordHeader::LEN);
-        Some((written, next))
+        let sealed = records.seal(self.epoch, content_type, out, len).ok()?;
+        Some((sealed.len, sealed.number, range))
     }
 }
 

@@ -14,6 +14,15 @@ use crate::registry::{CipherSuite, Version};
 /// Length of the randoms, in bytes.
 pub const RANDOM_LEN: usize = 32;
 
+/// How the random of a server ends that speaks DTLS 1.3 and was asked for 1.2 (RFC 8446 §4.1.3).
+pub(crate) const DOWNGRADE_TO_1_2: [u8; 8] = *b"DOWNGRD\x01";
+
+/// The random that makes a `ServerHello` a `HelloRetryRequest` (RFC 8446 §4.1.3): the SHA-256 of that name.
+pub const HELLO_RETRY_REQUEST: [u8; RANDOM_LEN] = [
+    0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,
+    0x16, 0x7a, 0xbb, 0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
+];
+
 /// A `ClientHello` (RFC 6347 §4.2.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientHello<'a> {
@@ -170,6 +179,12 @@ mod tests {
                 .collect();
             [&(body.len() as u16).to_be_bytes()[..], &body].concat()
         }))
+    }
+
+    #[test]
+    fn the_random_of_a_retry_is_the_hash_of_its_name() {
+        let digest = ring::digest::digest(&ring::digest::SHA256, b"HelloRetryRequest");
+        assert_eq!(digest.as_ref(), HELLO_RETRY_REQUEST);
     }
 
     proptest! {

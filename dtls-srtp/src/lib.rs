@@ -1,4 +1,4 @@
-//! DTLS (RFC 6347) and SRTP (RFC 3711, RFC 7714) with their meeting point RFC 5764, without I/O.
+//! DTLS 1.3 (RFC 9147), DTLS 1.2 (RFC 6347) and SRTP (RFC 3711, RFC 7714) with their meeting point RFC 5764, without I/O.
 //!
 //! - [`Dtls`]: a connection. Datagrams go in, datagrams, events and keys come out.
 //! - [`Certificate`], [`Fingerprint`]: who we are, and who signalling says the peer is.
@@ -8,7 +8,7 @@
 //! - [`Crypto`]: the seam to the cryptographic library; [`RingCrypto`] in production, [`fake`] for tests and fuzzing.
 //!
 //! Inside, what is the same in all versions of DTLS (records, reassembly, flights, timers, alerts) stands apart from
-//! what is particular to DTLS 1.2 (module `v12`).
+//! what is particular to DTLS 1.2 (module `v12`) and to DTLS 1.3 (module `v13`).
 
 mod alert;
 mod association;
@@ -27,9 +27,12 @@ mod handshake;
 mod hello;
 mod identity;
 mod key_log;
+mod negotiation;
+mod offer;
 mod overhead;
 mod profile;
 mod reassembly;
+mod receive;
 mod record;
 mod records;
 mod registry;
@@ -39,14 +42,15 @@ pub mod srtp;
 mod timer;
 mod transcript;
 mod v12;
+mod v13;
 mod x509;
 
 pub use certificate::Certificate;
 pub use config::Config;
 pub use counters::Counters;
 pub use crypto::{
-    Aead, Crypto, CryptoError, Digest, HashAlgorithm, KeyExchange, KeyKind, NONCE_LEN, RecordKey, RingCrypto,
-    SharedSecret, SigningKey, TAG_LEN, VerifyError,
+    Aead, Crypto, CryptoError, Digest, HashAlgorithm, KeyExchange, KeyKind, NONCE_LEN, RecordKey, RecordNumberKey,
+    RingCrypto, SAMPLE_LEN, SharedSecret, SigningKey, TAG_LEN, VerifyError,
 };
 pub use dtls::{Dtls, ExportError, Role, SealError};
 pub use event::{CloseReason, Event};
@@ -65,11 +69,15 @@ pub mod message {
     pub use crate::alert::{Alert, AlertLevel};
     pub use crate::extension::{Extensions, List16, UseSrtp};
     pub use crate::handshake::{Fragment, HandshakeHeader};
-    pub use crate::hello::{ClientHello, RANDOM_LEN, ServerHello};
+    pub use crate::hello::{ClientHello, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
     pub use crate::record::{RecordHeader, split_record};
     pub use crate::v12::{
         CertificateChain, CertificateRequest, CertificateVerify, ClientKeyExchange, HelloVerifyRequest,
         ServerKeyExchange,
+    };
+    pub use crate::v13::{
+        Ack, CertificateChain13, CertificateRequest13, EncryptedExtensions, KeyShareEntry, KeyShares, KeyUpdate,
+        RecordNumber, ShortSequence, UnifiedHeader,
     };
 }
 

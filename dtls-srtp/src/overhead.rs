@@ -9,8 +9,9 @@ pub struct Overhead {
 }
 
 impl Overhead {
-    /// The most that any suite adds: 13 bytes of header, 8 of explicit nonce, 16 of tag.
-    pub const MAX: Self = Self { head: 21, tail: 16 };
+    /// The most that any version and suite adds: in DTLS 1.2 13 bytes of header, 8 of explicit nonce and 16 of tag; in
+    /// DTLS 1.3 at most 5 of header, 1 of content type and 16 of tag.
+    pub const MAX: Self = Self { head: 21, tail: 17 };
 
     /// Head and tail together.
     pub const fn total(self) -> usize {

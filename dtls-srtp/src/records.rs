@@ -14,35 +14,60 @@ use crate::record::RecordHeader;
 use crate::registry::{ContentType, Version};
 use crate::replay::ReplayWindow;
 use crate::v12;
+use crate::v13::{self, RecordNumber, UnifiedHeader};
 
 /// The longest plaintext of a record, in bytes (RFC 5246 §6.2.1).
 const MAX_PLAINTEXT: usize = 1 << 14;
 
-/// How the records of an epoch are protected. DTLS 1.3 will bring another form here.
-enum Form {
-    /// Epoch 0: not at all.
-    Clear,
+/// How many records with wrong tags the keys of DTLS 1.3 can bear (RFC 9147 §4.5.3).
+const MAX_FORGERIES: u64 = 1 << 36;
+
+/// The keys of one direction of an epoch.
+pub(crate) enum Protection {
     V12(v12::Protection),
+    V13(v13::Protection),
+}
+
+impl From<v12::Protection> for Protection {
+    fn from(protection: v12::Protection) -> Self {
+        Self::V12(protection)
+    }
+}
+
+impl From<v13::Protection> for Protection {
+    fn from(protection: v13::Protection) -> Self {
+        Self::V13(protection)
+    }
 }
 
 /// Seals the records of one epoch.
 struct Sealing {
     epoch: u16,
     next_sequence: u64,
-    form: Form,
+    /// `None` in epoch 0.
+    protection: Option<Protection>,
 }
 
 /// Opens the records of one epoch.
 struct Opening {
     epoch: u16,
     window: ReplayWindow,
-    protection: v12::Protection,
+    forgeries: u64,
+    protection: Protection,
 }
 
 /// All epochs of both directions.
 pub(crate) struct Records {
     sealing: Vec<Sealing>,
     opening: Vec<Opening>,
+}
+
+/// A record that was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sealed {
+    /// Its whole length, in bytes.
+    pub(crate) len: usize,
+    pub(crate) number: RecordNumber,
 }
 
 /// Why a record could not be sealed.
@@ -54,18 +79,25 @@ pub(crate) enum Unsealed {
     NoRoom,
     /// The plaintext is longer than 2^14 bytes.
     TooLong,
-    /// All 2^48 sequence numbers are used up.
+    /// All sequence numbers are used up, or the keys have sealed as much as they can bear.
     Exhausted,
 }
 
 /// What became of a protected record.
 #[derive(Debug)]
 pub(crate) enum Opened<'a> {
-    Plaintext(&'a mut [u8]),
+    Content {
+        content_type: ContentType,
+        epoch: u16,
+        number: RecordNumber,
+        content: &'a mut [u8],
+    },
     /// Authentic, but longer than a plaintext may be.
     TooLong,
     Replayed,
     NotAuthentic,
+    /// Not authentic, and one too many of these.
+    TooManyForgeries,
     NoKeys,
 }
 
@@ -74,7 +106,7 @@ impl Records {
         let clear = Sealing {
             epoch: 0,
             next_sequence: 0,
-            form: Form::Clear,
+            protection: None,
         };
         Self {
             sealing: vec![clear],
@@ -82,24 +114,37 @@ impl Records {
         }
     }
 
-    pub(crate) fn install_sealing(&mut self, epoch: u16, protection: v12::Protection) {
+    pub(crate) fn install_sealing(&mut self, epoch: u16, protection: impl Into<Protection>) {
         self.sealing.push(Sealing {
             epoch,
             next_sequence: 0,
-            form: Form::V12(protection),
+            protection: Some(protection.into()),
         });
     }
 
-    pub(crate) fn install_opening(&mut self, epoch: u16, protection: v12::Protection) {
+    pub(crate) fn install_opening(&mut self, epoch: u16, protection: impl Into<Protection>) {
         self.opening.push(Opening {
             epoch,
             window: ReplayWindow::default(),
-            protection,
+            forgeries: 0,
+            protection: protection.into(),
         });
+    }
+
+    /// Forgets the keys that seal epochs before this one.
+    pub(crate) fn retire_sealing(&mut self, before: u16) {
+        self.sealing.retain(|sealing| sealing.epoch >= before);
     }
 
     pub(crate) fn can_open(&self, epoch: u16) -> bool {
         self.opening.iter().any(|opening| opening.epoch == epoch)
+    }
+
+    /// Whether there are keys of DTLS 1.3 for an epoch of which the lower two bits are known.
+    pub(crate) fn can_open_bits(&self, bits: u8) -> bool {
+        self.opening
+            .iter()
+            .any(|opening| matches!(&opening.protection, Protection::V13(keys) if keys.epoch_bits() == bits))
     }
 
     /// The highest epoch that can be opened; 0 as long as nothing is protected.
@@ -109,75 +154,166 @@ impl Records {
 
     pub(crate) fn overhead(&self, epoch: u16) -> Option<Overhead> {
         let sealing = self.sealing.iter().find(|sealing| sealing.epoch == epoch)?;
-        Some(sealing.form.overhead())
+        Some(sealing.overhead())
     }
 
-    /// Seals a record in place: the plaintext of `len` bytes lies in `out` behind the head. Returns the whole length.
+    /// How many more records the keys of this epoch can seal; 0 without keys.
+    pub(crate) fn left(&self, epoch: u16) -> u64 {
+        let sealing = self.sealing.iter().find(|sealing| sealing.epoch == epoch);
+        sealing.map_or(0, |sealing| sealing.limit().saturating_sub(sealing.next_sequence))
+    }
+
+    /// Seals a record in place: the plaintext of `len` bytes lies in `out` behind the head.
     pub(crate) fn seal(
         &mut self,
         epoch: u16,
         content_type: ContentType,
         out: &mut [u8],
         len: usize,
-    ) -> Result<usize, Unsealed> {
+    ) -> Result<Sealed, Unsealed> {
         let sealing = self
             .sealing
             .iter_mut()
             .find(|sealing| sealing.epoch == epoch)
             .ok_or(Unsealed::NoKeys)?;
-        if sealing.next_sequence > RecordHeader::MAX_SEQUENCE {
+        let sequence = sealing.next_sequence;
+        if sequence >= sealing.limit() {
             return Err(Unsealed::Exhausted);
         }
-        let overhead = sealing.form.overhead();
         if len > MAX_PLAINTEXT {
             return Err(Unsealed::TooLong);
         }
-        let total = overhead.total().saturating_add(len);
+        let total = sealing.overhead().total().saturating_add(len);
         let record = out.get_mut(..total).ok_or(Unsealed::NoRoom)?;
-        let (head, body) = record.split_at_mut_checked(RecordHeader::LEN).ok_or(Unsealed::NoRoom)?;
-        let header = RecordHeader {
-            content_type,
-            version: Version::DTLS_1_2,
-            epoch,
-            sequence: sealing.next_sequence,
-            length: u16::try_from(body.len()).map_err(|_| Unsealed::TooLong)?,
-        };
-        match &sealing.form {
-            Form::Clear => {}
-            Form::V12(protection) => protection.seal(&header, body).ok_or(Unsealed::NoRoom)?,
+        match &sealing.protection {
+            Some(Protection::V13(keys)) => keys.seal(sequence, content_type, record).ok_or(Unsealed::NoRoom)?,
+            older => {
+                let (head, body) = record.split_at_mut_checked(RecordHeader::LEN).ok_or(Unsealed::NoRoom)?;
+                let header = RecordHeader {
+                    content_type,
+                    version: Version::DTLS_1_2,
+                    epoch,
+                    sequence,
+                    length: u16::try_from(body.len()).map_err(|_| Unsealed::TooLong)?,
+                };
+                if let Some(Protection::V12(keys)) = older {
+                    keys.seal(&header, body).ok_or(Unsealed::NoRoom)?;
+                }
+                header.write(&mut Writer::new(head)).map_err(|_| Unsealed::NoRoom)?;
+            }
         }
-        header.write(&mut Writer::new(head)).map_err(|_| Unsealed::NoRoom)?;
-        sealing.next_sequence = sealing.next_sequence.saturating_add(1);
-        Ok(total)
+        sealing.next_sequence = sequence.saturating_add(1);
+        Ok(Sealed {
+            len: total,
+            number: RecordNumber {
+                epoch: u64::from(epoch),
+                sequence,
+            },
+        })
     }
 
-    /// Opens a protected record in place.
+    /// Opens a protected record of DTLS 1.2 in place.
     pub(crate) fn open<'a>(&mut self, header: &RecordHeader, body: &'a mut [u8]) -> Opened<'a> {
-        let Some(opening) = self.opening.iter_mut().find(|opening| opening.epoch == header.epoch) else {
+        let of_epoch = |opening: &&mut Opening| opening.epoch == header.epoch;
+        let Some(opening) = self.opening.iter_mut().find(of_epoch) else {
+            return Opened::NoKeys;
+        };
+        let Protection::V12(keys) = &opening.protection else {
             return Opened::NoKeys;
         };
         if !opening.window.allows(header.sequence) {
             return Opened::Replayed;
         }
-        let Some(plaintext) = opening.protection.open(header, body) else {
+        let Some(content) = keys.open(header, body) else {
             return Opened::NotAuthentic;
         };
         opening.window.commit(header.sequence);
-        if plaintext.len() > MAX_PLAINTEXT {
+        if content.len() > MAX_PLAINTEXT {
             return Opened::TooLong;
         }
-        Opened::Plaintext(plaintext)
+        Opened::Content {
+            content_type: header.content_type,
+            epoch: header.epoch,
+            number: RecordNumber {
+                epoch: u64::from(header.epoch),
+                sequence: header.sequence,
+            },
+            content,
+        }
+    }
+
+    /// Opens a protected record of DTLS 1.3 in place, with the keys of the latest epoch that has these bits (RFC 9147
+    /// §4.2.2).
+    pub(crate) fn open_unified<'a>(&mut self, header: &UnifiedHeader, body: &'a mut [u8]) -> Opened<'a> {
+        let of_bits = |opening: &&mut Opening| match &opening.protection {
+            Protection::V13(keys) => keys.epoch_bits() == header.epoch_bits,
+            Protection::V12(_) => false,
+        };
+        let candidates = self.opening.iter_mut().filter(of_bits);
+        let Some(opening) = candidates.max_by_key(|opening| opening.epoch) else {
+            return Opened::NoKeys;
+        };
+        let Protection::V13(keys) = &opening.protection else {
+            return Opened::NoKeys;
+        };
+        let Some(short) = keys.reveal(header, body) else {
+            return Opened::NotAuthentic;
+        };
+        let sequence = short.expand(opening.window.next());
+        if !opening.window.allows(sequence) {
+            return Opened::Replayed;
+        }
+        let header = UnifiedHeader {
+            sequence: short,
+            ..*header
+        };
+        let Some((content_type, content)) = keys.open(&header, sequence, body) else {
+            opening.forgeries = opening.forgeries.saturating_add(1);
+            return if opening.forgeries > MAX_FORGERIES {
+                Opened::TooManyForgeries
+            } else {
+                Opened::NotAuthentic
+            };
+        };
+        opening.window.commit(sequence);
+        let epoch = opening.epoch;
+        // Once keys after a KeyUpdate are in use, those before are kept for what the network delays, and older ones are
+        // not (RFC 9147 §8). The first two epochs go with the first update.
+        if epoch > v13::FIRST_APPLICATION_EPOCH {
+            self.opening.retain(|opening| opening.epoch.saturating_add(1) >= epoch);
+        }
+        if content.len() > MAX_PLAINTEXT {
+            return Opened::TooLong;
+        }
+        Opened::Content {
+            content_type,
+            epoch,
+            number: RecordNumber {
+                epoch: u64::from(epoch),
+                sequence,
+            },
+            content,
+        }
     }
 }
 
-impl Form {
+impl Sealing {
     const fn overhead(&self) -> Overhead {
-        match self {
-            Self::Clear => Overhead {
+        match &self.protection {
+            None => Overhead {
                 head: RecordHeader::LEN,
                 tail: 0,
             },
-            Self::V12(protection) => protection.overhead(),
+            Some(Protection::V12(keys)) => keys.overhead(),
+            Some(Protection::V13(_)) => v13::Protection::overhead(),
+        }
+    }
+
+    /// How many records there can be.
+    const fn limit(&self) -> u64 {
+        match &self.protection {
+            Some(Protection::V13(keys)) => keys.seal_limit(),
+            _ => RecordHeader::MAX_SEQUENCE.saturating_add(1),
         }
     }
 }
@@ -207,20 +343,21 @@ impl fmt::Debug for Records {
 mod tests {
     use super::*;
 
+    fn seal(records: &mut Records, out: &mut [u8]) -> Result<usize, Unsealed> {
+        records.seal(0, ContentType::ALERT, out, 2).map(|sealed| sealed.len)
+    }
+
     #[test]
     fn sequence_numbers_rise_and_end() {
         let mut records = Records::new();
         let mut out = [0; 100];
         for sequence in 0..3 {
-            assert_eq!(records.seal(0, ContentType::ALERT, &mut out, 2), Ok(15));
+            assert_eq!(seal(&mut records, &mut out), Ok(15));
             assert_eq!(out[..13], [21, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, sequence, 0, 2]);
         }
         records.sealing[0].next_sequence = RecordHeader::MAX_SEQUENCE;
-        assert_eq!(records.seal(0, ContentType::ALERT, &mut out, 2), Ok(15));
-        assert_eq!(
-            records.seal(0, ContentType::ALERT, &mut out, 2),
-            Err(Unsealed::Exhausted)
-        );
+        assert_eq!(seal(&mut records, &mut out), Ok(15));
+        assert_eq!(seal(&mut records, &mut out), Err(Unsealed::Exhausted));
     }
 
     #[test]

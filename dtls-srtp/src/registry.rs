@@ -30,6 +30,8 @@ wire::registry! {
         HANDSHAKE = 22 => "handshake",
         /// RFC 5246 §10.
         APPLICATION_DATA = 23 => "application_data",
+        /// RFC 9147 §7.
+        ACK = 26 => "ack",
     }
 }
 
@@ -64,6 +66,8 @@ wire::registry! {
         FINISHED = 20 => "finished",
         /// RFC 8446 §4.6.3.
         KEY_UPDATE = 24 => "key_update",
+        /// RFC 8446 §4.4.1: never sent, it stands for a first `ClientHello` in the transcript.
+        MESSAGE_HASH = 254 => "message_hash",
     }
 }
 

@@ -24,6 +24,11 @@ impl ReplayWindow {
         age < u64::BITS as u64 && self.seen >> age & 1 == 0
     }
 
+    /// One more than the highest sequence number that proved authentic.
+    pub(crate) const fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Remembers an authentic record.
     pub(crate) fn commit(&mut self, sequence: u64) {
         if sequence >= self.next {

@@ -13,6 +13,7 @@ pub(crate) struct RetransmitTimer {
     /// Whether the flight left at least once.
     sent: bool,
     retransmit_at: Option<Instant>,
+    acknowledge_at: Option<Instant>,
     give_up_at: Option<Instant>,
 }
 
@@ -27,6 +28,7 @@ impl RetransmitTimer {
             interval: Self::FIRST,
             sent: false,
             retransmit_at: None,
+            acknowledge_at: None,
             give_up_at: None,
         }
     }
@@ -38,7 +40,10 @@ impl RetransmitTimer {
 
     /// When something is due next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.retransmit_at, self.give_up_at].into_iter().flatten().min()
+        [self.retransmit_at, self.acknowledge_at, self.give_up_at]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Takes a measured round trip; it holds from the next flight on that is not sent yet.
@@ -59,6 +64,13 @@ impl RetransmitTimer {
         self.interval = self.first;
         self.sent = false;
         self.retransmit_at = None;
+        self.acknowledge_at = None;
+    }
+
+    /// Part of the peer's flight is there: it is acknowledged unless the rest follows within a quarter of the interval
+    /// (RFC 9147 §7.1).
+    pub(crate) fn acknowledge_later(&mut self, now: Instant) {
+        self.acknowledge_at = self.acknowledge_at.or_else(|| now.checked_add(self.interval / 4));
     }
 
     /// A flight was written out completely.
@@ -75,6 +87,7 @@ impl RetransmitTimer {
     /// The handshake is over.
     pub(crate) fn stop(&mut self) {
         self.retransmit_at = None;
+        self.acknowledge_at = None;
         self.give_up_at = None;
     }
 
@@ -90,6 +103,10 @@ impl RetransmitTimer {
             self.interval = self.interval.saturating_mul(2).min(Self::MOST);
             return Some(Due::Retransmit);
         }
+        if self.acknowledge_at.is_some_and(|at| at <= now) {
+            self.acknowledge_at = None;
+            return Some(Due::Acknowledge);
+        }
         None
     }
 }
@@ -98,6 +115,7 @@ impl RetransmitTimer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Due {
     Retransmit,
+    Acknowledge,
     GiveUp,
 }
 
@@ -124,7 +142,7 @@ mod tests {
                     timer.flight_sent(now);
                 }
                 Some(Due::GiveUp) => return (sent, (now - start).as_millis()),
-                None => panic!("woken without reason"),
+                Some(Due::Acknowledge) | None => panic!("woken without reason"),
             }
         }
     }
@@ -147,6 +165,20 @@ mod tests {
     fn patience_may_be_endless() {
         let mut timer = RetransmitTimer::new();
         timer.start(Instant::now(), Duration::MAX);
+        assert_eq!(timer.deadline(), None);
+    }
+
+    #[test]
+    fn acknowledgements_wait_for_a_quarter_and_not_for_ever() {
+        let start = Instant::now();
+        let mut timer = RetransmitTimer::new();
+        timer.acknowledge_later(start);
+        timer.acknowledge_later(start + Duration::from_millis(20));
+        assert_eq!(timer.poll(start + Duration::from_millis(24)), None);
+        assert_eq!(timer.poll(start + Duration::from_millis(25)), Some(Due::Acknowledge));
+        assert_eq!(timer.deadline(), None);
+        timer.acknowledge_later(start);
+        timer.begin_flight();
         assert_eq!(timer.deadline(), None);
     }
 

@@ -6,9 +6,10 @@
 
 use std::fmt;
 
-use wire::Writer;
+use wire::{Reader, Writer};
 
-use crate::handshake::HandshakeHeader;
+use crate::crypto::Digest;
+use crate::handshake::{Fragment, HandshakeHeader};
 use crate::registry::HandshakeType;
 
 /// All handshake messages so far, each as if it had been sent in one piece (RFC 6347 §4.2.6).
@@ -18,7 +19,21 @@ use crate::registry::HandshakeType;
 #[derive(Default)]
 pub(crate) struct Transcript {
     bytes: Vec<u8>,
+    form: Form,
 }
+
+/// The headers that messages have here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Form {
+    /// All twelve bytes; also as long as the version is open.
+    #[default]
+    V12,
+    /// Type and length alone, as in TLS (RFC 9147 §5.2).
+    V13,
+}
+
+/// Bytes of type and length.
+const TLS_HEADER_LEN: usize = 4;
 
 /// The transcript grew beyond its budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +57,35 @@ impl Transcript {
         HandshakeHeader::whole(message_type, message_seq, length)
             .write(&mut Writer::new(&mut header))
             .map_err(|_| TooLong)?;
-        self.bytes.extend_from_slice(&header);
+        let header = match self.form {
+            Form::V12 => &header[..],
+            Form::V13 => header.get(..TLS_HEADER_LEN).unwrap_or_default(),
+        };
+        self.bytes.extend_from_slice(header);
         self.bytes.extend_from_slice(body);
         Ok(())
+    }
+
+    /// The version is 1.3: the messages so far lose the part of their headers that only DTLS has.
+    pub(crate) fn become_13(&mut self) {
+        if self.form == Form::V13 {
+            return;
+        }
+        self.form = Form::V13;
+        let whole = std::mem::take(&mut self.bytes);
+        let mut r = Reader::new(&whole);
+        while let Ok(fragment) = Fragment::read(&mut r) {
+            let [_, l0, l1, l2] = fragment.header.length.to_be_bytes();
+            self.bytes.extend([fragment.header.message_type.0, l0, l1, l2]);
+            self.bytes.extend_from_slice(fragment.body);
+        }
+    }
+
+    /// A server asks for another `ClientHello`: in place of the first its hash goes on (RFC 8446 §4.4.1).
+    pub(crate) fn replace_by_hash(&mut self, hash: &Digest) {
+        let len = u8::try_from(hash.as_bytes().len()).unwrap_or(u8::MAX);
+        self.bytes = vec![HandshakeType::MESSAGE_HASH.0, 0, 0, len];
+        self.bytes.extend_from_slice(hash.as_bytes());
     }
 
     /// Everything so far.
@@ -54,7 +95,7 @@ impl Transcript {
 
     /// Forgets everything: after a `HelloVerifyRequest`, and at the end.
     pub(crate) fn clear(&mut self) {
-        self.bytes = Vec::new();
+        *self = Self::default();
     }
 }
 
@@ -78,6 +119,12 @@ mod tests {
         let mut transcript = Transcript::default();
         transcript.push(HandshakeType::CLIENT_HELLO, 0, b"ab").unwrap();
         assert_eq!(transcript.as_bytes(), [1, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, b'a', b'b']);
+        transcript.become_13();
+        transcript.push(HandshakeType::SERVER_HELLO, 0, b"c").unwrap();
+        transcript.become_13();
+        assert_eq!(transcript.as_bytes(), [1, 0, 0, 2, b'a', b'b', 2, 0, 0, 1, b'c']);
+        transcript.replace_by_hash(&Digest::new(&[7; 32]));
+        assert_eq!(transcript.as_bytes(), [&[254, 0, 0, 32][..], &[7; 32]].concat());
         assert_eq!(
             transcript.push(HandshakeType::CERTIFICATE, 2, &vec![0; Transcript::MAX]),
             Err(TooLong)

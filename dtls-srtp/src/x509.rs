@@ -11,6 +11,8 @@ use std::fmt;
 
 use wire::{Error, Reader};
 
+use crate::registry::SignatureScheme;
+
 /// A `SubjectPublicKeyInfo` (RFC 5280 §4.1.2.7), taken out of a certificate.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey<'a> {
@@ -24,6 +26,11 @@ pub struct PublicKey<'a> {
 const RSA_ENCRYPTION: &[u8] = &[
     0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00,
 ];
+
+/// The curves' names as they stand at the end of an `AlgorithmIdentifier` (RFC 5480 §2.1.1.1).
+const SECP256R1: &[u8] = &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07];
+const SECP384R1: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22];
+const SECP521R1: &[u8] = &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23];
 
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
@@ -59,6 +66,17 @@ impl<'a> PublicKey<'a> {
             algorithm,
             bits: bits.all(),
         })
+    }
+
+    /// Whether the curve of the key, if it is on one, is that of the scheme (RFC 8446 §4.2.3).
+    pub(crate) fn is_on_curve_of(&self, scheme: SignatureScheme) -> bool {
+        let is = |curve| self.algorithm.ends_with(curve);
+        match scheme {
+            SignatureScheme::ECDSA_SECP256R1_SHA256 => !is(SECP384R1) && !is(SECP521R1),
+            SignatureScheme::ECDSA_SECP384R1_SHA384 => !is(SECP256R1) && !is(SECP521R1),
+            SignatureScheme::ECDSA_SECP521R1_SHA512 => !is(SECP256R1) && !is(SECP384R1),
+            _ => true,
+        }
     }
 
     /// Size of the modulus in bits when this is an RSA key (RFC 8017 §A.1.1).

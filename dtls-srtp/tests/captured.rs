@@ -60,7 +60,7 @@ const HELLOS: [&str; 9] = [
 ];
 
 fn server(crypto: &Arc<RingCrypto>, now: Instant) -> End {
-    let config = Config::new(crypto.clone(), Certificate::generate().unwrap());
+    let config = pair::of_12(Config::new(crypto.clone(), Certificate::generate().unwrap()));
     End::new(Arc::new(config), Role::Server, 1, now)
 }
 

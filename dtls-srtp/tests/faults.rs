@@ -14,7 +14,7 @@ use dtls_srtp::{
     Aead, AlertDescription, Certificate, CipherSuite, CloseReason, Config, ContentType, Counters, Crypto, CryptoError,
     Event, HandshakeType, HashAlgorithm, KeyKind, KeyLog, NamedGroup, Role, SignatureScheme, SigningKey, Version, fake,
 };
-use pair::{End, Network, Pair, Side, config, fake_config};
+use pair::{End, Network, Pair, Side, config, config_13, fake_config};
 use wire::{Reader, Writer};
 
 /// A record in the clear.
@@ -80,6 +80,25 @@ fn protected(pair: &mut Pair, to: Side, content_type: ContentType, plaintext: &[
     datagram
 }
 
+fn lenient_pair_13() -> Pair {
+    let lenient = |number| config_13(fake::FakeCrypto::lenient(), fake::certificate(number));
+    let mut pair = Pair::new(lenient(1), lenient(2), Network::CLEAN, 1);
+    pair.settle();
+    pair.run_for(Duration::from_secs(1));
+    pair.assert_connected();
+    pair
+}
+
+/// The same in DTLS 1.3, where the type is encrypted with the content. That has at least 16 bytes: fewer would be part of
+/// what hides the record number.
+fn protected_13(pair: &mut Pair, to: Side, content_type: ContentType, content: &[u8]) -> Vec<u8> {
+    assert!(content.len() >= 16);
+    let mut datagram = pair.end(to.other()).seal(content);
+    let at = datagram.len() - 17;
+    datagram[at] ^= ContentType::APPLICATION_DATA.0 ^ content_type.0;
+    datagram
+}
+
 /// Sends to a server that waits for its first hello, and expects exactly these counters.
 #[track_caller]
 fn before_the_handshake(datagrams: &[Vec<u8>], expected: Counters) {
@@ -124,7 +143,8 @@ fn malformed_records() {
 #[test]
 fn unknown_content_types() {
     let expected = counters(|c| c.unknown_content_types = 1);
-    before_the_handshake(&[record(ContentType(63), 0, 0, b"?")], expected);
+    // Above 31 begin the records of DTLS 1.3.
+    before_the_handshake(&[record(ContentType(31), 0, 0, b"?")], expected);
     during_the_connection(|pair, to| protected(pair, to, ContentType(24), b"heartbeat"), expected);
 }
 
@@ -394,6 +414,33 @@ fn datagrams_after_close() {
     // After our own goodbye they are only to be expected.
     pair.client.handle(now, b"still there?");
     assert_eq!(*pair.client.dtls.counters(), Counters::default());
+}
+
+#[test]
+fn malformed_acks() {
+    let mut pair = lenient_pair_13();
+    let now = pair.now;
+    // A number and a half; half a number; something behind the numbers.
+    for bad in [
+        &[&[0, 24][..], &[0; 24]].concat(),
+        &[&[0, 16][..], &[0; 15]].concat(),
+        &[0; 16].to_vec(),
+    ] {
+        for side in [Side::Client, Side::Server] {
+            let datagram = protected_13(&mut pair, side, ContentType::ACK, bad);
+            pair.end(side).handle(now, &datagram);
+        }
+    }
+    assert_eq!(*pair.client.dtls.counters(), counters(|c| c.malformed_acks = 3));
+    assert_eq!(*pair.server.dtls.counters(), counters(|c| c.malformed_acks = 3));
+    pair.assert_talking();
+}
+
+#[test]
+fn unprotected_acks() {
+    let ack = record(ContentType::ACK, 0, 0, &[0, 0]);
+    before_the_handshake(std::slice::from_ref(&ack), counters(|c| c.unprotected_acks = 1));
+    during_the_connection(|_, _| ack.clone(), counters(|c| c.unprotected_acks = 1));
 }
 
 #[test]

@@ -55,7 +55,11 @@ fn every_suite_with_every_group() {
     let crypto = Arc::new(RingCrypto::new());
     let rsa = openssl_certificate("rsa2048");
     let p256 = Certificate::generate().unwrap();
-    for &suite in &Config::new(crypto.clone(), p256.clone()).cipher_suites {
+    let suites = Config::new(crypto.clone(), p256.clone()).cipher_suites;
+    for suite in suites
+        .into_iter()
+        .filter(|suite| suite.name().unwrap().contains("ECDHE"))
+    {
         for group in [NamedGroup::X25519, NamedGroup::SECP256R1, NamedGroup::SECP384R1] {
             let name = suite.name().unwrap();
             let kind = if name.contains("RSA") {
@@ -67,9 +71,9 @@ fn every_suite_with_every_group() {
             let client = Config {
                 cipher_suites: vec![suite],
                 groups: vec![group],
-                ..Config::new(crypto.clone(), p256.clone())
+                ..pair::of_12(Config::new(crypto.clone(), p256.clone()))
             };
-            let server = Config::new(crypto.clone(), server_certificate.clone());
+            let server = pair::of_12(Config::new(crypto.clone(), server_certificate.clone()));
             let mut pair = Pair::new(client, server, Network::CLEAN, 1);
             pair.settle();
             pair.assert_connected();

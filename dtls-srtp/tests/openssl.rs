@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use dtls_srtp::{
     Certificate, CloseReason, Config, Dtls, Event, Fingerprint, FingerprintAlgorithm, NamedGroup, RingCrypto, Role,
-    SrtpProfile,
+    SrtpProfile, Version,
 };
 use wire::Seed;
 
@@ -238,7 +238,11 @@ const P256: Files = Files { name: "v1_p256" };
 const RSA: Files = Files { name: "rsa2048" };
 
 fn config(certificate: Certificate) -> Config {
-    Config::new(Arc::new(RingCrypto::new()), certificate)
+    // OpenSSL speaks DTLS 1.2 at most.
+    Config {
+        versions: vec![Version::DTLS_1_2],
+        ..Config::new(Arc::new(RingCrypto::new()), certificate)
+    }
 }
 
 const PROFILES: &str = "SRTP_AES128_CM_SHA1_80:SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM";

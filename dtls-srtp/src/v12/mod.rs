@@ -14,7 +14,7 @@ pub(crate) use client::Client;
 pub use message::{
     CertificateChain, CertificateRequest, CertificateVerify, ClientKeyExchange, HelloVerifyRequest, ServerKeyExchange,
 };
-pub(crate) use negotiation::HIGHEST_EPOCH;
+pub(crate) use negotiation::{HIGHEST_EPOCH, own_suites};
 pub(crate) use protection::Protection;
 pub(crate) use schedule::Master;
 pub(crate) use server::Server;

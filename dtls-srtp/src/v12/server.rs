@@ -2,8 +2,8 @@ use crate::association::Association;
 use crate::crypto::{CryptoError, KeyExchange};
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
-use crate::hello::{ClientHello, ServerHello};
-use crate::profile::SrtpProfile;
+use crate::hello::{ClientHello, DOWNGRADE_TO_1_2, RANDOM_LEN, ServerHello};
+use crate::negotiation::{choose_profile, malformed, own_groups, own_scheme, speaks, take_certificate, verify};
 use crate::reassembly::Message;
 use crate::registry::{
     CipherSuite, ClientCertificateType, ExtensionType, HandshakeType, NamedGroup, SignatureScheme, Version,
@@ -13,9 +13,7 @@ use crate::v12::Protection;
 use crate::v12::message::{
     CertificateChain, CertificateRequest, CertificateVerify, ClientKeyExchange, ServerKeyExchange,
 };
-use crate::v12::negotiation::{
-    Hellos, PROTECTED_EPOCH, malformed, own_groups, own_scheme, own_suites, take_certificate, verify,
-};
+use crate::v12::negotiation::{Hellos, PROTECTED_EPOCH, own_suites};
 use crate::v12::schedule::{End, Master};
 
 /// The server's side of a DTLS 1.2 handshake (RFC 5246 §7.3, RFC 6347 §4.2). It sends no `HelloVerifyRequest`: behind
@@ -26,7 +24,6 @@ pub(crate) struct Server {
 
 /// What the server waits for.
 enum Step {
-    ClientHello,
     Certificate(Hellos, Exchange),
     ClientKeyExchange(Hellos, Exchange),
     CertificateVerify(Keyed),
@@ -47,11 +44,13 @@ struct Keyed {
 }
 
 impl Server {
-    /// Waits for a `ClientHello`.
-    pub(crate) const fn new() -> Self {
-        Self {
-            step: Step::ClientHello,
-        }
+    /// Answers a `ClientHello`: this version was chosen.
+    pub(crate) fn begin(association: &mut Association, client_hello: &Message) -> Result<Self, CloseReason> {
+        association.hear(client_hello)?;
+        let (hellos, exchange) = answer_hello(association, &client_hello.body)?;
+        Ok(Self {
+            step: Step::Certificate(hellos, exchange),
+        })
     }
 
     /// Takes the next message of the client's. `Some` when the handshake is complete.
@@ -63,14 +62,10 @@ impl Server {
         let step = std::mem::replace(&mut self.step, Step::Done);
         let body = &message.body[..];
         self.step = match (step, message.message_type) {
-            (Step::ClientHello, HandshakeType::CLIENT_HELLO) => {
-                association.hear(message)?;
-                let (hellos, exchange) = answer_hello(association, body)?;
-                Step::Certificate(hellos, exchange)
-            }
             (Step::Certificate(hellos, exchange), HandshakeType::CERTIFICATE) => {
                 association.hear(message)?;
-                take_certificate(association, body)?;
+                let chain = CertificateChain::parse(body).map_err(malformed(message.message_type))?;
+                take_certificate(association, chain.iter().next())?;
                 Step::ClientKeyExchange(hellos, exchange)
             }
             (Step::ClientKeyExchange(hellos, exchange), HandshakeType::CLIENT_KEY_EXCHANGE) => {
@@ -81,6 +76,7 @@ impl Server {
                 let signed = CertificateVerify::parse(body).map_err(malformed(message.message_type))?;
                 verify(
                     association,
+                    Version::DTLS_1_2,
                     signed.scheme,
                     association.transcript.as_bytes(),
                     signed.signature,
@@ -89,11 +85,8 @@ impl Server {
                 Step::Finished(keyed)
             }
             (Step::Finished(keyed), HandshakeType::FINISHED) => {
-                if !keyed
-                    .session
-                    .master
-                    .verifies(End::Client, association.transcript.as_bytes(), body)
-                {
+                let master = keyed.session.secrets.master().ok_or(CloseReason::Internal)?;
+                if !master.verifies(End::Client, association.transcript.as_bytes(), body) {
                     return Err(CloseReason::BadFinished);
                 }
                 association.hear(message)?;
@@ -110,14 +103,6 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
     let malformed = malformed(HandshakeType::CLIENT_HELLO);
     let hello = ClientHello::parse(body).map_err(&malformed)?;
     let extensions = hello.extensions;
-    // RFC 8446 §4.2.1: supported_versions overrules the field. Versions count downwards in DTLS.
-    let speaks_1_2 = match extensions.supported_versions().map_err(&malformed)? {
-        Some(versions) => versions.contains(Version::DTLS_1_2.0),
-        None => hello.version.is_dtls() && hello.version.0 <= Version::DTLS_1_2.0,
-    };
-    if !speaks_1_2 {
-        return Err(CloseReason::UnsupportedVersion);
-    }
     if !hello.compression_methods.contains(&0) {
         return Err(CloseReason::IllegalParameter(
             "the client offers no compression (RFC 5246 §7.4.1.2)",
@@ -147,32 +132,24 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
         .find(|(suite, parameters)| parameters.authentication == own_kind && hello.cipher_suites.contains(suite.0))
         .ok_or(CloseReason::NoCommonCipherSuite)?;
     let group = match extensions.supported_groups().map_err(&malformed)? {
-        Some(groups) => own_groups(association).find(|group| groups.contains(group.0)),
+        Some(groups) => own_groups(association, Version::DTLS_1_2).find(|group| groups.contains(group.0)),
         // RFC 8422 §4: without the extension the server may choose; P-256 is what everybody has.
-        None => own_groups(association).find(|&group| group == NamedGroup::SECP256R1),
+        None => own_groups(association, Version::DTLS_1_2).find(|&group| group == NamedGroup::SECP256R1),
     };
     let group = group.ok_or(CloseReason::NoCommonGroup)?;
     let schemes = extensions
         .signature_algorithms()
         .map_err(&malformed)?
         .unwrap_or_default();
-    let scheme = own_scheme(association, schemes.iter())?;
-    let profile = extensions.use_srtp().map_err(&malformed)?.and_then(|srtp| {
-        let mut ours = association.config.srtp_profiles.iter().copied();
-        ours.find(|profile: &SrtpProfile| srtp.profiles().any(|offered| offered == profile.id()))
-    });
-    if profile.is_none() && association.requires_srtp {
-        return Err(CloseReason::NoCommonSrtpProfile);
-    }
+    let scheme = own_scheme(association, Version::DTLS_1_2, schemes.iter())?;
+    let profile = choose_profile(association, &extensions)?;
 
-    // No sentinel of RFC 8446 §4.1.3 in the random: it is for servers that speak 1.3, and a client that speaks 1.3
-    // would take it for an attack.
     let hellos = Hellos {
         suite,
         parameters,
         profile,
         client_random: hello.random,
-        server_random: association.hello_random(),
+        server_random: server_random(association),
     };
     let seed = association.seed();
     let ours = association
@@ -252,6 +229,18 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
     Ok((hellos, Exchange { group, ours }))
 }
 
+/// A server that could have spoken 1.3 says so in its random (RFC 8446 §4.1.3): a client that could have too then knows
+/// that somebody has taken the version out of its hello.
+fn server_random(association: &mut Association) -> [u8; RANDOM_LEN] {
+    let mut random = association.hello_random();
+    if speaks(association, Version::DTLS_1_3)
+        && let Some(tail) = random.last_chunk_mut()
+    {
+        *tail = DOWNGRADE_TO_1_2;
+    }
+    random
+}
+
 /// Derives all keys; records of the client can be opened from here on.
 fn take_client_key_exchange(
     association: &mut Association,
@@ -290,9 +279,8 @@ fn finish(association: &mut Association, keyed: Keyed) -> Result<Session, CloseR
     association.flight.push_change_cipher_spec(association.write_epoch);
     association.records.install_sealing(PROTECTED_EPOCH, sealing);
     association.write_epoch = PROTECTED_EPOCH;
-    let verify_data = session
-        .master
-        .verify_data(End::Server, association.transcript.as_bytes());
+    let master = session.secrets.master().ok_or(CloseReason::Internal)?;
+    let verify_data = master.verify_data(End::Server, association.transcript.as_bytes());
     association.say(HandshakeType::FINISHED, |w| w.put(&verify_data))?;
     association.send_flight();
     Ok(session)

@@ -182,7 +182,7 @@ fn browsers_signatures_finished_and_records() {
             (&mut from_server, End::Server)
         };
         let mut body = body.clone();
-        let Opened::Plaintext(plaintext) = records.open(header, &mut body) else {
+        let Opened::Content { content: plaintext, .. } = records.open(header, &mut body) else {
             panic!("{header:?} does not open");
         };
         if header.content_type == ContentType::HANDSHAKE {

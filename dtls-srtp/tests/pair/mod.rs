@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dtls_srtp::{Certificate, Config, Crypto, Dtls, Event, Role, SrtpProfile, fake};
+use dtls_srtp::{Certificate, Config, Crypto, Dtls, Event, Role, SrtpProfile, Version, fake};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use wire::Seed;
@@ -131,7 +131,29 @@ pub struct Pair {
     pub tamper: Tamper,
 }
 
+/// The same for DTLS 1.2 alone.
+pub fn of_12(config: Config) -> Config {
+    Config {
+        versions: vec![Version::DTLS_1_2],
+        ..config
+    }
+}
+
+/// For DTLS 1.2 alone.
 pub fn config(crypto: impl Crypto + 'static, certificate: Certificate) -> Config {
+    of_12(Config::new(Arc::new(crypto), certificate))
+}
+
+/// For DTLS 1.3 alone.
+pub fn config_13(crypto: impl Crypto + 'static, certificate: Certificate) -> Config {
+    Config {
+        versions: vec![Version::DTLS_1_3],
+        ..Config::new(Arc::new(crypto), certificate)
+    }
+}
+
+/// For both versions, as is usual.
+pub fn config_both(crypto: impl Crypto + 'static, certificate: Certificate) -> Config {
     Config::new(Arc::new(crypto), certificate)
 }
 

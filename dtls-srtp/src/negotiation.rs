@@ -1,0 +1,144 @@
+//! What the handshakes of all versions and both roles do alike.
+
+use crate::association::Association;
+use crate::crypto::VerifyError;
+use crate::event::CloseReason;
+use crate::extension::Extensions;
+use crate::profile::SrtpProfile;
+use crate::registry::{HandshakeType, NamedGroup, SignatureScheme, Version};
+use crate::x509::PublicKey;
+
+/// An error of a message's parser, named after the message.
+pub(crate) fn malformed(message: HandshakeType) -> impl Fn(wire::Error) -> CloseReason {
+    move |error| CloseReason::Malformed { message, error }
+}
+
+/// Takes the peer's certificate, the first of its chain, and compares it with the fingerprints, if they are there
+/// already. Only the first one counts: there is no authority to lead a chain to.
+pub(crate) fn take_certificate(association: &mut Association, der: Option<&[u8]>) -> Result<(), CloseReason> {
+    let der = der.ok_or(CloseReason::NoPeerCertificate)?;
+    let key = PublicKey::of_certificate(der).map_err(CloseReason::BadCertificate)?;
+    if key.rsa_modulus_bits().is_some_and(|bits| bits < 2048) {
+        return Err(CloseReason::WeakPeerKey);
+    }
+    association.identity.set_certificate(der)
+}
+
+/// Verifies a signature with the key of the peer's certificate.
+pub(crate) fn verify(
+    association: &Association,
+    version: Version,
+    scheme: SignatureScheme,
+    message: &[u8],
+    signature: &[u8],
+) -> Result<(), CloseReason> {
+    let der = association
+        .identity
+        .certificate()
+        .ok_or(CloseReason::NoPeerCertificate)?;
+    let key = PublicKey::of_certificate(der).map_err(CloseReason::BadCertificate)?;
+    if version == Version::DTLS_1_3 {
+        if !scheme.is_of_13() {
+            return Err(CloseReason::IllegalParameter(
+                "a signature uses a scheme that DTLS 1.3 has (RFC 8446 §4.2.3)",
+            ));
+        }
+        // DTLS 1.2 leaves the curve of an ECDSA key open.
+        if !key.is_on_curve_of(scheme) {
+            return Err(CloseReason::UnsupportedPeerKey);
+        }
+    }
+    association
+        .config
+        .crypto
+        .verify(&key, scheme, message, signature)
+        .map_err(|error| match error {
+            VerifyError::UnsupportedScheme => {
+                CloseReason::IllegalParameter("a signature uses a scheme that was offered")
+            }
+            VerifyError::KeyDoesNotFit => CloseReason::UnsupportedPeerKey,
+            VerifyError::WeakKey => CloseReason::WeakPeerKey,
+            VerifyError::BadSignature => CloseReason::BadSignature,
+        })
+}
+
+/// The scheme that we sign with, out of those that the peer verifies.
+pub(crate) fn own_scheme(
+    association: &Association,
+    version: Version,
+    offered: impl Iterator<Item = u16>,
+) -> Result<SignatureScheme, CloseReason> {
+    let fits = |scheme: &SignatureScheme| version != Version::DTLS_1_3 || scheme.is_of_13();
+    let offered: Vec<_> = offered.map(SignatureScheme).filter(fits).collect();
+    association
+        .config
+        .certificate
+        .key()
+        .choose_scheme(&offered)
+        .ok_or(CloseReason::NoCommonSignatureScheme)
+}
+
+/// The groups that configuration, library and version have, best first. X25519MLKEM768 is one of DTLS 1.3 alone: before
+/// it there is no message for a share that answers another (draft-ietf-tls-ecdhe-mlkem §4).
+pub(crate) fn own_groups(association: &Association, version: Version) -> impl Iterator<Item = NamedGroup> + '_ {
+    let known = association.config.crypto.groups();
+    let fits = move |group: &NamedGroup| version == Version::DTLS_1_3 || *group != NamedGroup::X25519_MLKEM768;
+    association
+        .config
+        .groups
+        .iter()
+        .copied()
+        .filter(move |group| known.contains(group) && fits(group))
+}
+
+/// The versions of our configuration that this crate has, best first.
+pub(crate) fn own_versions(association: &Association) -> impl Iterator<Item = Version> + '_ {
+    let versions = association.config.versions.iter().copied();
+    versions.filter(|version| [Version::DTLS_1_3, Version::DTLS_1_2].contains(version))
+}
+
+/// Whether our configuration has this version.
+pub(crate) fn speaks(association: &Association, wanted: Version) -> bool {
+    own_versions(association).any(|version| version == wanted)
+}
+
+/// The SRTP profile that a server has chosen, in its `message`.
+pub(crate) fn chosen_profile(
+    association: &Association,
+    extensions: &Extensions<'_>,
+    message: HandshakeType,
+) -> Result<Option<SrtpProfile>, CloseReason> {
+    let Some(srtp) = extensions.use_srtp().map_err(malformed(message))? else {
+        return if association.requires_srtp {
+            Err(CloseReason::NoCommonSrtpProfile)
+        } else {
+            Ok(None)
+        };
+    };
+    let mut profiles = srtp.profiles();
+    let profile = profiles.next().and_then(SrtpProfile::from_id);
+    let profile = profile.filter(|profile| association.config.srtp_profiles.contains(profile));
+    // RFC 5764 §4.1.1: exactly one of the offered; §4.1.3: the MKI of the offer, which was empty, or none.
+    if profiles.next().is_some() || profile.is_none() || !srtp.mki.is_empty() {
+        return Err(CloseReason::IllegalParameter(
+            "the server picks one offered SRTP profile without MKI",
+        ));
+    }
+    Ok(profile)
+}
+
+/// The SRTP profile that we as server choose out of a `ClientHello`.
+pub(crate) fn choose_profile(
+    association: &Association,
+    extensions: &Extensions<'_>,
+) -> Result<Option<SrtpProfile>, CloseReason> {
+    let offered = extensions.use_srtp().map_err(malformed(HandshakeType::CLIENT_HELLO))?;
+    let profile = offered.and_then(|srtp| {
+        let mut ours = association.config.srtp_profiles.iter().copied();
+        ours.find(|profile| srtp.profiles().any(|offered| offered == profile.id()))
+    });
+    if profile.is_none() && association.requires_srtp {
+        return Err(CloseReason::NoCommonSrtpProfile);
+    }
+    Ok(profile)
+}

@@ -1,0 +1,535 @@
+//! What a connection does with the peer's datagrams.
+
+use std::time::Instant;
+
+use wire::{Reader, Writer};
+
+use crate::alert::{Alert, AlertLevel};
+use crate::dtls::{Dtls, Handshake, Role, State};
+use crate::early::{EarlyEpoch, EarlyItem};
+use crate::event::CloseReason;
+use crate::flight::Acknowledgement;
+use crate::handshake::Fragment;
+use crate::negotiation::malformed;
+use crate::offer::{Accepted, Answer, accept};
+use crate::reassembly::{Message, Pushed};
+use crate::record::{RecordHeader, split_record};
+use crate::records::Opened;
+use crate::registry::{AlertDescription, ContentType, HandshakeType};
+use crate::session::Secrets;
+use crate::v13::{Ack, FIRST_APPLICATION_EPOCH, KeyUpdate, RecordNumber, UnifiedHeader, split_unified};
+
+/// A record whose epoch is known.
+#[derive(Debug, Clone, Copy)]
+struct Origin {
+    epoch: u16,
+    number: RecordNumber,
+}
+
+impl Dtls {
+    /// Takes a datagram of the peer's. Application data is lent to `sink`, decrypted in place, message by message.
+    ///
+    /// Data that came before the connection was established is kept within a budget and lent at the first call after;
+    /// an empty datagram fetches it when the fingerprints came last.
+    pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut dyn FnMut(&mut [u8])) {
+        self.handle_early(now, sink);
+        if let State::Closed(reason) = self.state {
+            // After our own goodbye the peer's answer is on its way, and what it sent before it knew.
+            if reason != CloseReason::Local && !datagram.is_empty() {
+                self.counters.datagrams_after_close += 1;
+            }
+            return;
+        }
+        let mut rest = datagram;
+        while !rest.is_empty() && !self.is_closed() {
+            let Some(tail) = self.handle_record(now, rest, sink) else {
+                self.counters.malformed_records += 1;
+                break;
+            };
+            rest = tail;
+        }
+        self.handle_early(now, sink);
+    }
+
+    // Records
+
+    /// Takes the first record of a datagram and returns what follows; `None` when it cannot be found.
+    fn handle_record<'a>(
+        &mut self,
+        now: Instant,
+        datagram: &'a mut [u8],
+        sink: &mut dyn FnMut(&mut [u8]),
+    ) -> Option<&'a mut [u8]> {
+        if datagram.first().is_some_and(|&first| UnifiedHeader::begins(first)) {
+            let (header, body, rest) = split_unified(datagram).ok()?;
+            self.handle_unified(now, &header, body, sink);
+            return Some(rest);
+        }
+        let (header, body, rest) = split_record(datagram).ok()?;
+        let origin = Origin {
+            epoch: header.epoch,
+            number: RecordNumber {
+                epoch: u64::from(header.epoch),
+                sequence: header.sequence,
+            },
+        };
+        if header.epoch == 0 {
+            self.handle_unprotected(now, origin, header.content_type, body);
+        } else if self.is_early(header.epoch) {
+            let mut head = [0; RecordHeader::LEN];
+            if header.write(&mut Writer::new(&mut head)).is_ok() {
+                let record = [&head[..], body].concat();
+                self.keep(EarlyItem::Record(EarlyEpoch::Whole(header.epoch), record));
+            }
+        } else {
+            let opened = self.association.records.open(&header, body);
+            self.handle_opened(now, opened, sink);
+        }
+        Some(rest)
+    }
+
+    fn handle_unified(
+        &mut self,
+        now: Instant,
+        header: &UnifiedHeader,
+        body: &mut [u8],
+        sink: &mut dyn FnMut(&mut [u8]),
+    ) {
+        let awaited =
+            |state: &State| matches!(state, State::Handshaking(handshake) if handshake.awaits_bits(header.epoch_bits));
+        if self.association.records.can_open_bits(header.epoch_bits) {
+            let opened = self.association.records.open_unified(header, body);
+            self.handle_opened(now, opened, sink);
+        } else if awaited(&self.state) {
+            let mut head = [0; UnifiedHeader::MAX_LEN];
+            let mut w = Writer::new(&mut head);
+            if header.write(&mut w).is_ok() {
+                let record = [w.written(), body].concat();
+                self.keep(EarlyItem::Record(EarlyEpoch::Bits(header.epoch_bits), record));
+            }
+            // The message that gives the keys is late or lost: an acknowledgement tells the peer (RFC 9147 §7.1).
+            self.association.timer.acknowledge_later(now);
+        } else {
+            self.counters.stale_epoch_records += 1;
+        }
+    }
+
+    fn handle_opened(&mut self, now: Instant, opened: Opened<'_>, sink: &mut dyn FnMut(&mut [u8])) {
+        match opened {
+            Opened::Content {
+                content_type,
+                epoch,
+                number,
+                content,
+            } => {
+                self.authentic_records += 1;
+                self.heard |= epoch >= FIRST_APPLICATION_EPOCH;
+                self.handle_protected(now, Origin { epoch, number }, content_type, content, sink);
+            }
+            Opened::TooLong => {
+                self.authentic_records += 1;
+                self.counters.overlong_records += 1;
+            }
+            Opened::Replayed => self.counters.replayed_records += 1,
+            Opened::NotAuthentic => self.counters.unauthenticated_records += 1,
+            Opened::TooManyForgeries => {
+                self.counters.unauthenticated_records += 1;
+                self.end(CloseReason::TooManyForgeries);
+            }
+            Opened::NoKeys => self.counters.stale_epoch_records += 1,
+        }
+    }
+
+    /// Whether a protected record of DTLS 1.2 has to wait for its keys, because the network reordered it.
+    fn is_early(&self, epoch: u16) -> bool {
+        let State::Handshaking(handshake) = &self.state else {
+            return false;
+        };
+        let next = self.association.records.highest_opening_epoch().saturating_add(1);
+        epoch == next && next <= handshake.highest_epoch()
+    }
+
+    fn keep(&mut self, item: EarlyItem) {
+        if !self.early.keep(item) {
+            self.counters.early_records_dropped += 1;
+        }
+    }
+
+    /// Takes up what was kept and need not wait any more.
+    fn handle_early(&mut self, now: Instant, sink: &mut dyn FnMut(&mut [u8])) {
+        while !self.is_closed() {
+            let connected = self.is_connected();
+            let records = &self.association.records;
+            let ready = |item: &EarlyItem| match item {
+                EarlyItem::Record(EarlyEpoch::Whole(epoch), _) => records.can_open(*epoch),
+                EarlyItem::Record(EarlyEpoch::Bits(bits), _) => records.can_open_bits(*bits),
+                EarlyItem::Data(_) => connected,
+            };
+            match self.early.take(ready) {
+                None => return,
+                Some(EarlyItem::Data(mut data)) => sink(&mut data),
+                Some(EarlyItem::Record(_, mut record)) => {
+                    self.handle_record(now, &mut record, sink);
+                }
+            }
+        }
+    }
+
+    fn handle_unprotected(&mut self, now: Instant, origin: Origin, content_type: ContentType, body: &[u8]) {
+        let handshaking = matches!(self.state, State::Handshaking(_));
+        match content_type {
+            ContentType::HANDSHAKE if handshaking => self.handle_fragments(now, origin, body),
+            ContentType::ALERT if handshaking => self.handle_alert(body),
+            ContentType::ALERT => self.counters.unprotected_alerts += 1,
+            ContentType::APPLICATION_DATA => self.counters.unprotected_application_data += 1,
+            // Nobody waits for a ChangeCipherSpec: the epoch in the header of the next record says the same, and
+            // cannot be lost or reordered on its own.
+            ContentType::CHANGE_CIPHER_SPEC if body == [1] => {}
+            ContentType::CHANGE_CIPHER_SPEC => self.counters.malformed_change_cipher_specs += 1,
+            ContentType::HANDSHAKE => self.counters.stale_epoch_records += 1,
+            ContentType::ACK => {
+                // Anybody can write this, so it acknowledges nothing; that something is missing may be true.
+                self.counters.unprotected_acks += 1;
+                if matches!(&self.state, State::Handshaking(handshake) if !handshake.is_12()) {
+                    self.repeat_unless_crossed(now);
+                }
+            }
+            _ => self.counters.unknown_content_types += 1,
+        }
+    }
+
+    fn handle_protected(
+        &mut self,
+        now: Instant,
+        origin: Origin,
+        content_type: ContentType,
+        content: &mut [u8],
+        sink: &mut dyn FnMut(&mut [u8]),
+    ) {
+        let is_13 = self.is_13();
+        match content_type {
+            ContentType::APPLICATION_DATA if is_13 && origin.epoch < FIRST_APPLICATION_EPOCH => {
+                self.counters.unknown_content_types += 1;
+            }
+            ContentType::APPLICATION_DATA if self.is_connected() => sink(content),
+            ContentType::APPLICATION_DATA => self.keep(EarlyItem::Data(content.to_vec())),
+            ContentType::ALERT => self.handle_alert(content),
+            ContentType::HANDSHAKE if matches!(self.state, State::Handshaking(_)) => {
+                self.handle_fragments(now, origin, content);
+            }
+            ContentType::HANDSHAKE if is_13 => self.handle_post_handshake(now, origin, content),
+            ContentType::HANDSHAKE => self.handle_late_handshake(now, content),
+            ContentType::ACK if is_13 => self.handle_acknowledgement(now, content),
+            ContentType::CHANGE_CIPHER_SPEC => self.counters.malformed_change_cipher_specs += 1,
+            _ => self.counters.unknown_content_types += 1,
+        }
+    }
+
+    fn handle_alert(&mut self, body: &[u8]) {
+        let is_13 = self.is_13();
+        match Alert::parse(body) {
+            None => self.counters.malformed_alerts += 1,
+            Some(alert) if alert.description == AlertDescription::CLOSE_NOTIFY => self.end(CloseReason::Peer),
+            // RFC 8446 §6: in DTLS 1.3 the level means nothing.
+            Some(alert) if is_13 && alert.description != AlertDescription::USER_CANCELED => {
+                self.end(CloseReason::Alert(alert.description));
+            }
+            Some(Alert {
+                level: AlertLevel::Fatal,
+                description,
+            }) if !is_13 => self.end(CloseReason::Alert(description)),
+            Some(_) => self.counters.warning_alerts += 1,
+        }
+    }
+
+    fn handle_acknowledgement(&mut self, now: Instant, body: &[u8]) {
+        let Ok(ack) = Ack::parse(body) else {
+            self.counters.malformed_acks += 1;
+            return;
+        };
+        let nothing = ack.iter().next().is_none();
+        match self.association.flight.acknowledge(ack.iter()) {
+            Acknowledgement::Known if nothing => self.repeat_unless_crossed(now),
+            Acknowledgement::Known => {}
+            Acknowledgement::Part => self.repeat_unless_crossed(now),
+            // What answers the flight is still to come.
+            Acknowledgement::Complete if matches!(self.state, State::Handshaking(_)) => {
+                self.association.timer.stop_retransmitting();
+            }
+            Acknowledgement::Complete => self.flight_acknowledged(),
+        }
+    }
+
+    // Handshake messages
+
+    fn handle_fragments(&mut self, now: Instant, origin: Origin, body: &[u8]) {
+        let mut r = Reader::new(body);
+        let mut taken = true;
+        // RFC 5246 §6.2.1: no empty fragments of handshake, so an empty record is malformed too.
+        loop {
+            let Ok(fragment) = Fragment::read(&mut r) else {
+                self.counters.malformed_fragments += 1;
+                return;
+            };
+            taken &= self.handle_fragment(now, origin.epoch, &fragment);
+            if r.is_empty() {
+                break;
+            }
+        }
+        // RFC 9147 §7: a record is acknowledged when all of it was taken. A client's hellos are answered or repeated.
+        if taken && (self.role == Role::Client || origin.epoch > 0) {
+            self.association.received.note(origin.number);
+        }
+        while let Some(message) = self.reassembler.take() {
+            self.handle_message(&message);
+        }
+        let waiting = self.is_13() || self.early.has_13();
+        if waiting && matches!(self.state, State::Handshaking(_)) && !self.association.received.is_empty() {
+            self.association.timer.acknowledge_later(now);
+        }
+    }
+
+    /// Takes a fragment; whether it, or a copy of it, is kept or was used.
+    fn handle_fragment(&mut self, now: Instant, epoch: u16, fragment: &Fragment<'_>) -> bool {
+        if self.is_misprotected(epoch, fragment) {
+            self.counters.misprotected_messages += 1;
+            return false;
+        }
+        match self.reassembler.push(fragment) {
+            Pushed::Kept => self.association.start_clock(now),
+            Pushed::KeptInstead => {
+                self.counters.fragments_beyond_budget += 1;
+                self.association.start_clock(now);
+            }
+            Pushed::Repeated => self.counters.repeated_fragments += 1,
+            Pushed::Stale => {
+                self.counters.repeated_fragments += 1;
+                self.handle_repeated(now, fragment);
+            }
+            Pushed::Inconsistent => {
+                self.counters.inconsistent_fragments += 1;
+                return false;
+            }
+            Pushed::TooLong => {
+                self.counters.oversized_messages += 1;
+                return false;
+            }
+            Pushed::NoRoom => {
+                self.counters.fragments_beyond_budget += 1;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Whether a fragment of the handshake came with protection where none is due, or without where it is: a forged one
+    /// in the clear must not take the place of the real one.
+    fn is_misprotected(&self, epoch: u16, fragment: &Fragment<'_>) -> bool {
+        let finished = fragment.header.message_type == HandshakeType::FINISHED;
+        let in_the_clear = epoch == 0;
+        let is_new = fragment.header.message_seq >= self.reassembler.next_seq();
+        match &self.state {
+            State::Handshaking(Handshake::Offer(_) | Handshake::Listening) => !in_the_clear || finished,
+            // In DTLS 1.2 Finished is the only protected message until the handshake is over.
+            State::Handshaking(Handshake::Client12(_) | Handshake::Server12(_)) => finished == in_the_clear,
+            State::Handshaking(Handshake::Server13(server)) if server.awaits_hello() => !in_the_clear,
+            // In DTLS 1.3 all that follows a ServerHello is protected; what came before it may be repeated.
+            _ => in_the_clear && is_new,
+        }
+    }
+
+    /// The end of the peer's last flight came again: it has not seen ours (RFC 6347 §4.2.4). Ours is sent again, unless
+    /// it left so recently that the two may have crossed.
+    fn handle_repeated(&mut self, now: Instant, fragment: &Fragment<'_>) {
+        let ends_flight = fragment.header.is_last()
+            && fragment.header.message_seq.checked_add(1) == Some(self.reassembler.next_seq());
+        let quiet = self.association.timer.interval() / 2;
+        if ends_flight
+            && self
+                .flight_sent_at
+                .is_some_and(|at| now.saturating_duration_since(at) >= quiet)
+        {
+            self.repeat_flight();
+        }
+    }
+
+    /// Something of our flight is missing over there: it is sent again, unless it left so recently that this news must
+    /// be older.
+    fn repeat_unless_crossed(&mut self, now: Instant) {
+        let quiet = self.association.timer.interval() / 4;
+        if self
+            .flight_sent_at
+            .is_some_and(|at| now.saturating_duration_since(at) >= quiet)
+        {
+            self.repeat_flight();
+        }
+    }
+
+    pub(crate) fn repeat_flight(&mut self) {
+        self.association.flight.send();
+        if self.association.flight.is_pending() {
+            self.counters.retransmitted_flights += 1;
+        }
+    }
+
+    /// The clock has run out while the rest of the peer's flight is awaited: the acknowledgement of its beginning may be
+    /// lost.
+    pub(crate) fn acknowledge_again(&mut self, now: Instant) {
+        if self.is_13() && matches!(self.state, State::Handshaking(_)) && self.association.flight.is_empty() {
+            self.association.received.due = !self.association.received.is_empty();
+            self.association.timer.flight_sent(now);
+        }
+    }
+
+    fn handle_message(&mut self, message: &Message) {
+        let State::Handshaking(handshake) = &mut self.state else {
+            self.counters.unexpected_messages += 1;
+            return;
+        };
+        let association = &mut self.association;
+        let began = |next: Handshake| (next, None);
+        let progress = match std::mem::replace(handshake, Handshake::Over) {
+            Handshake::Offer(mut offer) => offer.handle(association, message).map(|answer| match answer {
+                Answer::Again => began(Handshake::Offer(offer)),
+                Answer::V12(client) => began(Handshake::Client12(client)),
+                Answer::V13(client) => began(Handshake::Client13(client)),
+            }),
+            Handshake::Listening => accept(association, message).map(|accepted| match accepted {
+                Accepted::V12(server) => began(Handshake::Server12(server)),
+                Accepted::V13(server) => began(Handshake::Server13(server)),
+            }),
+            Handshake::Client12(mut client) => {
+                let session = client.handle(association, message);
+                session.map(|session| (Handshake::Client12(client), session))
+            }
+            Handshake::Server12(mut server) => {
+                let session = server.handle(association, message);
+                session.map(|session| (Handshake::Server12(server), session))
+            }
+            Handshake::Client13(mut client) => {
+                let session = client.handle(association, message);
+                session.map(|session| (Handshake::Client13(client), session))
+            }
+            Handshake::Server13(mut server) => {
+                let session = server.handle(association, message);
+                session.map(|session| (Handshake::Server13(server), session))
+            }
+            Handshake::Over => Ok(began(Handshake::Over)),
+        };
+        match progress {
+            Ok((next, None)) => {
+                *handshake = next;
+                // All that came in the clear is used up: what lies there beyond the hellos was forged.
+                if [HandshakeType::CLIENT_HELLO, HandshakeType::SERVER_HELLO].contains(&message.message_type)
+                    && handshake.is_13()
+                {
+                    self.reassembler.clear();
+                }
+            }
+            // When they became required after the hellos.
+            Ok((_, Some(session))) if self.association.requires_srtp && session.profile.is_none() => {
+                self.end(CloseReason::NoCommonSrtpProfile);
+            }
+            Ok((_, Some(session))) => {
+                let awaits_acknowledgement = matches!(session.secrets, Secrets::V13(_)) && self.role == Role::Client;
+                self.state = State::Unproven(session);
+                self.association.transcript.clear();
+                if !awaits_acknowledgement {
+                    self.association.timer.stop_retransmitting();
+                    if self.role == Role::Client {
+                        // The peer has answered our last flight.
+                        self.association.flight.clear();
+                    }
+                }
+                self.connect_if_proven();
+            }
+            Err(reason) => self.end(reason),
+        }
+    }
+
+    /// Handshake messages after a handshake of DTLS 1.2: the peer's last flight again, or an attempt to renegotiate.
+    fn handle_late_handshake(&mut self, now: Instant, body: &[u8]) {
+        let Ok(fragment) = Fragment::read(&mut Reader::new(body)) else {
+            self.counters.malformed_fragments += 1;
+            return;
+        };
+        match fragment.header.message_type {
+            HandshakeType::HELLO_REQUEST | HandshakeType::CLIENT_HELLO => {
+                self.counters.renegotiations_refused += 1;
+                self.alert = Some(Alert {
+                    level: AlertLevel::Warning,
+                    description: AlertDescription::NO_RENEGOTIATION,
+                });
+            }
+            HandshakeType::FINISHED if fragment.header.message_seq < self.reassembler.next_seq() => {
+                self.counters.repeated_fragments += 1;
+                self.handle_repeated(now, &fragment);
+            }
+            _ => self.counters.unexpected_messages += 1,
+        }
+    }
+
+    /// Handshake messages after a handshake of DTLS 1.3: parts of the handshake again, new tickets, new keys. Each record
+    /// is acknowledged (RFC 9147 §7).
+    fn handle_post_handshake(&mut self, now: Instant, origin: Origin, body: &[u8]) {
+        let mut r = Reader::new(body);
+        let mut taken = true;
+        loop {
+            let Ok(fragment) = Fragment::read(&mut r) else {
+                self.counters.malformed_fragments += 1;
+                return;
+            };
+            let is_new = fragment.header.message_seq >= self.reassembler.next_seq();
+            if is_new && origin.epoch < FIRST_APPLICATION_EPOCH {
+                self.counters.misprotected_messages += 1;
+                taken = false;
+            } else {
+                taken &= self.handle_fragment(now, origin.epoch, &fragment);
+            }
+            if r.is_empty() {
+                break;
+            }
+        }
+        // The server's flight, once more, is answered by ours, as long as that is not acknowledged.
+        let answered = origin.epoch < FIRST_APPLICATION_EPOCH && !self.association.flight.is_empty();
+        if taken && !answered {
+            self.association.received.note(origin.number);
+            self.association.received.due = true;
+        }
+        while let Some(message) = self.reassembler.take() {
+            if let Err(reason) = self.take_post_handshake(origin.epoch, &message) {
+                self.end(reason);
+                return;
+            }
+        }
+    }
+
+    fn take_post_handshake(&mut self, epoch: u16, message: &Message) -> Result<(), CloseReason> {
+        match message.message_type {
+            // We resume no sessions.
+            HandshakeType::NEW_SESSION_TICKET if self.role == Role::Client => Ok(()),
+            HandshakeType::KEY_UPDATE => {
+                let update = KeyUpdate::parse(&message.body).map_err(malformed(message.message_type))?;
+                let (State::Unproven(session) | State::Connected(session, _)) = &mut self.state else {
+                    return Ok(());
+                };
+                let Secrets::V13(secrets) = &mut session.secrets else {
+                    return Ok(());
+                };
+                // RFC 9147 §8: an update comes with the latest keys, since the one before was acknowledged. So keys do not
+                // pile up.
+                if epoch != self.association.records.highest_opening_epoch() {
+                    return Err(CloseReason::UnexpectedMessage(message.message_type));
+                }
+                let epoch = epoch.checked_add(1).ok_or(CloseReason::Internal)?;
+                let keys = secrets.next_opening(epoch).map_err(|_| CloseReason::Internal)?;
+                self.association.records.install_opening(epoch, keys);
+                if update.requested {
+                    self.want_update(KeyUpdate { requested: false });
+                }
+                Ok(())
+            }
+            message_type => Err(CloseReason::UnexpectedMessage(message_type)),
+        }
+    }
+}
