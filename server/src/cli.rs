@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use turn::Nat64Prefix;
 
 use crate::descriptors;
-use crate::{Options, Secret, Server, Stopped, Tls, TurnOptions, VideoCodec};
+use crate::{DtlsVersion, Options, Secret, Server, Stopped, Tls, TurnOptions, VideoCodec};
 
 const ABOUT: &str = "Video rooms in one program: the web page, signalling, and the media server.";
 
@@ -92,6 +92,16 @@ struct ServeArgs {
     /// Video codecs that rooms use, the preferred one first.
     #[arg(long, value_name = "CODEC", value_delimiter = ',', default_value = "vp8,h264")]
     video_codecs: Vec<VideoCodec>,
+
+    /// Versions of DTLS for media, the preferred one first: 1.2, 1.3. With 1.3 keys are also safe from quantum computers,
+    /// where the peer can (X25519MLKEM768); it is new here.
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', default_value = "1.2")]
+    dtls: Vec<DtlsVersion>,
+
+    /// Appends the secrets of all connections to this file, in the NSS format that Wireshark reads. Whoever reads it can
+    /// see and hear everything.
+    #[arg(long, value_name = "FILE", env = "SSLKEYLOGFILE")]
+    keylog: Option<PathBuf>,
 
     /// Lets pages of another origin use rooms, as https://example.org: the real one behind a reverse proxy that does
     /// not pass the Host header on, or a site with a page of its own.
@@ -251,6 +261,8 @@ impl From<ServeArgs> for Options {
             workers: args.workers.unwrap_or(defaults.workers),
             announce: args.announce,
             video_codecs: args.video_codecs,
+            dtls: args.dtls,
+            key_log: args.keylog,
             tls: if args.tls_self_signed {
                 Some(Tls::SelfSigned)
             } else {
@@ -419,6 +431,7 @@ mod tests {
         assert_eq!(defaults.http, "127.0.0.1:8080".parse().unwrap());
         assert_eq!(defaults.video_codecs, [VideoCodec::Vp8, VideoCodec::H264]);
         assert_eq!((defaults.udp_port, defaults.open, defaults.tls), (0, false, None));
+        assert_eq!((defaults.dtls, defaults.key_log), (vec![DtlsVersion::V12], None));
         assert_eq!(options(&["serve"]).unwrap().http, defaults.http);
         assert_eq!(
             options(&["--http", "[::1]:0"]).unwrap().http,
@@ -437,6 +450,8 @@ mod tests {
             "203.0.113.7,2001:db8::7",
             "--video-codecs",
             "h264,av1",
+            "--dtls",
+            "1.3,1.2",
             "--workers",
             "3",
         ]);
@@ -446,6 +461,7 @@ mod tests {
             ["203.0.113.7", "2001:db8::7"].map(|ip| ip.parse::<IpAddr>().unwrap())
         );
         assert_eq!(options.video_codecs, [VideoCodec::H264, VideoCodec::Av1]);
+        assert_eq!(options.dtls, [DtlsVersion::V13, DtlsVersion::V12]);
         assert_eq!(options.workers.get(), 3);
     }
 

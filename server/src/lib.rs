@@ -16,6 +16,7 @@ mod counters;
 mod descriptors;
 mod engine;
 mod http;
+mod key_log;
 mod listener;
 mod names;
 mod networks;
@@ -39,8 +40,9 @@ pub use engine::{
     View,
 };
 pub use http::PAGE_POLICY;
+pub use key_log::KeyLogError;
 pub use names::{DisplayName, MAX_NAME, NameError, RoomName};
-pub use options::{Options, OptionsError, VideoCodec};
+pub use options::{DtlsVersion, Options, OptionsError, VideoCodec};
 pub use protocol::{
     ClientMessage, ConnectionState, IceServer, LinkState, OfferId, Paused, PerMille, ServerMessage, Slot, Source,
     Trouble, Unreadable, Welcome,

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -30,6 +31,11 @@ pub struct Options {
     pub announce: Vec<IpAddr>,
     /// Video codecs that rooms use, the preferred one first.
     pub video_codecs: Vec<VideoCodec>,
+    /// Versions of DTLS that peers are offered, the preferred one first.
+    pub dtls: Vec<DtlsVersion>,
+    /// A file that the secrets of all connections are appended to, so that their traffic can be read; `None` in
+    /// production.
+    pub key_log: Option<PathBuf>,
     /// TLS for the page and signalling.
     pub tls: Option<Tls>,
     /// After how long without a sign of life a WebSocket connection is given up (the server asks for one in time), how
@@ -61,6 +67,8 @@ impl Default for Options {
             workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
             announce: Vec::new(),
             video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264],
+            dtls: vec![DtlsVersion::V12],
+            key_log: None,
             tls: None,
             silence: Duration::from_secs(35),
             connections: 4096,
@@ -107,6 +115,9 @@ impl Options {
         if self.video_codecs.is_empty() {
             return Err(OptionsError::NoVideoCodec);
         }
+        if self.dtls.is_empty() {
+            return Err(OptionsError::NoDtlsVersion);
+        }
         Ok(())
     }
 }
@@ -136,6 +147,26 @@ impl VideoCodec {
     }
 }
 
+/// A version of DTLS, as people name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum DtlsVersion {
+    /// DTLS 1.2 (RFC 6347).
+    #[value(name = "1.2")]
+    V12,
+    /// DTLS 1.3 (RFC 9147), with X25519MLKEM768 where the peer has it.
+    #[value(name = "1.3")]
+    V13,
+}
+
+impl From<DtlsVersion> for dtls_srtp::Version {
+    fn from(version: DtlsVersion) -> Self {
+        match version {
+            DtlsVersion::V12 => Self::DTLS_1_2,
+            DtlsVersion::V13 => Self::DTLS_1_3,
+        }
+    }
+}
+
 /// Why [`Options`] do not go together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OptionsError {
@@ -149,6 +180,8 @@ pub enum OptionsError {
     NoOrigin(String),
     /// Nothing could be seen.
     NoVideoCodec,
+    /// Nobody could connect.
+    NoDtlsVersion,
     /// A room has to take somebody, and cannot take everybody.
     RoomCapacity(usize),
     /// The token has so few bytes that it can be guessed.
@@ -194,6 +227,7 @@ impl fmt::Display for OptionsError {
                  `openssl rand -hex 16` does.",
             ),
             Self::NoVideoCodec => f.write_str("There is no video codec: --video-codecs wants at least one."),
+            Self::NoDtlsVersion => f.write_str("There is no version of DTLS: --dtls wants at least one."),
         }
     }
 }
@@ -285,5 +319,6 @@ mod tests {
         }
         assert_eq!(options(|o| o.admin_token = Some("0123456789abcdef".into())), Ok(()));
         assert_eq!(options(|o| o.video_codecs.clear()), Err(OptionsError::NoVideoCodec));
+        assert_eq!(options(|o| o.dtls.clear()), Err(OptionsError::NoDtlsVersion));
     }
 }

@@ -17,6 +17,7 @@ use crate::addresses::{NoAddress, local_addresses};
 use crate::app::App;
 use crate::descriptors::Shares;
 use crate::engine::{Engine, SfuEngine, configuration};
+use crate::key_log::{FileKeyLog, KeyLogError};
 use crate::listener;
 use crate::turn::{self, Invitation, TurnError, TurnHandle};
 use crate::worker::{self, Media, WorkerHandle};
@@ -85,7 +86,10 @@ impl Server {
     /// # Errors
     /// What stands against it, and what to do.
     pub fn start(options: &Options) -> Result<Self, StartError> {
-        let peer = configuration(&options.video_codecs)
+        let key_log = options.key_log.as_deref().map(FileKeyLog::append);
+        let key_log = key_log.transpose().map_err(StartError::KeyLog)?;
+        let key_log = key_log.map(|log| Arc::new(log) as Arc<dyn dtls_srtp::KeyLog>);
+        let peer = configuration(&options.video_codecs, &options.dtls, key_log)
             .map_err(|error| StartError::System(io::Error::other(error.to_string())))?;
         let room_capacity = options.room_capacity;
         Self::start_with(options, move |setup, now| {
@@ -476,6 +480,8 @@ pub enum StartError {
     NoAddress(NoAddress),
     /// An address that is to be announced is of a family that this machine does not have.
     NoFamily(IpAddr),
+    /// The file for secrets cannot be written.
+    KeyLog(KeyLogError),
     /// TLS cannot be served.
     Tls(TlsError),
     /// The page's address cannot be listened on.
@@ -502,6 +508,7 @@ impl fmt::Display for StartError {
                 "Nothing sent to {ip} would come in, as this machine has no {}: leave it out of --announce.",
                 if ip.is_ipv4() { "IPv4" } else { "IPv6" }
             ),
+            Self::KeyLog(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
             Self::Http(address, error) => match error.kind() {
                 ErrorKind::AddrInUse => write!(

@@ -152,9 +152,12 @@ pub fn config_13(crypto: impl Crypto + 'static, certificate: Certificate) -> Con
     }
 }
 
-/// For both versions, as is usual.
+/// For both versions, the later one first.
 pub fn config_both(crypto: impl Crypto + 'static, certificate: Certificate) -> Config {
-    Config::new(Arc::new(crypto), certificate)
+    Config {
+        versions: vec![Version::DTLS_1_3, Version::DTLS_1_2],
+        ..Config::new(Arc::new(crypto), certificate)
+    }
 }
 
 pub fn fake_config(number: u64) -> Config {

@@ -2,18 +2,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use dtls_srtp::{Certificate, CryptoError, RingCrypto};
+use dtls_srtp::{Certificate, CryptoError, KeyLog, RingCrypto};
 use sfu::{
     CommandError, Connection, Event, Gone, JoinError, ParticipantView, Role, Sfu, SlotView, SourceLabel, SourceView,
 };
 use wire::{Ecn, Path, Transmit};
 
-use crate::VideoCodec;
 use crate::engine::{
     Engine, Handshake, Join, Kind, Other, ParticipantId, Picture, Reason, Refusal, RefusalKind, SourceInfo, SourceKind,
     View,
 };
 use crate::protocol::{ConnectionState, LinkState, Paused, PerMille, ServerMessage, Slot, Source, Trouble};
+use crate::{DtlsVersion, VideoCodec};
 
 /// The engine that media flows through, with its words put into those of signalling.
 #[derive(Debug)]
@@ -385,8 +385,16 @@ impl From<sfu::SourceKind> for SourceKind {
 ///
 /// # Errors
 /// When no certificate can be made, for want of randomness.
-pub(crate) fn configuration(video_codecs: &[VideoCodec]) -> Result<Arc<peer::Config>, CryptoError> {
-    let dtls = dtls_srtp::Config::new(Arc::new(RingCrypto::new()), Certificate::generate()?);
+pub(crate) fn configuration(
+    video_codecs: &[VideoCodec],
+    dtls: &[DtlsVersion],
+    key_log: Option<Arc<dyn KeyLog>>,
+) -> Result<Arc<peer::Config>, CryptoError> {
+    let dtls = dtls_srtp::Config {
+        versions: dtls.iter().map(|&version| version.into()).collect(),
+        key_log,
+        ..dtls_srtp::Config::new(Arc::new(RingCrypto::new()), Certificate::generate()?)
+    };
     let unix = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
@@ -469,7 +477,7 @@ mod tests {
     }
 
     fn engine(now: Instant) -> SfuEngine {
-        let peer = configuration(&[VideoCodec::Vp8]).unwrap();
+        let peer = configuration(&[VideoCodec::Vp8], &[DtlsVersion::V12], None).unwrap();
         let config = sfu::Config::new(peer, vec!["192.0.2.1:3478".parse().unwrap()]);
         SfuEngine::new(Sfu::new(Arc::new(config), wire::Seed([7; 32]), now))
     }
@@ -622,9 +630,14 @@ mod tests {
     #[test]
     fn every_codec_has_formats() {
         for codec in [VideoCodec::Vp8, VideoCodec::H264, VideoCodec::Vp9, VideoCodec::Av1] {
-            assert!(!configuration(&[codec]).unwrap().video_codecs.is_empty());
+            assert!(
+                !configuration(&[codec], &[DtlsVersion::V12], None)
+                    .unwrap()
+                    .video_codecs
+                    .is_empty()
+            );
         }
-        let both = configuration(&[VideoCodec::H264, VideoCodec::Vp8])
+        let both = configuration(&[VideoCodec::H264, VideoCodec::Vp8], &[DtlsVersion::V13], None)
             .unwrap()
             .video_codecs
             .clone();
