@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use browser_test::{Browser, Devices, Kind, Options, Page};
 use ice::mdns::{self, Subnet};
-use peer::{Config, Direction, Event, Mdns, Peer, Sink, State, StreamInfo};
+use peer::{Config, Direction, Event, Mdns, Peer, Secured, Sink, State, StreamInfo};
 use rtp::{Packet, RtpOut};
 use serde_json::{Value, json};
 use wire::{Path, Seed};
@@ -34,7 +34,7 @@ impl Sink for Ears {
 }
 
 /// A peer in full mode on a socket of its own.
-struct Caller {
+pub(crate) struct Caller {
     peer: Peer,
     socket: UdpSocket,
     local: SocketAddr,
@@ -99,7 +99,7 @@ impl Caller {
         })
     }
 
-    fn with(arena: &Arena, change: impl FnOnce(&mut Config) -> Option<Link>) -> Self {
+    pub(crate) fn with(arena: &Arena, change: impl FnOnce(&mut Config) -> Option<Link>) -> Self {
         let socket = arena.network.run(|| UdpSocket::bind((ADDRESS, 0))).unwrap().unwrap();
         socket.set_nonblocking(true).unwrap();
         let local = socket.local_addr().unwrap();
@@ -121,6 +121,14 @@ impl Caller {
             sent: 0,
             events: Vec::new(),
         }
+    }
+
+    /// What the handshake has settled.
+    pub(crate) fn secured(&self) -> Option<&Secured> {
+        self.events.iter().find_map(|event| match event {
+            Event::Secured(secured) => Some(secured),
+            _ => None,
+        })
     }
 
     /// Takes what came, speaks, and says what there is to say.
@@ -176,14 +184,14 @@ impl Caller {
 
 /// Who is told of the other's candidates.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Told {
+pub(crate) enum Told {
     Both,
     Ours,
     Page,
 }
 
 /// A call between ours, which a thread drives, and a page.
-struct Call<'a> {
+pub(crate) struct Call<'a> {
     ours: &'a Mutex<Caller>,
     page: &'a Page,
     kind: Kind,
@@ -191,11 +199,11 @@ struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn ours(&self) -> MutexGuard<'_, Caller> {
+    pub(crate) fn ours(&self) -> MutexGuard<'_, Caller> {
         self.ours.lock().unwrap()
     }
 
-    fn run(&self, script: &str) -> Value {
+    pub(crate) fn run(&self, script: &str) -> Value {
         self.page.evaluate(script).unwrap_or_else(|error| panic!("{error}"))
     }
 
@@ -276,7 +284,7 @@ impl Call<'_> {
     }
 }
 
-const DIRECT: &str = "globalThis.direct = {
+pub(crate) const DIRECT: &str = "globalThis.direct = {
     pc: new RTCPeerConnection(),
     media: () => navigator.mediaDevices.getUserMedia({ audio: true, video: { width: 320, height: 240 } }),
     async complete() {
@@ -394,7 +402,7 @@ fn call_by_name(kind: Kind, told: Told, ours_offers: bool) {
 }
 
 /// Calls, and does something in the call.
-fn meet(caller: Caller, page: &Page, kind: Kind, told: Told, ours_offers: bool, then: impl Fn(&Call<'_>)) {
+pub(crate) fn meet(caller: Caller, page: &Page, kind: Kind, told: Told, ours_offers: bool, then: impl Fn(&Call<'_>)) {
     let caller = Mutex::new(caller);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {

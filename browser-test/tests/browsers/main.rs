@@ -6,6 +6,7 @@ mod arena;
 mod bandwidth;
 mod bare;
 mod direct;
+mod dtls;
 mod layers;
 mod leaving;
 mod loss;
