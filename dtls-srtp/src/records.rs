@@ -342,6 +342,7 @@ impl fmt::Debug for Records {
 )]
 mod tests {
     use super::*;
+    use crate::v13::ShortSequence;
 
     fn seal(records: &mut Records, out: &mut [u8]) -> Result<usize, Unsealed> {
         records.seal(0, ContentType::ALERT, out, 2).map(|sealed| sealed.len)
@@ -374,5 +375,62 @@ mod tests {
             Err(Unsealed::TooLong)
         );
         assert_eq!(records.sealing[0].next_sequence, 0);
+    }
+
+    /// RFC 9147 §4.5.3.
+    #[test]
+    fn keys_of_13_wear_out() {
+        for suite in v13::tests::SUITES {
+            let keys = v13::tests::protection(suite, 3);
+            let limit = keys.seal_limit();
+            let mut records = Records::new();
+            records.install_sealing(3, keys);
+            let mut out = [0; 100];
+            assert_eq!(records.left(3), limit);
+            records.sealing[1].next_sequence = limit - 2;
+            for sequence in [limit - 2, limit - 1] {
+                let sealed = records.seal(3, ContentType::ALERT, &mut out, 2).unwrap();
+                assert_eq!(sealed.number, RecordNumber { epoch: 3, sequence });
+            }
+            assert_eq!(
+                records.seal(3, ContentType::ALERT, &mut out, 2),
+                Err(Unsealed::Exhausted)
+            );
+            assert_eq!(records.left(3), 0);
+            // New keys begin anew.
+            records.install_sealing(4, v13::tests::protection(suite, 4));
+            let sealed = records.seal(4, ContentType::ALERT, &mut out, 2).unwrap();
+            assert_eq!(sealed.number, RecordNumber { epoch: 4, sequence: 0 });
+            records.retire_sealing(4);
+            assert_eq!(records.seal(3, ContentType::ALERT, &mut out, 2), Err(Unsealed::NoKeys));
+        }
+    }
+
+    /// RFC 9147 §4.5.3.
+    #[test]
+    fn too_many_forgeries_are_noticed() {
+        let suite = v13::tests::SUITES[0];
+        let mut records = Records::new();
+        records.install_opening(3, v13::tests::protection(suite, 3));
+        let header = UnifiedHeader {
+            epoch_bits: 3,
+            sequence: ShortSequence::Bits16(0),
+            length: None,
+        };
+        // What is too short to be a record is no attempt at one.
+        assert!(matches!(
+            records.open_unified(&header, &mut [0; 15]),
+            Opened::NotAuthentic
+        ));
+        assert_eq!(records.opening[0].forgeries, 0);
+        records.opening[0].forgeries = MAX_FORGERIES - 1;
+        assert!(matches!(
+            records.open_unified(&header, &mut [0; 20]),
+            Opened::NotAuthentic
+        ));
+        assert!(matches!(
+            records.open_unified(&header, &mut [0; 20]),
+            Opened::TooManyForgeries
+        ));
     }
 }

@@ -9,7 +9,7 @@ mod protection;
 mod schedule;
 mod server;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod update;
 
 pub(crate) use client::Client;
