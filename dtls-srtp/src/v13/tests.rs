@@ -1,5 +1,6 @@
 //! DTLS 1.3 against what others have written down and what browsers have sent.
 
+mod captures;
 mod protection;
 mod vectors;
 
