@@ -1,5 +1,6 @@
 //! Calls between browsers, captured with their key logs: every SRTP and SRTCP packet opens, and to the same plaintext
-//! as libsrtp opened it to (counts and SHA-256 of the concatenated plaintexts in the order of capture).
+//! as others opened it to (counts and SHA-256 of the concatenated plaintexts in the order of capture): libsrtp for the
+//! first three calls, a second implementation on Python's `cryptography` for those with DTLS 1.3.
 
 use dtls_srtp::srtp::Opener;
 use dtls_srtp::{KeyAndSalt, SrtpProfile};
@@ -52,6 +53,48 @@ fn firefox_offers_chromium_dtls13() {
     );
 }
 
+/// DTLS 1.3 with AES-GCM, and a client that changes its port during the call.
+#[test]
+fn firefox_offers_chromium_dtls13_nopq() {
+    check(
+        include_bytes!("../../fixtures/pcap/firefox-offers-chromium-dtls13-nopq.pcap"),
+        include_str!("../../fixtures/pcap/firefox-offers-chromium-dtls13-nopq.keylog"),
+        SrtpProfile::AeadAes128Gcm,
+        &Expected {
+            rtp: (185, "fe5f1b4b06b9661d344da8235b5155368bf59a16941e656ac91d8d8170464533"),
+            rtcp: (54, "74594d22432a617b6c78ab41661a4166dd17f5f545115e4b9c3f1b3bda2eda9e"),
+        },
+    );
+}
+
+/// DTLS 1.3 with AES-CM.
+#[test]
+fn close_chromium_pc() {
+    check(
+        include_bytes!("../../fixtures/pcap/close-chromium-pc.pcap"),
+        include_str!("../../fixtures/pcap/close-chromium-pc.keylog"),
+        SrtpProfile::Aes128CmHmacSha1_80,
+        &Expected {
+            rtp: (92, "3d2f92150664e9d7325dfa880c0496e5e72e838f45ce217e834c2c14c9fbeb34"),
+            rtcp: (25, "9b96656aa747d6e182628b6ef04126ff6f36380ec2efb26aefb40ead49eafd9d"),
+        },
+    );
+}
+
+/// DTLS 1.3 with AES-CM.
+#[test]
+fn datachannels_chromium_offers_firefox() {
+    check(
+        include_bytes!("../../fixtures/pcap/datachannels-chromium-offers-firefox.pcap"),
+        include_str!("../../fixtures/pcap/datachannels-chromium-offers-firefox.keylog"),
+        SrtpProfile::Aes128CmHmacSha1_80,
+        &Expected {
+            rtp: (196, "781a861d6cbbdb582ca66e680cd6d06cfb1027e0122daf5986373fa2dec15470"),
+            rtcp: (73, "d73ce3168458c81e79917d83c21671c43f18fd2f73f02ee19ec54474eb6a9fe4"),
+        },
+    );
+}
+
 fn check(pcap: &[u8], key_log: &str, profile: SrtpProfile, expected: &Expected) {
     let datagrams = udp_datagrams(pcap);
     let hellos = Hellos::find(&datagrams);
@@ -70,7 +113,7 @@ fn check(pcap: &[u8], key_log: &str, profile: SrtpProfile, expected: &Expected) 
         .iter()
         .filter(|datagram| matches!(datagram.payload.first(), Some(128..=191)))
     {
-        let opener = if datagram.source == hellos.client {
+        let opener = if hellos.client.contains(&datagram.source) {
             &mut client
         } else {
             &mut server
@@ -104,6 +147,7 @@ fn check(pcap: &[u8], key_log: &str, profile: SrtpProfile, expected: &Expected) 
 
 struct Datagram<'a> {
     source: u16,
+    destination: u16,
     payload: &'a [u8],
 }
 
@@ -124,6 +168,7 @@ fn udp_datagrams(pcap: &[u8]) -> Vec<Datagram<'_>> {
         };
         datagrams.push(Datagram {
             source: u16::from_be_bytes([udp[0], udp[1]]),
+            destination: u16::from_be_bytes([udp[2], udp[3]]),
             payload: &udp[8..],
         });
         at += 16 + len;
@@ -132,8 +177,8 @@ fn udp_datagrams(pcap: &[u8]) -> Vec<Datagram<'_>> {
 }
 
 struct Hellos {
-    /// The port that the ClientHello came from.
-    client: u16,
+    /// The port that the ClientHello came from, and the one that the ServerHello went to.
+    client: [u16; 2],
     client_random: Vec<u8>,
     server_random: Vec<u8>,
 }
@@ -155,7 +200,7 @@ impl Hellos {
         };
         let (client, server) = (hello(1), hello(2));
         Self {
-            client: client.source,
+            client: [client.source, server.destination],
             client_random: client.payload[27..59].to_vec(),
             server_random: server.payload[27..59].to_vec(),
         }
