@@ -379,6 +379,10 @@ fn two_bits_tell_the_epochs_apart() {
     assert_eq!(open(&mut records, &record(2, 2)), Outcome::NoKeys);
     assert_eq!(open(&mut records, &record(3, 1)), content(3, 1));
 
+    let mut same_bits = opener(SUITE, &[2, 6]);
+    assert_eq!(open(&mut same_bits, &record(2, 0)), Outcome::NotAuthentic);
+    assert_eq!(open(&mut same_bits, &record(6, 0)), content(6, 0));
+
     for epoch in 5..=12 {
         records.install_opening(epoch, protection(SUITE, epoch));
         assert_eq!(open(&mut records, &record(epoch - 1, 7)), content(epoch - 1, 7));
