@@ -1,10 +1,12 @@
-//! Vectors of RFC 8448 §3 (a handshake of TLS 1.3, which differs in the prefix of the labels alone), and for the masks
-//! of record numbers.
+//! Vectors of RFC 8448 §3 and §5 (handshakes of TLS 1.3, which differs in the prefix of the labels alone), and for the
+//! masks of record numbers.
 
 use std::sync::Arc;
 
 use super::hex;
 use crate::crypto::{Aead, Crypto, HashAlgorithm, RingCrypto, SharedSecret, SuiteParameters13};
+use crate::extension::Extensions;
+use crate::hello::{HELLO_RETRY_REQUEST, ServerHello};
 use crate::registry::{CipherSuite, HandshakeType, NamedGroup, SignatureScheme, Version};
 use crate::transcript::Transcript;
 use crate::v12::CertificateVerify;
@@ -241,7 +243,7 @@ fn records() {
 fn messages_are_read() {
     let body = |message: &str| hex(message)[4..].to_vec();
     let hello = body(SERVER_HELLO);
-    let hello = crate::hello::ServerHello::parse(&hello).unwrap();
+    let hello = ServerHello::parse(&hello).unwrap();
     assert_eq!(hello.cipher_suite, CipherSuite::TLS_AES_128_GCM_SHA256);
     assert_eq!(hello.extensions.selected_version(), Ok(Some(Version(0x0304))));
     let share = hello.extensions.server_key_share().unwrap().unwrap();
@@ -316,4 +318,77 @@ fn masks_of_record_numbers() {
         let key = crypto.record_number_key(aead, &hex(key)).unwrap();
         assert_eq!(key.mask(hex(sample).try_into().unwrap()), mask, "{aead:?}");
     }
+}
+
+// The messages of RFC 8448 §5.
+const FIRST_HELLO: &str = concat!(
+    "010000b00303b0b1c5a5aa37c5919f2ed1d5c6fff7fcb7849716945a2b8cee9258a346677b6f00000613011303130201000081000000",
+    "0b0009000006736572766572ff01000100000a00080006001d00170018003300260024001d0020e8e8e3f3b93a25ed97a14a7dcacb8a",
+    "272c6288e585c6484d05262fcad062ad1f002b0003020304000d0020001e040305030603020308040805080604010501060102010402",
+    "050206020202002d00020101001c00024001",
+);
+const RETRY_REQUEST: &str = concat!(
+    "020000ac0303cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c001301000084003300020017002c0074",
+    "007271dcd04bb88bc3189119398a00000000eefafc76c146b823b096f8aacad365dd0030953f4edf625636e5f21bb2e23fcc654b1b5b",
+    "40318d10d137abcbb87574e36e8a1f025f7dfa5d6e50781b5eda4aa15b0c8be778257d16aa3030e9e7841dd9e4c0342267e8ca0caf57",
+    "1fb2b7cff0f934b0002b00020304",
+);
+const SECOND_HELLO: &str = concat!(
+    "010001fc0303b0b1c5a5aa37c5919f2ed1d5c6fff7fcb7849716945a2b8cee9258a346677b6f000006130113031302010001cd000000",
+    "0b0009000006736572766572ff01000100000a00080006001d001700180033004700450017004104a6da7392ec591e17abfd535964b9",
+    "9894d13befb221b3def2ebe3830eac8f0151812677c4d6d2237e85cf01d6910cfb83954e76ba7352830534159897e8065780002b0003",
+    "020304000d0020001e040305030603020308040805080604010501060102010402050206020202002c0074007271dcd04bb88bc31891",
+    "19398a00000000eefafc76c146b823b096f8aacad365dd0030953f4edf625636e5f21bb2e23fcc654b1b5b40318d10d137abcbb87574",
+    "e36e8a1f025f7dfa5d6e50781b5eda4aa15b0c8be778257d16aa3030e9e7841dd9e4c0342267e8ca0caf571fb2b7cff0f934b0002d00",
+    "020101001c00024001001500af0000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+    "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+    "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000",
+);
+const RETRIED_SERVER_HELLO: &str = concat!(
+    "020000770303bb341d847fd789c47c387172dc0c9bf147fccacb5043d86ca4c598d3ff571b9800130100004f00330045001700410458",
+    "3e054b7a66672ae020ad9d2686fcc85b5ad41a134a0f03ee72b893052bd85b4c8de6776f5b04ac07d83540eab3e3d9c547bc6528c431",
+    "7d294686093a6cad7d002b00020304",
+);
+
+/// RFC 8446 §4.4.1: after a `HelloRetryRequest` the hash of the first `ClientHello` stands in its place.
+#[test]
+fn another_hello() {
+    let hkdf = hkdf();
+    let mut transcript = transcript(&[FIRST_HELLO]);
+    transcript.replace_by_hash(&hkdf.hash(transcript.as_bytes()));
+    for (seq, message) in (1..).zip([RETRY_REQUEST, SECOND_HELLO, RETRIED_SERVER_HELLO]) {
+        let message = hex(message);
+        transcript.push(HandshakeType(message[0]), seq, &message[4..]).unwrap();
+    }
+    assert_eq!(
+        hkdf.hash(transcript.as_bytes()).as_bytes(),
+        hex("8aa8e828ec2f8a884fec95a3139de01c15a3daa7ff5bfc3f4bfcc21b438d7bf8")
+    );
+    let shared = SharedSecret::new(hex("c142ce13ca11b5c2233652e63ad3d97844f1621fbfb9de69d547dc8fedeabeb4"));
+    let secrets = HandshakeSecrets::new(hkdf, SUITE, &shared, transcript.as_bytes());
+    assert_eq!(
+        secrets.client.secret(),
+        hex("158aa7ab8855073582b41d674b4055cabcc534728f659314861b4e08e2011566")
+    );
+    assert_eq!(
+        secrets.server.secret(),
+        hex("3403e781e2af7b6508da28574f6e95a1abf162de83a97927c37672a4a0cef8a1")
+    );
+
+    let request = hex(RETRY_REQUEST);
+    let request = ServerHello::parse(&request[4..]).unwrap();
+    assert_eq!(request.random, HELLO_RETRY_REQUEST);
+    assert_eq!(request.extensions.retry_group(), Ok(Some(NamedGroup::SECP256R1)));
+    let cookie = request.extensions.cookie().unwrap().unwrap();
+    let hello = hex(SECOND_HELLO);
+    let mut r = wire::Reader::new(&hello[4..]);
+    // A `ClientHello` of TLS has no legacy cookie.
+    r.skip(2 + 32 + 1).unwrap();
+    let suites = r.u16().unwrap();
+    r.skip(usize::from(suites) + 2).unwrap();
+    let extensions = Extensions::read(&mut r).unwrap();
+    assert_eq!(extensions.cookie(), Ok(Some(cookie)));
+    let shares = extensions.client_key_shares().unwrap().unwrap();
+    assert!(shares.iter().map(|entry| entry.group).eq([NamedGroup::SECP256R1]));
 }
