@@ -442,17 +442,20 @@ impl Dtls {
 
     // Key updates
 
-    /// Starts a change of keys before the present ones have sealed too much (RFC 9147 §4.5.3).
+    /// Starts a change of keys before the present ones have sealed too much (RFC 9147 §4.5.3). The mark may be passed by
+    /// a record that is not application data, so every one behind it counts, as long as no change is under way.
     fn update_keys_in_time(&mut self) {
         if let State::Connected(session, _) = &self.state
-            && self.association.records.left(session.epoch) == Self::UPDATE_WITH_LEFT
+            && let Secrets::V13(secrets) = &session.secrets
+            && !secrets.updating
+            && self.association.records.left(session.epoch) <= Self::UPDATE_WITH_LEFT
         {
             self.want_update(KeyUpdate { requested: true });
         }
     }
 
     /// With so many records left, keys are changed: at the highest rates some minutes before they are used up.
-    const UPDATE_WITH_LEFT: u64 = 1 << 23;
+    pub(crate) const UPDATE_WITH_LEFT: u64 = 1 << 23;
 
     /// Says that our keys change, as soon as nothing of ours waits for an acknowledgement.
     pub(crate) fn want_update(&mut self, update: KeyUpdate) {

@@ -163,6 +163,17 @@ impl Records {
         sealing.map_or(0, |sealing| sealing.limit().saturating_sub(sealing.next_sequence))
     }
 
+    /// As if the keys of this epoch had sealed all but so many records, and the peer had opened them.
+    #[cfg(test)]
+    pub(crate) fn wear(&mut self, peer: &mut Self, epoch: u16, left: u64) {
+        let sealing = self.sealing.iter_mut().find(|sealing| sealing.epoch == epoch);
+        let opening = peer.opening.iter_mut().find(|opening| opening.epoch == epoch);
+        if let (Some(sealing), Some(opening)) = (sealing, opening) {
+            sealing.next_sequence = sealing.limit().saturating_sub(left);
+            opening.window.commit(sealing.next_sequence.saturating_sub(1));
+        }
+    }
+
     /// Seals a record in place: the plaintext of `len` bytes lies in `out` behind the head.
     pub(crate) fn seal(
         &mut self,

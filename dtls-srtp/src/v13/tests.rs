@@ -3,6 +3,7 @@
 mod captures;
 mod protection;
 mod vectors;
+mod wear;
 
 use std::sync::Arc;
 

@@ -1,0 +1,105 @@
+//! Keys are changed before they wear out (RFC 9147 §4.5.3), which takes millions of records: these tests skip them.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use wire::Seed;
+
+use crate::dtls::{Dtls, Role};
+use crate::v13::KeyUpdate;
+use crate::{Config, fake};
+
+/// A client and a server, connected.
+struct Pair {
+    now: Instant,
+    client: Dtls,
+    server: Dtls,
+}
+
+impl Pair {
+    fn connected() -> Self {
+        let now = Instant::now();
+        let end = |role, number| {
+            let config = Config::new(Arc::new(fake::FakeCrypto::new()), fake::certificate(number));
+            let mut dtls = Dtls::new(Arc::new(config), role, Seed::from_run(number), now);
+            dtls.set_remote_fingerprints(vec![fake::certificate(3 - number).fingerprint()]);
+            dtls
+        };
+        let mut pair = Self {
+            now,
+            client: end(Role::Client, 1),
+            server: end(Role::Server, 2),
+        };
+        pair.exchange();
+        assert!(pair.client.is_connected() && pair.server.is_connected() && pair.client.is_13());
+        pair
+    }
+
+    /// Until nobody has anything to say.
+    fn exchange(&mut self) {
+        let mut quiet = 0;
+        while quiet < 2 {
+            quiet += 1;
+            let mut out = [0; 1200];
+            while let Some(len) = self.client.poll_transmit(self.now, &mut out) {
+                self.server.handle_datagram(self.now, &mut out[..len], &mut |_| ());
+                quiet = 0;
+            }
+            while let Some(len) = self.server.poll_transmit(self.now, &mut out) {
+                self.client.handle_datagram(self.now, &mut out[..len], &mut |_| ());
+                quiet = 0;
+            }
+        }
+    }
+
+    /// The client's first keys have so many records left.
+    fn wear(&mut self, left: u64) {
+        let peer = &mut self.server.association.records;
+        self.client.association.records.wear(peer, 3, left);
+        assert_eq!(self.client.association.records.left(3), left);
+    }
+
+    /// The client says something; the lower bits of the epoch that it does so in.
+    fn say(&mut self) -> u8 {
+        let overhead = self.client.overhead();
+        let mut out = vec![0; overhead.total() + 1];
+        let len = self.client.seal(&mut out, 1).unwrap();
+        let epoch_bits = out[0] & 3;
+        let mut heard = 0;
+        self.server
+            .handle_datagram(self.now, &mut out[..len], &mut |_| heard += 1);
+        assert_eq!(heard, 1);
+        epoch_bits
+    }
+}
+
+#[test]
+fn keys_change_in_time_and_once() {
+    let mut pair = Pair::connected();
+    pair.wear(Dtls::UPDATE_WITH_LEFT + 2);
+    for _ in 0..2 {
+        assert_eq!(pair.say(), 3);
+        pair.exchange();
+    }
+    // This one begins the change; until it is acknowledged, the old keys go on.
+    assert_eq!([pair.say(), pair.say()], [3, 3]);
+    for _ in 0..3 {
+        pair.exchange();
+        assert_eq!(pair.say(), 0);
+    }
+}
+
+/// Not only data spends numbers.
+#[test]
+fn keys_change_when_an_acknowledgement_passes_the_mark() {
+    let mut pair = Pair::connected();
+    pair.wear(Dtls::UPDATE_WITH_LEFT);
+    pair.server.want_update(KeyUpdate { requested: false });
+    pair.exchange();
+    assert_eq!(pair.client.association.records.left(3), Dtls::UPDATE_WITH_LEFT - 1);
+    assert_eq!(pair.say(), 3);
+    for _ in 0..3 {
+        pair.exchange();
+        assert_eq!(pair.say(), 0);
+    }
+}
