@@ -223,7 +223,7 @@ impl Dtls {
             Some(Due::Acknowledge) => self.association.received.due = true,
             Some(Due::GiveUp) if matches!(self.state, State::Unproven(_)) => self.end(CloseReason::NoFingerprint),
             // A peer that talks to us has our last flight, even if it does not say so.
-            Some(Due::GiveUp) if self.is_connected() && self.heard => self.association.flight.clear(),
+            Some(Due::GiveUp) if self.is_connected() && self.heard => self.flight_acknowledged(),
             Some(Due::GiveUp) => self.end(CloseReason::Timeout),
             None => {}
         }
