@@ -305,7 +305,9 @@ impl Dtls {
     /// sealed all the time. DTLS 1.2 has no such thing: there nothing happens, and in both before the connection is
     /// established. Nobody has to call this: keys change by themselves before they have sealed too much.
     pub fn update_keys(&mut self) {
-        self.want_update(KeyUpdate { requested: true });
+        if self.is_connected() {
+            self.want_update(KeyUpdate { requested: true });
+        }
     }
 
     /// Ends the connection: the peer is told with a close_notify.
@@ -397,7 +399,7 @@ impl Dtls {
         let (State::Unproven(_), Some(proof)) = (&self.state, self.association.identity.proof()) else {
             return;
         };
-        if let State::Unproven(session) = std::mem::replace(&mut self.state, State::Closed(CloseReason::Internal)) {
+        if let State::Unproven(mut session) = std::mem::replace(&mut self.state, State::Closed(CloseReason::Internal)) {
             // A client of DTLS 1.3 has its last flight acknowledged.
             if self.association.flight.is_empty() || session.version != Version::DTLS_1_3 {
                 self.association.timer.stop();
@@ -408,7 +410,14 @@ impl Dtls {
                 group: session.group,
                 profile: session.profile,
             });
+            let wanted = match &mut session.secrets {
+                Secrets::V13(secrets) => secrets.wanted.take(),
+                Secrets::V12(_) => None,
+            };
             self.state = State::Connected(session, proof);
+            if let Some(wanted) = wanted {
+                self.want_update(wanted);
+            }
         }
     }
 
@@ -457,15 +466,17 @@ impl Dtls {
     /// With so many records left, keys are changed: at the highest rates some minutes before they are used up.
     pub(crate) const UPDATE_WITH_LEFT: u64 = 1 << 23;
 
-    /// Says that our keys change, as soon as nothing of ours waits for an acknowledgement.
+    /// Says that our keys change, as soon as nothing of ours waits for an acknowledgement and the peer is proven.
     pub(crate) fn want_update(&mut self, update: KeyUpdate) {
-        let State::Connected(session, _) = &mut self.state else {
-            return;
+        let (session, proven) = match &mut self.state {
+            State::Connected(session, _) => (session, true),
+            State::Unproven(session) => (session, false),
+            State::Handshaking(_) | State::Closed(_) => return,
         };
         let Secrets::V13(secrets) = &mut session.secrets else {
             return;
         };
-        if secrets.updating || !self.association.flight.is_empty() {
+        if secrets.updating || !proven || !self.association.flight.is_empty() {
             let requested = update.requested || secrets.wanted.is_some_and(|wanted| wanted.requested);
             // An update of ours that is under way answers the peer's request too.
             if !secrets.updating || update.requested {

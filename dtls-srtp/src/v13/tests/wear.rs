@@ -136,3 +136,27 @@ fn a_change_that_waited_for_a_lost_acknowledgement_comes() {
     assert!(!pair.client.is_closed());
     assert_eq!(pair.say(), 0);
 }
+
+/// RFC 8446 §4.6.3: who is asked for new keys changes them. A side that does not know yet whom it talks to does so once it
+/// does.
+#[test]
+fn a_request_before_the_fingerprints_is_answered_after() {
+    let mut pair = Pair::new();
+    let config = Config::new(Arc::new(fake::FakeCrypto::new()), fake::certificate(1));
+    pair.client = Dtls::new(Arc::new(config), Role::Client, Seed::from_run(1), pair.now);
+    pair.exchange();
+    assert!(!pair.client.is_connected() && pair.server.is_connected());
+    pair.server.update_keys();
+    // A wish of its own comes too early.
+    pair.client.update_keys();
+    pair.exchange();
+    assert_eq!(pair.client.association.write_epoch, 3);
+    pair.client
+        .set_remote_fingerprints(vec![fake::certificate(2).fingerprint()]);
+    pair.exchange();
+    assert_eq!(
+        (pair.client.association.write_epoch, pair.server.association.write_epoch),
+        (4, 4)
+    );
+    assert_eq!(pair.say(), 0);
+}
