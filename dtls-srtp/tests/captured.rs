@@ -67,10 +67,18 @@ fn server(crypto: &Arc<RingCrypto>, now: Instant) -> End {
     End::new(Arc::new(config), Role::Server, 1, now)
 }
 
-/// One that speaks DTLS 1.3 too.
+/// One that would rather speak DTLS 1.3.
 fn server_13(crypto: &Arc<RingCrypto>, now: Instant) -> End {
-    let config = Config::new(crypto.clone(), Certificate::generate().unwrap());
+    let config = of_both(Config::new(crypto.clone(), Certificate::generate().unwrap()));
     End::new(Arc::new(config), Role::Server, 1, now)
+}
+
+/// The same for DTLS 1.3 and 1.2.
+fn of_both(config: Config) -> Config {
+    Config {
+        versions: vec![Version::DTLS_1_3, Version::DTLS_1_2],
+        ..config
+    }
 }
 
 type Make = fn(&Arc<RingCrypto>, Instant) -> End;
@@ -415,7 +423,7 @@ fn our_answer_with_dtls_13_is_what_a_browser_wants() {
             let certificate = Certificate::generate().unwrap();
             let config = Config {
                 key_log: Some(lines.clone()),
-                ..Config::new(crypto.clone(), certificate.clone())
+                ..of_both(Config::new(crypto.clone(), certificate.clone()))
             };
             let mut server = End::new(Arc::new(config), Role::Server, 1, now);
             for datagram in order {
@@ -556,7 +564,7 @@ fn a_flight_for_another_client_opens_nothing() {
     let crypto = Arc::new(RingCrypto::new());
     let now = Instant::now();
     for (name, _, lengths) in FLIGHTS_13 {
-        let config = Config::new(crypto.clone(), Certificate::generate().unwrap());
+        let config = of_both(Config::new(crypto.clone(), Certificate::generate().unwrap()));
         let mut client = End::new(Arc::new(config), Role::Client, 1, now);
         assert!(!client.transmits(now).is_empty());
         for datagram in datagrams(name) {

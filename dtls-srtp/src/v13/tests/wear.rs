@@ -7,10 +7,18 @@ use std::time::Instant;
 use wire::Seed;
 
 use crate::dtls::{Dtls, Role};
+use crate::registry::Version;
 use crate::v13::KeyUpdate;
 use crate::{Config, fake};
 
-/// A client and a server, connected.
+fn config(number: u64) -> Config {
+    Config {
+        versions: vec![Version::DTLS_1_3],
+        ..Config::new(Arc::new(fake::FakeCrypto::new()), fake::certificate(number))
+    }
+}
+
+/// A client and a server.
 struct Pair {
     now: Instant,
     client: Dtls,
@@ -28,8 +36,7 @@ impl Pair {
     fn new() -> Self {
         let now = Instant::now();
         let end = |role, number| {
-            let config = Config::new(Arc::new(fake::FakeCrypto::new()), fake::certificate(number));
-            let mut dtls = Dtls::new(Arc::new(config), role, Seed::from_run(number), now);
+            let mut dtls = Dtls::new(Arc::new(config(number)), role, Seed::from_run(number), now);
             dtls.set_remote_fingerprints(vec![fake::certificate(3 - number).fingerprint()]);
             dtls
         };
@@ -142,8 +149,7 @@ fn a_change_that_waited_for_a_lost_acknowledgement_comes() {
 #[test]
 fn a_request_before_the_fingerprints_is_answered_after() {
     let mut pair = Pair::new();
-    let config = Config::new(Arc::new(fake::FakeCrypto::new()), fake::certificate(1));
-    pair.client = Dtls::new(Arc::new(config), Role::Client, Seed::from_run(1), pair.now);
+    pair.client = Dtls::new(Arc::new(config(1)), Role::Client, Seed::from_run(1), pair.now);
     pair.exchange();
     assert!(!pair.client.is_connected() && pair.server.is_connected());
     pair.server.update_keys();
