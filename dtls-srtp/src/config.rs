@@ -16,8 +16,8 @@ pub struct Config {
     pub certificate: Certificate,
     /// SRTP profiles, best first; as server this order decides. Empty when the connection carries no media.
     pub srtp_profiles: Vec<SrtpProfile>,
-    /// Versions, best first: DTLS 1.2 ([`Version::DTLS_1_2`]), DTLS 1.3, or both; as server this order decides. Others
-    /// are left out.
+    /// Versions: DTLS 1.2 ([`Version::DTLS_1_2`]), DTLS 1.3, or both, in any order: the latest that both ends have is
+    /// spoken. Others are left out.
     pub versions: Vec<Version>,
     /// Cipher suites, best first; as server this order decides. Those that `crypto` does not have are left out.
     pub cipher_suites: Vec<CipherSuite>,

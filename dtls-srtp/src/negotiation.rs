@@ -91,10 +91,13 @@ pub(crate) fn own_groups(association: &Association, version: Version) -> impl It
         .filter(move |group| known.contains(group) && fits(group))
 }
 
-/// The versions of our configuration that this crate has, best first.
+/// The versions that this crate and our configuration have, the latest first. Another order could not be kept: a client
+/// that offers DTLS 1.3 to a server that has it takes 1.2 for an attack (RFC 8446 §4.1.3).
 pub(crate) fn own_versions(association: &Association) -> impl Iterator<Item = Version> + '_ {
-    let versions = association.config.versions.iter().copied();
-    versions.filter(|version| [Version::DTLS_1_3, Version::DTLS_1_2].contains(version))
+    let versions = &association.config.versions;
+    [Version::DTLS_1_3, Version::DTLS_1_2]
+        .into_iter()
+        .filter(|version| versions.contains(version))
 }
 
 /// Whether our configuration has this version.

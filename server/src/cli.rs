@@ -93,7 +93,7 @@ struct ServeArgs {
     #[arg(long, value_name = "CODEC", value_delimiter = ',', default_value = "vp8,h264")]
     video_codecs: Vec<VideoCodec>,
 
-    /// Versions of DTLS for media, the preferred one first: 1.2, 1.3. With 1.3 keys are also safe from quantum computers,
+    /// Versions of DTLS for media: 1.2, 1.3; the latest that the peer has is spoken. With 1.3 keys are also safe from quantum computers,
     /// where the peer can (X25519MLKEM768); it is new here.
     #[arg(long, value_name = "VERSION", value_delimiter = ',', default_value = "1.2")]
     dtls: Vec<DtlsVersion>,

@@ -31,7 +31,7 @@ pub struct Options {
     pub announce: Vec<IpAddr>,
     /// Video codecs that rooms use, the preferred one first.
     pub video_codecs: Vec<VideoCodec>,
-    /// Versions of DTLS that peers are offered, the preferred one first.
+    /// Versions of DTLS; the latest that the peer has is spoken.
     pub dtls: Vec<DtlsVersion>,
     /// A file that the secrets of all connections are appended to, so that their traffic can be read; `None` in
     /// production.
