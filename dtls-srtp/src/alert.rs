@@ -49,6 +49,22 @@ impl Alert {
         })
     }
 
+    /// Reads the body of an alert record of DTLS 1.3, in which the level means nothing (RFC 8446 §6): all but close_notify
+    /// and user_canceled end the connection.
+    pub(crate) const fn parse_13(body: &[u8]) -> Option<Self> {
+        let [_, description] = *body else {
+            return None;
+        };
+        let description = AlertDescription(description);
+        Some(Self {
+            level: match description {
+                AlertDescription::CLOSE_NOTIFY | AlertDescription::USER_CANCELED => AlertLevel::Warning,
+                _ => AlertLevel::Fatal,
+            },
+            description,
+        })
+    }
+
     /// The body of an alert record.
     pub const fn to_bytes(self) -> [u8; Self::LEN] {
         let level = match self.level {
@@ -77,5 +93,15 @@ mod tests {
         for bad in [&[][..], &[1], &[0, 0], &[3, 0], &[1, 0, 0]] {
             assert_eq!(Alert::parse(bad), None);
         }
+    }
+
+    #[test]
+    fn the_level_means_nothing_in_13() {
+        for level in 0..=255 {
+            assert_eq!(Alert::parse_13(&[level, 0]), Some(Alert::CLOSE_NOTIFY));
+            let fatal = Alert::fatal(AlertDescription::DECODE_ERROR);
+            assert_eq!(Alert::parse_13(&[level, 50]), Some(fatal));
+        }
+        assert_eq!(Alert::parse_13(&[1]).or(Alert::parse_13(&[1, 0, 0])), None);
     }
 }

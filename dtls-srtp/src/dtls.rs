@@ -73,8 +73,8 @@ pub(crate) enum Handshake {
     Listening,
     Client12(v12::Client),
     Server12(v12::Server),
-    Client13(v13::Client),
-    Server13(v13::Server),
+    Client13(Box<v13::Client>),
+    Server13(Box<v13::Server>),
     /// Failed; the state follows.
     Over,
 }

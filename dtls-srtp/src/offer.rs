@@ -38,7 +38,7 @@ pub(crate) enum Answer {
     /// The server wanted another `ClientHello`, and it is on its way.
     Again,
     V12(v12::Client),
-    V13(v13::Client),
+    V13(Box<v13::Client>),
 }
 
 impl Offer {
@@ -97,7 +97,8 @@ impl Offer {
                 }
                 let suite = self.retry.as_ref().map(|retry| retry.suite);
                 let shares = std::mem::take(&mut self.shares);
-                v13::Client::begin(association, self.random, shares, suite, message).map(Answer::V13)
+                let client = v13::Client::begin(association, self.random, shares, suite, message)?;
+                Ok(Answer::V13(Box::new(client)))
             }
             Some(_) => Err(CloseReason::IllegalParameter(
                 "the server picks an offered version (RFC 8446 §4.2.1)",
@@ -281,7 +282,7 @@ impl fmt::Debug for Offer {
 /// How a server goes on from a `ClientHello`.
 pub(crate) enum Accepted {
     V12(v12::Server),
-    V13(v13::Server),
+    V13(Box<v13::Server>),
 }
 
 /// Chooses the version for a first `ClientHello`, and answers it.
@@ -299,7 +300,10 @@ pub(crate) fn accept(association: &mut Association, message: &Message) -> Result
     };
     let chosen = own_versions(association).find(offers);
     match chosen {
-        Some(Version::DTLS_1_3) => v13::Server::begin(association, message).map(Accepted::V13),
+        Some(Version::DTLS_1_3) => {
+            let server = v13::Server::begin(association, message)?;
+            Ok(Accepted::V13(Box::new(server)))
+        }
         Some(_) => v12::Server::begin(association, message).map(Accepted::V12),
         None => Err(CloseReason::UnsupportedVersion),
     }

@@ -226,19 +226,22 @@ impl Dtls {
     }
 
     fn handle_alert(&mut self, body: &[u8]) {
-        let is_13 = self.is_13();
-        match Alert::parse(body) {
+        let parsed = if self.is_13() {
+            Alert::parse_13(body)
+        } else {
+            Alert::parse(body)
+        };
+        match parsed {
             None => self.counters.malformed_alerts += 1,
             Some(alert) if alert.description == AlertDescription::CLOSE_NOTIFY => self.end(CloseReason::Peer),
-            // RFC 8446 §6: in DTLS 1.3 the level means nothing.
-            Some(alert) if is_13 && alert.description != AlertDescription::USER_CANCELED => {
-                self.end(CloseReason::Alert(alert.description));
-            }
             Some(Alert {
                 level: AlertLevel::Fatal,
                 description,
-            }) if !is_13 => self.end(CloseReason::Alert(description)),
-            Some(_) => self.counters.warning_alerts += 1,
+            }) => self.end(CloseReason::Alert(description)),
+            Some(Alert {
+                level: AlertLevel::Warning,
+                ..
+            }) => self.counters.warning_alerts += 1,
         }
     }
 

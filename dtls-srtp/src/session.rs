@@ -19,7 +19,7 @@ pub(crate) struct Session {
 /// What keying material is exported from, and keys are updated with.
 pub(crate) enum Secrets {
     V12(v12::Master),
-    V13(v13::Secrets),
+    V13(Box<v13::Secrets>),
 }
 
 impl Session {

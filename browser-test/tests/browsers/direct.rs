@@ -46,7 +46,7 @@ pub(crate) struct Caller {
 }
 
 /// mDNS on the arena's link.
-struct Link {
+pub(crate) struct Link {
     socket: UdpSocket,
     /// How many responses have come.
     responses: usize,

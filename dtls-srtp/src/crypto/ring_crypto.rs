@@ -94,6 +94,18 @@ impl RingCrypto {
     }
 }
 
+impl RingCrypto {
+    fn start_classical(&self, group: NamedGroup) -> Result<Box<dyn KeyExchange>, CryptoError> {
+        let wanted = RustlsGroup::from(group.0);
+        let group = self.provider.kx_groups.iter().find(|group| group.name() == wanted);
+        let started = group
+            .ok_or(CryptoError::Unsupported)?
+            .start()
+            .map_err(|_| CryptoError::Failed)?;
+        Ok(Box::new(RingKeyExchange(started)))
+    }
+}
+
 impl Default for RingCrypto {
     fn default() -> Self {
         Self::new()
@@ -119,31 +131,25 @@ impl Crypto for RingCrypto {
         &self.schemes
     }
 
-    fn start_key_exchange(&self, group: NamedGroup, seed: &Seed) -> Result<Box<dyn KeyExchange>, CryptoError> {
+    fn start_key_exchange(&self, group: NamedGroup, _seed: &Seed) -> Result<Box<dyn KeyExchange>, CryptoError> {
         if group == NamedGroup::X25519_MLKEM768 {
-            let classical = self.start_key_exchange(NamedGroup::X25519, seed)?;
+            let classical = self.start_classical(NamedGroup::X25519)?;
             return Ok(Box::new(HybridKeyExchange::start(classical, &*system_random()?)?));
         }
-        let wanted = RustlsGroup::from(group.0);
-        let group = self.provider.kx_groups.iter().find(|group| group.name() == wanted);
-        let started = group
-            .ok_or(CryptoError::Unsupported)?
-            .start()
-            .map_err(|_| CryptoError::Failed)?;
-        Ok(Box::new(RingKeyExchange(started)))
+        self.start_classical(group)
     }
 
     fn answer_key_exchange(
         &self,
         group: NamedGroup,
         peer_share: &[u8],
-        seed: &Seed,
+        _seed: &Seed,
     ) -> Result<(Vec<u8>, SharedSecret), CryptoError> {
         if group == NamedGroup::X25519_MLKEM768 {
-            let classical = self.start_key_exchange(NamedGroup::X25519, seed)?;
+            let classical = self.start_classical(NamedGroup::X25519)?;
             return hybrid::answer(classical, peer_share, &*system_random()?);
         }
-        let ours = self.start_key_exchange(group, seed)?;
+        let ours = self.start_classical(group)?;
         let share = ours.share().to_vec();
         Ok((share, ours.complete(peer_share)?))
     }

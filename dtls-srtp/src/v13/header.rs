@@ -117,7 +117,8 @@ impl UnifiedHeader {
     pub const MAX_BODY: u16 = (1 << 14) + 256;
 
     /// Bytes of this header.
-    pub const fn len(&self) -> usize {
+    #[cfg(test)]
+    const fn len(&self) -> usize {
         let sequence = match self.sequence {
             ShortSequence::Bits8(_) => 1,
             ShortSequence::Bits16(_) => 2_usize,

@@ -174,7 +174,7 @@ pub(super) fn session(
         suite: hellos.suite,
         group: hellos.group,
         profile,
-        secrets: SessionSecrets::V13(Secrets::new(ours, theirs, exporter)),
+        secrets: SessionSecrets::V13(Box::new(Secrets::new(ours, theirs, exporter))),
         epoch: FIRST_APPLICATION_EPOCH,
     }
 }

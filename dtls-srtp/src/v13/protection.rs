@@ -136,7 +136,7 @@ pub(crate) fn split_unified(datagram: &mut [u8]) -> Result<(UnifiedHeader, &mut 
     let mut r = Reader::new(datagram);
     let header = UnifiedHeader::read(&mut r)?;
     let start = r.offset();
-    r.skip(header.length.map_or(r.remaining(), usize::from))?;
+    r.skip(header.length.map_or_else(|| r.remaining(), usize::from))?;
     let (record, rest) = datagram.split_at_mut(r.offset());
     let body = record.get_mut(start..).unwrap_or_default();
     Ok((header, body, rest))
