@@ -52,6 +52,11 @@ pub fn certificate(number: u64) -> Certificate {
     Certificate::new(whole, Arc::new(FakeSigningKey(key)))
 }
 
+/// A certificate of any bytes at all, for those who are to refuse it.
+pub fn certificate_of(der: Vec<u8>) -> Certificate {
+    Certificate::new(der, Arc::new(FakeSigningKey(*b"nobody's")))
+}
+
 /// An object identifier in the arc for examples (2.999).
 const FAKE_KEY: &[u8] = &[0x06, 0x03, 0x88, 0x37, 0x01];
 
@@ -128,7 +133,10 @@ impl Crypto for FakeCrypto {
         if key.len() != aead.key_len() {
             return Err(CryptoError::InvalidKey);
         }
-        Ok(Box::new(FakeRecordNumberKey(mix(&[b"number", key]))))
+        Ok(Box::new(FakeRecordNumberKey {
+            key: mix(&[b"number", key]),
+            lenient: self.lenient,
+        }))
     }
 
     fn verify(
@@ -257,11 +265,16 @@ impl RecordKey for FakeRecordKey {
     }
 }
 
-struct FakeRecordNumberKey(u64);
+struct FakeRecordNumberKey {
+    key: u64,
+    lenient: bool,
+}
 
 impl RecordNumberKey for FakeRecordNumberKey {
     fn mask(&self, sample: [u8; SAMPLE_LEN]) -> [u8; 2] {
-        let [first, second, ..] = mix(&[&self.0.to_be_bytes(), &sample]).to_be_bytes();
+        // To be lenient is to let a changed ciphertext keep its number, too.
+        let sample = if self.lenient { [0; SAMPLE_LEN] } else { sample };
+        let [first, second, ..] = mix(&[&self.key.to_be_bytes(), &sample]).to_be_bytes();
         [first, second]
     }
 }

@@ -1,0 +1,373 @@
+//! What somebody in the middle, or a peer with bad intentions, can do to DTLS 1.3: nothing but to end it.
+
+mod pair;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dtls_srtp::{Certificate, CloseReason, Config, Event, HandshakeType, NamedGroup, RingCrypto, Role, fake};
+use pair::{End, Network, Pair, Side, config_13};
+
+fn strict(number: u64) -> Config {
+    config_13(fake::FakeCrypto::new(), fake::certificate(number))
+}
+
+fn lenient(number: u64) -> Config {
+    config_13(fake::FakeCrypto::lenient(), fake::certificate(number))
+}
+
+fn closed(events: &[Event]) -> Option<CloseReason> {
+    match events {
+        [.., Event::Closed { reason }] => Some(*reason),
+        _ => None,
+    }
+}
+
+/// Without a hybrid group a handshake has half the bytes, and without SRTP all its messages differ in length.
+fn short(config: Config) -> Config {
+    Config {
+        groups: vec![NamedGroup::X25519],
+        srtp_profiles: Vec::new(),
+        ..config
+    }
+}
+
+/// Flips one bit of one byte of one datagram, each in turn; where tags count, and where they do not, so that the change
+/// is one of a protected message. Whatever comes of it, the two ends never believe in different handshakes, and nobody
+/// waits for ever.
+#[test]
+fn tampering_with_any_byte_gives_no_false_handshake() {
+    for (make, tags_count) in [(strict as fn(u64) -> Config, true), (lenient, false)] {
+        let new = || Pair::new(short(make(1)), short(make(2)), Network::CLEAN, 1);
+        let mut clean = new();
+        clean.settle();
+        let exported = clean.client.exported();
+        let lengths: Vec<_> = clean.log.iter().map(|(_, _, datagram)| datagram.len()).collect();
+        let (mut connected, mut refused, mut stranded) = (0, 0, 0);
+        for (number, len) in lengths.into_iter().enumerate() {
+            for at in 0..len {
+                let mut pair = new();
+                pair.tamper = Box::new(move |n, _, datagram| {
+                    if n == number as u64 {
+                        datagram[at] ^= 1 << (at % 8);
+                    }
+                });
+                pair.settle();
+                pair.run_for(Duration::from_secs(31));
+                match (pair.client.exported(), pair.server.exported()) {
+                    (Some(client), Some(server)) => {
+                        assert_eq!(
+                            (client, Some(client)),
+                            (server, exported),
+                            "datagram {number} byte {at}"
+                        );
+                        connected += 1;
+                    }
+                    (None, None) => {
+                        assert!(pair.client.dtls.is_closed(), "datagram {number} byte {at}");
+                        // A server that never heard a hello has nothing to end.
+                        assert!(pair.server.dtls.is_closed() || pair.server.dtls.poll_timeout().is_none());
+                        refused += 1;
+                    }
+                    // A client is done with the server's Finished. A fragment under another number is acknowledged like any
+                    // that waits for those before it, and what it should have been never comes again.
+                    (Some(client), None) if closed(&pair.server.events) == Some(CloseReason::Timeout) => {
+                        assert_eq!(Some(client), exported);
+                        stranded += 1;
+                    }
+                    _ => panic!("datagram {number} byte {at}: one of them believes in it"),
+                }
+            }
+        }
+        // Lost records are repaired; changed messages are refused.
+        assert!(connected > 100 && refused > 100, "{connected} {refused}");
+        assert!(if tags_count { stranded == 0 } else { stranded < 10 }, "{stranded}");
+    }
+}
+
+/// Takes a datagram's protected records apart: each with its header.
+fn records(datagram: &mut [u8]) -> Vec<&mut [u8]> {
+    let mut records = Vec::new();
+    let mut rest = datagram;
+    while let [0x20..=0x3f, _, _, high, low, ..] = *rest {
+        let (record, tail) = rest.split_at_mut(5 + usize::from(u16::from_be_bytes([high, low])));
+        records.push(record);
+        rest = tail;
+    }
+    records
+}
+
+/// Runs a handshake in which the protected messages of one side get other numbers, or `None` and are lost, each time
+/// they are sent. So they change their order, since order is that of the numbers.
+fn renumbered(from: Side, number: impl Fn(u16) -> Option<u16> + 'static) -> Pair {
+    let new = || Pair::new(short(lenient(1)), short(lenient(2)), Network::CLEAN, 1);
+    // Which message a record holds shows in its length.
+    let mut clean = new();
+    clean.settle();
+    let of_sender = clean.log.iter().filter(|(_, side, _)| *side == from);
+    let mut lengths = Vec::new();
+    for (_, _, datagram) in of_sender {
+        let mut datagram = datagram.clone();
+        // A ServerHello goes before, in the clear.
+        let clear = match datagram[..] {
+            [22, ..] => 13 + usize::from(u16::from_be_bytes([datagram[11], datagram[12]])),
+            _ => 0,
+        };
+        for record in records(&mut datagram[clear..]) {
+            if record[0] & 3 == 2 {
+                lengths.push(record.len());
+            }
+        }
+    }
+    let mut unique = lengths.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), lengths.len(), "{lengths:?}");
+
+    let mut pair = new();
+    pair.tamper = Box::new(move |_, side, datagram| {
+        if side != from {
+            return;
+        }
+        let clear = match datagram[..] {
+            [22, ..] => 13 + usize::from(u16::from_be_bytes([datagram[11], datagram[12]])),
+            _ => 0,
+        };
+        let mut out = datagram[..clear].to_vec();
+        for record in records(&mut datagram[clear..]) {
+            let place = lengths
+                .iter()
+                .position(|&len| record[0] & 3 == 2 && len == record.len());
+            let mut kept = true;
+            if let Some(place) = place {
+                // The hello has number 0. The fake's cipher is a mask, so a number can be changed under it.
+                let old = place as u16 + 1;
+                let new = number(old);
+                kept = new.is_some();
+                let [high, low] = (old ^ new.unwrap_or(old)).to_be_bytes();
+                record[5 + 4] ^= high;
+                record[5 + 5] ^= low;
+            }
+            if kept {
+                out.extend_from_slice(record);
+            }
+        }
+        *datagram = out;
+    });
+    pair.settle();
+    pair.run_for(Duration::from_secs(31));
+    pair
+}
+
+/// Every protected message of both flights left out, with those after it moved up, and every two neighbours exchanged:
+/// the handshake ends with the first message that is not the awaited one, and nobody has keys.
+#[test]
+fn no_message_can_be_left_out_or_come_before_its_turn() {
+    use CloseReason::{NoCertificateRequest, Timeout, UnexpectedMessage};
+    use HandshakeType as H;
+    let of_client = [
+        (1, UnexpectedMessage(H::CERTIFICATE_VERIFY)),
+        (2, UnexpectedMessage(H::FINISHED)),
+        (3, Timeout),
+    ];
+    let of_server = [
+        (1, UnexpectedMessage(H::CERTIFICATE_REQUEST)),
+        (2, NoCertificateRequest),
+        (3, UnexpectedMessage(H::CERTIFICATE_VERIFY)),
+        (4, UnexpectedMessage(H::FINISHED)),
+        (5, Timeout),
+    ];
+    let cases = of_client
+        .map(|case| (Side::Client, case))
+        .into_iter()
+        .chain(of_server.map(|case| (Side::Server, case)));
+    for (from, (number, expected)) in cases {
+        let left_out = renumbered(from, move |old| match old {
+            _ if old == number => None,
+            _ => Some(old - u16::from(old > number)),
+        });
+        let neighbours = renumbered(from, move |old| match old {
+            _ if old == number => Some(number + 1),
+            _ if old == number + 1 => Some(number),
+            _ => Some(old),
+        });
+        for mut pair in [left_out, neighbours] {
+            let to = from.other();
+            assert_eq!(closed(&pair.end(to).events), Some(expected), "{from:?} {number}");
+            assert!(pair.end(to).dtls.take_srtp_keys().is_none() && pair.end(to).exported().is_none());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_fingerprint_ends_it_at_once() {
+    for side in [Side::Client, Side::Server] {
+        let mut pair = Pair::new(strict(1), strict(2), Network::CLEAN, 1);
+        pair.end(side)
+            .dtls
+            .set_remote_fingerprints(vec![fake::certificate(3).fingerprint()]);
+        pair.settle();
+        pair.run_for(Duration::from_secs(1));
+        assert_eq!(closed(&pair.end(side).events), Some(CloseReason::FingerprintMismatch));
+        assert!(matches!(
+            closed(&pair.end(side.other()).events),
+            Some(CloseReason::Alert(_))
+        ));
+        assert!(pair.end(side).exported().is_none() && pair.end(side).dtls.take_srtp_keys().is_none());
+    }
+}
+
+#[test]
+fn data_that_came_before_the_fingerprint_is_lent_after_it() {
+    let mut pair = Pair::strangers(strict(1), strict(2), Network::CLEAN, 1);
+    pair.server
+        .dtls
+        .set_remote_fingerprints(vec![fake::certificate(1).fingerprint()]);
+    pair.run_for(Duration::from_secs(1));
+    assert!(pair.server.dtls.is_connected() && !pair.client.dtls.is_connected());
+    for n in 0..3 {
+        let datagram = pair.server.seal(&[n]);
+        let now = pair.now;
+        pair.client.handle(now, &datagram);
+    }
+    assert_eq!((pair.client.received.len(), pair.client.dtls.held_bytes()), (0, 3));
+    pair.client
+        .dtls
+        .set_remote_fingerprints(vec![fake::certificate(2).fingerprint()]);
+    let now = pair.now;
+    pair.client.handle(now, &[]);
+    assert_eq!(pair.client.received, [[0], [1], [2]]);
+    pair.assert_talking();
+}
+
+#[test]
+fn certificates_that_are_none_or_too_much_are_refused() {
+    for (der, expected) in [
+        (Vec::new(), "malformed"),
+        (vec![0x30, 0x00], "bad"),
+        (vec![0; 17_000], "timeout"),
+    ] {
+        for side in [Side::Client, Side::Server] {
+            let bearer = config_13(fake::FakeCrypto::new(), fake::certificate_of(der.clone()));
+            let (client, server) = match side {
+                Side::Client => (bearer, strict(2)),
+                Side::Server => (strict(1), bearer),
+            };
+            let mut pair = Pair::new(client, server, Network::CLEAN, 1);
+            pair.settle();
+            pair.run_for(Duration::from_secs(31));
+            let reason = closed(&pair.end(side.other()).events);
+            let named = match reason {
+                Some(CloseReason::Malformed { message, .. }) if message == HandshakeType::CERTIFICATE => "malformed",
+                Some(CloseReason::BadCertificate(_)) => "bad",
+                Some(CloseReason::Timeout) => "timeout",
+                _ => "something else",
+            };
+            assert_eq!(named, expected, "{side:?} {reason:?}");
+            if expected == "timeout" {
+                assert!(pair.end(side.other()).dtls.counters().oversized_messages > 0);
+            }
+        }
+    }
+}
+
+/// Ten thousand clients that send a hello and no more.
+#[test]
+fn half_open_handshakes_are_bounded_and_end() {
+    let now = Instant::now();
+    let server = Arc::new(strict(1));
+    let client = Arc::new(strict(2));
+    let hello = End::new(client, Role::Client, 1, now).transmits(now);
+    let mut servers: Vec<_> = (0..10_000)
+        .map(|run| End::new(server.clone(), Role::Server, run, now))
+        .collect();
+    for server in &mut servers {
+        for datagram in &hello {
+            server.handle(now, datagram);
+        }
+        assert!(!server.transmits(now).is_empty());
+        assert_eq!(server.dtls.held_bytes(), 0);
+    }
+    for server in &mut servers {
+        server.timeout(now + Duration::from_secs(30));
+        assert_eq!(closed(&server.events), Some(CloseReason::Timeout));
+        assert_eq!(server.transmits(now), Vec::<Vec<u8>>::new());
+        assert_eq!(server.dtls.poll_timeout(), None);
+    }
+}
+
+/// Whatever is thrown at either end of a connection, it goes on.
+#[test]
+fn garbage_never_ends_a_connection() {
+    use rand::{RngExt, SeedableRng};
+    let mut rng = rand::rngs::StdRng::seed_from_u64(1);
+    let mut pair = Pair::new(strict(1), strict(2), Network::CLEAN, 1);
+    pair.settle();
+    pair.run_for(Duration::from_secs(1));
+    for n in 0..50_000 {
+        let mut garbage = vec![0_u8; rng.random_range(1..200)];
+        rng.fill(&mut garbage[..]);
+        // Most have a plausible header.
+        if n % 4 != 0 && garbage.len() > 5 {
+            garbage[0] = 0x2c | rng.random_range(0..4);
+            let len = (garbage.len() - 5) as u16;
+            garbage[3..5].copy_from_slice(&len.to_be_bytes());
+        }
+        let now = pair.now;
+        pair.client.handle(now, &garbage);
+        pair.server.handle(now, &garbage);
+    }
+    assert!(pair.client.dtls.held_bytes() == 0 && pair.server.dtls.held_bytes() == 0);
+    pair.assert_talking();
+}
+
+/// Records of a connection again, and those of another one with the same names.
+#[test]
+fn replays_do_nothing() {
+    let mut pair = Pair::new(strict(1), strict(2), Network::CLEAN, 1);
+    pair.settle();
+    pair.run_for(Duration::from_secs(1));
+    pair.assert_talking();
+    let log = pair.log.clone();
+    let received = (pair.client.received.len(), pair.server.received.len());
+    let now = pair.now;
+    for (_, from, datagram) in &log {
+        pair.end(from.other()).handle(now, datagram);
+        pair.end(*from).handle(now, datagram);
+    }
+    assert_eq!((pair.client.received.len(), pair.server.received.len()), received);
+    pair.assert_talking();
+    let mut other = Pair::new(strict(1), strict(2), Network::CLEAN, 2);
+    other.settle();
+    other.run_for(Duration::from_secs(1));
+    let now = other.now;
+    for (_, from, datagram) in &log {
+        other.end(from.other()).handle(now, datagram);
+    }
+    assert_eq!((other.client.received.len(), other.server.received.len()), (0, 0));
+    other.assert_talking();
+}
+
+#[test]
+fn real_signatures_and_shares_are_checked() {
+    // A certificate with another's key: the signature does not verify.
+    let mine = Certificate::generate().unwrap();
+    let other = std::fs::read(format!(
+        "{}/tests/fixtures/certificates/v1_p256.key",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    let stolen = Certificate::from_der(mine.der().to_vec(), &other.unwrap()).unwrap();
+    for side in [Side::Client, Side::Server] {
+        let honest = || config_13(RingCrypto::new(), Certificate::generate().unwrap());
+        let thief = config_13(RingCrypto::new(), stolen.clone());
+        let (client, server) = match side {
+            Side::Client => (thief, honest()),
+            Side::Server => (honest(), thief),
+        };
+        let mut pair = Pair::new(client, server, Network::CLEAN, 1);
+        pair.settle();
+        pair.run_for(Duration::from_secs(1));
+        assert_eq!(closed(&pair.end(side.other()).events), Some(CloseReason::BadSignature));
+        assert!(matches!(closed(&pair.end(side).events), Some(CloseReason::Alert(_))));
+    }
+}
