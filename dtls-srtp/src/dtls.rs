@@ -215,17 +215,19 @@ impl Dtls {
 
     /// Does what is due. Spurious and repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
-        match self.association.timer.poll(now) {
-            Some(Due::Retransmit) => {
-                self.repeat_flight();
-                self.acknowledge_again(now);
+        // Several things may be due at once.
+        while let Some(due) = self.association.timer.poll(now) {
+            match due {
+                Due::Retransmit => {
+                    self.repeat_flight();
+                    self.acknowledge_again(now);
+                }
+                Due::Acknowledge => self.association.received.due = true,
+                Due::GiveUp if matches!(self.state, State::Unproven(_)) => self.end(CloseReason::NoFingerprint),
+                // A peer that talks to us has our last flight, even if it does not say so.
+                Due::GiveUp if self.is_connected() && self.heard => self.flight_acknowledged(),
+                Due::GiveUp => self.end(CloseReason::Timeout),
             }
-            Some(Due::Acknowledge) => self.association.received.due = true,
-            Some(Due::GiveUp) if matches!(self.state, State::Unproven(_)) => self.end(CloseReason::NoFingerprint),
-            // A peer that talks to us has our last flight, even if it does not say so.
-            Some(Due::GiveUp) if self.is_connected() && self.heard => self.flight_acknowledged(),
-            Some(Due::GiveUp) => self.end(CloseReason::Timeout),
-            None => {}
         }
     }
 

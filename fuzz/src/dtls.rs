@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::message::{
-    Alert, CertificateChain, CertificateRequest, CertificateVerify, ClientHello, ClientKeyExchange, Fragment,
-    HelloVerifyRequest, RecordHeader, ServerHello, ServerKeyExchange, split_record,
+    Ack, Alert, CertificateChain, CertificateChain13, CertificateRequest, CertificateRequest13, CertificateVerify,
+    ClientHello, ClientKeyExchange, EncryptedExtensions, Fragment, HelloVerifyRequest, KeyUpdate, RecordHeader,
+    ServerHello, ServerKeyExchange, UnifiedHeader, split_record,
 };
-use dtls_srtp::{CloseReason, Config, ContentType, Dtls, Event, HandshakeType, Role, fake};
+use dtls_srtp::{CloseReason, Config, ContentType, Dtls, Event, HandshakeType, NamedGroup, Role, Version, fake};
 use wire::{Full, Reader, Seed, Writer};
 
 /// A datagram as the record layer sees it: every record that is found prints back to the same bytes.
@@ -15,6 +16,19 @@ pub fn dtls_records(data: &[u8]) {
     let mut rest = &mut datagram[..];
     while !rest.is_empty() {
         let before = rest.to_vec();
+        if UnifiedHeader::begins(before[0]) {
+            let mut r = Reader::new(&before);
+            let Ok(header) = UnifiedHeader::read(&mut r) else {
+                return;
+            };
+            assert!(before.starts_with(&print(|w| header.write(w))));
+            if r.skip(header.length.map_or(r.remaining(), usize::from)).is_err() {
+                return;
+            }
+            let at = r.offset();
+            rest = &mut rest[at..];
+            continue;
+        }
         let Ok((header, body, tail)) = split_record(rest) else {
             return;
         };
@@ -29,6 +43,11 @@ pub fn dtls_records(data: &[u8]) {
             ContentType::ALERT => {
                 if let Some(alert) = Alert::parse(body) {
                     assert_eq!(alert.to_bytes(), *body);
+                }
+            }
+            ContentType::ACK => {
+                if let Ok(ack) = Ack::parse(body) {
+                    assert_eq!(print(|w| Ack::write(w, ack.iter())), *body);
                 }
             }
             _ => {}
@@ -65,9 +84,21 @@ pub fn dtls_handshake(data: &[u8]) {
                 .map(|srtp| srtp.map(|srtp| srtp.profiles().count()));
             let _ = message.extensions.renegotiation_info();
             let _ = message.extensions.ec_point_formats();
+            let shares = message.extensions.client_key_shares();
+            let _ = shares.map(|shares| shares.map(|shares| shares.iter().count()));
+            let _ = message.extensions.cookie();
             print(|w| message.write(w))
         }),
-        HandshakeType::SERVER_HELLO => ServerHello::parse(body).ok().map(|message| print(|w| message.write(w))),
+        HandshakeType::SERVER_HELLO => ServerHello::parse(body).ok().map(|message| {
+            let _ = message.extensions.selected_version();
+            let _ = message.extensions.server_key_share();
+            let _ = message.extensions.retry_group();
+            print(|w| message.write(w))
+        }),
+        HandshakeType::ENCRYPTED_EXTENSIONS => EncryptedExtensions::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
+        HandshakeType::KEY_UPDATE => KeyUpdate::parse(body).ok().map(|message| print(|w| message.write(w))),
         HandshakeType::HELLO_VERIFY_REQUEST => HelloVerifyRequest::parse(body)
             .ok()
             .map(|message| print(|w| message.write(w))),
@@ -87,6 +118,20 @@ pub fn dtls_handshake(data: &[u8]) {
             .ok()
             .map(|message| print(|w| message.write(w))),
         HandshakeType::CERTIFICATE_VERIFY => CertificateVerify::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
+        _ => None,
+    };
+    if let Some(printed) = printed {
+        assert_eq!(printed, body);
+    }
+    // Two messages have another form in DTLS 1.3.
+    let printed = match HandshakeType(message_type) {
+        HandshakeType::CERTIFICATE => CertificateChain13::parse(body).ok().map(|message| {
+            let _ = message.iter().count();
+            print(|w| message.write(w))
+        }),
+        HandshakeType::CERTIFICATE_REQUEST => CertificateRequest13::parse(body)
             .ok()
             .map(|message| print(|w| message.write(w))),
         _ => None,
@@ -152,6 +197,13 @@ impl End {
         let (ours, theirs) = if role == Role::Client { (1, 2) } else { (2, 1) };
         let mut config = Config::new(Arc::new(crypto), fake::certificate(ours));
         config.max_datagram = if settings & 2 == 0 { 1200 } else { 256 };
+        // Without these the two speak DTLS 1.2; with the second the server asks for another hello.
+        if settings & 4 != 0 {
+            config.versions = vec![Version::DTLS_1_3, Version::DTLS_1_2];
+        }
+        if settings & 8 != 0 && role == Role::Server {
+            config.groups = vec![NamedGroup::SECP256R1];
+        }
         config.max_pending = 6000;
         config.max_message = 4000;
         let mut dtls = Dtls::new(Arc::new(config), role, Seed::from_run(ours), now);
@@ -240,6 +292,10 @@ impl Scene {
                 }
             }
             9 => drop(self.pass_time()),
+            10 if bytes.is_empty() => {
+                self.victim.dtls.update_keys();
+                self.peer.dtls.update_keys();
+            }
             10 => {
                 for to_victim in [true, false] {
                     self.talk(to_victim, bytes);
@@ -306,7 +362,14 @@ impl Scene {
             return;
         };
         if let Some(mut datagram) = seal(&mut self.peer, plaintext) {
-            datagram[0] = 20 + content_type % 6;
+            let content_type = 20 + content_type % 7;
+            if UnifiedHeader::begins(datagram[0]) {
+                // The type is the last of the content, before a tag of 16 bytes, under a mask.
+                let at = datagram.len() - 17;
+                datagram[at] ^= ContentType::APPLICATION_DATA.0 ^ content_type;
+            } else {
+                datagram[0] = content_type;
+            }
             // In its true form it would be application data, which the strict victim shall get.
             self.strike(&datagram);
         }
@@ -431,11 +494,20 @@ mod tests {
     /// A fuzzer that never gets past the handshake tests nothing behind it.
     #[test]
     fn more_than_30_percent_of_random_scripts_reach_a_connection() {
-        for victim in [Role::Client, Role::Server] {
+        for (victim, is_13) in [
+            (Role::Client, false),
+            (Role::Client, true),
+            (Role::Server, false),
+            (Role::Server, true),
+        ] {
             let runs = 1000;
-            let connected = (0..runs)
-                .filter(|&run| attack(victim, &noise(run, 40 + run as usize % 400)))
-                .count();
+            let script = |run| {
+                let mut script = noise(run, 40 + run as usize % 400);
+                script[0] = script[0] & !4 | if is_13 { 4 } else { 0 };
+                script
+            };
+            let connected = (0..runs).filter(|&run| attack(victim, &script(run))).count();
+            println!("{victim:?}, DTLS 1.3 {is_13}: {connected} of {runs} scripts reach a connection");
             assert!(connected > 300, "{victim:?}: {connected} of {runs}");
             assert!(connected < 990, "{victim:?}: no attack ever succeeds in anything");
         }
@@ -443,6 +515,8 @@ mod tests {
 
     #[test]
     fn an_empty_script_connects() {
-        assert!(attack(Role::Client, &[]) && attack(Role::Server, &[]));
+        for settings in 0..16 {
+            assert!(attack(Role::Client, &[settings]) && attack(Role::Server, &[settings]));
+        }
     }
 }
