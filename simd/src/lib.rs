@@ -1,0 +1,27 @@
+//! AES in counter mode (SP 800-38A §6.5) and HMAC-SHA1 (RFC 2104) for packets, several at once.
+//!
+//! - [`AesCtr`]: a key schedule of AES-128 or AES-256. Its pass over a payload that lies elsewhere is also the copy.
+//! - [`HmacSha1`]: the two hash states that a key begins with. [`HmacSha1::mac_each`] authenticates up to four messages in
+//!   the time of fewer: SHA-1 is one long chain of dependent instructions, and a core that follows one chain has room for
+//!   others.
+//! - [`AesPath`], [`Sha1Path`]: which instructions do it. The best that the machine has are found at run time; on other
+//!   architectures, and on old machines, it is the portable path, which is RustCrypto's.
+//!
+//! Only counters and keys are known here: nothing of packets, nonces or tags' lengths. Nobody is kept from using a counter
+//! twice; that is for the caller.
+//!
+//! All secrets are erased when they are dropped; copies that the compiler leaves in registers and on the stack are not.
+//! No branch and no address depends on a secret: AES and SHA-1 run in instructions of constant time, or in RustCrypto's
+//! bit-sliced code.
+
+mod counter;
+mod hmac;
+mod path;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use counter::{AesCtr, LengthMismatch};
+pub use hmac::{HmacSha1, MAX_LANES, Message};
+pub use path::{AesPath, Sha1Path};
