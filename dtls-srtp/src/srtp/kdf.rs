@@ -6,9 +6,7 @@
     clippy::unwrap_used
 )]
 
-use aes::cipher::{BlockCipherEncrypt, BlockSizeUser, InnerIvInit, KeyInit, StreamCipher, consts::U16};
-use aes::{Aes128Enc, Aes256Enc};
-use ctr::{Ctr128BE, CtrCore};
+use simd::AesCtr;
 use zeroize::Zeroizing;
 
 use crate::{KeyAndSalt, SrtpProfile};
@@ -54,24 +52,20 @@ pub(super) fn derive(master: &KeyAndSalt, label: Label, out: &mut [u8]) {
     for (to, from) in salt.iter_mut().zip(master.salt()) {
         *to = *from;
     }
-    match master.profile() {
-        SrtpProfile::AeadAes128Gcm | SrtpProfile::Aes128CmHmacSha1_80 => {
-            prf::<Aes128Enc>(master.key(), &salt, label, out);
-        }
-        SrtpProfile::AeadAes256Gcm => prf::<Aes256Enc>(master.key(), &salt, label, out),
-    }
+    let cipher = match master.profile() {
+        SrtpProfile::AeadAes128Gcm | SrtpProfile::Aes128CmHmacSha1_80 => master.key().try_into().map(AesCtr::aes_128),
+        SrtpProfile::AeadAes256Gcm => master.key().try_into().map(AesCtr::aes_256),
+    };
+    let cipher = cipher.expect("KeyAndSalt holds a key of its profile's length");
+    prf(&cipher, &salt, label, out);
 }
 
-fn prf<C>(key: &[u8], salt: &[u8; 14], label: Label, out: &mut [u8])
-where
-    C: KeyInit + BlockCipherEncrypt + BlockSizeUser<BlockSize = U16>,
-{
+fn prf(cipher: &AesCtr, salt: &[u8; 14], label: Label, out: &mut [u8]) {
     // x = label * 2^48 XOR master_salt; the counter block is x * 2^16.
     let salt = salt.iter().fold(0, |value, &byte| value << 8 | u128::from(byte));
     let x = u128::from(label as u8) << 48 ^ salt;
-    let cipher = C::new_from_slice(key).expect("KeyAndSalt holds a key of its profile's length");
     out.fill(0);
-    Ctr128BE::from_core(CtrCore::inner_iv_init(cipher, &(x << 16).to_be_bytes().into())).apply_keystream(out);
+    cipher.apply(x << 16, out);
 }
 
 #[cfg(test)]
@@ -110,10 +104,11 @@ mod tests {
     #[test]
     fn rfc_6188_vectors() {
         let key = hex("f0f04914b513f2763a1b1fa130f10e29 98f6f6e43e4309d1e622a0e332b9f1b6");
+        let cipher = AesCtr::aes_256(&key.try_into().unwrap());
         let salt: [u8; 14] = hex("3b04803de51ee7c96423ab5b78d2").try_into().unwrap();
         let derive = |label, len| {
             let mut out = vec![0xee; len];
-            prf::<Aes256Enc>(&key, &salt, label, &mut out);
+            prf(&cipher, &salt, label, &mut out);
             out
         };
         assert_eq!(
