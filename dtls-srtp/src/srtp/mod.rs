@@ -2,6 +2,7 @@
 //!
 //! - [`Sealer`]: protects what we send. Streams are added once and then named by a dense [`StreamHandle`]; the caller
 //!   keeps each stream's 48-bit packet index. Sealing the same index twice is refused: a nonce is used once.
+//! - [`seal_rtp_each`]: seals a packet for each of several receivers, side by side where that is cheaper.
 //! - [`Opener`]: authenticates and decrypts what we receive, in place; it keeps each source's rollover counter and
 //!   replay windows.
 //! - [`Counters`]: what was refused, and why.
@@ -9,6 +10,7 @@
 //! One `Sealer` and one `Opener` serve all sources of one DTLS association; which addresses the packets use is not
 //! known here.
 
+mod batch;
 mod counter_mode;
 mod gcm;
 mod header;
@@ -19,6 +21,7 @@ mod source;
 mod transform;
 mod window;
 
+pub use batch::{Outgoing, seal_rtp_each};
 pub use opener::{OpenError, Opened, Opener};
 pub use sealer::{SealError, Sealer, StreamError, StreamHandle};
 

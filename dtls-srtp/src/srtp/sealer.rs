@@ -8,6 +8,8 @@
 use core::fmt;
 
 use super::Counters;
+use super::batch::Plain;
+use super::counter_mode::Untagged;
 use super::header::{MAX_LEN, RTCP_HEADER, RtpHeader, rtcp_ssrc};
 use super::source::Sources;
 use super::transform::Transform;
@@ -146,6 +148,33 @@ impl Sealer {
             .seal_rtp_into(ssrc, index, header, payload, packet)
             .ok_or(SealError::NoRoom)?;
         Ok(room)
+    }
+
+    /// Does of sealing what each packet needs for itself: with AES-CM and HMAC-SHA1 all but the tag.
+    pub(super) fn begin<'a>(
+        &'a mut self,
+        stream: StreamHandle,
+        index: u64,
+        plain: &Plain<'_>,
+        out: &'a mut [u8],
+    ) -> Result<(usize, Option<Untagged<'a>>), SealError> {
+        let (room, begun) = match *plain {
+            Plain::InPlace {
+                header_len,
+                payload_len,
+            } => {
+                let (room, packet) = self.room(header_len, payload_len, out)?;
+                let header = packet.get(..header_len).ok_or(SealError::NoRoom)?;
+                let ssrc = self.spend(stream, index, header)?;
+                (room, self.rtp.begin_rtp(ssrc, index, header_len, packet))
+            }
+            Plain::Apart { header, payload } => {
+                let (room, packet) = self.room(header.len(), payload.len(), out)?;
+                let ssrc = self.spend(stream, index, header)?;
+                (room, self.rtp.begin_rtp_into(ssrc, index, header, payload, packet))
+            }
+        };
+        Ok((room, begun.ok_or(SealError::NoRoom)?))
     }
 
     /// Seals in place the compound RTCP packet of `len` bytes at the start of `out`, encrypted. Returns the length of

@@ -411,6 +411,89 @@ fn profiles() -> impl Strategy<Value = SrtpProfile> {
     proptest::sample::select(&SrtpProfile::ALL[..])
 }
 
+/// What each receiver of a batch is given.
+#[derive(Debug, Clone)]
+struct Receiver {
+    profile: SrtpProfile,
+    index: u64,
+    in_place: bool,
+    /// Extra words of header.
+    csrcs: u8,
+    room: usize,
+}
+
+fn receivers() -> impl Strategy<Value = Vec<Receiver>> {
+    // Mostly of the profile that is sealed side by side, in which a refusal must not shift the lanes.
+    let profile = prop_oneof![3 => Just(SrtpProfile::Aes128CmHmacSha1_80), 1 => profiles()];
+    let receiver = (
+        profile,
+        0u64..1 << 48,
+        any::<bool>(),
+        0u8..16,
+        prop_oneof![4 => Just(2000usize), 1 => 0usize..60],
+    );
+    let receiver = receiver.prop_map(|(profile, index, in_place, csrcs, room)| Receiver {
+        profile,
+        index,
+        in_place,
+        csrcs,
+        room,
+    });
+    vec(receiver, 0..12)
+}
+
+#[test]
+fn a_batch_refuses_each_packet_for_itself() {
+    for profile in SrtpProfile::ALL {
+        let mut pairs: Vec<Pair> = (0..5).map(|_| Pair::new(profile)).collect();
+        pairs[1].seal(7, b"spent");
+        let good = header(SSRC, 7);
+        let bad = header(SSRC, 8);
+        let mut outs = [[0xaa; 60]; 5];
+        let mut packets: Vec<Outgoing<'_>> = pairs
+            .iter_mut()
+            .zip(&mut outs)
+            .enumerate()
+            .map(|(n, (pair, out))| {
+                let header = if n == 3 { &bad } else { &good };
+                let out = if n == 2 { &mut out[..20] } else { &mut out[..] };
+                Outgoing::apart(&mut pair.sealer, pair.stream, 7, header, b"media", out)
+            })
+            .collect();
+        assert!(packets.iter().all(|packet| packet.sealed().is_none()));
+        seal_rtp_each(&mut packets);
+        let len = 17 + profile.rtp_overhead();
+        let expected = [
+            Ok(len),
+            Err(SealError::IndexReused),
+            Err(SealError::NoRoom),
+            Err(SealError::HeaderMismatch),
+            Ok(len),
+        ]
+        .map(Some);
+        let results = |packets: &[Outgoing<'_>]| packets.iter().map(Outgoing::sealed).collect::<Vec<_>>();
+        assert_eq!(results(&packets), expected);
+        // What has its answer is not sealed again.
+        seal_rtp_each(&mut packets);
+        assert_eq!(results(&packets), expected);
+        let alone = Pair::new(profile).seal(7, b"media");
+        assert_eq!((&outs[0][..len], &outs[4][..len]), (&alone[..], &alone[..]));
+        assert_eq!(
+            (outs[1], outs[2], outs[3]),
+            ([0xaa; 60], [0xaa; 60], [0xaa; 60]),
+            "nothing was written"
+        );
+        assert_raised(pairs[1].sealer.counters(), &["srtp_index_reuse"]);
+        // What was refused for another reason is not used up.
+        pairs[2].seal(7, b"media");
+        pairs[3].seal(7, b"media");
+        // What was sealed is.
+        let Pair { sealer, stream, .. } = &mut pairs[4];
+        let again = sealer.seal_rtp_into(*stream, 7, &good, b"other", &mut outs[4]);
+        assert_eq!(again, Err(SealError::IndexReused));
+    }
+}
+
 proptest! {
     #[test]
     fn sealed_packets_open(
@@ -447,6 +530,58 @@ proptest! {
         pair.opener.set_roc(SSRC, (index >> 16) as u32).unwrap();
         let opened = pair.opener.open_rtp(&mut into).unwrap();
         prop_assert_eq!((&*opened.packet, opened.header_len, opened.index), (&packet[..], header_len, index));
+    }
+
+    /// A batch gives what its packets give alone: the same bytes, the same refusals.
+    #[test]
+    fn a_batch_seals_as_its_packets_alone_do(receivers in receivers(), payload in vec(any::<u8>(), 0..1400)) {
+        let headers: Vec<Vec<u8>> = receivers
+            .iter()
+            .map(|receiver| {
+                let mut header = header(SSRC, receiver.index).to_vec();
+                header[0] |= receiver.csrcs;
+                header.resize(12 + 4 * usize::from(receiver.csrcs), 0x5a);
+                header
+            })
+            .collect();
+        let rooms = || -> Vec<Vec<u8>> {
+            let room = |(receiver, header): (&Receiver, &Vec<u8>)| {
+                let mut out = vec![0xaa; receiver.room];
+                if receiver.in_place {
+                    let plain = header.iter().chain(&payload);
+                    out.iter_mut().zip(plain).for_each(|(out, plain)| *out = *plain);
+                }
+                out
+            };
+            receivers.iter().zip(&headers).map(room).collect()
+        };
+        let pairs = || -> Vec<Pair> { receivers.iter().map(|receiver| Pair::new(receiver.profile)).collect() };
+
+        let (mut alone, mut outs_alone) = (pairs(), rooms());
+        let mut expected = Vec::new();
+        for (((receiver, header), pair), out) in receivers.iter().zip(&headers).zip(&mut alone).zip(&mut outs_alone) {
+            let Pair { sealer, stream, .. } = pair;
+            expected.push(Some(if receiver.in_place {
+                sealer.seal_rtp(*stream, receiver.index, header.len(), out, payload.len())
+            } else {
+                sealer.seal_rtp_into(*stream, receiver.index, header, &payload, out)
+            }));
+        }
+
+        let (mut together, mut outs) = (pairs(), rooms());
+        let mut packets = Vec::new();
+        for (((receiver, header), pair), out) in receivers.iter().zip(&headers).zip(&mut together).zip(&mut outs) {
+            let Pair { sealer, stream, .. } = pair;
+            packets.push(if receiver.in_place {
+                Outgoing::in_place(sealer, *stream, receiver.index, header.len(), out, payload.len())
+            } else {
+                Outgoing::apart(sealer, *stream, receiver.index, header, &payload, out)
+            });
+        }
+        seal_rtp_each(&mut packets);
+        let results: Vec<_> = packets.iter().map(Outgoing::sealed).collect();
+        prop_assert_eq!(results, expected);
+        prop_assert_eq!(outs, outs_alone);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::counter_mode::CounterMode;
+use super::counter_mode::{CounterMode, Untagged};
 use super::gcm::Gcm;
 use super::kdf::Labels;
 use crate::{KeyAndSalt, SrtpProfile};
@@ -55,6 +55,35 @@ impl Transform {
                 gcm.seal_rtp(ssrc, index, header.len(), packet)
             }
             Self::CounterMode(mode) => mode.seal_rtp_into(ssrc, index, header, payload, packet),
+        }
+    }
+
+    /// [`seal_rtp`](Self::seal_rtp), or, where tags of several packets are made side by side, all of it but the tag.
+    pub(super) fn begin_rtp<'a>(
+        &'a self,
+        ssrc: u32,
+        index: u64,
+        header_len: usize,
+        packet: &'a mut [u8],
+    ) -> Option<Option<Untagged<'a>>> {
+        match self {
+            Self::Gcm(gcm) => gcm.seal_rtp(ssrc, index, header_len, packet).map(|()| None),
+            Self::CounterMode(mode) => mode.encipher_rtp(ssrc, index, header_len, packet).map(Some),
+        }
+    }
+
+    /// [`seal_rtp_into`](Self::seal_rtp_into) likewise.
+    pub(super) fn begin_rtp_into<'a>(
+        &'a self,
+        ssrc: u32,
+        index: u64,
+        header: &[u8],
+        payload: &[u8],
+        packet: &'a mut [u8],
+    ) -> Option<Option<Untagged<'a>>> {
+        match self {
+            Self::Gcm(_) => self.seal_rtp_into(ssrc, index, header, payload, packet).map(|()| None),
+            Self::CounterMode(mode) => mode.encipher_rtp_into(ssrc, index, header, payload, packet).map(Some),
         }
     }
 
