@@ -1,6 +1,7 @@
 use core::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_or_si128, _mm_set_epi8, _mm_set_epi32, _mm_setzero_si128, _mm_sha1msg1_epu32,
-    _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32, _mm_shuffle_epi8, _mm_xor_si128,
+    __m128i, _mm_add_epi32, _mm_alignr_epi8, _mm_or_si128, _mm_set_epi8, _mm_set_epi32, _mm_setzero_si128,
+    _mm_sha1msg1_epu32, _mm_sha1msg2_epu32, _mm_sha1nexte_epu32, _mm_sha1rnds4_epu32, _mm_shuffle_epi8, _mm_slli_epi32,
+    _mm_srli_epi32, _mm_xor_si128,
 };
 
 use safe_unaligned_simd::x86_64::{_mm_loadu_si128, _mm_storeu_si128};
@@ -238,50 +239,65 @@ fn big_endian() -> __m128i {
     _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15)
 }
 
-/// One block of each lane (FIPS 180-4 §6.1.2). What depends on nothing of its own lane's last step stands between two steps
-/// of a lane: the other lanes.
+/// One block of each lane (FIPS 180-4 §6.1.2), given as its words. An instruction does four steps and is long in coming; the
+/// same four of the other lanes are done meanwhile.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
-fn compress<const N: usize>(chains: &mut [Chain; N], mut w: [[__m128i; 4]; N]) {
+fn compress<const N: usize>(chains: &mut [Chain; N], given: [[__m128i; 4]; N]) {
+    // The message schedule, four words each.
+    let mut w = [[_mm_setzero_si128(); 20]; N];
     let mut abcd = [_mm_setzero_si128(); N];
+    // As it was before the last four steps: the fifth word is made of its first one.
     let mut before = abcd;
     for lane in 0..N {
+        w[lane][..4].copy_from_slice(&given[lane]);
         abcd[lane] = chains[lane].abcd;
         before[lane] = abcd[lane];
         let e = _mm_add_epi32(chains[lane].e, w[lane][0]);
         abcd[lane] = _mm_sha1rnds4_epu32::<0>(abcd[lane], e);
     }
-    // Four steps each, with the words as they come.
-    macro_rules! given {
-        ($($at:literal),*) => {$(
+    macro_rules! steps {
+        ($function:literal: $($at:literal by $schedule:ident),*) => {$(
             for lane in 0..N {
-                let e = _mm_sha1nexte_epu32(before[lane], w[lane][$at]);
-                before[lane] = abcd[lane];
-                abcd[lane] = _mm_sha1rnds4_epu32::<0>(abcd[lane], e);
-            }
-        )*};
-    }
-    // Four steps each, with words made of the sixteen before: the ring's oldest four give way to them.
-    macro_rules! scheduled {
-        ($function:literal: $($at:literal),*) => {$(
-            for lane in 0..N {
-                let ring = w[lane];
-                let word = _mm_sha1msg1_epu32(ring[$at], ring[($at + 1) % 4]);
-                let word = _mm_sha1msg2_epu32(_mm_xor_si128(word, ring[($at + 2) % 4]), ring[($at + 3) % 4]);
-                w[lane][$at] = word;
-                let e = _mm_sha1nexte_epu32(before[lane], word);
+                let w = &mut w[lane];
+                w[$at] = $schedule(w, $at);
+                let e = _mm_sha1nexte_epu32(before[lane], w[$at]);
                 before[lane] = abcd[lane];
                 abcd[lane] = _mm_sha1rnds4_epu32::<$function>(abcd[lane], e);
             }
         )*};
     }
-    given!(1, 2, 3);
-    scheduled!(0: 0);
-    scheduled!(1: 1, 2, 3, 0, 1);
-    scheduled!(2: 2, 3, 0, 1, 2);
-    scheduled!(3: 3, 0, 1, 2, 3);
+    steps!(0: 1 by given_words, 2 by given_words, 3 by given_words, 4 by near_words);
+    steps!(1: 5 by near_words, 6 by near_words, 7 by near_words, 8 by far_words, 9 by far_words);
+    steps!(2: 10 by far_words, 11 by far_words, 12 by far_words, 13 by far_words, 14 by far_words);
+    steps!(3: 15 by far_words, 16 by far_words, 17 by far_words, 18 by far_words, 19 by far_words);
     for lane in 0..N {
         chains[lane].e = _mm_sha1nexte_epu32(before[lane], chains[lane].e);
         chains[lane].abcd = _mm_add_epi32(abcd[lane], chains[lane].abcd);
     }
+}
+
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+#[inline]
+fn given_words(w: &[__m128i; 20], at: usize) -> __m128i {
+    w[at]
+}
+
+/// W(t) = ROTL(1, W(t-3) ^ W(t-8) ^ W(t-14) ^ W(t-16)): the last of four words needs the first.
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+#[inline]
+fn near_words(w: &[__m128i; 20], at: usize) -> __m128i {
+    let word = _mm_xor_si128(_mm_sha1msg1_epu32(w[at - 4], w[at - 3]), w[at - 2]);
+    _mm_sha1msg2_epu32(word, w[at - 1])
+}
+
+/// The recurrence put into itself: W(t) = ROTL(2, W(t-6) ^ W(t-16) ^ W(t-28) ^ W(t-32)), in which none of four words needs
+/// another. Intel's cores have one unit for the instructions of SHA, which these leave to the steps: a quarter less for four
+/// lanes, a tenth for one.
+#[target_feature(enable = "sha,ssse3,sse4.1")]
+#[inline]
+fn far_words(w: &[__m128i; 20], at: usize) -> __m128i {
+    let far = _mm_xor_si128(_mm_xor_si128(w[at - 8], w[at - 7]), w[at - 4]);
+    let word = _mm_xor_si128(far, _mm_alignr_epi8::<8>(w[at - 2], w[at - 1]));
+    _mm_or_si128(_mm_slli_epi32::<2>(word), _mm_srli_epi32::<30>(word))
 }
