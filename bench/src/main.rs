@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             eprintln!("  parse    parsing STUN, RTP and RTCP, beside str0m and rtc");
             eprintln!("  relay    CPU of the TURN server per relayed packet, beside coturn (Linux)");
             eprintln!("  sdp      parsing session descriptions, beside rtc-sdp and webrtc-sdp");
-            eprintln!("  srtp     sealing and opening SRTP, beside raw ciphers");
+            eprintln!("  srtp     sealing SRTP for one receiver and for four, and opening it, beside raw ciphers");
             return ExitCode::from(2);
         }
     }
