@@ -36,7 +36,7 @@ pub use rtp::{rtp, rtp_receive};
 pub use sdp::sdp;
 pub use server::client_message;
 pub use sfu::sfu_session;
-pub use srtp::srtp_open;
+pub use srtp::{srtp_open, srtp_seal};
 pub use stun::stun;
 pub use turn::turn_client;
 pub use turn_server::turn_server;
@@ -78,6 +78,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp", "fuzz/seeds/sdp"] },
     Target { name: "sfu_session", run: sfu_session, seeds: &["fuzz/seeds/sfu_session"] },
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
+    Target { name: "srtp_seal", run: srtp_seal, seeds: &["fuzz/seeds/srtp_seal"] },
     Target { name: "stun", run: stun, seeds: &["fixtures/stun"] },
     Target { name: "turn_client", run: turn_client, seeds: &["fuzz/seeds/turn_client"] },
     Target { name: "turn_server", run: turn_server, seeds: &["fuzz/seeds/turn_server"] },

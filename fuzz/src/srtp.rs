@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use dtls_srtp::srtp::{OpenError, Opener, SealError, Sealer, StreamHandle};
+use dtls_srtp::srtp::{OpenError, Opener, Outgoing, SealError, Sealer, StreamHandle, seal_rtp_each};
 use dtls_srtp::{KeyAndSalt, SrtpProfile};
 use wire::Reader;
 
@@ -238,6 +238,133 @@ fn header(ssrc: u32, index: u64) -> [u8; 12] {
     let [.., high, low] = index.to_be_bytes();
     let [a, b, c, d] = ssrc.to_be_bytes();
     [0x80, 96, high, low, 1, 2, 3, 4, a, b, c, d]
+}
+
+/// Batches of packets for several receivers, and the same packets alone: bytes, refusals and what is used up have to be the
+/// same.
+///
+/// The input is any number of batches: the length of the payload (16 bits) and that many bytes, how many receivers, and for
+/// each of them its index (16 bits), header bits, and how its packet is given.
+pub fn srtp_seal(data: &[u8]) {
+    let mut r = Reader::new(data);
+    // Most with the profile that is sealed side by side.
+    let mut receivers: Vec<Receiver> = (0..9)
+        .map(|n| match n {
+            3 => Receiver::new(SrtpProfile::AeadAes128Gcm, n),
+            6 => Receiver::new(SrtpProfile::AeadAes256Gcm, n),
+            _ => Receiver::new(SrtpProfile::Aes128CmHmacSha1_80, n),
+        })
+        .collect();
+    while let Ok(batch) = Batch::read(&mut r) {
+        batch.seal(&mut receivers);
+    }
+}
+
+/// Somebody who is sent packets, twice: what is sealed alone and what is sealed with others have a state each.
+struct Receiver {
+    alone: Sealer,
+    together: Sealer,
+    stream: StreamHandle,
+}
+
+impl Receiver {
+    fn new(profile: SrtpProfile, number: u8) -> Self {
+        let [(alone, stream), (together, _)] = [(); 2].map(|()| {
+            let key = [number; 32];
+            let master = KeyAndSalt::new(profile, &key[..profile.key_len()], &key[..profile.salt_len()]);
+            let mut sealer = Sealer::new(master.expect("the lengths are the profile's"));
+            let stream = sealer.add_stream(SSRCS[0]).expect("one stream is few");
+            (sealer, stream)
+        });
+        Self {
+            alone,
+            together,
+            stream,
+        }
+    }
+}
+
+struct Batch<'a> {
+    payload: &'a [u8],
+    packets: Vec<PacketOf>,
+}
+
+struct PacketOf {
+    index: u64,
+    header: Vec<u8>,
+    in_place: bool,
+    room: usize,
+}
+
+impl<'a> Batch<'a> {
+    fn read(r: &mut Reader<'a>) -> Result<Self, wire::Error> {
+        let len = usize::from(r.u16()?).min(r.remaining());
+        let payload = r.take(len)?;
+        let count = r.u8()? % 10;
+        let packets = (0..count).map(|_| PacketOf::read(r, len)).collect::<Result<_, _>>()?;
+        Ok(Self { payload, packets })
+    }
+
+    fn seal(&self, receivers: &mut [Receiver]) {
+        let mut alone: Vec<Vec<u8>> = self.packets.iter().map(|packet| packet.room(self.payload)).collect();
+        let mut together = alone.clone();
+        let mut expected = Vec::new();
+        for ((packet, receiver), out) in self.packets.iter().zip(&mut *receivers).zip(&mut alone) {
+            let (sealer, stream) = (&mut receiver.alone, receiver.stream);
+            expected.push(Some(if packet.in_place {
+                sealer.seal_rtp(stream, packet.index, packet.header.len(), out, self.payload.len())
+            } else {
+                sealer.seal_rtp_into(stream, packet.index, &packet.header, self.payload, out)
+            }));
+        }
+        let mut batch: Vec<Outgoing<'_>> = Vec::new();
+        for ((packet, receiver), out) in self.packets.iter().zip(&mut *receivers).zip(&mut together) {
+            let (sealer, stream, header) = (&mut receiver.together, receiver.stream, &packet.header[..]);
+            batch.push(if packet.in_place {
+                Outgoing::in_place(sealer, stream, packet.index, header.len(), out, self.payload.len())
+            } else {
+                Outgoing::apart(sealer, stream, packet.index, header, self.payload, out)
+            });
+        }
+        seal_rtp_each(&mut batch);
+        let results: Vec<_> = batch.iter().map(Outgoing::sealed).collect();
+        assert_eq!(results, expected);
+        assert_eq!(together, alone);
+        for receiver in receivers {
+            assert_eq!(receiver.together.counters(), receiver.alone.counters());
+        }
+    }
+}
+
+impl PacketOf {
+    fn read(r: &mut Reader<'_>, payload: usize) -> Result<Self, wire::Error> {
+        let (index, bits, how) = (u64::from(r.u16()?), r.u8()?, r.u8()?);
+        // As if the sequence number had wrapped now and then.
+        let index = index | u64::from(bits >> 4) << 16;
+        let mut header = header(SSRCS[usize::from(how & 2 != 0)], index).to_vec();
+        header[0] |= bits & 0x0f;
+        header.resize(12 + 4 * usize::from(bits & 0x0f), 0x5a);
+        // Now and then a little too short.
+        let room = match how >> 4 {
+            0 => header.len() + payload + usize::from(how >> 2 & 3),
+            more => header.len() + payload + 9 + usize::from(more),
+        };
+        Ok(Self {
+            index,
+            header,
+            in_place: how & 1 != 0,
+            room,
+        })
+    }
+
+    fn room(&self, payload: &[u8]) -> Vec<u8> {
+        let mut room = vec![0xaa; self.room];
+        if self.in_place {
+            let plain = self.header.iter().chain(payload);
+            room.iter_mut().zip(plain).for_each(|(room, plain)| *room = *plain);
+        }
+        room
+    }
 }
 
 #[cfg(test)]
