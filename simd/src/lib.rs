@@ -1,8 +1,8 @@
 //! AES in counter mode (SP 800-38A §6.5) and HMAC-SHA1 (RFC 2104) for packets, several at once.
 //!
 //! - [`AesCtr`]: a key schedule of AES-128 or AES-256. Its pass over a payload that lies elsewhere is also the copy.
-//! - [`HmacSha1`]: the two hash states that a key begins with. [`HmacSha1::mac_each`] authenticates up to four messages in
-//!   the time of fewer: SHA-1 is one long chain of dependent instructions, and a core that follows one chain has room for
+//! - [`HmacSha1`]: the two hash states that a key begins with. [`HmacSha1::mac_each`] authenticates up to four messages side by
+//!   side in less time than one after the other: SHA-1 is one long chain of dependent instructions, and a core that follows one chain has room for
 //!   others.
 //! - [`AesPath`], [`Sha1Path`]: which instructions do it. The best that the machine has are found at run time; on other
 //!   architectures, and on old machines, it is the portable path, which is RustCrypto's.

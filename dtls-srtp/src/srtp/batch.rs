@@ -81,7 +81,7 @@ impl<'a> Outgoing<'a> {
 
 /// Seals packets for several receivers, each under its own key, header and index; those that were sealed already are
 /// passed over. What comes out is what [`Sealer::seal_rtp`] and [`Sealer::seal_rtp_into`] give for each alone, in less time:
-/// of packets with AES-CM and HMAC-SHA1 four are authenticated side by side, since SHA-1 alone leaves most of a core idle.
+/// of packets with AES-CM and HMAC-SHA1 four are authenticated side by side, since a single chain of SHA-1 keeps a core waiting.
 /// That gains most where they are of about the same length, as packets with one payload are. With GCM nothing is gained
 /// or lost.
 ///

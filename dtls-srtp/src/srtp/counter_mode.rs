@@ -172,8 +172,8 @@ impl Untagged<'_> {
         *self.tag = truncate(self.mac.mac(self.body, self.roc));
     }
 
-    /// Seals up to four packets, the first ones of `lanes`, side by side: in about the time of two, when they are of about
-    /// the same length.
+    /// Seals up to four packets, the first ones of `lanes`, side by side, which gains most when they are of about the
+    /// same length.
     pub(super) fn seal_each(lanes: [Option<Self>; LANES]) {
         match lanes {
             [Some(a), Some(b), Some(c), Some(d)] => Self::seal_all([a, b, c, d]),

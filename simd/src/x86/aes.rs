@@ -77,15 +77,12 @@ macro_rules! passes {
     ($features:literal, $bytes:literal, $turn:ident, $apply:ident, $apply_into:ident, $last:ident) => {
         #[target_feature(enable = $features)]
         pub(crate) fn $apply(&self, mut counter: u128, data: &mut [u8]) {
-            let mut turns = data.chunks_exact_mut(TURN * $bytes);
-            for turn in &mut turns {
-                if let Some(turn) = turn.as_chunks_mut::<$bytes>().0.first_chunk_mut::<TURN>() {
-                    let plain = *turn;
-                    self.$turn(counter, &plain, turn);
-                }
+            let (whole, rest) = data.split_at_mut(data.len() - data.len() % (TURN * $bytes));
+            for turn in whole.as_chunks_mut::<$bytes>().0.as_chunks_mut::<TURN>().0 {
+                let plain = *turn;
+                self.$turn(counter, &plain, turn);
                 counter = counter.wrapping_add((TURN * $bytes / 16) as u128);
             }
-            let rest = turns.into_remainder();
             let mut plain = [[0; $bytes]; TURN];
             plain.as_flattened_mut()[..rest.len()].copy_from_slice(rest);
             self.$last(counter, &plain, rest);
@@ -94,21 +91,17 @@ macro_rules! passes {
         /// `from` and `to` are of the same length.
         #[target_feature(enable = $features)]
         pub(crate) fn $apply_into(&self, mut counter: u128, from: &[u8], to: &mut [u8]) {
-            let from = from.chunks_exact(TURN * $bytes);
-            let rest_from = from.remainder();
-            let mut to = to.chunks_exact_mut(TURN * $bytes);
-            for (from, to) in from.zip(&mut to) {
-                if let (Some(from), Some(to)) = (
-                    from.as_chunks::<$bytes>().0.first_chunk::<TURN>(),
-                    to.as_chunks_mut::<$bytes>().0.first_chunk_mut::<TURN>(),
-                ) {
-                    self.$turn(counter, from, to);
-                }
+            let (from, rest_from) = from.split_at(from.len() - from.len() % (TURN * $bytes));
+            let (to, rest_to) = to.split_at_mut(from.len());
+            let from = from.as_chunks::<$bytes>().0.as_chunks::<TURN>().0;
+            let to = to.as_chunks_mut::<$bytes>().0.as_chunks_mut::<TURN>().0;
+            for (from, to) in from.iter().zip(to) {
+                self.$turn(counter, from, to);
                 counter = counter.wrapping_add((TURN * $bytes / 16) as u128);
             }
             let mut plain = [[0; $bytes]; TURN];
             plain.as_flattened_mut()[..rest_from.len()].copy_from_slice(rest_from);
-            self.$last(counter, &plain, to.into_remainder());
+            self.$last(counter, &plain, rest_to);
         }
 
         /// Ciphers the beginning of `plain` that is as long as `to`, which is shorter than a turn.
@@ -154,11 +147,8 @@ impl<const N: usize> RoundKeys<N> {
     #[target_feature(enable = "aes,sse4.1")]
     #[inline]
     fn turn_aes_ni<const V: usize>(&self, counter: u128, from: &[[u8; 16]; V], to: &mut [[u8; 16]; V]) {
-        let [first, middle @ .., last] = self.0.as_slice() else {
-            return;
-        };
         let big_endian = _mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-        let key = _mm_loadu_si128(first);
+        let key = _mm_loadu_si128(&self.0[0]);
         let mut states = [key; V];
         let [high, low] = halves(counter);
         if low.checked_add(V as u64).is_some() {
@@ -174,13 +164,13 @@ impl<const N: usize> RoundKeys<N> {
                 *state = _mm_xor_si128(*state, _mm_shuffle_epi8(block, big_endian));
             }
         }
-        for key in middle {
+        for key in &self.0[1..N - 1] {
             let key = _mm_loadu_si128(key);
             for state in &mut states {
                 *state = _mm_aesenc_si128(*state, key);
             }
         }
-        let key = _mm_loadu_si128(last);
+        let key = _mm_loadu_si128(&self.0[N - 1]);
         for ((from, to), state) in from.iter().zip(to).zip(states) {
             let stream = _mm_aesenclast_si128(state, key);
             _mm_storeu_si128(to, _mm_xor_si128(stream, _mm_loadu_si128(from)));
@@ -190,12 +180,9 @@ impl<const N: usize> RoundKeys<N> {
     #[target_feature(enable = "vaes,avx2,aes,sse4.1")]
     #[inline]
     fn turn_vaes<const V: usize>(&self, counter: u128, from: &[[u8; 32]; V], to: &mut [[u8; 32]; V]) {
-        let [first, middle @ .., last] = self.0.as_slice() else {
-            return;
-        };
         let big_endian =
             _mm256_broadcastsi128_si256(_mm_set_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-        let key = _mm256_broadcastsi128_si256(_mm_loadu_si128(first));
+        let key = _mm256_broadcastsi128_si256(_mm_loadu_si128(&self.0[0]));
         let mut states = [key; V];
         let [high, low] = halves(counter);
         if low.checked_add(2 * V as u64).is_some() {
@@ -219,13 +206,13 @@ impl<const N: usize> RoundKeys<N> {
                 *state = _mm256_xor_si256(*state, _mm256_shuffle_epi8(block, big_endian));
             }
         }
-        for key in middle {
+        for key in &self.0[1..N - 1] {
             let key = _mm256_broadcastsi128_si256(_mm_loadu_si128(key));
             for state in &mut states {
                 *state = _mm256_aesenc_epi128(*state, key);
             }
         }
-        let key = _mm256_broadcastsi128_si256(_mm_loadu_si128(last));
+        let key = _mm256_broadcastsi128_si256(_mm_loadu_si128(&self.0[N - 1]));
         for ((from, to), state) in from.iter().zip(to).zip(states) {
             let stream = _mm256_aesenclast_epi128(state, key);
             _mm256_storeu_si256(to, _mm256_xor_si256(stream, _mm256_loadu_si256(from)));
