@@ -88,7 +88,7 @@ impl<'a> Outgoing<'a> {
 /// How it ended for each packet is told by [`Outgoing::sealed`]; a packet that is refused takes nothing from the others.
 pub fn seal_rtp_each(packets: &mut [Outgoing<'_>]) {
     let mut lanes: [Option<Untagged<'_>>; LANES] = [const { None }; LANES];
-    let mut free = LANES;
+    let mut taken = 0_usize;
     for packet in packets {
         let Outgoing {
             sealer,
@@ -101,22 +101,17 @@ pub fn seal_rtp_each(packets: &mut [Outgoing<'_>]) {
         if sealed.is_some() {
             continue;
         }
-        let (result, untagged) = match sealer.begin(*stream, *index, plain, out) {
-            Ok((len, untagged)) => (Ok(len), untagged),
-            Err(error) => (Err(error), None),
-        };
-        *sealed = Some(result);
-        if untagged.is_none() {
-            continue;
-        }
-        if let Some(lane) = lanes.iter_mut().find(|lane| lane.is_none()) {
-            *lane = untagged;
-            free = free.saturating_sub(1);
-        }
-        if free == 0 {
+        if taken == LANES {
             Untagged::seal_each(take(&mut lanes));
-            free = LANES;
+            taken = 0;
+        }
+        let Some(lane) = lanes.get_mut(taken) else { break };
+        *sealed = Some(sealer.begin(*stream, *index, plain, out, lane));
+        if lane.is_some() {
+            taken = taken.saturating_add(1);
         }
     }
-    Untagged::seal_each(lanes);
+    if taken > 0 {
+        Untagged::seal_each(lanes);
+    }
 }

@@ -150,14 +150,16 @@ impl Sealer {
         Ok(room)
     }
 
-    /// Does of sealing what each packet needs for itself: with AES-CM and HMAC-SHA1 all but the tag.
+    /// [`seal_rtp`](Self::seal_rtp) or [`seal_rtp_into`](Self::seal_rtp_into); with AES-CM and HMAC-SHA1 all but the tag,
+    /// which is left in `lane`.
     pub(super) fn begin<'a>(
         &'a mut self,
         stream: StreamHandle,
         index: u64,
         plain: &Plain<'_>,
         out: &'a mut [u8],
-    ) -> Result<(usize, Option<Untagged<'a>>), SealError> {
+        lane: &mut Option<Untagged<'a>>,
+    ) -> Result<usize, SealError> {
         let (room, begun) = match *plain {
             Plain::InPlace {
                 header_len,
@@ -166,15 +168,19 @@ impl Sealer {
                 let (room, packet) = self.room(header_len, payload_len, out)?;
                 let header = packet.get(..header_len).ok_or(SealError::NoRoom)?;
                 let ssrc = self.spend(stream, index, header)?;
-                (room, self.rtp.begin_rtp(ssrc, index, header_len, packet))
+                (room, self.rtp.begin_rtp(ssrc, index, header_len, packet, lane))
             }
             Plain::Apart { header, payload } => {
                 let (room, packet) = self.room(header.len(), payload.len(), out)?;
                 let ssrc = self.spend(stream, index, header)?;
-                (room, self.rtp.begin_rtp_into(ssrc, index, header, payload, packet))
+                (
+                    room,
+                    self.rtp.begin_rtp_into(ssrc, index, header, payload, packet, lane),
+                )
             }
         };
-        Ok((room, begun.ok_or(SealError::NoRoom)?))
+        begun.ok_or(SealError::NoRoom)?;
+        Ok(room)
     }
 
     /// Seals in place the compound RTCP packet of `len` bytes at the start of `out`, encrypted. Returns the length of

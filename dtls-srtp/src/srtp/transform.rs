@@ -58,17 +58,22 @@ impl Transform {
         }
     }
 
-    /// [`seal_rtp`](Self::seal_rtp), or, where tags of several packets are made side by side, all of it but the tag.
+    /// [`seal_rtp`](Self::seal_rtp); where tags of several packets are made side by side all of it but the tag, which is
+    /// left in `lane`.
     pub(super) fn begin_rtp<'a>(
         &'a self,
         ssrc: u32,
         index: u64,
         header_len: usize,
         packet: &'a mut [u8],
-    ) -> Option<Option<Untagged<'a>>> {
+        lane: &mut Option<Untagged<'a>>,
+    ) -> Option<()> {
         match self {
-            Self::Gcm(gcm) => gcm.seal_rtp(ssrc, index, header_len, packet).map(|()| None),
-            Self::CounterMode(mode) => mode.encipher_rtp(ssrc, index, header_len, packet).map(Some),
+            Self::Gcm(gcm) => gcm.seal_rtp(ssrc, index, header_len, packet),
+            Self::CounterMode(mode) => {
+                *lane = Some(mode.encipher_rtp(ssrc, index, header_len, packet)?);
+                Some(())
+            }
         }
     }
 
@@ -80,10 +85,14 @@ impl Transform {
         header: &[u8],
         payload: &[u8],
         packet: &'a mut [u8],
-    ) -> Option<Option<Untagged<'a>>> {
+        lane: &mut Option<Untagged<'a>>,
+    ) -> Option<()> {
         match self {
-            Self::Gcm(_) => self.seal_rtp_into(ssrc, index, header, payload, packet).map(|()| None),
-            Self::CounterMode(mode) => mode.encipher_rtp_into(ssrc, index, header, payload, packet).map(Some),
+            Self::Gcm(_) => self.seal_rtp_into(ssrc, index, header, payload, packet),
+            Self::CounterMode(mode) => {
+                *lane = Some(mode.encipher_rtp_into(ssrc, index, header, payload, packet)?);
+                Some(())
+            }
         }
     }
 

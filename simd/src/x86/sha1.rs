@@ -195,9 +195,9 @@ fn ragged<const N: usize>(chains: &mut [Chain; N], blocks: &mut [&[Block]; N]) {
     }
 }
 
-/// [`side_by_side`] for some of the lanes.
+/// [`side_by_side`] for some of the lanes. Not part of its caller, which is often done without it.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
-#[cold]
+#[inline(never)]
 fn chosen<const N: usize>(chains: &mut [Chain], blocks: &mut [&[Block]], lanes: [usize; N]) {
     let mut own_chains = lanes.map(|lane| chains[lane]);
     let mut own_blocks = lanes.map(|lane| blocks[lane]);
@@ -292,8 +292,8 @@ fn near_words(w: &[__m128i; 20], at: usize) -> __m128i {
 }
 
 /// The recurrence put into itself: W(t) = ROTL(2, W(t-6) ^ W(t-16) ^ W(t-28) ^ W(t-32)), in which none of four words needs
-/// another. Intel's cores have one unit for the instructions of SHA, which these leave to the steps: a quarter less for four
-/// lanes, a tenth for one.
+/// another. On Intel's Emerald Rapids the instructions of SHA get into each other's way, these into nobody's: a quarter less for
+/// four lanes, a tenth for one.
 #[target_feature(enable = "sha,ssse3,sse4.1")]
 #[inline]
 fn far_words(w: &[__m128i; 20], at: usize) -> __m128i {
