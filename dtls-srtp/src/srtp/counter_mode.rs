@@ -102,8 +102,7 @@ impl CounterMode {
     ) -> Option<Untagged<'a>> {
         let (body, tag) = packet.split_last_chunk_mut()?;
         let (head, sealed) = body.split_at_mut_checked(header.len())?;
-        // Before the payload, and not after: the hash begins with the header, and what was written last is the last that
-        // can be read as a vector again (some 70 ns).
+        // The hash begins with the header, so that it is not to be what was written last.
         head.copy_from_slice(header);
         self.cipher.apply_into(self.iv(ssrc, index), payload, sealed).ok()?;
         Some(self.untagged(index, body, tag))
