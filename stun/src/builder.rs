@@ -240,7 +240,7 @@ impl<'a> Builder<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FingerprintError, IntegrityError, Message};
+    use crate::{CrcList, FingerprintError, IntegrityError, Message};
     use std::vec::Vec;
 
     const ID: TransactionId = TransactionId(*b"transaction!");
@@ -288,6 +288,7 @@ mod tests {
                 code: ErrorCode(299),
                 reason: "",
             }),
+            Value::MetaDtlsInStunAcknowledgement(CrcList::new(&[0; 5])),
             Value::Icmp {
                 kind: 0x80,
                 code: 0,

@@ -105,7 +105,7 @@ fn write_value(f: &mut fmt::Formatter<'_>, attribute: &Attribute<'_>) -> fmt::Re
         Value::UserHash(bytes) => hex(f, bytes),
         Value::MessageIntegrity(bytes) => hex(f, bytes),
         Value::MessageIntegritySha256(bytes) | Value::Other(_, bytes) => hex(f, bytes),
-        Value::Data(bytes) => write!(f, "{} bytes", bytes.len()),
+        Value::Data(bytes) | Value::MetaDtlsInStun(bytes) => write!(f, "{} bytes", bytes.len()),
         Value::Fingerprint(value) | Value::Priority(value) => write!(f, "{value:#010x}"),
         Value::ErrorCode(error) => write!(f, "{} {}", error.code.0, error.reason.escape_debug()),
         Value::PasswordAlgorithms(list) => separated(f, list.iter().map(|entry| entry.algorithm)),
@@ -124,12 +124,21 @@ fn write_value(f: &mut fmt::Formatter<'_>, attribute: &Attribute<'_>) -> fmt::Re
         Value::Icmp { kind, code, data } => write!(f, "type {kind} code {code} data {data}"),
         Value::IceControlled(tiebreaker) | Value::IceControlling(tiebreaker) => write!(f, "{tiebreaker:#018x}"),
         Value::Nomination(number) => write!(f, "{number}"),
+        Value::MetaDtlsInStunAcknowledgement(list) => separated(f, list.iter().map(Crc)),
         Value::GoogNetworkInfo { network_id, cost } => write!(f, "network {network_id} cost {cost}"),
     }
 }
 
 fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+struct Crc(u32);
+
+impl fmt::Display for Crc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:08x}", self.0)
+    }
 }
 
 fn separated<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: impl Iterator<Item = T>) -> fmt::Result {

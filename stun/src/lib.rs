@@ -68,4 +68,4 @@ pub use message::{Class, HEADER_LEN, MAGIC_COOKIE, Message, TransactionId, is_st
 pub use nonce::SecurityFeatures;
 pub use password::{PasswordAlgorithms, PasswordParameters};
 pub use registry::{AddressFamily, AttributeType, ErrorCode, Method, PasswordAlgorithm};
-pub use value::{ErrorReason, TypeList, Value};
+pub use value::{CrcList, ErrorReason, TypeList, Value};

@@ -1,6 +1,6 @@
 use crate::attribute::{Attribute, Attributes};
 use crate::registry::{AttributeType, Method};
-use crate::value::{ErrorReason, Value};
+use crate::value::{CrcList, ErrorReason, Value};
 use core::fmt;
 use core::net::SocketAddr;
 use wire::{Error, Reader};
@@ -276,6 +276,10 @@ getters! {
     ice_controlling: ICE_CONTROLLING => IceControlling(u64);
     /// NOMINATION (draft-thatcher-ice-renomination).
     nomination: NOMINATION => Nomination(u32);
+    /// META-DTLS-IN-STUN (draft-hancke-webrtc-sped): a DTLS datagram, or nothing.
+    meta_dtls_in_stun: META_DTLS_IN_STUN => MetaDtlsInStun(&'a [u8]);
+    /// META-DTLS-IN-STUN-ACKNOWLEDGEMENT (draft-hancke-webrtc-sped).
+    meta_dtls_in_stun_acknowledgement: META_DTLS_IN_STUN_ACKNOWLEDGEMENT => MetaDtlsInStunAcknowledgement(CrcList<'a>);
 }
 
 impl Message<'_> {

@@ -139,10 +139,10 @@ wire::registry! {
         GOOG_DELTA_SYNC_REQ = 0xc05e => "GOOG-DELTA-SYNC-REQ",
         /// Chromium: truncated HMAC-SHA1 of GOOG-PING.
         GOOG_MESSAGE_INTEGRITY_32 = 0xc060 => "GOOG-MESSAGE-INTEGRITY-32",
-        /// Chromium: a DTLS datagram carried in a check (SPED).
+        /// draft-hancke-webrtc-sped, STUN Extensions: a DTLS datagram carried in a check or its answer.
         META_DTLS_IN_STUN = 0xc070 => "META-DTLS-IN-STUN",
-        /// Chromium: acknowledgement of the above.
-        META_DTLS_IN_STUN_ACK = 0xc071 => "META-DTLS-IN-STUN-ACK",
+        /// draft-hancke-webrtc-sped, STUN Extensions: which such datagrams have come.
+        META_DTLS_IN_STUN_ACKNOWLEDGEMENT = 0xc071 => "META-DTLS-IN-STUN-ACKNOWLEDGEMENT",
     }
 }
 

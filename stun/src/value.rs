@@ -104,6 +104,11 @@ pub enum Value<'a> {
         /// What it costs, 0 to 999.
         cost: u16,
     },
+    /// draft-hancke-webrtc-sped, META-DTLS-IN-STUN: a DTLS datagram, or nothing while none waits. Which bytes are DTLS
+    /// is not looked at here.
+    MetaDtlsInStun(&'a [u8]),
+    /// draft-hancke-webrtc-sped, META-DTLS-IN-STUN-ACKNOWLEDGEMENT.
+    MetaDtlsInStunAcknowledgement(CrcList<'a>),
     /// Any other attribute, as it is.
     Other(AttributeType, &'a [u8]),
 }
@@ -188,6 +193,54 @@ impl<'a> TypeList<'a> {
     /// The types, in order.
     pub fn iter(&self) -> impl Iterator<Item = AttributeType> + use<'a> {
         self.0.iter()
+    }
+}
+
+/// The CRC-32s in META-DTLS-IN-STUN-ACKNOWLEDGEMENT, one of each datagram whose receipt is acknowledged, in any order: 4
+/// at most (draft-hancke-webrtc-sped).
+#[derive(Debug, Clone, Copy)]
+pub struct CrcList<'a>(CrcListForm<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum CrcListForm<'a> {
+    Wire(&'a [[u8; 4]]),
+    Crcs(&'a [u32]),
+}
+
+impl PartialEq for CrcList<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for CrcList<'_> {}
+
+impl<'a> CrcList<'a> {
+    /// Most CRC-32s that one attribute has.
+    pub const MAX: usize = 4;
+
+    /// A list to be written.
+    pub const fn new(crcs: &'a [u32]) -> Self {
+        Self(CrcListForm::Crcs(crcs))
+    }
+
+    /// The CRC-32s, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> + use<'a> {
+        let (wire, crcs): (&[[u8; 4]], &[u32]) = match self.0 {
+            CrcListForm::Wire(words) => (words, &[]),
+            CrcListForm::Crcs(crcs) => (&[], crcs),
+        };
+        wire.iter()
+            .map(|&word| u32::from_be_bytes(word))
+            .chain(crcs.iter().copied())
+    }
+
+    fn read(r: &mut Reader<'a>) -> Result<Self, Error> {
+        const RULE: &str = "META-DTLS-IN-STUN-ACKNOWLEDGEMENT has at most four words of 4 bytes";
+        let at = *r;
+        let (words, rest) = r.all().as_chunks::<4>();
+        at.ensure(rest.is_empty() && words.len() <= Self::MAX, RULE)?;
+        Ok(Self(CrcListForm::Wire(words)))
     }
 }
 
@@ -282,6 +335,8 @@ impl<'a> Attribute<'a> {
                 network_id: r.u16()?,
                 cost: r.u16()?,
             },
+            AttributeType::META_DTLS_IN_STUN => Value::MetaDtlsInStun(r.all()),
+            AttributeType::META_DTLS_IN_STUN_ACKNOWLEDGEMENT => Value::MetaDtlsInStunAcknowledgement(CrcList::read(r)?),
             kind => Value::Other(kind, r.all()),
         })
     }
@@ -326,6 +381,8 @@ impl Value<'_> {
             Self::IceControlling(_) => AttributeType::ICE_CONTROLLING,
             Self::Nomination(_) => AttributeType::NOMINATION,
             Self::GoogNetworkInfo { .. } => AttributeType::GOOG_NETWORK_INFO,
+            Self::MetaDtlsInStun(_) => AttributeType::META_DTLS_IN_STUN,
+            Self::MetaDtlsInStunAcknowledgement(_) => AttributeType::META_DTLS_IN_STUN_ACKNOWLEDGEMENT,
             Self::Other(kind, _) => *kind,
         }
     }
@@ -369,6 +426,8 @@ impl Value<'_> {
                 | AttributeType::ICE_CONTROLLING
                 | AttributeType::NOMINATION
                 | AttributeType::GOOG_NETWORK_INFO
+                | AttributeType::META_DTLS_IN_STUN
+                | AttributeType::META_DTLS_IN_STUN_ACKNOWLEDGEMENT
         )
     }
 
@@ -393,6 +452,8 @@ impl Value<'_> {
             Self::Icmp { kind, code, .. } => {
                 (*kind > 0x7f || *code > 0x1ff).then_some("an ICMP type has 7 bits and a code 9")
             }
+            Self::MetaDtlsInStunAcknowledgement(list) => (list.iter().count() > CrcList::MAX)
+                .then_some("META-DTLS-IN-STUN-ACKNOWLEDGEMENT has at most four CRC-32s"),
             Self::MessageIntegrity(_) | Self::MessageIntegritySha256(_) | Self::Fingerprint(_) => {
                 Some("integrity and fingerprint are computed, not given")
             }
@@ -414,7 +475,11 @@ impl Value<'_> {
             | Self::AlternateDomain(text) => w.put(text.as_bytes()),
             Self::UserHash(hash) => w.put(*hash),
             Self::MessageIntegrity(tag) => w.put(*tag),
-            Self::MessageIntegritySha256(bytes) | Self::Data(bytes) | Self::Other(_, bytes) => w.put(bytes),
+            Self::MessageIntegritySha256(bytes)
+            | Self::Data(bytes)
+            | Self::MetaDtlsInStun(bytes)
+            | Self::Other(_, bytes) => w.put(bytes),
+            Self::MetaDtlsInStunAcknowledgement(list) => list.iter().try_for_each(|crc| w.u32(crc)),
             Self::Fingerprint(value) | Self::Lifetime(value) | Self::Priority(value) | Self::Nomination(value) => {
                 w.u32(*value)
             }
@@ -536,4 +601,39 @@ fn domain<'a>(r: &mut Reader<'a>) -> Result<&'a str, Error> {
 fn exactly<'a, const N: usize>(r: &mut Reader<'a>, rule: &'static str) -> Result<&'a [u8; N], Error> {
     let at = *r;
     r.all().try_into().map_err(|_| at.broken(rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Message;
+    use std::vec::Vec;
+
+    /// A check with one attribute.
+    fn message(kind: AttributeType, value: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::from([0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42]);
+        bytes.extend([7; 12]);
+        bytes.extend(kind.0.to_be_bytes());
+        bytes.extend((value.len() as u16).to_be_bytes());
+        bytes.extend(value);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let length = (bytes.len() - 20) as u16;
+        bytes[2..4].copy_from_slice(&length.to_be_bytes());
+        bytes
+    }
+
+    #[test]
+    fn acknowledgements_are_at_most_four_whole_words() {
+        for len in 0..=24 {
+            let bytes = message(AttributeType::META_DTLS_IN_STUN_ACKNOWLEDGEMENT, &[0xab; 24][..len]);
+            let read = Message::parse(&bytes).unwrap().meta_dtls_in_stun_acknowledgement();
+            match read {
+                Ok(Some(list)) => {
+                    assert!(len % 4 == 0 && len <= 16, "{len}");
+                    assert_eq!(list.iter().collect::<Vec<_>>(), [0xabab_abab; 4][..len / 4]);
+                }
+                other => assert!(other.is_err() && (len % 4 > 0 || len > 16), "{len}"),
+            }
+        }
+    }
 }

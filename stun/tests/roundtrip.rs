@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::net::SocketAddr;
 use stun::{
-    AddressFamily, AttributeType, Builder, Class, ErrorCode, ErrorReason, IntegrityAlgorithm, Key, Message, Method,
-    PasswordAlgorithm, PasswordAlgorithms, PasswordParameters, TransactionId, TypeList, Value,
+    AddressFamily, AttributeType, Builder, Class, CrcList, ErrorCode, ErrorReason, IntegrityAlgorithm, Key, Message,
+    Method, PasswordAlgorithm, PasswordAlgorithms, PasswordParameters, TransactionId, TypeList, Value,
 };
 
 /// An owned twin of `Value`, since strategies cannot lend.
@@ -17,6 +17,7 @@ enum Owned {
     Bytes(u8, Vec<u8>),
     Error(bool, u16, String, u8),
     Types(Vec<u16>),
+    Crcs(Vec<u32>),
     Passwords(bool, Vec<(u16, Vec<u8>)>),
     Other(u16, Vec<u8>),
 }
@@ -26,9 +27,10 @@ fn owned() -> impl Strategy<Value = Owned> {
         (0u8..5, any::<SocketAddr>()).prop_map(|(n, a)| Owned::Address(n, SocketAddr::new(a.ip(), a.port()))),
         (0u8..5, "\\PC{0,100}").prop_map(|(n, t)| Owned::Text(n, t)),
         (0u8..15, any::<u64>()).prop_map(|(n, v)| Owned::Number(n, v)),
-        (0u8..3, vec(any::<u8>(), 32..100)).prop_map(|(n, b)| Owned::Bytes(n, b)),
+        (0u8..4, vec(any::<u8>(), 32..100)).prop_map(|(n, b)| Owned::Bytes(n, b)),
         (any::<bool>(), 300u16..700, "\\PC{0,100}", any::<u8>()).prop_map(|(a, c, r, f)| Owned::Error(a, c, r, f)),
         vec(any::<u16>(), 0..10).prop_map(Owned::Types),
+        vec(any::<u32>(), 0..=CrcList::MAX).prop_map(Owned::Crcs),
         (any::<bool>(), vec((any::<u16>(), vec(any::<u8>(), 0..9)), 1..4)).prop_map(|(l, e)| Owned::Passwords(l, e)),
         (any::<u16>(), vec(any::<u8>(), 0..20)).prop_map(|(k, b)| Owned::Other(k, b)),
     ]
@@ -82,6 +84,7 @@ fn lend<R>(owned: &Owned, with: impl FnOnce(&Value<'_>) -> R) -> R {
         }
         Owned::Bytes(n, bytes) => with(&match n {
             0 => Value::UserHash(bytes.first_chunk().unwrap()),
+            1 => Value::MetaDtlsInStun(bytes),
             _ => Value::Data(bytes),
         }),
         Owned::Error(in_address, code, reason, family) => {
@@ -102,6 +105,7 @@ fn lend<R>(owned: &Owned, with: impl FnOnce(&Value<'_>) -> R) -> R {
             let types: Vec<_> = types.iter().copied().map(AttributeType).collect();
             with(&Value::UnknownAttributes(TypeList::new(&types)))
         }
+        Owned::Crcs(crcs) => with(&Value::MetaDtlsInStunAcknowledgement(CrcList::new(crcs))),
         Owned::Passwords(list, entries) => {
             let entries: Vec<_> = entries
                 .iter()
