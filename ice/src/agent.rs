@@ -9,6 +9,7 @@ use crate::foundation::{Foundations, Server};
 use crate::gathering::GatheringState;
 use crate::pair::{Choice, PairInfo, Pairs};
 use crate::response::{Answer, MIN_OUT, Response, Responses};
+use crate::rider::Rider;
 use crate::role::{Conflict, Role};
 use crate::timer::{Timer, Timers};
 use crate::transactions::{Seen, Transactions};
@@ -176,11 +177,17 @@ impl Agent {
 impl Agent {
     /// Takes a STUN datagram that came on `path`.
     pub fn handle_datagram(&mut self, now: Instant, path: &Path, datagram: &[u8]) {
-        if self.take_response(now, path, datagram) {
+        self.handle_datagram_with(now, path, datagram, &mut ());
+    }
+
+    /// As [`handle_datagram`](Self::handle_datagram), and has `rider` look at what is authentic: a check that is
+    /// answered with success, and the success response to one of ours that came back the way that the check went.
+    pub fn handle_datagram_with(&mut self, now: Instant, path: &Path, datagram: &[u8], rider: &mut dyn Rider) {
+        if self.take_response(now, path, datagram, rider) {
             return;
         }
-        let check = match Check::authenticate(datagram, &self.generations) {
-            Ok(check) => check,
+        let (check, proven) = match Check::authenticate(datagram, &self.generations) {
+            Ok(authentic) => authentic,
             Err(fault) => return self.count(fault),
         };
         if self.state == State::Failed {
@@ -208,6 +215,7 @@ impl Agent {
                     return;
                 }
             }
+            rider.deliver(&proven);
             Answer::Success
         };
         let queued = self.responses.push(Response {
@@ -459,16 +467,27 @@ impl Agent {
     /// Writes the next datagram into `out`, which holds at least [`MIN_OUT`] bytes. `None` when there is nothing to
     /// send.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        self.poll_transmit_with(now, out, &mut ())
+    }
+
+    /// As [`poll_transmit`](Self::poll_transmit), and takes along what `rider` attaches. There is room for as much as
+    /// `out` has beyond [`MIN_OUT`], and what the check itself leaves of that: the caller lends no more than a datagram
+    /// may have. Requests to STUN servers, error responses, and what asks for consent to the path of the session
+    /// before a restart take nothing along.
+    pub fn poll_transmit_with(&mut self, now: Instant, out: &mut [u8], rider: &mut dyn Rider) -> Option<Transmit> {
         debug_assert!(out.len() >= MIN_OUT, "poll_transmit wants MIN_OUT bytes of room");
         if out.len() < MIN_OUT {
             return None;
         }
         let dropped = &mut self.counters.ice_responses_dropped;
-        if let Some(transmit) = self.responses.write_next(&self.generations, out, dropped) {
+        if let Some(transmit) = self.responses.write_next(&self.generations, rider, out, dropped) {
             return Some(transmit);
         }
         let refresh = matches!(self.state, State::New | State::Checking);
-        let written = self.full.as_mut()?.poll(now, self.pairs.selected(), refresh, out);
+        let written = self
+            .full
+            .as_mut()?
+            .poll(now, self.pairs.selected(), refresh, rider, out);
         if let Some((path, len)) = written {
             return Some(Transmit::one(path, len));
         }
@@ -513,5 +532,7 @@ mod captures;
 mod controlling;
 #[cfg(test)]
 mod gathering;
+#[cfg(test)]
+mod riding;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@
 use crate::credentials::Generations;
 use crate::response::Unknown;
 use crate::role::Role;
-use stun::{AttributeType, Class, IntegrityAlgorithm, Message, Method, TransactionId, Value};
+use stun::{AttributeType, Authenticated, Class, IntegrityAlgorithm, Message, Method, TransactionId, Value};
 
 /// A Binding request that the peer sent, for its integrity matches a password of ours.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,10 @@ impl Check {
     /// The error responses that those sections want for what is not authenticated, 400 and 401, are not sent: they
     /// could carry no integrity, and without it the client has to drop them (§9.1.4), so they would only make us answer
     /// to anybody; and a 400 that gets through makes Chromium give the pair up.
-    pub(crate) fn authenticate(datagram: &[u8], generations: &Generations) -> Result<Self, Fault> {
+    pub(crate) fn authenticate<'a>(
+        datagram: &'a [u8],
+        generations: &Generations,
+    ) -> Result<(Self, Authenticated<'a>), Fault> {
         let message = Message::parse(datagram)?;
         match (message.class(), message.method()) {
             (Class::Request, Method::BINDING) => {}
@@ -99,6 +102,6 @@ impl Check {
                 _ => {}
             }
         }
-        Ok(check)
+        Ok((check, proven))
     }
 }

@@ -4,6 +4,7 @@
 //!   [`Mode::Full`] it gathers, checks, nominates or follows, and asks for consent.
 //! - [`Candidate`]: addresses with their priorities and foundations; [`host_candidates`] computes them for a host's
 //!   addresses, [`interface_candidates`] for those of all interfaces, which it filters.
+//! - [`Rider`]: attributes of another protocol, which travel in checks and their answers.
 //! - [`Deframer`], [`write_frame`]: the framing of TCP candidates (RFC 4571).
 //! - [`Credentials`]: ufrag and password; [`addressed_ufrag`] reads whom a check is for.
 //! - [`Counters`]: what was dropped or refused, and why.
@@ -37,6 +38,7 @@ pub mod mdns;
 mod pacer;
 mod pair;
 mod response;
+mod rider;
 mod role;
 mod timer;
 mod transactions;
@@ -52,5 +54,6 @@ pub use gathering::GatheringState;
 pub use interface::{Interface, interface_candidates};
 pub use pair::PairInfo;
 pub use response::MIN_OUT;
+pub use rider::{Attachments, Rider};
 pub use role::Role;
 pub use timer::Timer;

@@ -3,6 +3,7 @@
 
 use crate::checklist::MAX_CHECK;
 use crate::credentials::Generations;
+use crate::rider::{Attachments, Rider};
 use std::collections::VecDeque;
 use stun::{
     AttributeType, BuildError, Builder, Class, ErrorCode, IntegrityAlgorithm, Method, TransactionId, TypeList, Value,
@@ -60,7 +61,7 @@ impl Unknown {
 }
 
 impl Response {
-    fn write(&self, generations: &Generations, out: &mut [u8]) -> Result<usize, BuildError> {
+    fn write(&self, generations: &Generations, rider: &mut dyn Rider, out: &mut [u8]) -> Result<usize, BuildError> {
         // The password that authenticated the request (RFC 8489 §9.1.3); when it is no longer known, nothing is
         // written.
         let generation = generations.by_number(self.generation).ok_or(BuildError::Full)?;
@@ -70,7 +71,10 @@ impl Response {
         };
         let mut builder = Builder::new(out, class, Method::BINDING, self.transaction_id)?;
         match &self.answer {
-            Answer::Success => builder.push(&Value::XorMappedAddress(self.path.remote))?,
+            Answer::Success => {
+                builder.push(&Value::XorMappedAddress(self.path.remote))?;
+                rider.attach(class, &mut Attachments::new(&mut builder));
+            }
             Answer::RoleConflict => builder.error_code(ErrorCode::ROLE_CONFLICT)?,
             Answer::UnknownAttributes(unknown) => {
                 builder.error_code(ErrorCode::UNKNOWN_ATTRIBUTE)?;
@@ -120,11 +124,12 @@ impl Responses {
     pub(crate) fn write_next(
         &mut self,
         generations: &Generations,
+        rider: &mut dyn Rider,
         out: &mut [u8],
         dropped: &mut u64,
     ) -> Option<Transmit> {
         while let Some(response) = self.pending.front() {
-            let (path, written) = (response.path, response.write(generations, out));
+            let (path, written) = (response.path, response.write(generations, rider, out));
             self.pending.pop_front();
             match written {
                 Ok(len) => return Some(Transmit::one(path, len)),

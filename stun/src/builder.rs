@@ -95,6 +95,28 @@ impl<'a> Builder<'a> {
         self.append(value.kind(), |w| value.write(w, transaction_id))
     }
 
+    /// Appends an attribute if it takes no more than `room` bytes, with its type, its length and its padding: for who
+    /// has to keep space for what comes behind it.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push), and [`BuildError::Full`] when it takes more.
+    pub fn push_within(&mut self, value: &Value<'_>, room: usize) -> Result<(), BuildError> {
+        let (start, tail) = (self.w.position(), self.tail);
+        self.push(value)?;
+        if self.w.position().saturating_sub(start) > room {
+            self.w.truncate(start);
+            self.tail = tail;
+            self.set_length()?;
+            return Err(BuildError::Full);
+        }
+        Ok(())
+    }
+
+    /// How many bytes more the buffer holds.
+    pub const fn room(&self) -> usize {
+        self.w.remaining()
+    }
+
     /// Appends ERROR-CODE with its registered phrase (RFC 8489 §14.8).
     ///
     /// # Errors
@@ -226,6 +248,11 @@ impl<'a> Builder<'a> {
         self.w.fill_length(length)?;
         self.w.zeros(self.w.position().wrapping_neg() & 3)?;
 
+        self.set_length()
+    }
+
+    /// Has the header tell how much is written.
+    fn set_length(&mut self) -> Result<(), Full> {
         let total = u16::try_from(self.w.position().saturating_sub(HEADER_LEN)).map_err(|_| Full)?;
         let field = self.w.written_mut().get_mut(2..4).ok_or(Full)?;
         field.copy_from_slice(&total.to_be_bytes());
@@ -300,6 +327,28 @@ mod tests {
         assert!(b.integrity_sha256(&Key::short_term(""), 17).is_err());
         assert!(b.integrity_sha256(&Key::short_term(""), 12).is_err());
         assert_eq!(b.finish().len(), HEADER_LEN);
+    }
+
+    #[test]
+    fn what_takes_more_than_its_room_is_taken_back() {
+        let mut out = [0xff; 256];
+        let mut b = request(&mut out);
+        b.push(&Value::Priority(1)).unwrap();
+        let room = b.room();
+        // Four bytes of header, five of value, three of padding.
+        assert_eq!(
+            b.push_within(&Value::MetaDtlsInStun(b"12345"), 11),
+            Err(BuildError::Full)
+        );
+        assert_eq!(b.room(), room);
+        b.push_within(&Value::MetaDtlsInStun(b"12345"), 12).unwrap();
+        assert_eq!(b.room(), room - 12);
+        b.push_within(&Value::UseCandidate, 3).unwrap_err();
+        b.integrity(&Key::short_term("password")).unwrap();
+        b.fingerprint().unwrap();
+        let message = Message::parse(b.finish()).unwrap();
+        assert_eq!(message.attributes().count(), 4);
+        assert_eq!(message.verify_fingerprint(), Ok(()));
     }
 
     #[test]

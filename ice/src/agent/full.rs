@@ -8,6 +8,7 @@ use crate::foundation::Server;
 use crate::gathering::{Gathered, Gatherer, GatheringState};
 use crate::pacer::Pacer;
 use crate::pair::{Accepted, Choice};
+use crate::rider::Rider;
 use crate::role::{Conflict, Role};
 use crate::timer::{Timer, after};
 use rand::rngs::StdRng;
@@ -107,13 +108,14 @@ impl Full {
         now: Instant,
         selected: Option<Path>,
         refresh: bool,
+        rider: &mut dyn Rider,
         out: &mut [u8],
     ) -> Option<(Path, usize)> {
         self.checklist.take_selected(selected);
         if self.asked_last {
-            self.check(now, out).or_else(|| self.ask(now, refresh, out))
+            self.check(now, rider, out).or_else(|| self.ask(now, refresh, out))
         } else {
-            self.ask(now, refresh, out).or_else(|| self.check(now, out))
+            self.ask(now, refresh, out).or_else(|| self.check(now, rider, out))
         }
     }
 
@@ -123,8 +125,8 @@ impl Full {
         Some(asked)
     }
 
-    fn check(&mut self, now: Instant, out: &mut [u8]) -> Option<(Path, usize)> {
-        let checked = self.checklist.poll(now, &mut self.pacer, out)?;
+    fn check(&mut self, now: Instant, rider: &mut dyn Rider, out: &mut [u8]) -> Option<(Path, usize)> {
+        let checked = self.checklist.poll(now, &mut self.pacer, rider, out)?;
         self.asked_last = false;
         Some(checked)
     }
@@ -249,7 +251,7 @@ impl Agent {
     }
 
     /// Takes an answer of the peer's or of a STUN server's; `false` when the datagram is none.
-    pub(super) fn take_response(&mut self, now: Instant, path: &Path, datagram: &[u8]) -> bool {
+    pub(super) fn take_response(&mut self, now: Instant, path: &Path, datagram: &[u8], rider: &mut dyn Rider) -> bool {
         let Some(full) = &mut self.full else { return false };
         // What is not STUN is counted by who reads requests.
         let Ok(message) = Message::parse(datagram) else {
@@ -261,7 +263,7 @@ impl Agent {
         }
         full.checklist.take_selected(self.pairs.selected());
         let (carried, previous) = (!self.pairs.is_empty(), full.checklist.previous_path());
-        let Some(outcome) = full.checklist.take_response(now, path, &message) else {
+        let Some(outcome) = full.checklist.take_response(now, path, &message, rider) else {
             return false;
         };
         self.conclude(now, path, outcome);

@@ -4,6 +4,7 @@
 use super::request::{Purpose, Request};
 use super::{Checklist, Remote};
 use crate::credentials::{Credentials, UFRAG_LEN};
+use crate::rider::{Attachments, Rider};
 use crate::role::Role;
 use stun::{BuildError, Builder, Class, Method, Value};
 
@@ -31,6 +32,7 @@ impl Checklist {
         remote: &Remote,
         request: &Request,
         priority: u32,
+        rider: &mut dyn Rider,
         out: &mut [u8],
     ) -> Result<usize, BuildError> {
         let mut builder = Builder::new(out, Class::Request, Method::BINDING, request.id)?;
@@ -46,6 +48,7 @@ impl Checklist {
             builder.push(&Value::Nomination(request.nomination))?;
         }
         builder.push(&Value::Priority(priority))?;
+        rider.attach(Class::Request, &mut Attachments::new(&mut builder));
         builder.integrity(&remote.key)?;
         builder.fingerprint()?;
         Ok(builder.finish().len())

@@ -82,7 +82,7 @@ impl Checklist {
         let mut previous = self.previous.take_if(|previous| previous.ask_next <= now)?;
         let request = self.begin(now, super::PairId(0), Purpose::Consent);
         let priority = peer_reflexive_priority(previous.priorities.0, previous.path.protocol);
-        let written = self.write(&previous.remote, &request, priority, out);
+        let written = self.write(&previous.remote, &request, priority, &mut (), out);
         if previous.asked.len() >= ASKED
             && let Some((id, _)) = previous.asked.pop_front()
         {

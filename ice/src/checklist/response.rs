@@ -4,6 +4,7 @@
 use super::Checklist;
 use super::pair::State;
 use super::request::{Purpose, Request};
+use crate::rider::Rider;
 use crate::role::Role;
 use std::time::Instant;
 use stun::{Authenticated, Class, ErrorCode, Message, Method};
@@ -47,16 +48,29 @@ pub(crate) struct Success {
 
 impl Checklist {
     /// Takes an answer; `None` when the datagram is none.
-    pub(crate) fn take_response(&mut self, now: Instant, path: &Path, message: &Message<'_>) -> Option<Outcome> {
+    pub(crate) fn take_response(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        message: &Message<'_>,
+        rider: &mut dyn Rider,
+    ) -> Option<Outcome> {
         let refused = match message.class() {
             Class::SuccessResponse => false,
             Class::ErrorResponse => true,
             Class::Request | Class::Indication => return None,
         };
-        Some(self.respond(now, path, message, refused))
+        Some(self.respond(now, path, message, refused, rider))
     }
 
-    fn respond(&mut self, now: Instant, path: &Path, message: &Message<'_>, refused: bool) -> Outcome {
+    fn respond(
+        &mut self,
+        now: Instant,
+        path: &Path,
+        message: &Message<'_>,
+        refused: bool,
+        rider: &mut dyn Rider,
+    ) -> Outcome {
         let id = message.transaction_id();
         if message.method() != Method::BINDING {
             return Outcome::Unexpected;
@@ -87,7 +101,11 @@ impl Checklist {
             self.fail(&request, Outcome::Asymmetric);
             return Outcome::Asymmetric;
         }
-        self.succeed(now, &request).map_or(Outcome::Late, Outcome::Works)
+        let Some(success) = self.succeed(now, &request) else {
+            return Outcome::Late;
+        };
+        rider.deliver(&proven);
+        Outcome::Works(success)
     }
 
     /// A check was refused, or answered the wrong way (RFC 8445 §7.2.5.2). A pair that works is left to its consent,

@@ -6,13 +6,20 @@ use super::pair::{Connection, Pair, PairId, State};
 use super::request::{Purpose, Request};
 use crate::candidate::peer_reflexive_priority;
 use crate::pacer::Pacer;
+use crate::rider::Rider;
 use std::time::Instant;
 use wire::Path;
 
 /// Which check is sent when (RFC 8445 §6.1.4.2).
 impl Checklist {
     /// Writes the next check that is due, and tells where it goes and how long it is.
-    pub(crate) fn poll(&mut self, now: Instant, pacer: &mut Pacer, out: &mut [u8]) -> Option<(Path, usize)> {
+    pub(crate) fn poll(
+        &mut self,
+        now: Instant,
+        pacer: &mut Pacer,
+        rider: &mut dyn Rider,
+        out: &mut [u8],
+    ) -> Option<(Path, usize)> {
         if let Some(asked) = self.ask_previous(now, out) {
             return Some(asked);
         }
@@ -26,7 +33,7 @@ impl Checklist {
             let pair = self.pair(request.pair)?;
             let priority = peer_reflexive_priority(pair.local_priority, pair.path.protocol);
             let path = pair.path;
-            let written = self.write(self.remote.as_ref()?, &request, priority, out);
+            let written = self.write(self.remote.as_ref()?, &request, priority, rider, out);
             // One that cannot be written, as the peer's credentials break RFC 8839 §5.4, is as good as lost: left as it
             // is, it would be due for ever.
             self.sent(now, request);

@@ -69,7 +69,7 @@ impl Bench {
     /// What is sent next, at this moment.
     fn poll(&mut self) -> Option<Sent> {
         let mut out = [0; MAX_CHECK];
-        let (path, len) = self.list.poll(self.now, &mut self.pacer, &mut out)?;
+        let (path, len) = self.list.poll(self.now, &mut self.pacer, &mut (), &mut out)?;
         Some(Sent {
             path,
             bytes: out[..len].to_vec(),
@@ -124,7 +124,7 @@ impl Bench {
         builder.fingerprint().unwrap();
         let answer = builder.finish().to_vec();
         let answer = Message::parse(&answer).unwrap();
-        self.list.take_response(self.now, &sent.path, &answer).unwrap()
+        self.list.take_response(self.now, &sent.path, &answer, &mut ()).unwrap()
     }
 
     fn trigger(&mut self, port: u16, use_candidate: bool) -> Option<Nominated> {

@@ -1,0 +1,171 @@
+//! What travels in checks and their answers, in virtual time.
+
+use super::controlling::{address, host};
+use super::*;
+use crate::rider::{Attachments, Rider};
+use stun::{Authenticated, Builder, Class, Key, Method, TransactionId, Value};
+
+const OURS: &str = "198.51.100.7:5000";
+const SERVER: &str = "192.0.2.1:3478";
+
+/// Attaches as many bytes as it is told to, and remembers what came.
+#[derive(Default)]
+struct Luggage {
+    bytes: usize,
+    attached: Vec<(Class, bool)>,
+    delivered: Vec<(Class, Option<usize>)>,
+}
+
+impl Rider for Luggage {
+    fn attach(&mut self, class: Class, attachments: &mut Attachments<'_, '_>) {
+        let fits = attachments.room().is_some_and(|room| room >= self.bytes);
+        let pushed = attachments.push(&Value::MetaDtlsInStun(&vec![0xab; self.bytes]));
+        assert_eq!(pushed, fits);
+        self.attached.push((class, pushed));
+    }
+
+    fn deliver(&mut self, message: &Authenticated<'_>) {
+        let message = message.message();
+        let datagram = message.meta_dtls_in_stun().unwrap();
+        self.delivered.push((message.class(), datagram.map(<[u8]>::len)));
+    }
+}
+
+struct Call {
+    ours: Agent,
+    lite: Agent,
+    now: Instant,
+}
+
+impl Call {
+    fn new() -> Self {
+        let now = Instant::now();
+        let config = Config::full(Role::Controlling);
+        let mut ours = Agent::new(config, Seed::from_run(1), now);
+        let mut lite = Agent::new(Config::default(), Seed::from_run(2), now);
+        ours.add_local_candidate(host(OURS, 65535));
+        lite.add_local_candidate(host(SERVER, 65535));
+        lite.set_remote_credentials(now, ours.local_credentials().clone());
+        ours.set_remote_credentials(now, lite.local_credentials().clone());
+        ours.add_remote_candidate(host(SERVER, 65535));
+        Self { ours, lite, now }
+    }
+
+    fn to_lite(&self) -> Path {
+        Path::udp(address(SERVER), address(OURS))
+    }
+
+    fn to_us(&self) -> Path {
+        Path::udp(address(OURS), address(SERVER))
+    }
+
+    /// The next check.
+    fn check(&mut self, luggage: &mut Luggage, room: usize) -> Vec<u8> {
+        let mut out = vec![0; room];
+        let sent = self.ours.poll_transmit_with(self.now, &mut out, luggage).unwrap();
+        out.truncate(sent.len);
+        out
+    }
+
+    /// What the server answers.
+    fn answer(&mut self, luggage: &mut Luggage, check: &[u8]) -> Vec<u8> {
+        self.lite
+            .handle_datagram_with(self.now, &self.to_lite(), check, luggage);
+        let mut out = vec![0; 1200];
+        let sent = self.lite.poll_transmit_with(self.now, &mut out, luggage).unwrap();
+        out.truncate(sent.len);
+        out
+    }
+}
+
+#[test]
+fn attributes_travel_both_ways() {
+    let mut call = Call::new();
+    let (mut ours, mut theirs) = (Luggage::default(), Luggage::default());
+    (ours.bytes, theirs.bytes) = (900, 901);
+    let check = call.check(&mut ours, 1200);
+    let answer = call.answer(&mut theirs, &check);
+    assert_eq!(ours.attached, [(Class::Request, true)]);
+    assert_eq!(theirs.delivered, [(Class::Request, Some(900))]);
+    assert_eq!(theirs.attached, [(Class::SuccessResponse, true)]);
+    call.ours
+        .handle_datagram_with(call.now, &call.to_us(), &answer, &mut ours);
+    assert_eq!(ours.delivered, [(Class::SuccessResponse, Some(901))]);
+    assert_eq!(call.ours.selected(), Some(call.to_us()));
+    // A check that comes again brings its attributes again, and is answered with others.
+    call.answer(&mut theirs, &check);
+    assert_eq!(theirs.delivered.len(), 2);
+    assert_eq!(*call.ours.counters(), Counters::default());
+    assert_eq!(*call.lite.counters(), Counters::default());
+}
+
+#[test]
+fn only_what_is_authentic_is_delivered() {
+    let mut call = Call::new();
+    let (mut ours, mut theirs) = (Luggage::default(), Luggage::default());
+    (ours.bytes, theirs.bytes) = (20, 20);
+    let check = call.check(&mut ours, 1200);
+    for at in (0..check.len()).step_by(7) {
+        let mut forged = check.clone();
+        forged[at] ^= 1;
+        call.lite
+            .handle_datagram_with(call.now, &call.to_lite(), &forged, &mut theirs);
+    }
+    assert_eq!(theirs.delivered, []);
+    let answer = call.answer(&mut theirs, &check);
+    for at in (0..answer.len()).step_by(7) {
+        let mut forged = answer.clone();
+        forged[at] ^= 1;
+        call.ours
+            .handle_datagram_with(call.now, &call.to_us(), &forged, &mut ours);
+    }
+    // Nor what somebody repeats from elsewhere, and what came back another way.
+    let elsewhere = Path::udp(address(SERVER), address("203.0.113.66:6"));
+    call.lite
+        .handle_datagram_with(call.now, &elsewhere, &check, &mut theirs);
+    assert_eq!(theirs.delivered.len(), 1);
+    call.ours.handle_datagram_with(
+        call.now,
+        &Path::udp(address(OURS), elsewhere.remote),
+        &answer,
+        &mut ours,
+    );
+    assert_eq!(ours.delivered, []);
+}
+
+#[test]
+fn error_responses_take_nothing_along() {
+    let mut call = Call::new();
+    let mut theirs = Luggage::default();
+    let lite = call.lite.local_credentials().clone();
+    let mut out = [0; 200];
+    let mut check = Builder::new(&mut out, Class::Request, Method::BINDING, TransactionId([1; 12])).unwrap();
+    let username = format!("{}:us", lite.ufrag);
+    check.push(&Value::Username(&username)).unwrap();
+    // A lite agent is always controlled: this is answered with 487.
+    check.push(&Value::IceControlled(1)).unwrap();
+    check.push(&Value::MetaDtlsInStun(b"")).unwrap();
+    check.integrity(&Key::short_term(&lite.pwd)).unwrap();
+    check.fingerprint().unwrap();
+    let check = check.finish().to_vec();
+    call.answer(&mut theirs, &check);
+    assert_eq!((theirs.attached, theirs.delivered), (vec![], vec![]));
+}
+
+#[test]
+fn what_does_not_fit_leaves_the_check_whole() {
+    for room in [MIN_OUT, MIN_OUT + 1, 500, 1200] {
+        for bytes in [0, 1, 2, 3, 4, 200, 399, 400, 1039, 1040, 1200, 70_000] {
+            let mut call = Call::new();
+            let (mut ours, mut theirs) = (Luggage::default(), Luggage::default());
+            ours.bytes = bytes;
+            let check = call.check(&mut ours, room);
+            call.answer(&mut theirs, &check);
+            let [(_, pushed)] = ours.attached[..] else {
+                panic!("asked once")
+            };
+            assert_eq!(theirs.delivered, [(Class::Request, pushed.then_some(bytes))]);
+            assert!(check.len() <= room);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+#![deny(clippy::arithmetic_side_effects)]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+use stun::{Authenticated, Builder, Class, Value};
+
+/// What travels in checks and in their answers, and is no business of ICE's: attributes of another protocol
+/// ([`Agent::poll_transmit_with`](crate::Agent::poll_transmit_with),
+/// [`Agent::handle_datagram_with`](crate::Agent::handle_datagram_with)). Nobody rides with `()`.
+pub trait Rider {
+    /// A Binding request ([`Class::Request`]) or a success response ([`Class::SuccessResponse`]) is being written: what
+    /// is pushed goes with it. Called each time that a request is sent, again for one that is sent again.
+    ///
+    /// What was pushed leaves, as far as that is for the agent to say: nothing after it can fail.
+    fn attach(&mut self, class: Class, attachments: &mut Attachments<'_, '_>);
+
+    /// A Binding request of the peer's, or its success response to one of ours, has come, by a way on which it counts.
+    /// Called for a request that is sent again, too, but not for one that somebody repeats from another address.
+    fn deliver(&mut self, message: &Authenticated<'_>);
+}
+
+impl Rider for () {
+    fn attach(&mut self, _: Class, _: &mut Attachments<'_, '_>) {}
+
+    fn deliver(&mut self, _: &Authenticated<'_>) {}
+}
+
+/// Where a [`Rider`] puts its attributes.
+#[derive(Debug)]
+pub struct Attachments<'b, 'a> {
+    builder: &'b mut Builder<'a>,
+    room: usize,
+}
+
+/// What the agent itself still writes behind them, in bytes: MESSAGE-INTEGRITY-SHA256 at most, and FINGERPRINT.
+const RESERVED: usize = (4 + 32) + (4 + 4);
+/// Type and length of an attribute.
+const HEADER: usize = 4;
+
+impl<'b, 'a> Attachments<'b, 'a> {
+    pub(crate) fn new(builder: &'b mut Builder<'a>) -> Self {
+        Self {
+            room: builder.room().saturating_sub(RESERVED),
+            builder,
+        }
+    }
+
+    /// The longest value that an attribute pushed now may have, in bytes; `None` when not even an empty one fits.
+    pub fn room(&self) -> Option<usize> {
+        // Values are padded to words.
+        Some(self.room.checked_sub(HEADER)? & !3)
+    }
+
+    /// Adds an attribute. `false` when there is no room, or its value breaks a rule; nothing has changed then.
+    pub fn push(&mut self, value: &Value<'_>) -> bool {
+        let before = self.builder.room();
+        let pushed = self.builder.push_within(value, self.room);
+        self.room = self.room.saturating_sub(before.saturating_sub(self.builder.room()));
+        pushed.is_ok()
+    }
+}
