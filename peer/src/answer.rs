@@ -10,7 +10,7 @@ use crate::Kind;
 use crate::agreement::Agreement;
 use crate::format_lines::{format_lines, ssrc_lines};
 use crate::negotiation::Plan;
-use crate::offer::{OfferedSection, RENOMINATION};
+use crate::offer::{OfferedSection, RENOMINATION, SPED};
 use crate::section::Section;
 use crate::sender::Senders;
 
@@ -30,6 +30,8 @@ pub(crate) struct Local<'a> {
     pub(crate) lite: bool,
     /// Whether both ends follow each further nomination.
     pub(crate) renomination: bool,
+    /// Which of the options for DTLS in checks both have.
+    pub(crate) sped: [bool; SPED.len()],
     /// The Ta that we propose; a lite agent proposes none.
     pub(crate) pacing: Option<Milliseconds>,
     pub(crate) cname: &'a str,
@@ -57,12 +59,14 @@ impl Local<'_> {
         if self.lite {
             builder.attribute(Attribute::IceLite);
         }
-        let options: &[&str] = if self.renomination {
-            &["trickle", "ice2", RENOMINATION]
-        } else {
-            &["trickle", "ice2"]
-        };
-        builder.attribute(Attribute::IceOptions(List::from(options)));
+        let mut options = vec!["trickle", "ice2"];
+        options.extend(self.renomination.then_some(RENOMINATION));
+        options.extend(
+            SPED.into_iter()
+                .zip(self.sped)
+                .filter_map(|(name, has)| has.then_some(name)),
+        );
+        builder.attribute(Attribute::IceOptions(List::from(&options[..])));
         if let Some(pacing) = self.pacing {
             builder.attribute(Attribute::IcePacing(pacing));
         }

@@ -22,6 +22,10 @@ pub struct Config {
     pub ice_transport_policy: IceTransportPolicy,
     /// Names in place of addresses, in full mode. `None` leaves candidates with names aside, and tells our addresses.
     pub mdns: Option<Mdns>,
+    /// Whether DTLS flights are laid into connectivity checks (SPED, draft-hancke-webrtc-sped), where the other end
+    /// signals that it does so, too. That saves a round trip. Off by default: the draft is not finished, and browsers
+    /// have it behind a switch.
+    pub sped: bool,
     /// Most TCP connections that are opened at one time to candidates of the peer's, in full mode, from the addresses
     /// that [`Peer::add_active_tcp_candidate`](crate::Peer::add_active_tcp_candidate) tells. With 0 none is opened.
     pub max_connections: usize,
@@ -73,6 +77,7 @@ impl Config {
             ice_servers: Vec::new(),
             ice_transport_policy: IceTransportPolicy::All,
             mdns: None,
+            sped: false,
             max_connections: 8,
             wall_clock: None,
             audio_codecs: vec![Codec::Opus],

@@ -4,6 +4,7 @@
 //! - [`Config`], [`Codec`], [`Extension`]: what it agrees to.
 //! - [`IceServer`], [`IceTransportPolicy`]: STUN and TURN servers, for full mode.
 //! - [`Mdns`]: names in place of addresses, for full mode.
+//! - [`Sped`]: DTLS flights in connectivity checks, where [`Config::sped`] has it.
 //! - [`Section`], [`Stream`], [`Sender`]: what was agreed to.
 //! - [`Sink`], [`StreamInfo`]: how received media is lent.
 //! - [`Event`], [`State`], [`Counters`]: what happened.
@@ -34,6 +35,7 @@ mod rtcp_out;
 mod section;
 mod sender;
 mod sink;
+mod sped;
 mod ssrc_table;
 mod stream;
 #[cfg(any(test, feature = "testing"))]
@@ -55,4 +57,5 @@ pub use sdp::Direction;
 pub use section::{Format, Section, Stream};
 pub use sender::{Sender, SenderStatistics};
 pub use sink::Sink;
+pub use sped::{Sped, SpedCounters, SpedState};
 pub use stream::{SenderId, StreamId, StreamInfo};

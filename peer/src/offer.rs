@@ -47,6 +47,9 @@ impl Offer<'_> {
 /// The ICE option of who follows each further nomination (draft-thatcher-ice-renomination).
 pub(crate) const RENOMINATION: &str = "renomination";
 
+/// The ICE options of who lays DTLS into checks: that of draft-hancke-webrtc-sped, and libwebrtc's beside it.
+pub(crate) const SPED: [&str; 2] = ["sped", "googspedv1"];
+
 /// What the attributes of one level say, sorted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Level<'a> {
@@ -59,6 +62,8 @@ pub(crate) struct Level<'a> {
     pub(crate) ice_lite: bool,
     /// Whether `a=ice-options` has `renomination`.
     pub(crate) renomination: bool,
+    /// Which of the options [`SPED`] `a=ice-options` has.
+    pub(crate) sped: [bool; SPED.len()],
     /// The Ta that the peer proposes, of the session level (RFC 8839 §5.5).
     pub(crate) pacing: Option<Duration>,
     pub(crate) bundle_only: bool,
@@ -95,7 +100,12 @@ impl<'a> Level<'a> {
             Attribute::Fingerprint(fingerprint) => self.fingerprints.push(fingerprint),
             Attribute::Setup(setup) => self.setup = Some(setup),
             Attribute::IceLite => self.ice_lite = true,
-            Attribute::IceOptions(options) => self.renomination |= options.iter().any(|option| option == RENOMINATION),
+            Attribute::IceOptions(options) => {
+                self.renomination |= options.iter().any(|option| option == RENOMINATION);
+                for (has, name) in self.sped.iter_mut().zip(SPED) {
+                    *has |= options.iter().any(|option| option == name);
+                }
+            }
             Attribute::IcePacing(pacing) => self.pacing = Some(pacing.0),
             Attribute::BundleOnly => self.bundle_only = true,
             Attribute::RtcpMux | Attribute::RtcpMuxOnly => self.rtcp_mux = true,
@@ -153,6 +163,9 @@ impl<'a> OfferedSection<'a> {
         }
         level.setup = level.setup.or(session.setup);
         level.renomination |= session.renomination;
+        for (has, session) in level.sped.iter_mut().zip(session.sped) {
+            *has |= session;
+        }
         level.allow_mixed |= session.allow_mixed;
         level.extmaps.extend_from_slice(&session.extmaps);
         let kind = match media.kind {

@@ -6,7 +6,7 @@ use sdp::{
 };
 
 use crate::format_lines::{format_lines, ssrc_lines};
-use crate::offer::RENOMINATION;
+use crate::offer::{RENOMINATION, SPED};
 use crate::section::Format;
 use crate::sender::Senders;
 use crate::wish::Wish;
@@ -20,6 +20,8 @@ pub(crate) struct OfferText<'a> {
     pub(crate) version: u64,
     pub(crate) ufrag: &'a str,
     pub(crate) pwd: &'a str,
+    /// Whether DTLS is laid into checks.
+    pub(crate) sped: bool,
     /// The Ta that we propose; a lite agent proposes none.
     pub(crate) pacing: Option<Milliseconds>,
     pub(crate) fingerprint: Fingerprint<'a>,
@@ -48,7 +50,9 @@ impl OfferText<'_> {
                 mids: List::from(&mids[..]),
             }));
         }
-        builder.attribute(Attribute::IceOptions(List::from(&["trickle", "ice2", RENOMINATION])));
+        let mut options = vec!["trickle", "ice2", RENOMINATION];
+        options.extend(SPED.into_iter().filter(|_| self.sped));
+        builder.attribute(Attribute::IceOptions(List::from(&options[..])));
         if let Some(pacing) = self.pacing {
             builder.attribute(Attribute::IcePacing(pacing));
         }

@@ -24,8 +24,8 @@ use crate::sender::{Room, Senders};
 use crate::timers::Timers;
 use crate::wish::Wish;
 use crate::{
-    Blocked, CloseReason, Config, Counters, Event, Section, Secured, Sender, SenderId, SenderStatistics, Sink, State,
-    StreamId, Timer,
+    Blocked, CloseReason, Config, Counters, Event, Section, Secured, Sender, SenderId, SenderStatistics, Sink, Sped,
+    SpedState, State, StreamId, Timer,
 };
 
 mod gathering;
@@ -33,6 +33,7 @@ mod media;
 mod offering;
 mod reaching;
 mod relaying;
+mod riding;
 mod signalling;
 
 /// A PeerConnection without I/O.
@@ -78,6 +79,8 @@ pub struct Peer {
     /// To TCP candidates of the peer's.
     connections: Connections,
     dtls: Option<Dtls>,
+    /// DTLS in checks, where it is configured and the peer has not signalled otherwise.
+    sped: Option<Box<Sped>>,
     /// What signalling said of the peer's certificate and of our role; never changes.
     identity: Option<(Vec<Fingerprint>, Role)>,
     srtp: Option<Srtp>,
@@ -138,6 +141,7 @@ impl Peer {
         let ice = ice::Agent::new(ice_config, Seed(random(&mut rng)), now);
         let streams = relaying.iter().flat_map(|relaying| relaying.wanted_streams());
         let events = streams.map(Event::OpenRelayStream).collect();
+        let sped = config.sped.then(|| Box::new(Sped::new(Seed(random(&mut rng)))));
         let own = Ssrc(rng.next_u32().max(1));
         let cname = random::<8>(&mut rng).iter().map(|byte| format!("{byte:02x}")).collect();
         let clock = config
@@ -165,6 +169,7 @@ impl Peer {
             names,
             connections: Connections::new(reaching::max_connections(&config)),
             dtls: None,
+            sped,
             identity: None,
             srtp: None,
             early: EarlyMedia::default(),
@@ -276,6 +281,12 @@ impl Peer {
         self.outbox.cname()
     }
 
+    /// How far DTLS in connectivity checks has come; `None` without [`Config::sped`], or when the other end does not
+    /// signal it.
+    pub fn sped_state(&self) -> Option<SpedState> {
+        self.sped.as_ref().map(|sped| sped.state())
+    }
+
     /// What was dropped here.
     pub const fn counters(&self) -> &Counters {
         &self.counters
@@ -291,6 +302,8 @@ impl Peer {
             .copied()
             .unwrap_or_default()
             .each(visit);
+        let sped = self.sped.as_ref().map(|sped| *sped.counters()).unwrap_or_default();
+        sped.each(visit);
         let mut srtp = dtls_srtp::srtp::Counters::default();
         if let Some(both) = &self.srtp {
             srtp.absorb(both.sealer.counters());
@@ -333,7 +346,7 @@ impl Peer {
         match data.first() {
             Some(128..=191) => self.handle_media(now, now, path, data, sink),
             Some(0..=3) => {
-                self.ice.handle_datagram(now, path, data);
+                self.handle_stun(now, path, data, sink);
                 self.update(now);
             }
             Some(20..=63) => self.handle_dtls(now, path, data, sink),
@@ -398,10 +411,11 @@ impl Peer {
             self.counters.unvalidated_path += 1;
             return;
         }
-        let agreed = self
-            .sections
-            .iter()
-            .any(|s| s.kind == crate::Kind::Application && s.rejected.is_none());
+        if self.sped.as_mut().is_some_and(|sped| !sped.note_plain(data)) {
+            // A check had brought it.
+            return;
+        }
+        let agreed = agrees_to_data(&self.sections);
         let was_connected = dtls.is_connected();
         let authentic_before = dtls.authentic_records();
         dtls.handle_datagram(now, data, &mut |data| {
@@ -419,10 +433,14 @@ impl Peer {
             self.ice.note_activity(now, path, ice::Activity::Handshake);
         }
         self.handle_dtls_events();
+        self.begin_media_if_secure(now, sink);
+        self.update(now);
+    }
+
+    fn begin_media_if_secure(&mut self, now: Instant, sink: &mut impl Sink) {
         if self.srtp.is_some() && self.timers.get(Timer::Report).is_none() {
             self.begin_media(now, sink);
         }
-        self.update(now);
     }
 
     /// The keys are there: takes up what waited for them.
@@ -444,6 +462,7 @@ impl Peer {
                     profile,
                 } => {
                     self.secure();
+                    self.complete_riding(version);
                     self.push_event(Event::Secured(Secured {
                         version: version.name().unwrap_or("unknown"),
                         suite: suite.name().unwrap_or("unknown"),
@@ -452,6 +471,9 @@ impl Peer {
                     }));
                 }
                 dtls_srtp::Event::Closed { reason } => {
+                    if let Some(sped) = self.sped.as_mut().filter(|_| reason != dtls_srtp::CloseReason::Local) {
+                        sped.end();
+                    }
                     let reason = match reason {
                         dtls_srtp::CloseReason::Local => CloseReason::Local,
                         dtls_srtp::CloseReason::Peer => CloseReason::Remote,
@@ -597,6 +619,13 @@ impl Peer {
     }
 }
 
+/// Whether application data is agreed to.
+fn agrees_to_data(sections: &[Section]) -> bool {
+    sections
+        .iter()
+        .any(|s| s.kind == crate::Kind::Application && s.rejected.is_none())
+}
+
 /// Those who may seal now.
 #[inline]
 fn sealer(state: State, srtp: &mut Option<Srtp>) -> Result<&mut Sealer, Blocked> {
@@ -647,15 +676,19 @@ impl Peer {
 
     /// As if there were no relays.
     fn next_unwrapped(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
-        if self.state != State::Closed
-            && let Some(transmit) = self.ice.poll_transmit(now, out)
-        {
-            return Some(transmit);
+        if self.state != State::Closed {
+            self.load_flight(now, out);
+            if let Some(transmit) = self.poll_ice(now, out) {
+                return Some(transmit);
+            }
         }
         let path = self.ice.selected()?;
         let len = self.write_rtcp(now, out);
         self.tell_lost();
         if let Some(len) = len {
+            return Some(Transmit::one(path, len));
+        }
+        if let Some(len) = self.sped.as_mut().and_then(|sped| sped.poll_plain(out)) {
             return Some(Transmit::one(path, len));
         }
         let dtls = self.dtls.as_mut()?;

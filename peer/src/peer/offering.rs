@@ -102,6 +102,7 @@ impl Peer {
             version: self.version + 1,
             ufrag: &local.ufrag,
             pwd: &local.pwd,
+            sped: self.sped.is_some(),
             pacing: self.pacing(),
             fingerprint,
             candidates: &candidates,
@@ -177,6 +178,7 @@ impl Peer {
             self.ice.set_peer_lite(answer.session.ice_lite);
             self.ice.set_peer_pacing(answer.session.pacing);
             self.follow_renomination(transport);
+            self.follow_sped(transport);
             self.connect(now, transport, accepted);
         }
         for (wish, section) in self.wishes.iter_mut().zip(&self.sections) {

@@ -10,7 +10,7 @@ use super::{Peer, random};
 use crate::answer::Local;
 use crate::names::{Names, RemoteCandidate};
 use crate::negotiation::{Plan, RemoteTransport};
-use crate::offer::Offer;
+use crate::offer::{Offer, SPED};
 use crate::remb::Remb;
 use crate::{Event, Extension, FragmentError, OfferError, State};
 
@@ -66,6 +66,7 @@ impl Peer {
             self.ice.set_peer_lite(offer.session.ice_lite);
             self.ice.set_peer_pacing(offer.session.pacing);
             self.follow_renomination(transport);
+            self.follow_sped(transport);
             self.connect(now, transport, accepted);
         }
         self.follow_sections(now);
@@ -165,7 +166,9 @@ impl Peer {
         if self.config.ice.mode == ice::Mode::Lite {
             builder.attribute(Attribute::IceLite);
         }
-        builder.attribute(Attribute::IceOptions(List::from(&["trickle", "ice2"])));
+        let mut options = vec!["trickle", "ice2"];
+        options.extend(SPED.into_iter().filter(|_| self.sped.is_some()));
+        builder.attribute(Attribute::IceOptions(List::from(&options[..])));
         builder
             .attribute(Attribute::IceUfrag(&local.ufrag))
             .attribute(Attribute::IcePwd(&local.pwd));
@@ -263,6 +266,8 @@ impl Peer {
             self.dtls = Some(dtls);
             self.identity = Some((fingerprints, role));
             self.state = State::Connecting;
+            // Its checks may have been faster than its answer.
+            self.take_ridden(now, &mut |_| {});
         }
     }
 
@@ -320,6 +325,10 @@ impl Peer {
                 && plan
                     .transport()
                     .is_ok_and(|transport| transport.is_some_and(|t| t.section.level.renomination)),
+            sped: match plan.transport() {
+                Ok(Some(transport)) if self.sped.is_some() => transport.section.level.sped,
+                _ => Default::default(),
+            },
             pacing: self.pacing(),
             cname: self.outbox.cname(),
             senders: &self.senders,
@@ -355,6 +364,13 @@ impl Peer {
     /// Another pair may be nominated where both ends signal that they follow it; what we write says so in full mode.
     pub(super) fn follow_renomination(&mut self, transport: &RemoteTransport<'_>) {
         self.ice.set_renomination(transport.section.level.renomination);
+    }
+
+    /// DTLS rides in checks where both ends signal that; what was agreed to with the first description stays.
+    pub(super) fn follow_sped(&mut self, transport: &RemoteTransport<'_>) {
+        if self.dtls.is_none() && transport.section.level.sped == [false; SPED.len()] {
+            self.sped = None;
+        }
     }
 
     /// Takes a candidate of the session that it names, else of `session`, that of what it came with.

@@ -1,0 +1,107 @@
+use std::time::{Duration, Instant};
+
+use dtls_srtp::{Role, Version};
+use wire::{Path, Transmit};
+
+use super::{Peer, agrees_to_data};
+use crate::{Sink, Sped};
+
+/// What a check has beside a DTLS datagram and the two ufrags, in bytes: header 20, USERNAME 4 with a colon and padding
+/// 4, role 12, USE-CANDIDATE 4, NOMINATION 8, PRIORITY 8, the acknowledgement 20, the datagram's header and padding 8,
+/// MESSAGE-INTEGRITY-SHA256 36, FINGERPRINT 8.
+const CHECK: usize = 132;
+
+/// The round trip that DTLS is told as long as no pair works: its flight is in the checks, and these are sent again
+/// after 500 ms (RFC 8445 §14.3). Sent again sooner it would have other record numbers, and what the peer acknowledges
+/// would be that of before.
+const UNMEASURED: Duration = Duration::from_millis(334);
+
+/// DTLS in checks ([`Config::sped`](crate::Config::sped)).
+impl Peer {
+    /// Takes a datagram of STUN, and what DTLS is in it.
+    pub(super) fn handle_stun(&mut self, now: Instant, path: &Path, data: &[u8], sink: &mut impl Sink) {
+        let Some(sped) = &mut self.sped else {
+            return self.ice.handle_datagram(now, path, data);
+        };
+        self.ice.handle_datagram_with(now, path, data, &mut **sped);
+        let mut unexpected = 0;
+        let agreed = agrees_to_data(&self.sections);
+        self.take_ridden(now, &mut |data| {
+            if agreed {
+                sink.application(data);
+            } else {
+                unexpected += 1;
+            }
+        });
+        self.counters.unexpected_application_data += unexpected;
+        self.begin_media_if_secure(now, sink);
+    }
+
+    /// Hands to DTLS what came in checks, as soon as it is there.
+    ///
+    /// It says nothing about paths: the check that it came in has said all that there is to say.
+    pub(super) fn take_ridden(&mut self, now: Instant, application: &mut dyn FnMut(&mut [u8])) {
+        let (Some(sped), Some(dtls)) = (&mut self.sped, &mut self.dtls) else {
+            return;
+        };
+        while let Some(mut datagram) = sped.poll_received() {
+            dtls.handle_datagram(now, &mut datagram, application);
+        }
+        self.handle_dtls_events();
+    }
+
+    /// Takes over the flight that DTLS has to send. `out` is where it is written meanwhile.
+    pub(super) fn load_flight(&mut self, now: Instant, out: &mut [u8]) {
+        let (Some(sped), Some(dtls)) = (&mut self.sped, &mut self.dtls) else {
+            return;
+        };
+        let selected = self.ice.selected();
+        sped.note_path(selected.is_some());
+        if !sped.is_active() {
+            dtls.set_max_datagram(self.config.dtls.max_datagram);
+            return;
+        }
+        let ufrag = |credentials: &ice::Credentials| credentials.ufrag.len();
+        let ufrags = ufrag(self.ice.local_credentials()) + self.ice.remote_credentials().map_or(0, ufrag);
+        let room = self.config.max_datagram.saturating_sub(CHECK + ufrags);
+        dtls.set_max_datagram(room.min(Sped::MAX_DATAGRAM).min(self.config.dtls.max_datagram));
+        // Before the flight leaves, for its timer starts then.
+        match self.ice.rtt() {
+            Some(rtt) => dtls.set_rtt(rtt),
+            None if selected.is_none() => dtls.set_rtt(UNMEASURED),
+            None => {}
+        }
+        let mut begun = false;
+        while sped.is_active()
+            && let Some(len) = dtls.poll_transmit(now, out)
+        {
+            if !std::mem::replace(&mut begun, true) {
+                sped.begin_flight();
+            }
+            sped.push(&out[..len]);
+        }
+    }
+
+    /// The next datagram of ICE's, with what rides in it.
+    pub(super) fn poll_ice(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        let Some(sped) = &mut self.sped else {
+            return self.ice.poll_transmit(now, out);
+        };
+        let room = self.config.max_datagram.max(ice::MIN_OUT).min(out.len());
+        self.ice.poll_transmit_with(now, &mut out[..room], &mut **sped)
+    }
+
+    /// The handshake is complete.
+    pub(super) fn complete_riding(&mut self, version: Version) {
+        let (Some(sped), Some(dtls)) = (&mut self.sped, &self.dtls) else {
+            return;
+        };
+        // The last flight is the server's in DTLS 1.2 and the client's in DTLS 1.3, but for acknowledgements.
+        let last = if version == Version::DTLS_1_2 {
+            Role::Server
+        } else {
+            Role::Client
+        };
+        sped.complete(dtls.role() != last);
+    }
+}
