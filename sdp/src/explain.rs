@@ -12,6 +12,13 @@ pub struct Explanation<'a> {
     session: &'a Session,
 }
 
+/// The options of ICE whose meaning is told, where they are said.
+const ICE_OPTIONS: [(&str, &str); 3] = [
+    ("trickle", "candidates may follow later"),
+    ("renomination", "the way of media may change in mid-call"),
+    ("sped", "DTLS travels in connectivity checks"),
+];
+
 /// Explains a description line by line.
 ///
 /// ```
@@ -225,12 +232,12 @@ fn explain_attribute(f: &mut fmt::Formatter<'_>, attribute: &Attribute<'_>) -> f
         }
         Attribute::IceOptions(options) => {
             write!(f, "The writer supports these options of ICE: {options}")?;
-            let trickle = options.iter().any(|option| option == "trickle");
-            f.write_str(if trickle {
-                "; trickle means that candidates may follow later."
-            } else {
-                "."
-            })
+            for (option, meaning) in ICE_OPTIONS {
+                if options.iter().any(|known| known == option) {
+                    write!(f, "; {option} means that {meaning}")?;
+                }
+            }
+            f.write_str(".")
         }
         Attribute::Rtcp(rtcp) => write!(f, "Without multiplexing, RTCP would go to port {}.", rtcp.port),
         Attribute::Msid(msid) => match msid.stream_id() {
@@ -464,6 +471,11 @@ mod tests {
         assert_eq!(
             sentence("a=candidate:1 1 udp 5 x.local 9 typ host"),
             "The writer may be reached at a hidden local address, x.local port 9 over udp, an address of its own; its priority is 5."
+        );
+        assert_eq!(
+            sentence("a=ice-options:trickle sped x"),
+            "The writer supports these options of ICE: trickle sped x; trickle means that candidates may follow later; \
+             sped means that DTLS travels in connectivity checks."
         );
         assert_eq!(
             sentence("x=1"),
