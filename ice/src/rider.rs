@@ -37,7 +37,8 @@ const RESERVED: usize = (4 + 32) + (4 + 4);
 const HEADER: usize = 4;
 
 impl<'b, 'a> Attachments<'b, 'a> {
-    pub(crate) fn new(builder: &'b mut Builder<'a>) -> Self {
+    /// At the end of a message that still lacks its integrity: the agent makes them; others try a rider without one.
+    pub fn new(builder: &'b mut Builder<'a>) -> Self {
         Self {
             room: builder.room().saturating_sub(RESERVED),
             builder,
