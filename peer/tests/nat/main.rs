@@ -3,6 +3,7 @@
 mod changes;
 mod restarts;
 mod shell;
+mod sped;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

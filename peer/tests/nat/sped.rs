@@ -1,0 +1,60 @@
+use std::time::Duration;
+
+use netsim::shapes::Access;
+use peer::{Event, SpedState};
+
+use super::{LEFT, RIGHT, World, config, turn};
+
+/// How long it takes from the answer until both are connected, in ms, and whether a relay is in between.
+fn time(access: [Access; 2], sped: bool, relay_only: bool) -> (u128, bool) {
+    let configs = [1, 2].map(|certificate| {
+        let mut config = config(certificate, vec![turn()]);
+        config.sped = sped;
+        if relay_only {
+            config.ice_transport_policy = peer::IceTransportPolicy::Relay;
+        }
+        config
+    });
+    let mut world = World::new(access, configs);
+    world.run(Duration::from_millis(300));
+    let [_, answer] = world.negotiate();
+    assert_eq!(answer.contains(" sped googspedv1"), sped);
+    let start = world.sim.elapsed();
+    world.connect();
+    let time = (world.sim.elapsed() - start).as_millis();
+    let relayed = world.is_relayed(LEFT) || world.is_relayed(RIGHT);
+    world.talk(Duration::from_secs(10));
+    world.stop();
+    world.assert_heard();
+    for end in [LEFT, RIGHT] {
+        let end = world.end(end);
+        let faults: Vec<_> = end
+            .counters()
+            .into_iter()
+            .filter(|(name, _)| name.starts_with("sped"))
+            .collect();
+        assert_eq!(faults, []);
+        assert_eq!(end.peer.sped_state(), sped.then_some(SpedState::Complete));
+        let secured = |event: &&Event| matches!(event, Event::Secured(_));
+        assert_eq!(end.events.iter().filter(secured).count(), 1);
+    }
+    (time, relayed)
+}
+
+/// Whatever lies between them, and by relays too, where a check with a flight in it is wrapped once more.
+#[test]
+fn dtls_in_checks_passes_nats_and_relays() {
+    for (access, relay_only) in [
+        ([Access::Open; 2], false),
+        ([Access::EimEif; 2], false),
+        ([Access::EimApdf, Access::Open], false),
+        ([Access::ApdmApdf; 2], false),
+        ([Access::Open; 2], true),
+    ] {
+        let (with, relayed) = time(access, true, relay_only);
+        let (without, _) = time(access, false, relay_only);
+        println!("{access:?} relayed {relayed}: {with} ms with, {without} ms without");
+        assert!(with <= without, "{access:?} {relay_only}: {with} {without}");
+        assert!(relayed || !relay_only);
+    }
+}
