@@ -18,6 +18,7 @@ mod rtp;
 mod sdp;
 mod server;
 mod sfu;
+mod sped;
 mod srtp;
 mod stun;
 mod turn;
@@ -36,6 +37,7 @@ pub use rtp::{rtp, rtp_receive};
 pub use sdp::sdp;
 pub use server::client_message;
 pub use sfu::sfu_session;
+pub use sped::sped;
 pub use srtp::{srtp_open, srtp_seal};
 pub use stun::stun;
 pub use turn::turn_client;
@@ -77,6 +79,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rtp_receive", run: rtp_receive, seeds: &["fuzz/seeds/rtp_receive"] },
     Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp", "fuzz/seeds/sdp"] },
     Target { name: "sfu_session", run: sfu_session, seeds: &["fuzz/seeds/sfu_session"] },
+    Target { name: "sped", run: sped, seeds: &["fuzz/seeds/sped"] },
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
     Target { name: "srtp_seal", run: srtp_seal, seeds: &["fuzz/seeds/srtp_seal"] },
     Target { name: "stun", run: stun, seeds: &["fixtures/stun"] },
