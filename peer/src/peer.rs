@@ -676,11 +676,10 @@ impl Peer {
 
     /// As if there were no relays.
     fn next_unwrapped(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
-        if self.state != State::Closed {
-            self.load_flight(now, out);
-            if let Some(transmit) = self.poll_ice(now, out) {
-                return Some(transmit);
-            }
+        if self.state != State::Closed
+            && let Some(transmit) = self.poll_ice(now, out)
+        {
+            return Some(transmit);
         }
         let path = self.ice.selected()?;
         let len = self.write_rtcp(now, out);

@@ -1,6 +1,8 @@
 use std::time::{Duration, Instant};
 
-use dtls_srtp::{Role, Version};
+use dtls_srtp::{Dtls, Role, Version};
+use ice::{Attachments, Rider};
+use stun::{Authenticated, Class};
 use wire::{Path, Transmit};
 
 use super::{Peer, agrees_to_data};
@@ -54,42 +56,37 @@ impl Peer {
         self.handle_dtls_events();
     }
 
-    /// Takes over the flight that DTLS has to send. `out` is where it is written meanwhile.
-    pub(super) fn load_flight(&mut self, now: Instant, out: &mut [u8]) {
-        let (Some(sped), Some(dtls)) = (&mut self.sped, &mut self.dtls) else {
-            return;
-        };
-        let selected = self.ice.selected();
-        sped.note_path(selected.is_some());
-        if !sped.is_active() {
-            dtls.set_max_datagram(self.config.dtls.max_datagram);
-            return;
-        }
-        let ufrag = |credentials: &ice::Credentials| credentials.ufrag.len();
-        let ufrags = ufrag(self.ice.local_credentials()) + self.ice.remote_credentials().map_or(0, ufrag);
-        let room = self.config.max_datagram.saturating_sub(CHECK + ufrags);
-        dtls.set_max_datagram(room.min(Sped::MAX_DATAGRAM).min(self.config.dtls.max_datagram));
-        // Before the flight leaves, for its timer starts then.
-        let assumed = if selected.is_some() { UNMEASURED } else { WITHOUT_PATH };
-        dtls.set_rtt(self.ice.rtt().unwrap_or(assumed));
-        let mut begun = false;
-        while sped.is_active()
-            && let Some(len) = dtls.poll_transmit(now, out)
-        {
-            if !std::mem::replace(&mut begun, true) {
-                sped.begin_flight();
-            }
-            sped.push(&out[..len]);
-        }
-    }
-
     /// The next datagram of ICE's, with what rides in it.
     pub(super) fn poll_ice(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        let selected = self.ice.selected().is_some();
+        let ufrag = |credentials: &ice::Credentials| credentials.ufrag.len();
+        let ufrags = ufrag(self.ice.local_credentials()) + self.ice.remote_credentials().map_or(0, ufrag);
         let Some(sped) = &mut self.sped else {
             return self.ice.poll_transmit(now, out);
         };
+        sped.note_path(selected);
+        let whole = self.config.dtls.max_datagram;
+        if let Some(dtls) = &mut self.dtls {
+            let room = self.config.max_datagram.saturating_sub(CHECK + ufrags);
+            let rides = room.min(Sped::MAX_DATAGRAM).min(whole);
+            dtls.set_max_datagram(if sped.is_active() { rides } else { whole });
+            // Before a flight leaves, for its timer starts then.
+            let assumed = if selected { UNMEASURED } else { WITHOUT_PATH };
+            if sped.is_active() {
+                dtls.set_rtt(self.ice.rtt().unwrap_or(assumed));
+            }
+        }
+        let mut ride = Ride {
+            now,
+            sped,
+            dtls: self.dtls.as_mut(),
+        };
+        if selected {
+            // It leaves by itself, too.
+            ride.load();
+        }
         let room = self.config.max_datagram.max(ice::MIN_OUT).min(out.len());
-        self.ice.poll_transmit_with(now, &mut out[..room], &mut **sped)
+        self.ice.poll_transmit_with(now, &mut out[..room], &mut ride)
     }
 
     /// The handshake is complete.
@@ -104,5 +101,41 @@ impl Peer {
             Role::Client
         };
         sped.complete(dtls.role() != last);
+    }
+}
+
+/// What rides, and where it comes from.
+struct Ride<'a> {
+    now: Instant,
+    sped: &'a mut Sped,
+    dtls: Option<&'a mut Dtls>,
+}
+
+impl Ride<'_> {
+    /// Takes over the flight that DTLS has to send.
+    fn load(&mut self) {
+        let Some(dtls) = &mut self.dtls else { return };
+        let mut out = [0; Sped::MAX_DATAGRAM];
+        let mut begun = false;
+        while self.sped.is_active()
+            && let Some(len) = dtls.poll_transmit(self.now, &mut out)
+        {
+            if !std::mem::replace(&mut begun, true) {
+                self.sped.begin_flight();
+            }
+            self.sped.push(&out[..len]);
+        }
+    }
+}
+
+impl Rider for Ride<'_> {
+    fn attach(&mut self, class: Class, attachments: &mut Attachments<'_, '_>) {
+        // Not before there is a check: DTLS's clock for the flight starts when it is taken.
+        self.load();
+        self.sped.attach(class, attachments);
+    }
+
+    fn deliver(&mut self, message: &Authenticated<'_>) {
+        self.sped.deliver(message);
     }
 }
