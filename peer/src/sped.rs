@@ -207,8 +207,8 @@ impl Sped {
         }
     }
 
-    /// Takes a datagram that came by itself, before DTLS does. `false` when DTLS has had it, out of a check: it is not
-    /// to be given to DTLS again.
+    /// Takes a datagram that came by itself, before DTLS does. `false` when DTLS has had the very same, be it out of a
+    /// check: it is not to be given to DTLS again.
     ///
     /// Handshake datagrams that come so are acknowledged, too, as libwebrtc does: the peer need not send them again.
     pub fn note_plain(&mut self, datagram: &[u8]) -> bool {

@@ -88,10 +88,14 @@ fn config(end: usize, setting: Setting) -> Config {
 
 impl Call {
     fn new(setting: Setting, run: u64) -> Self {
+        Self::between([CALLER, ANSWERER].map(|end| config(end, setting)), run)
+    }
+
+    fn between(configs: [Config; 2], run: u64) -> Self {
         let now = Instant::now();
+        let configs = configs.map(Arc::new);
         let end = |end: usize| {
-            let config = Arc::new(config(end, setting));
-            let mut peer = Peer::new(config, Seed::from_run(2 * run + end as u64), now);
+            let mut peer = Peer::new(configs[end].clone(), Seed::from_run(2 * run + end as u64), now);
             peer.add_local_candidate(ADDRESSES[end].parse().unwrap());
             End {
                 peer,
@@ -375,6 +379,58 @@ fn flights_of_many_datagrams_are_put_together() {
         assert!(client <= 300 && server <= 250, "{client} {server}");
         // No datagram is given to DTLS twice, whichever ways it took.
         assert_clean(&call);
+    }
+}
+
+#[test]
+fn real_cryptography_works_too() {
+    let config = || {
+        let certificate = dtls_srtp::Certificate::generate().unwrap();
+        let dtls = dtls_srtp::Config::new(Arc::new(dtls_srtp::RingCrypto::default()), certificate);
+        let mut config = Config::full(Arc::new(dtls));
+        config.sped = true;
+        config
+    };
+    let mut call = Call::between([config(), config()], 1);
+    call.negotiate();
+    call.run(ms(1000));
+    assert_eq!(call.secured(), [200, 150]);
+    assert_clean(&call);
+}
+
+/// Whoever polls late, and after any number of inputs, is connected all the same.
+#[test]
+fn the_order_of_polls_does_not_matter() {
+    for lite in [false, true] {
+        for tick in [1, 7, 30, 90] {
+            let setting = Setting {
+                lite,
+                max_datagram: 300,
+                ..WITH
+            };
+            let mut call = Call::new(setting, tick);
+            call.negotiate();
+            let mut state = tick;
+            for _ in 0..20_000 / tick {
+                call.now += ms(tick);
+                let now = call.now;
+                for side in &mut call.ends {
+                    let due = side.coming.iter().take_while(|coming| coming.0 <= now).count();
+                    for (_, path, mut data) in side.coming.drain(..due) {
+                        side.peer.handle_datagram(now, &path, &mut data, &mut side.sink);
+                        if random(&mut state).is_multiple_of(3) {
+                            side.peer.handle_timeout(now);
+                        }
+                    }
+                    side.peer.handle_timeout(now);
+                }
+                if random(&mut state).is_multiple_of(2) {
+                    call.exchange();
+                }
+            }
+            assert!(call.ends.iter().all(|end| end.peer.state() == State::Connected));
+            assert_eq!(call.states(), [Some(SpedState::Complete); 2], "{lite} {tick}");
+        }
     }
 }
 
