@@ -54,6 +54,8 @@ pub struct Sped {
     received: VecDeque<Box<[u8]>>,
     received_bytes: usize,
     has_path: bool,
+    /// The peer has all that our handshake had to say: what DTLS still sends does not ride.
+    answered: bool,
     counters: SpedCounters,
 }
 
@@ -96,6 +98,8 @@ struct Outgoing {
     bytes: Box<[u8]>,
     /// It is still to leave by itself, once there is a path.
     due: bool,
+    /// It rides until it is acknowledged; else it is forgotten once it has left.
+    rides: bool,
 }
 
 /// Most datagrams of a flight, and most bytes: several certificates' worth. More goes without checks.
@@ -133,6 +137,7 @@ impl Sped {
             received: VecDeque::new(),
             received_bytes: 0,
             has_path: false,
+            answered: false,
             counters: SpedCounters::default(),
         }
     }
@@ -202,7 +207,7 @@ impl Sped {
             self.take(datagram);
         }
         // Without the attribute, be it empty, nothing of the peer's is to come: then both have what they need.
-        if self.state == SpedState::Pending && self.flight.is_empty() && datagram.is_none() {
+        if self.state == SpedState::Pending && !self.has_riders() && datagram.is_none() {
             self.finish();
         }
     }
@@ -250,6 +255,7 @@ impl Sped {
             crc,
             bytes: datagram.into(),
             due: true,
+            rides: !self.answered,
         });
         if self.flight.len() > MAX_FLIGHT || self.flight_bytes > MAX_FLIGHT_BYTES {
             self.turn_off();
@@ -257,7 +263,8 @@ impl Sped {
     }
 
     /// Our handshake is complete. `answered` tells that the last flight was the peer's, to one of ours, as for the
-    /// client of DTLS 1.2 and the server of DTLS 1.3: the peer has all that we sent.
+    /// client of DTLS 1.2 and the server of DTLS 1.3: the peer has all that we sent, and what DTLS sends from now on (its
+    /// ACK, RFC 9147 §7) leaves by itself only.
     pub fn complete(&mut self, answered: bool) {
         if !self.is_active() {
             return;
@@ -265,12 +272,14 @@ impl Sped {
         self.state = SpedState::Pending;
         if answered {
             self.begin_flight();
+            self.answered = true;
         }
     }
 
     /// The connection is over: forgets everything.
     pub fn end(&mut self) {
         self.finish();
+        self.begin_flight();
         self.state = SpedState::Off;
         self.received.clear();
         self.received_bytes = 0;
@@ -293,7 +302,7 @@ impl Sped {
         let len = outgoing.bytes.len();
         out.get_mut(..len)?.copy_from_slice(&outgoing.bytes);
         outgoing.due = false;
-        if self.state == SpedState::Off {
+        if !outgoing.rides || !self.is_active() {
             self.flight.remove(at);
         }
         Some(len)
@@ -323,7 +332,7 @@ impl Rider for Sped {
         // that the path works.
         let rides = |outgoing: &Outgoing| {
             let fits = room.is_some_and(|room| outgoing.bytes.len() <= room);
-            fits && (is_answer || !self.has_path || !outgoing.due)
+            fits && outgoing.rides && (is_answer || !self.has_path || !outgoing.due)
         };
         if let Some(at) = self.flight.iter().position(rides)
             && let Some(mut outgoing) = self.flight.remove(at)
@@ -332,7 +341,7 @@ impl Rider for Sped {
                 outgoing.due = false;
             }
             self.flight.push_back(outgoing);
-        } else if self.state != SpedState::Pending || !self.flight.is_empty() {
+        } else if self.state != SpedState::Pending || self.has_riders() {
             attachments.push(&Value::MetaDtlsInStun(&[]));
         }
     }
@@ -372,9 +381,13 @@ impl Sped {
         self.taken.clear();
     }
 
+    fn has_riders(&self) -> bool {
+        self.flight.iter().any(|outgoing| outgoing.rides)
+    }
+
     fn finish(&mut self) {
         self.state = SpedState::Complete;
-        self.begin_flight();
+        self.flight.retain(|outgoing| outgoing.due && !outgoing.rides);
         self.acknowledgements.clear();
         self.taken.clear();
     }

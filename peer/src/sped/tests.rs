@@ -253,6 +253,23 @@ fn the_end_is_when_both_have_what_they_need() {
 }
 
 #[test]
+fn what_dtls_sends_after_its_last_flight_was_answered_does_not_ride() {
+    // The server of DTLS 1.3, and its ACK.
+    let mut sped = sending([1]);
+    deliver(&mut sped, &forged(&[Value::MetaDtlsInStun(&datagram(2, 10))]));
+    sped.complete(true);
+    sped.begin_flight();
+    sped.push(&datagram(3, 50));
+    assert_eq!(read(&message(&mut sped, ANSWER)), (None, Some(1)));
+    // It waits for a path, even when all else is over.
+    deliver(&mut sped, &forged(&[]));
+    assert_eq!((sped.state(), plain(&mut sped)), (SpedState::Complete, None));
+    sped.note_path(true);
+    assert_eq!(plain(&mut sped), Some(datagram(3, 50)));
+    assert_eq!((plain(&mut sped), sped.unacknowledged()), (None, 0));
+}
+
+#[test]
 fn a_flight_that_is_too_much_goes_by_itself() {
     let mut sped = sending(0..17);
     assert_eq!(sped.state(), SpedState::Off);
