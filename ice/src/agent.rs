@@ -432,6 +432,16 @@ impl Agent {
         self.settle();
     }
 
+    /// Has the best pair whose check is not answered yet checked once more, at the usual pace: for a [`Rider`] that has
+    /// more to say than one check takes. Up to seven times for each pair; to no effect in lite mode, and when no pair
+    /// waits for an answer.
+    pub fn check_again(&mut self, now: Instant) {
+        if let Some(full) = &mut self.full {
+            full.checklist.check_again();
+            self.arm_check(now);
+        }
+    }
+
     /// Restarts ICE (RFC 8445 §9) and gives the new local credentials. The path in use stays until one is nominated
     /// under the new credentials; until then both are answered. After a failure the old ones are void. While the first
     /// check is awaited, the wait begins anew; the patience with a peer that was there and is silent is not extended.

@@ -98,6 +98,8 @@ struct Outgoing {
     bytes: Box<[u8]>,
     /// It is still to leave by itself, once there is a path.
     due: bool,
+    /// It has left, be it in a check.
+    left: bool,
     /// It rides until it is acknowledged; else it is forgotten once it has left.
     rides: bool,
 }
@@ -157,6 +159,11 @@ impl Sped {
             self.state,
             SpedState::Tentative | SpedState::Confirmed | SpedState::Pending
         )
+    }
+
+    /// Whether a datagram of the last flight has not left yet in any way: another check could take it.
+    pub fn has_more(&self) -> bool {
+        self.is_active() && self.flight.iter().any(|outgoing| outgoing.rides && !outgoing.left)
     }
 
     /// How many datagrams of the last flight are not acknowledged yet.
@@ -255,6 +262,7 @@ impl Sped {
             crc,
             bytes: datagram.into(),
             due: true,
+            left: false,
             rides: !self.answered,
         });
         if self.flight.len() > MAX_FLIGHT || self.flight_bytes > MAX_FLIGHT_BYTES {
@@ -302,6 +310,7 @@ impl Sped {
         let len = outgoing.bytes.len();
         out.get_mut(..len)?.copy_from_slice(&outgoing.bytes);
         outgoing.due = false;
+        outgoing.left = true;
         if !outgoing.rides || !self.is_active() {
             self.flight.remove(at);
         }
@@ -337,8 +346,9 @@ impl Rider for Sped {
         if let Some(at) = self.flight.iter().position(rides)
             && let Some(mut outgoing) = self.flight.remove(at)
         {
-            if attachments.push(&Value::MetaDtlsInStun(&outgoing.bytes)) && is_answer {
-                outgoing.due = false;
+            if attachments.push(&Value::MetaDtlsInStun(&outgoing.bytes)) {
+                outgoing.left = true;
+                outgoing.due &= !is_answer;
             }
             self.flight.push_back(outgoing);
         } else if self.state != SpedState::Pending || self.has_riders() {

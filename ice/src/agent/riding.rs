@@ -3,7 +3,7 @@
 use super::controlling::{address, host};
 use super::*;
 use crate::rider::{Attachments, Rider};
-use stun::{Authenticated, Builder, Class, Key, Method, TransactionId, Value};
+use stun::{Authenticated, Builder, Class, Key, Message, Method, TransactionId, Value};
 
 const OURS: &str = "198.51.100.7:5000";
 const SERVER: &str = "192.0.2.1:3478";
@@ -150,6 +150,50 @@ fn error_responses_take_nothing_along() {
     let check = check.finish().to_vec();
     call.answer(&mut theirs, &check);
     assert_eq!((theirs.attached, theirs.delivered), (vec![], vec![]));
+}
+
+#[test]
+fn a_pair_may_be_checked_again_at_the_usual_pace() {
+    let mut call = Call::new();
+    let mut ours = Luggage::default();
+    // Nothing waits for an answer yet.
+    call.ours.check_again(call.now);
+    let first = call.check(&mut ours, 1200);
+    let start = call.now;
+    let mut sent = vec![(Duration::ZERO, first)];
+    for _ in 0..10 {
+        call.ours.check_again(call.now);
+        let Some(due) = call
+            .ours
+            .poll_timeout()
+            .filter(|due| *due < start + Duration::from_millis(500))
+        else {
+            break;
+        };
+        assert_eq!(call.ours.poll_transmit(call.now, &mut [0; MIN_OUT]), None);
+        call.now = due;
+        call.ours.handle_timeout(due);
+        let check = call.check(&mut ours, 1200);
+        sent.push((due - start, check));
+    }
+    let times: Vec<u128> = sent.iter().map(|(at, _)| at.as_millis()).collect();
+    assert_eq!(times, [0, 50, 100, 150, 200, 250, 300, 350]);
+    let mut ids: Vec<_> = sent
+        .iter()
+        .map(|(_, check)| Message::parse(check).unwrap().transaction_id().0)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 8);
+    // Each may be answered, the first one too, and no other is sent then.
+    let answer = call.answer(&mut Luggage::default(), &sent[0].1);
+    call.ours.handle_datagram(call.now, &call.to_us(), &answer);
+    assert_eq!(call.ours.selected(), Some(call.to_us()));
+    call.ours.check_again(call.now);
+    let nomination = call.check(&mut ours, 1200);
+    assert!(Message::parse(&nomination).unwrap().use_candidate());
+    assert_eq!(call.ours.poll_transmit(call.now, &mut [0; MIN_OUT]), None);
+    assert_eq!(*call.ours.counters(), Counters::default());
 }
 
 #[test]

@@ -44,6 +44,24 @@ pub(crate) struct Triggered {
 }
 
 impl Checklist {
+    /// Checks the best pair that waits for an answer once more, with another transaction: the one under way is not sent
+    /// again, and may be answered.
+    pub(crate) fn check_again(&mut self) {
+        let waits = |pair: &&mut super::Pair| {
+            pair.state == State::InProgress && pair.connection == Connection::Ready && pair.replaced < REPLACED
+        };
+        let Some(pair) = self.pairs.iter_mut().find(waits) else {
+            return;
+        };
+        pair.replaced = pair.replaced.saturating_add(1);
+        pair.state = State::Waiting;
+        let id = pair.id;
+        self.cancel(id);
+        if !self.triggered.contains(&id) {
+            self.triggered.push_back(id);
+        }
+    }
+
     /// A check of the peer's came on a path: it is tried next (RFC 8445 §7.3.1.4), as a pair with a peer-reflexive
     /// candidate if it is none yet (§7.3.1.3).
     pub(crate) fn trigger(&mut self, now: Instant, check: &Trigger<'_>) -> Triggered {

@@ -78,7 +78,7 @@ impl Peer {
         }
         let mut ride = Ride {
             now,
-            sped,
+            sped: &mut *sped,
             dtls: self.dtls.as_mut(),
         };
         if selected {
@@ -86,7 +86,13 @@ impl Peer {
             ride.load();
         }
         let room = self.config.max_datagram.max(ice::MIN_OUT).min(out.len());
-        self.ice.poll_transmit_with(now, &mut out[..room], &mut ride)
+        let transmit = self.ice.poll_transmit_with(now, &mut out[..room], &mut ride);
+        // One check has one datagram. A ClientHello with post-quantum shares has two, and the answer to the first is a
+        // round trip away.
+        if transmit.is_some() && !selected && sped.has_more() {
+            self.ice.check_again(now);
+        }
+        transmit
     }
 
     /// The handshake is complete.

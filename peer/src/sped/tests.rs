@@ -74,12 +74,14 @@ const ANSWER: Class = Class::SuccessResponse;
 #[test]
 fn datagrams_ride_in_turn_until_they_are_acknowledged() {
     let (mut client, mut server) = (sending([1, 2, 3]), engine(2));
+    assert!(client.has_more());
     for number in [1, 2, 3, 1] {
         assert_eq!(
             read(&message(&mut client, CHECK)),
             (Some(datagram(number, 500)), Some(0))
         );
     }
+    assert!(!client.has_more());
     // The second.
     deliver(&mut server, &message(&mut client, CHECK));
     assert_eq!(server.poll_received().as_deref(), Some(&datagram(2, 500)[..]));
