@@ -7,8 +7,9 @@ use crate::stage::{Settings, check};
 const PROGRAMS: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("firefox-esr", "firefox-esr"),
-    // The foreign DTLS peer.
+    // The foreign DTLS peers.
     ("openssl", "openssl"),
+    ("gnutls-serv", "gnutls-bin"),
     // The foreign TURN server, and the foreign TURN clients.
     ("turnserver", "coturn"),
     ("turnutils_uclient", "coturn"),
