@@ -23,10 +23,14 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("c++", "g++"),
 ];
 
+/// The same for the stage `interop`: BoringSSL is built from its source, and bindgen reads its headers.
+const LONG_PROGRAMS: &[(&str, &str)] = &[("cmake", "cmake"), ("clang", "clang"), ("clang", "libclang-dev")];
+
 /// Installs what is missing, and nothing on a machine that has everything.
 pub(crate) fn run(settings: &Settings) -> Outcome {
     let mut packages: Vec<&str> = PROGRAMS
         .iter()
+        .chain(LONG_PROGRAMS.iter().filter(|_| settings.long))
         .filter(|(program, _)| !present(program))
         .map(|(_, package)| *package)
         .collect();

@@ -22,8 +22,8 @@ Without a name all stages run, in this order:
 ";
 
 const HELP_END: &str = "
-  --long    many more seeds and cases, fuzzing for minutes, the browser tests ten times,
-            and ten minutes of a room of twelve
+  --long    many more seeds and cases, fuzzing for minutes, DTLS against BoringSSL, the
+            browser tests ten times, and ten minutes of a room of twelve
 
 What is missing is installed first: Debian packages by apt-get (as root, or with a sudo that asks no password) and cargo-fuzz by
 cargo. Nothing is retried and nothing is skipped: a missing browser and an ignored test are failures. Network tests stay on loopback

@@ -24,7 +24,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "format",
-        about: "cargo fmt --check, here and in bench/",
+        about: "cargo fmt --check, here, in bench/ and in interop/",
         run: format,
     },
     Stage {
@@ -51,6 +51,11 @@ pub(crate) const STAGES: &[Stage] = &[
         name: "bench",
         about: "the comparisons in bench/ compile, without warnings",
         run: bench,
+    },
+    Stage {
+        name: "interop",
+        about: "DTLS against BoringSSL, with --long alone: it takes minutes to build",
+        run: interop,
     },
     Stage {
         name: "fuzz",
@@ -102,8 +107,10 @@ impl Settings {
 
 fn format(settings: &Settings) -> Outcome {
     let workspace = check(&mut settings.cargo(&["fmt", "--all", "--check"]));
-    let bench = check(&mut settings.cargo(&["fmt", "--manifest-path", "bench/Cargo.toml", "--check"]));
-    workspace.and(bench)
+    let apart = |manifest| check(&mut settings.cargo(&["fmt", "--manifest-path", manifest, "--check"]));
+    workspace
+        .and(apart("bench/Cargo.toml"))
+        .and(apart("interop/Cargo.toml"))
 }
 
 /// The crates that need no more than `core` and `alloc`.
@@ -169,6 +176,22 @@ fn bench(settings: &Settings) -> Outcome {
             .cargo(&manifest)
             .env("CARGO_TARGET_DIR", settings.target.join("bench")),
     )
+}
+
+fn interop(settings: &Settings) -> Outcome {
+    if !settings.long {
+        println!("only with --long");
+        return Outcome::default();
+    }
+    let apart = |arguments: &[&str]| {
+        let mut command = settings.cargo(arguments);
+        command.env("CARGO_TARGET_DIR", settings.target.join("interop"));
+        command
+    };
+    let manifest = ["--locked", "--manifest-path", "interop/Cargo.toml"];
+    let lint = [&["clippy"], &manifest[..], &["--all-targets", "--", "-D", "warnings"]];
+    let test = [&["test"], &manifest[..], &["--tests", "--no-fail-fast"]];
+    check(&mut apart(&lint.concat())).and(tests(&mut apart(&test.concat())))
 }
 
 fn browsers(settings: &Settings) -> Outcome {

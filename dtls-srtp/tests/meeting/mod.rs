@@ -59,7 +59,7 @@ pub struct Meeting<T> {
     pub ours: End,
     pub theirs: T,
     certificate: Certificate,
-    network: Network,
+    pub network: Network,
     on_the_way: BTreeMap<(Instant, u64), (To, Vec<u8>)>,
     sent: u64,
     rng: StdRng,
