@@ -22,7 +22,9 @@ pub fn dtls_records(data: &[u8]) {
                 return;
             };
             assert!(before.starts_with(&print(|w| header.write(w))));
-            if r.skip(header.length.map_or(r.remaining(), usize::from)).is_err() {
+            if r.skip(header.length.map_or_else(|| r.remaining(), usize::from))
+                .is_err()
+            {
                 return;
             }
             let at = r.offset();

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use browser_test::{Browser, Devices, Kind, Options, Page};
+use dtls_srtp::Role;
 use ice::mdns::{self, Subnet};
 use peer::{Config, Direction, Event, Mdns, Peer, Secured, Sink, State, StreamInfo};
 use rtp::{Packet, RtpOut};
@@ -196,6 +197,8 @@ pub(crate) struct Call<'a> {
     page: &'a Page,
     kind: Kind,
     told: Told,
+    /// The DTLS role that ours has; by itself it is server, whoever offers.
+    role: Role,
 }
 
 impl Call<'_> {
@@ -231,6 +234,7 @@ impl Call<'_> {
         if self.told == Told::Page {
             assert_hides_addresses(&ours);
         }
+        let ours = with_setup(&ours, if self.role == Role::Client { "active" } else { "actpass" });
         if self.told == Told::Ours {
             without_candidates(&ours)
         } else {
@@ -251,10 +255,18 @@ impl Call<'_> {
                 std::thread::sleep(PAUSE);
             }
         }
+        let theirs = with_setup(
+            theirs,
+            if self.role == Role::Client {
+                "passive"
+            } else {
+                "actpass"
+            },
+        );
         if self.told == Told::Page {
-            without_candidates(theirs)
+            without_candidates(&theirs)
         } else {
-            theirs.to_owned()
+            theirs
         }
     }
 
@@ -347,6 +359,11 @@ fn assert_hides_addresses(description: &str) {
     );
 }
 
+/// An offer that leaves the DTLS role no longer open (RFC 8842 §5.2).
+fn with_setup(description: &str, setup: &str) -> String {
+    description.replace("a=setup:actpass", &format!("a=setup:{setup}"))
+}
+
 fn without_candidates(description: &str) -> String {
     let is_of_candidates = |line: &&str| line.starts_with("a=candidate:") || line.starts_with("a=end-of-candidates");
     let lines = description.lines().filter(|line| !is_of_candidates(line));
@@ -402,7 +419,20 @@ fn call_by_name(kind: Kind, told: Told, ours_offers: bool) {
 }
 
 /// Calls, and does something in the call.
-pub(crate) fn meet(caller: Caller, page: &Page, kind: Kind, told: Told, ours_offers: bool, then: impl Fn(&Call<'_>)) {
+fn meet(caller: Caller, page: &Page, kind: Kind, told: Told, ours_offers: bool, then: impl Fn(&Call<'_>)) {
+    meet_as(Role::Server, caller, page, kind, told, ours_offers, then);
+}
+
+/// The same with ours in this DTLS role.
+pub(crate) fn meet_as(
+    role: Role,
+    caller: Caller,
+    page: &Page,
+    kind: Kind,
+    told: Told,
+    ours_offers: bool,
+    then: impl Fn(&Call<'_>),
+) {
     let caller = Mutex::new(caller);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -418,6 +448,7 @@ pub(crate) fn meet(caller: Caller, page: &Page, kind: Kind, told: Told, ours_off
             page,
             kind,
             told,
+            role,
         };
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             if ours_offers {

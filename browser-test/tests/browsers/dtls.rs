@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use browser_test::{Browser, Kind, Options};
-use dtls_srtp::{Certificate, RingCrypto, Version};
+use dtls_srtp::{Certificate, RingCrypto, Role, Version};
 use serde_json::json;
 
 use crate::BOTH;
 use crate::arena::Arena;
-use crate::direct::{Caller, DIRECT, Told, meet};
+use crate::direct::{Caller, DIRECT, Told, meet_as};
 
 const OURS_12: &[Version] = &[Version::DTLS_1_2];
 const OURS_BOTH: &[Version] = &[Version::DTLS_1_3, Version::DTLS_1_2];
@@ -41,10 +41,15 @@ const OLD: Expected = Expected {
     in_statistics: "FEFD",
 };
 
-/// Calls in both directions: who answers is the DTLS client (RFC 8842 §5.3).
+/// Calls with ours in each DTLS role, whoever offers.
 fn calls(arena: &Arena, kind: Kind, options: &Options<'_>, ours: &[Version], expected: &Expected) {
     let browser = Browser::launch(kind, options).unwrap_or_else(|error| panic!("{error}"));
-    for ours_offers in [true, false] {
+    for (role, ours_offers) in [
+        (Role::Client, true),
+        (Role::Client, false),
+        (Role::Server, true),
+        (Role::Server, false),
+    ] {
         let page = browser.open_with(&arena.url("/healthz"), DIRECT).unwrap();
         let caller = Caller::with(arena, |config| {
             config.dtls = Arc::new(dtls_srtp::Config {
@@ -53,19 +58,19 @@ fn calls(arena: &Arena, kind: Kind, options: &Options<'_>, ours: &[Version], exp
             });
             None
         });
-        meet(caller, &page, kind, Told::Both, ours_offers, |call| {
+        meet_as(role, caller, &page, kind, Told::Both, ours_offers, |call| {
             let ours = call.ours();
             let secured = ours.secured().unwrap().clone();
             drop(ours);
-            let what = format!("{kind}, ours offers: {ours_offers}: {secured:?}");
+            let what = format!("{kind}, ours is {role:?} and offers: {ours_offers}: {secured:?}");
             assert_eq!(
                 (secured.version, secured.suite, secured.group),
                 (expected.version, expected.suite, expected.group),
                 "{what}"
             );
             // Whoever is server picks by its own order; Chromium's begins with AES_CM.
-            let profile = match (kind, ours_offers) {
-                (Kind::Chromium, false) => "SRTP_AES128_CM_HMAC_SHA1_80",
+            let profile = match (kind, role) {
+                (Kind::Chromium, Role::Client) => "SRTP_AES128_CM_HMAC_SHA1_80",
                 _ => "SRTP_AEAD_AES_128_GCM",
             };
             assert_eq!(secured.srtp_profile, profile, "{what}");
