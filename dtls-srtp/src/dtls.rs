@@ -85,9 +85,21 @@ impl Handshake {
         matches!(self, Self::Client13(_) | Self::Server13(_))
     }
 
-    /// Whether the version is known to be DTLS 1.2.
-    pub(crate) const fn is_12(&self) -> bool {
-        matches!(self, Self::Client12(_) | Self::Server12(_))
+    /// Whether the peer may speak DTLS 1.3, as far as is known.
+    pub(crate) const fn may_be_13(&self) -> bool {
+        match self {
+            Self::Offer(offer) => offer.offers_13(),
+            _ => self.is_13(),
+        }
+    }
+
+    /// Whether alerts in the clear can be the peer's: not when it has keys and knows that we have, too.
+    pub(crate) fn takes_plain_alerts(&self, authentic_records: u64) -> bool {
+        match self {
+            Self::Client13(_) => false,
+            Self::Server13(_) => authentic_records == 0,
+            _ => true,
+        }
     }
 
     /// The last epoch of DTLS 1.2 that it may lead to: there is nothing to wait for beyond.
@@ -103,7 +115,9 @@ impl Handshake {
     pub(crate) fn awaits_bits(&self, bits: u8) -> bool {
         let bits = u16::from(bits);
         match self {
-            Self::Offer(_) => [v13::HANDSHAKE_EPOCH, v13::FIRST_APPLICATION_EPOCH].contains(&bits),
+            Self::Offer(offer) if offer.offers_13() => {
+                [v13::HANDSHAKE_EPOCH, v13::FIRST_APPLICATION_EPOCH].contains(&bits)
+            }
             Self::Client13(_) => bits == v13::FIRST_APPLICATION_EPOCH,
             _ => false,
         }
@@ -433,6 +447,7 @@ impl Dtls {
     }
 
     pub(crate) fn end(&mut self, reason: CloseReason) {
+        let is_13 = self.is_13();
         self.state = State::Closed(reason);
         self.association.timer.stop();
         self.association.transcript.clear();
@@ -446,6 +461,10 @@ impl Dtls {
         }
         self.alert = reason.alert().map(|description| match description {
             AlertDescription::CLOSE_NOTIFY => Alert::CLOSE_NOTIFY,
+            // RFC 8446 §4.4.2.4 has an alert of its own for this.
+            _ if is_13 && reason == CloseReason::NoPeerCertificate => {
+                Alert::fatal(AlertDescription::CERTIFICATE_REQUIRED)
+            }
             description => Alert::fatal(description),
         });
         self.events.push_back(Event::Closed { reason });
@@ -480,10 +499,7 @@ impl Dtls {
         };
         if secrets.updating || !proven || !self.association.flight.is_empty() {
             let requested = update.requested || secrets.wanted.is_some_and(|wanted| wanted.requested);
-            // An update of ours that is under way answers the peer's request too.
-            if !secrets.updating || update.requested {
-                secrets.wanted = Some(KeyUpdate { requested });
-            }
+            secrets.wanted = Some(KeyUpdate { requested });
             return;
         }
         if session.epoch == u16::MAX {

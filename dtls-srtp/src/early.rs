@@ -76,6 +76,16 @@ impl Early {
             .any(|item| matches!(item, EarlyItem::Record(EarlyEpoch::Bits(_), _)))
     }
 
+    /// The version is settled: records of the other one never become of use.
+    pub(crate) fn settle(&mut self, is_13: bool) {
+        self.items.retain(|item| match item {
+            EarlyItem::Record(EarlyEpoch::Whole(_), _) => !is_13,
+            EarlyItem::Record(EarlyEpoch::Bits(_), _) => is_13,
+            EarlyItem::Data(_) => true,
+        });
+        self.bytes = self.items.iter().map(EarlyItem::len).fold(0, usize::saturating_add);
+    }
+
     /// Forgets all.
     pub(crate) fn clear(&mut self) {
         *self = Self::new(self.max_bytes);

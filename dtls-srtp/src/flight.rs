@@ -28,6 +28,8 @@ pub(crate) struct Flight {
     transmissions: u32,
     /// What the latest records held, for acknowledgements.
     sent: VecDeque<SentRecord>,
+    /// How often it was sent again because somebody unproven said that it is missing.
+    hastened: u8,
 }
 
 struct Item {
@@ -126,6 +128,9 @@ impl Flight {
     /// repeated retransmissions do not result in a response").
     const CAUTIOUS_DATAGRAM: usize = 548;
 
+    /// Forged words cannot make us send more than this, nor keep the clock from its pace.
+    const MAX_HASTENED: u8 = 2;
+
     /// How many records are remembered: several transmissions of a long flight.
     const MAX_SENT: usize = 128;
 
@@ -172,6 +177,12 @@ impl Flight {
         self.cursor.is_some()
     }
 
+    /// Whether it may be sent again for a word that anybody can write; asked so, it may a few times.
+    pub(crate) const fn may_be_hastened(&mut self) -> bool {
+        self.hastened = self.hastened.saturating_add(1);
+        self.hastened <= Self::MAX_HASTENED
+    }
+
     /// The peer has these records.
     pub(crate) fn acknowledge(&mut self, numbers: impl Iterator<Item = RecordNumber>) -> Acknowledgement {
         let mut news = false;
@@ -190,6 +201,7 @@ impl Flight {
             return Acknowledgement::Known;
         }
         if self.items.iter().all(|item| item.acknowledged.all) {
+            self.cursor = None;
             return Acknowledgement::Complete;
         }
         // What was on its way to be sent again may have been acknowledged.
@@ -366,6 +378,42 @@ mod tests {
         let mut records = Records::new();
         let sent = datagrams(&mut flight(&[vec![1; 300], vec![], vec![2; 400]]), &mut records, 1200);
         assert_eq!(sent.iter().map(Vec::len).collect::<Vec<_>>(), [3 * 25 + 700 + 14]);
+    }
+
+    #[test]
+    fn what_is_acknowledged_is_not_sent_again() {
+        let mut records = Records::new();
+        let mut flight = Flight::default();
+        for seq in 0..3 {
+            flight.push_handshake(
+                0,
+                HandshakeType::CERTIFICATE,
+                seq,
+                vec![seq as u8; 150 * usize::from(seq)],
+            );
+        }
+        flight.send();
+        let first = datagrams(&mut flight, &mut records, 200);
+        assert_eq!(first.len(), 3);
+        let number = |sequence| RecordNumber { epoch: 0, sequence };
+        // An empty message, all of the next, the beginning of the last.
+        assert_eq!(flight.acknowledge([number(9)].into_iter()), Acknowledgement::Known);
+        assert_eq!(
+            flight.acknowledge([0, 1, 2].map(number).into_iter()),
+            Acknowledgement::Part
+        );
+        assert_eq!(flight.acknowledge([number(1)].into_iter()), Acknowledgement::Known);
+        flight.send();
+        let again = datagrams(&mut flight, &mut records, 200);
+        assert_eq!(again.len(), 1);
+        assert!(again[0].len() < 200);
+        // The rest is acknowledged while it waits to be sent once more.
+        flight.send();
+        assert!(flight.is_pending());
+        let all = flight.acknowledge((3..9).map(number));
+        assert_eq!((all, flight.is_pending()), (Acknowledgement::Complete, false));
+        flight.send();
+        assert!(!flight.is_pending());
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub const RANDOM_LEN: usize = 32;
 /// How the random of a server ends that speaks DTLS 1.3 and was asked for 1.2 (RFC 8446 §4.1.3).
 pub(crate) const DOWNGRADE_TO_1_2: [u8; 8] = *b"DOWNGRD\x01";
 
+/// How such randoms end: those of servers that were asked for DTLS 1.2, and for what is older.
+pub(crate) const DOWNGRADES: [[u8; 8]; 2] = [DOWNGRADE_TO_1_2, *b"DOWNGRD\x00"];
+
 /// The random that makes a `ServerHello` a `HelloRetryRequest` (RFC 8446 §4.1.3): the SHA-256 of that name.
 pub const HELLO_RETRY_REQUEST: [u8; RANDOM_LEN] = [
     0xcf, 0x21, 0xad, 0x74, 0xe5, 0x9a, 0x61, 0x11, 0xbe, 0x1d, 0x8c, 0x02, 0x1e, 0x65, 0xb8, 0x91, 0xc2, 0xa2, 0x11,

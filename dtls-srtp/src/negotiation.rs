@@ -6,6 +6,7 @@ use crate::event::CloseReason;
 use crate::extension::Extensions;
 use crate::profile::SrtpProfile;
 use crate::registry::{HandshakeType, NamedGroup, SignatureScheme, Version};
+use crate::v13;
 use crate::x509::PublicKey;
 
 /// An error of a message's parser, named after the message.
@@ -91,13 +92,15 @@ pub(crate) fn own_groups(association: &Association, version: Version) -> impl It
         .filter(move |group| known.contains(group) && fits(group))
 }
 
-/// The versions that this crate and our configuration have, the latest first. Another order could not be kept: a client
+/// The versions that this crate and our configuration have, with the suites and groups for them, the latest first. Another order could not be kept: a client
 /// that offers DTLS 1.3 to a server that has it takes 1.2 for an attack (RFC 8446 §4.1.3).
 pub(crate) fn own_versions(association: &Association) -> impl Iterator<Item = Version> + '_ {
     let versions = &association.config.versions;
+    let has_13 =
+        v13::own_suites(association).next().is_some() && own_groups(association, Version::DTLS_1_3).next().is_some();
     [Version::DTLS_1_3, Version::DTLS_1_2]
         .into_iter()
-        .filter(|version| versions.contains(version))
+        .filter(move |version| versions.contains(version) && (has_13 || *version != Version::DTLS_1_3))
 }
 
 /// Whether our configuration has this version.

@@ -7,7 +7,7 @@ use crate::association::Association;
 use crate::crypto::KeyExchange;
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
-use crate::hello::{ClientHello, DOWNGRADE_TO_1_2, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
+use crate::hello::{ClientHello, DOWNGRADES, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
 use crate::negotiation::{malformed, own_groups, own_versions, speaks};
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
@@ -82,6 +82,11 @@ impl Offer {
         }
     }
 
+    /// Whether our hello offers DTLS 1.3.
+    pub(crate) const fn offers_13(&self) -> bool {
+        !self.shares.is_empty()
+    }
+
     fn may_verify(&self, association: &Association) -> bool {
         self.cookies < Self::MAX_COOKIES && self.retry.is_none() && speaks(association, Version::DTLS_1_2)
     }
@@ -108,7 +113,8 @@ impl Offer {
             )),
             None if !speaks(association, Version::DTLS_1_2) => Err(CloseReason::UnsupportedVersion),
             None => {
-                if speaks(association, Version::DTLS_1_3) && hello.random.ends_with(&DOWNGRADE_TO_1_2) {
+                if speaks(association, Version::DTLS_1_3) && DOWNGRADES.iter().any(|mark| hello.random.ends_with(mark))
+                {
                     return Err(CloseReason::Downgraded);
                 }
                 v12::Client::begin(association, self.random, message).map(Answer::V12)
@@ -148,6 +154,16 @@ impl Offer {
             return Err(CloseReason::UnexpectedMessage(HandshakeType::SERVER_HELLO));
         }
         let suite = v13::offered_suite(association, hello)?;
+        let allowed = [
+            ExtensionType::SUPPORTED_VERSIONS,
+            ExtensionType::KEY_SHARE,
+            ExtensionType::COOKIE,
+        ];
+        if hello.extensions.iter().any(|(name, _)| !allowed.contains(&name)) {
+            return Err(CloseReason::IllegalParameter(
+                "a HelloRetryRequest says the version, a group and a cookie (RFC 8446 §4.1.4)",
+            ));
+        }
         let group = hello.extensions.retry_group().map_err(&malformed)?;
         let cookie = hello.extensions.cookie().map_err(&malformed)?.unwrap_or_default();
         if group.is_none() && cookie.is_empty() {

@@ -58,6 +58,8 @@ pub(crate) struct Reassembler {
     next_seq: u16,
     messages: BTreeMap<u16, Partial>,
     limits: ReassemblyLimits,
+    /// Whether what is kept stays: it may have been acknowledged.
+    keeps_all: bool,
 }
 
 /// What a peer may make the [`Reassembler`] remember.
@@ -78,6 +80,7 @@ impl Reassembler {
             next_seq: 0,
             messages: BTreeMap::new(),
             limits,
+            keeps_all: false,
         }
     }
 
@@ -129,7 +132,7 @@ impl Reassembler {
         while self.held_bytes().saturating_add(growth) > self.limits.total {
             // What lies ahead must not keep out the message that the handshake waits for: it comes again when that one
             // is there. Anybody can fill the budget before the peer is heard.
-            if ahead > 0 || !self.drop_furthest_ahead() {
+            if ahead > 0 || self.keeps_all || !self.drop_furthest_ahead() {
                 return Pushed::NoRoom;
             }
             gave_way = true;
@@ -154,6 +157,11 @@ impl Reassembler {
             }
             _ => false,
         }
+    }
+
+    /// From here on nothing gives way to what comes.
+    pub(crate) const fn keep_all(&mut self) {
+        self.keeps_all = true;
     }
 
     /// Forgets all parts.

@@ -17,7 +17,9 @@ use crate::record::{RecordHeader, split_record};
 use crate::records::Opened;
 use crate::registry::{AlertDescription, ContentType, HandshakeType};
 use crate::session::Secrets;
-use crate::v13::{Ack, FIRST_APPLICATION_EPOCH, KeyUpdate, RecordNumber, UnifiedHeader, split_unified};
+use crate::v13::{
+    Ack, FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, KeyUpdate, RecordNumber, UnifiedHeader, split_unified,
+};
 
 /// A record whose epoch is known.
 #[derive(Debug, Clone, Copy)]
@@ -179,7 +181,10 @@ impl Dtls {
         let handshaking = matches!(self.state, State::Handshaking(_));
         match content_type {
             ContentType::HANDSHAKE if handshaking => self.handle_fragments(now, origin, body),
-            ContentType::ALERT if handshaking => self.handle_alert(body),
+            ContentType::ALERT if matches!(&self.state, State::Handshaking(handshake) if handshake.takes_plain_alerts(self.authentic_records)) =>
+            {
+                self.handle_alert(body);
+            }
             ContentType::ALERT => self.counters.unprotected_alerts += 1,
             ContentType::APPLICATION_DATA => self.counters.unprotected_application_data += 1,
             // Nobody waits for a ChangeCipherSpec: the epoch in the header of the next record says the same, and
@@ -190,8 +195,13 @@ impl Dtls {
             ContentType::ACK => {
                 // Anybody can write this, so it acknowledges nothing; that something is missing may be true.
                 self.counters.unprotected_acks += 1;
-                if matches!(&self.state, State::Handshaking(handshake) if !handshake.is_12()) {
-                    self.repeat_unless_crossed(now);
+                let expected = matches!(&self.state, State::Handshaking(handshake) if handshake.may_be_13());
+                if expected
+                    && Ack::parse(body).is_ok()
+                    && self.has_not_crossed(now)
+                    && self.association.flight.may_be_hastened()
+                {
+                    self.repeat_flight();
                 }
             }
             _ => self.counters.unknown_content_types += 1,
@@ -285,8 +295,13 @@ impl Dtls {
         }
         while let Some(message) = self.reassembler.take() {
             self.handle_message(&message);
+            if self.is_13() && !matches!(self.state, State::Handshaking(_)) {
+                // Whatever else came with the keys of the handshake does not belong to it.
+                self.reassembler.clear();
+            }
         }
-        let waiting = self.is_13() || self.early.has_13();
+        let offered = matches!(self.state, State::Handshaking(Handshake::Offer(_)));
+        let waiting = self.is_13() || (offered && self.early.has_13());
         if waiting && matches!(self.state, State::Handshaking(_)) && !self.association.received.is_empty() {
             self.association.timer.acknowledge_later(now);
         }
@@ -336,7 +351,9 @@ impl Dtls {
             // In DTLS 1.2 Finished is the only protected message until the handshake is over.
             State::Handshaking(Handshake::Client12(_) | Handshake::Server12(_)) => finished == in_the_clear,
             State::Handshaking(Handshake::Server13(server)) if server.awaits_hello() => !in_the_clear,
-            // In DTLS 1.3 all that follows a ServerHello is protected; what came before it may be repeated.
+            // In DTLS 1.3 all that follows a ServerHello is protected with the keys of the handshake; what came before it may
+            // be repeated. A KeyUpdate that has overtaken the Finished comes again.
+            State::Handshaking(_) => is_new && epoch != HANDSHAKE_EPOCH,
             _ => in_the_clear && is_new,
         }
     }
@@ -359,13 +376,15 @@ impl Dtls {
     /// Something of our flight is missing over there: it is sent again, unless it left so recently that this news must
     /// be older.
     fn repeat_unless_crossed(&mut self, now: Instant) {
-        let quiet = self.association.timer.interval() / 4;
-        if self
-            .flight_sent_at
-            .is_some_and(|at| now.saturating_duration_since(at) >= quiet)
-        {
+        if self.has_not_crossed(now) {
             self.repeat_flight();
         }
+    }
+
+    fn has_not_crossed(&self, now: Instant) -> bool {
+        let quiet = self.association.timer.interval() / 4;
+        self.flight_sent_at
+            .is_some_and(|at| now.saturating_duration_since(at) >= quiet)
     }
 
     pub(crate) fn repeat_flight(&mut self) {
@@ -422,6 +441,17 @@ impl Dtls {
         match progress {
             Ok((next, None)) => {
                 *handshake = next;
+                match handshake {
+                    Handshake::Client12(_) | Handshake::Server12(_) => {
+                        self.early.settle(false);
+                        self.association.timer.do_not_acknowledge();
+                    }
+                    Handshake::Client13(_) | Handshake::Server13(_) => {
+                        self.early.settle(true);
+                        self.reassembler.keep_all();
+                    }
+                    _ => {}
+                }
                 // All that came in the clear is used up: what lies there beyond the hellos was forged.
                 if [HandshakeType::CLIENT_HELLO, HandshakeType::SERVER_HELLO].contains(&message.message_type)
                     && handshake.is_13()
@@ -486,6 +516,9 @@ impl Dtls {
             if is_new && origin.epoch < FIRST_APPLICATION_EPOCH {
                 self.counters.misprotected_messages += 1;
                 taken = false;
+            } else if fragment.header.message_seq > self.reassembler.next_seq() {
+                // Not before its turn: what is acknowledged takes effect for the peer at once.
+                taken = false;
             } else {
                 taken &= self.handle_fragment(now, origin.epoch, &fragment);
             }
@@ -494,7 +527,8 @@ impl Dtls {
             }
         }
         // The server's flight, once more, is answered by ours, as long as that is not acknowledged.
-        let answered = origin.epoch < FIRST_APPLICATION_EPOCH && !self.association.flight.is_empty();
+        let answered =
+            self.role == Role::Client && origin.epoch < FIRST_APPLICATION_EPOCH && !self.association.flight.is_empty();
         if taken && !answered {
             self.association.received.note(origin.number);
             self.association.received.due = true;

@@ -79,6 +79,11 @@ impl RetransmitTimer {
         self.retransmit_at = Some(now + self.interval);
     }
 
+    /// There is nothing to acknowledge.
+    pub(crate) fn do_not_acknowledge(&mut self) {
+        self.acknowledge_at = None;
+    }
+
     /// Nothing is awaited any more, so nothing is sent again by the clock.
     pub(crate) fn stop_retransmitting(&mut self) {
         self.retransmit_at = None;

@@ -296,6 +296,47 @@ fn half_open_handshakes_are_bounded_and_end() {
     }
 }
 
+/// What only a peer of DTLS 1.3 can send does nothing to those that do not speak it.
+#[test]
+fn records_of_13_do_nothing_to_12() {
+    let now = Instant::now();
+    let config = |number| Arc::new(pair::fake_config(number));
+    let junk = |bits: u8| [&[0x2c | bits, 0, 0, 0, 32][..], &[7; 32]].concat();
+    let ack = [&[26, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 9, 0, 2][..], &[0, 0]].concat();
+    for role in [Role::Client, Role::Server] {
+        let mut end = End::new(config(1), role, 1, now);
+        end.transmits(now);
+        for bits in 0..4 {
+            end.handle(now, &junk(bits));
+        }
+        let later = now + Duration::from_millis(99);
+        end.handle(later, &ack);
+        end.timeout(later);
+        assert_eq!((end.dtls.held_bytes(), end.transmits(later)), (0, Vec::new()));
+        assert_eq!(end.dtls.counters().stale_epoch_records, 4);
+    }
+}
+
+/// Words in the clear that something is missing make a server repeat itself twice, not for ever.
+#[test]
+fn forged_acknowledgements_are_believed_twice() {
+    let now = Instant::now();
+    let hello = End::new(Arc::new(strict(2)), Role::Client, 1, now).transmits(now);
+    let mut server = End::new(Arc::new(strict(1)), Role::Server, 1, now);
+    for datagram in &hello {
+        server.handle(now, datagram);
+    }
+    let flight = server.transmits(now).len();
+    let mut sent = 0;
+    for n in 0..90_u8 {
+        let ack = [&[26, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, n, 0, 2][..], &[0, 0]].concat();
+        let at = now + Duration::from_millis(u64::from(n));
+        server.handle(at, &ack);
+        sent += server.transmits(at).len();
+    }
+    assert_eq!((sent, server.dtls.counters().unprotected_acks), (2 * flight, 90));
+}
+
 /// Whatever is thrown at either end of a connection, it goes on.
 #[test]
 fn garbage_never_ends_a_connection() {

@@ -25,9 +25,17 @@ impl FileKeyLog {
         options.append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
-            .open(path)
-            .map_err(|error| KeyLogError(path.to_owned(), error))?;
+        let fault = |error| KeyLogError(path.to_owned(), error);
+        let file = options.open(path).map_err(fault)?;
+        let metadata = file.metadata().map_err(fault)?;
+        // A pipe that nobody empties would hold up media.
+        if !metadata.is_file() {
+            return Err(fault(io::Error::other("it is not a regular file")));
+        }
+        // It may have been there, for everybody to read.
+        #[cfg(unix)]
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .map_err(fault)?;
         tracing::warn!(
             "the secrets of all connections are written to {}: whoever reads that file can see and hear everything",
             path.display()
@@ -79,6 +87,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("hyaline-key-log-{}", std::process::id()));
         std::fs::create_dir(&directory).unwrap();
         let path = directory.join("keys");
+        std::fs::write(&path, "").unwrap();
         for line in ["CLIENT_RANDOM 01 02", "EXPORTER_SECRET 03 04"] {
             FileKeyLog::append(&path).unwrap().log(line);
         }
@@ -89,6 +98,8 @@ mod tests {
             let mode = std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions());
             assert_eq!(mode & 0o777, 0o600);
         }
+        let error = FileKeyLog::append(Path::new("/dev/null")).unwrap_err().to_string();
+        assert!(error.contains("regular file"), "{error}");
         let error = FileKeyLog::append(&directory).unwrap_err().to_string();
         assert!(error.contains("--keylog"), "{error}");
         std::fs::remove_dir_all(&directory).unwrap();

@@ -41,8 +41,8 @@ impl HashStates {
         }
         let padded = |pad: u8| {
             let mut chains = [Chain::initial()];
-            let mut padded = block.map(|byte| byte ^ pad);
-            ragged(&mut chains, &mut [&[padded]]);
+            let mut padded = [block.map(|byte| byte ^ pad)];
+            ragged(&mut chains, &mut [&padded]);
             padded.zeroize();
             let [chain] = chains;
             chain
