@@ -5,6 +5,7 @@
 
 mod allocations;
 mod forward;
+mod handshake;
 mod parse;
 #[cfg(target_os = "linux")]
 mod relay;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
         Some("forward") => forward::run(),
+        Some("handshake") => handshake::run(),
         Some("parse") => parse::run(),
         #[cfg(target_os = "linux")]
         Some("relay") => return relay::run(std::env::args().nth(2).as_deref()),
@@ -24,11 +26,12 @@ fn main() -> ExitCode {
         Some("srtp") => srtp::run(),
         _ => {
             eprintln!("usage: hyaline-bench COMPARISON\n");
-            eprintln!("  forward  server CPU per forwarded packet, beside str0m, rtc, and copying and sealing alone");
-            eprintln!("  parse    parsing STUN, RTP and RTCP, beside str0m and rtc");
-            eprintln!("  relay    CPU of the TURN server per relayed packet, beside coturn (Linux)");
-            eprintln!("  sdp      parsing session descriptions, beside rtc-sdp and webrtc-sdp");
-            eprintln!("  srtp     sealing SRTP for one receiver and for four, and opening it, beside raw ciphers");
+            eprintln!("  forward    server CPU per forwarded packet, beside str0m, rtc, and copying and sealing alone");
+            eprintln!("  handshake  a whole DTLS handshake, beside its own primitives, dimpl and rtc-dtls");
+            eprintln!("  parse      parsing STUN, RTP and RTCP, beside str0m and rtc");
+            eprintln!("  relay      CPU of the TURN server per relayed packet, beside coturn (Linux)");
+            eprintln!("  sdp        parsing session descriptions, beside rtc-sdp and webrtc-sdp");
+            eprintln!("  srtp       sealing SRTP for one receiver and for four, and opening it, beside raw ciphers");
             return ExitCode::from(2);
         }
     }
