@@ -232,7 +232,10 @@ impl Talk {
             assert!(engine.unacknowledged() <= 17);
         }
         for end in 0..2 {
-            assert!(self.engines[end].counters().iter().all(|(_, count)| count == 0));
+            // An acknowledgement may come when what it is for is forgotten.
+            let forgets = self.sent[end].len() > Sped::MAX_SENT;
+            let mut faults = self.engines[end].counters().iter();
+            assert!(faults.all(|(name, count)| count == 0 || (forgets && name == "sped_unknown_acknowledgements")));
             assert_ne!(self.engines[end].state(), SpedState::Off);
             let sent = &self.sent[1 - end];
             assert!(self.came[end].iter().all(|came| sent.contains(came)));

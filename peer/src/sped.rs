@@ -107,8 +107,6 @@ struct Outgoing {
 /// Most datagrams of a flight, and most bytes: several certificates' worth. More goes without checks.
 const MAX_FLIGHT: usize = 16;
 const MAX_FLIGHT_BYTES: usize = 16 << 10;
-/// Most CRC-32s of ours that are remembered: four flights.
-const MAX_SENT: usize = 4 * MAX_FLIGHT;
 /// Most datagrams of the peer's that are known again.
 const MAX_TAKEN: usize = 16;
 /// Most datagrams, and most bytes, that wait until DTLS is there: more than a ClientHello with post-quantum shares.
@@ -116,6 +114,8 @@ const MAX_RECEIVED: usize = 8;
 const MAX_RECEIVED_BYTES: usize = 8 << 10;
 
 impl Sped {
+    /// How many of our datagrams are remembered for acknowledgements: four flights.
+    pub const MAX_SENT: usize = 4 * MAX_FLIGHT;
     /// The longest datagram that is to be laid into a check, in bytes: what Chromium has. With all that a check has
     /// besides, and with what a TURN server needs around it, that passes any path that carries media.
     pub const MAX_DATAGRAM: usize = 900;
@@ -256,7 +256,7 @@ impl Sped {
             return;
         }
         let crc = crc32fast::hash(datagram);
-        remember(&mut self.sent, crc, MAX_SENT);
+        remember(&mut self.sent, crc, Self::MAX_SENT);
         self.flight_bytes = self.flight_bytes.saturating_add(datagram.len());
         self.flight.push_back(Outgoing {
             crc,
