@@ -239,7 +239,7 @@ impl Dtls {
                 Due::Acknowledge => self.association.received.due = true,
                 Due::GiveUp if matches!(self.state, State::Unproven(_)) => self.end(CloseReason::NoFingerprint),
                 // A peer that talks to us has our last flight, even if it does not say so.
-                Due::GiveUp if self.is_connected() && self.heard => self.flight_acknowledged(),
+                Due::GiveUp if self.is_connected() && self.heard && !self.is_updating() => self.flight_acknowledged(),
                 Due::GiveUp => self.end(CloseReason::Timeout),
             }
         }
@@ -354,6 +354,8 @@ impl Dtls {
                 // The last flight of a handshake of DTLS 1.2 is not answered, so the clock does not repeat it. In DTLS
                 // 1.3 all are, if only by an acknowledgement.
                 if matches!(self.state, State::Handshaking(_)) || self.is_13() {
+                    // An update of keys has as much patience as a handshake.
+                    self.association.start_clock(now);
                     self.association.timer.flight_sent(now);
                 }
             }
@@ -434,6 +436,14 @@ impl Dtls {
             if let Some(wanted) = wanted {
                 self.want_update(wanted);
             }
+        }
+    }
+
+    /// Whether an update of our keys waits for its acknowledgement, without which they must not change (RFC 9147 §8).
+    fn is_updating(&self) -> bool {
+        match &self.state {
+            State::Connected(session, _) => matches!(&session.secrets, Secrets::V13(secrets) if secrets.updating),
+            _ => false,
         }
     }
 
