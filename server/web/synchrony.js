@@ -26,9 +26,10 @@ const PACE_MS = 100;
  * Left alone a browser shows pictures as soon as they are there, while sound waits for 40 to 100 ms, or as long as its arrival
  * is unsteady. It has pictures wait for sound only by and by, for half a minute, and anew whenever somebody else comes.
  *
- * What follows the wait of sound is quick. It is not all: sound goes through a device beside, and pictures wait for less than
- * they are told to for some seconds after they began to come later, or for more after they came earlier. That is seen in the
- * times that the browser estimates both to be played at.
+ * In the beginning, as long as nothing else is known, they wait as long as sound does. That is not all: sound goes through a
+ * device beside, and pictures wait for less than they are told to for some seconds after they began to come later, or for more
+ * after they came earlier. Nor does sound play later because it waits for longer: it may have come earlier. So as soon as the
+ * times at which the browser estimates both to be played are known, it is these that are brought together.
  */
 export class Synchrony {
   #sounds = new Map(); // by track: its sums at the last look, when what was played was made, and how long it meant to wait
@@ -77,14 +78,15 @@ export class Synchrony {
       now.leap = before.leap ? before.leap - 1 : now.goal > before.goal + LEAP_MS ? LEAP_LOOKS : 0;
       const seen = entries.get(receiver.track.id);
       now.made = { sound: entry.estimatedPlayoutTimestamp, picture: seen?.estimatedPlayoutTimestamp, pictures: seen?.framesDecoded };
+      // Sound takes seconds until it waits as long as it means to: half way is the least wrong meanwhile.
+      const ahead = now.leap && now.goal > wait ? (now.goal - wait) / 2 : 0;
       picture.pass(played);
       // The browser's estimates run on when nothing new is shown.
-      if (['sound', 'picture', 'pictures'].every(what => now.made[what] > before.made?.[what])) {
-        picture.look(now.made.picture - now.made.sound - (wait + per('added') - picture.expected));
-      }
-      if (picture.knows) shares.push(middle(picture.looks));
-      // Sound takes seconds until it waits as long as it means to: half way is the least wrong meanwhile.
-      picture.follow((now.leap && now.goal > wait ? (wait + now.goal) / 2 : wait) + picture.share(this.#device));
+      const moves = ['sound', 'picture', 'pictures'].every(what => now.made[what] > before.made?.[what]);
+      const late = moves && { sound: age(entry) - per('added'), picture: age(seen) - picture.expected };
+      const counts = late && picture.look(late.sound - wait - late.picture, late.picture);
+      if (picture.knows) shares.push(picture.apart);
+      picture.follow(ahead + (counts && picture.knows ? late.sound - picture.late : wait + (picture.apart ?? this.#device)));
     }
     if (shares.length > 0) this.#device = middle(shares);
   }
@@ -92,7 +94,7 @@ export class Synchrony {
 
 /** How long the pictures of one source wait. */
 class Picture {
-  looks = []; // what keeps them and their sound apart, in ms, when both wait alike
+  looks = []; // what keeps them and their sound apart when both wait alike, and how late they are but for waiting, in ms
   expected; // how long they wait if the browser did what it was told to, in ms
   #strange = 0; // looks in a row that told of something else
   #silent = 0; // looks since the source came, as long as it was silent
@@ -104,11 +106,8 @@ class Picture {
   }
 
   get knows() { return this.looks.length >= LEAST_LOOKS; }
-
-  /** Until it is known of this source it is what it was with others. */
-  share(device) {
-    return this.knows ? middle(this.looks) : device;
-  }
+  get apart() { return this.knows ? middle(this.looks.map(({ apart }) => apart)) : undefined; }
+  get late() { return middle(this.looks.map(({ late }) => late)); }
 
   /** Seconds pass. */
   pass(seconds) {
@@ -116,10 +115,12 @@ class Picture {
     this.expected += Math.max(-most, Math.min(most, this.receiver.jitterBufferTarget - this.expected));
   }
 
-  look(apart) {
+  /** Whether it can be taken for what it seems. */
+  look(apart, late) {
     this.#strange = Math.abs(apart) < APART_MS ? 0 : this.#strange + 1;
-    if (!this.#strange) this.looks = [...this.looks, apart].slice(-LOOKS);
+    if (!this.#strange) this.looks = [...this.looks, { apart, late }].slice(-LOOKS);
     else if (this.#strange >= LEAST_LOOKS) this.looks = [];
+    return !this.#strange;
   }
 
   hearNothing(device) {
@@ -148,6 +149,9 @@ const sums = ({ jitterBufferDelay: all, jitterBufferTargetDelay: target, jitterB
   const added = Math.max(0, target - least || 0);
   return { waited: all - added, added, needed: least ?? 0, played };
 };
+
+/** How long ago what is played now was made, in ms: by two clocks, which are the same for sound and picture of one person. */
+const age = ({ timestamp, estimatedPlayoutTimestamp }) => timestamp - estimatedPlayoutTimestamp;
 
 /** The one that as many are below as above, so that one that is far off changes nothing. */
 const middle = values => [...values].sort((one, other) => one - other)[(values.length - 1) >> 1];

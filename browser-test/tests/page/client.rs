@@ -152,11 +152,11 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 synchrony.begin(picture);
                 const sums = { waited: 0, needed: 0, target: 0, played: 0, shown: 0, at: 0, behind: 0 };
                 const waits = [];
-                let world = { wait: 90, goal: 0, added: 0, device: 0, short: 0, frames: 15, seconds: 0.5 }, pw = 50;
+                let world = { wait: 90, late: 0, goal: 0, added: 0, device: 0, short: 0, frames: 15, seconds: 0.5 }, pw = 50;
                 const look = (what, change, times = 5) => {
                     world = { ...world, ...change };
                     for (let time = 0; time < times; time++) {
-                        const { wait, goal, added, device, short, frames, seconds } = world;
+                        const { wait, late, goal, added, device, short, frames, seconds } = world;
                         sums.played += 48_000 * seconds;
                         sums.waited += 48 * seconds * (wait + added);
                         sums.needed += 48 * seconds * goal;
@@ -168,11 +168,11 @@ fn pictures_wait_for_what_delays_sound_beside() {
                         // The estimate runs on when nothing is shown.
                         if (frames) sums.behind = pw - short;
                         synchrony.heed(new Map([
-                            ['a', { type: 'inbound-rtp', kind: 'audio', trackIdentifier: sound.track.id,
+                            ['a', { type: 'inbound-rtp', kind: 'audio', trackIdentifier: sound.track.id, timestamp: sums.at,
                                 jitterBufferDelay: sums.waited, jitterBufferMinimumDelay: sums.needed,
                                 jitterBufferTargetDelay: sums.target, jitterBufferEmittedCount: sums.played,
-                                estimatedPlayoutTimestamp: sums.at - wait - added - device }],
-                            ['v', { type: 'inbound-rtp', kind: 'video', trackIdentifier: picture.track.id,
+                                estimatedPlayoutTimestamp: sums.at - late - wait - added - device }],
+                            ['v', { type: 'inbound-rtp', kind: 'video', trackIdentifier: picture.track.id, timestamp: sums.at,
                                 framesDecoded: sums.shown, estimatedPlayoutTimestamp: sums.at - sums.behind }],
                         ]), [{ sound, picture }]);
                     }
@@ -188,6 +188,10 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 look('and no further', {}, 1);
                 look('nor later', {}, 10);
                 look('and back', { wait: 90 }, 1);
+                look('sound that comes later waits for less, and is played as before', { wait: 40, late: 50 }, 20);
+                look('and is made to wait as it was', { wait: 90 }, 1);
+                look('and comes as it did', { wait: 140, late: 0 }, 20);
+                look('and waits as it did', { wait: 90 }, 1);
                 look('what is added for late pictures counts for nothing', { added: 100 }, 20);
                 look('nor does its end', { added: 0 }, 20);
                 look('pictures that do not wait as told are told more', { short: 40 });
@@ -231,6 +235,10 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 [320, "and no further"],
                 [320, "nor later"],
                 [120, "and back"],
+                [120, "sound that comes later waits for less, and is played as before"],
+                [170, "and is made to wait as it was"],
+                [170, "and comes as it did"],
+                [120, "and waits as it did"],
                 [120, "what is added for late pictures counts for nothing"],
                 [120, "nor does its end"],
                 [160, "pictures that do not wait as told are told more"],
