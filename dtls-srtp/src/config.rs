@@ -36,11 +36,11 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: DTLS 1.2 (1.3 is to be asked for), everything that `crypto` has, all SRTP profiles with GCM first, datagrams of 1200 bytes, 30 s,
-    /// messages of 16 KiB with 32 KiB pending, and no key log.
+    /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, all SRTP profiles with GCM first, datagrams of 1200
+    /// bytes, 30 s, messages of 16 KiB with 32 KiB pending, and no key log.
     pub fn new(crypto: Arc<dyn Crypto>, certificate: Certificate) -> Self {
         Self {
-            versions: vec![Version::DTLS_1_2],
+            versions: vec![Version::DTLS_1_3, Version::DTLS_1_2],
             cipher_suites: crypto.cipher_suites().to_vec(),
             groups: crypto.groups().to_vec(),
             crypto,

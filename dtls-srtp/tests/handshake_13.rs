@@ -143,6 +143,11 @@ fn each_speaks_the_best_that_both_have() {
         ..config_both(RingCrypto::new(), Certificate::generate().unwrap())
     };
     let (v12, v13) = (Version::DTLS_1_2, Version::DTLS_1_3);
+    // The default is both.
+    assert_eq!(
+        config_both(fake::FakeCrypto::new(), fake::certificate(1)).versions,
+        [v13, v12]
+    );
     for (client, server, agreed) in [
         (&[v13, v12][..], &[v13, v12][..], v13),
         (&[v13, v12], &[v12], v12),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use dtls_srtp::Version;
 use dtls_srtp::fake::{self, FakeCrypto};
 use peer::testing::{Client, Pair, check_answer};
 use peer::{Blocked, CloseReason, Config, Direction, Event, Extension, Kind, Peer, SenderId, State, StreamId};
@@ -22,7 +23,18 @@ fn ms(ms: u64) -> Duration {
 
 /// A client with microphone, camera and a slot of each kind.
 fn room(run: u64) -> Pair {
-    let mut pair = Pair::new(run);
+    room_with(run, Pair::config())
+}
+
+/// The same, in which DTLS speaks this version.
+fn room_of(run: u64, version: Version) -> Pair {
+    let mut config = Pair::config();
+    Arc::make_mut(&mut config.dtls).versions = vec![version];
+    room_with(run, config)
+}
+
+fn room_with(run: u64, config: Config) -> Pair {
+    let mut pair = Pair::with_config(run, config);
     pair.client.add(Kind::Audio, Direction::SendOnly);
     pair.client.add(Kind::Video, Direction::SendOnly);
     pair.client.add(Kind::Audio, Direction::RecvOnly);
@@ -122,7 +134,7 @@ fn a_clean_call_raises_no_counter() {
     let Some(Event::Secured(secured)) = pair.events.iter().find(secured) else {
         panic!("not secured")
     };
-    assert_eq!((secured.version, secured.group), ("DTLS 1.2", "x25519"));
+    assert_eq!((secured.version, secured.group), ("DTLS 1.3", "X25519MLKEM768"));
     assert_eq!(secured.srtp_profile, "SRTP_AEAD_AES_128_GCM");
 }
 
@@ -288,56 +300,60 @@ fn writing_is_blocked_with_a_reason() {
     expect_counters(&pair, &[("srtp_index_reuse", 1)]);
 }
 
+/// Whether this is the last flight of a handshake: in DTLS 1.2 the server's, which begins with ChangeCipherSpec; in DTLS
+/// 1.3 the client's, which fills datagrams of epoch 2 alone.
+fn is_last_flight(datagram: &[u8]) -> bool {
+    datagram
+        .first()
+        .is_some_and(|first| *first == 20 || first & 0xe3 == 0x22)
+}
+
+/// Calls in which the peer gets its keys last: the client's last flight makes a detour, its media overtakes it.
+fn late_keys(detour: fn(&[u8]) -> Duration) -> impl Iterator<Item = Pair> {
+    [(Version::DTLS_1_2, "passive"), (Version::DTLS_1_3, "active")]
+        .into_iter()
+        .map(move |(version, setup)| {
+            let mut pair = room_of(5, version);
+            pair.client.setup = setup;
+            pair.detour = detour;
+            let answer = pair.negotiate();
+            assert_eq!(answer.contains("a=setup:active"), setup == "passive");
+            while !pair.client.is_secured() {
+                pair.run(ms(1));
+            }
+            pair
+        })
+}
+
 #[test]
 fn media_before_the_keys_waits_for_them() {
-    let mut pair = room(5);
-    // As DTLS client we get the keys last. The server's Finished makes a detour, its media overtakes it.
-    pair.client.setup = "passive";
-    pair.detour = |datagram| {
-        if datagram.first() == Some(&20) {
-            ms(100)
-        } else {
-            Duration::ZERO
+    for mut pair in late_keys(|datagram| ms(if is_last_flight(datagram) { 100 } else { 0 })) {
+        for _ in 0..40 {
+            pair.client.send_media(MIC, 1, b"early");
         }
-    };
-    let answer = pair.negotiate();
-    assert!(answer.contains("a=setup:active"));
-    while !pair.client.is_secured() {
-        pair.run(ms(1));
+        let arrival = pair.now + pair.delay;
+        pair.run(ms(50));
+        assert_eq!((pair.peer.state(), pair.sink.rtp.len()), (State::Connecting, 0));
+        pair.run(ms(100));
+        assert_eq!((pair.peer.state(), pair.sink.rtp.len()), (State::Connected, 32));
+        assert_eq!(pair.sink.rtp[31].sequence, 1031);
+        assert!(pair.sink.rtp.iter().all(|early| early.arrival == arrival));
+        expect_own(&pair, &[("early_media_overflow", 8)]);
     }
-    for _ in 0..40 {
-        pair.client.send_media(MIC, 1, b"early");
-    }
-    let arrival = pair.now + pair.delay;
-    pair.run(ms(50));
-    assert_eq!((pair.peer.state(), pair.sink.rtp.len()), (State::Connecting, 0));
-    pair.run(ms(100));
-    assert_eq!((pair.peer.state(), pair.sink.rtp.len()), (State::Connected, 32));
-    assert_eq!(pair.sink.rtp[31].sequence, 1031);
-    assert!(pair.sink.rtp.iter().all(|early| early.arrival == arrival));
-    expect_own(&pair, &[("early_media_overflow", 8)]);
+}
 
-    let mut pair = room(5);
-    pair.client.setup = "passive";
-    pair.detour = |datagram| {
-        if datagram.first() == Some(&20) {
-            ms(400)
-        } else {
-            Duration::ZERO
-        }
-    };
-    pair.negotiate();
-    while !pair.client.is_secured() {
-        pair.run(ms(1));
+#[test]
+fn media_long_before_the_keys_is_dropped() {
+    for mut pair in late_keys(|datagram| ms(if is_last_flight(datagram) { 400 } else { 0 })) {
+        pair.client.send_media(MIC, 1, b"too early");
+        pair.run(ms(100));
+        pair.client.send_media(MIC, 1, b"too early too");
+        pair.run(ms(150));
+        expect_own(&pair, &[("early_media_expired", 1)]);
+        pair.run(ms(500));
+        assert_eq!(pair.sink.rtp.len(), 0);
+        expect_own(&pair, &[("early_media_expired", 2)]);
     }
-    pair.client.send_media(MIC, 1, b"too early");
-    pair.run(ms(100));
-    pair.client.send_media(MIC, 1, b"too early too");
-    pair.run(ms(150));
-    expect_own(&pair, &[("early_media_expired", 1)]);
-    pair.run(ms(500));
-    assert_eq!(pair.sink.rtp.len(), 0);
-    expect_own(&pair, &[("early_media_expired", 2)]);
 }
 
 #[test]
@@ -474,32 +490,35 @@ fn a_silent_peer_is_disconnected_then_failed() {
 
 #[test]
 fn a_wrong_fingerprint_ends_the_call() {
-    let mut pair = room(10);
-    pair.client.forge_fingerprint(&fake::certificate(77));
-    pair.negotiate();
-    pair.run(Duration::from_secs(1));
-    let Some(Event::Closed {
-        reason: CloseReason::Dtls(why),
-    }) = pair.events.last()
-    else {
-        panic!("{:?}", pair.events)
-    };
-    assert!(why.contains("fingerprint"), "{why}");
-    assert!(
-        !pair
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::Secured(_) | Event::Connected))
-    );
-    assert!(!pair.client.is_secured());
-    let closed = |event: &dtls_srtp::Event| matches!(event, dtls_srtp::Event::Closed { .. });
-    assert!(
-        pair.client.dtls_events.iter().any(closed),
-        "the client is told by an alert"
-    );
-    assert_eq!((pair.peer.state(), pair.peer.poll_timeout()), (State::Closed, None));
-    let error = pair.peer.accept_offer(pair.now, &pair.client.offer()).unwrap_err();
-    assert!(error.to_string().contains("closed"));
+    for version in [Version::DTLS_1_2, Version::DTLS_1_3] {
+        let mut pair = room_of(10, version);
+        pair.client.forge_fingerprint(&fake::certificate(77));
+        pair.negotiate();
+        pair.run(Duration::from_secs(1));
+        let Some(Event::Closed {
+            reason: CloseReason::Dtls(why),
+        }) = pair.events.last()
+        else {
+            panic!("{:?}", pair.events)
+        };
+        assert!(why.contains("fingerprint"), "{why}");
+        assert!(
+            !pair
+                .events
+                .iter()
+                .any(|event| matches!(event, Event::Secured(_) | Event::Connected))
+        );
+        // A client of DTLS 1.3 is done before the server has seen its certificate.
+        assert_eq!(pair.client.is_secured(), version == Version::DTLS_1_3);
+        let closed = |event: &dtls_srtp::Event| matches!(event, dtls_srtp::Event::Closed { .. });
+        assert!(
+            pair.client.dtls_events.iter().any(closed),
+            "the client is told by an alert"
+        );
+        assert_eq!((pair.peer.state(), pair.peer.poll_timeout()), (State::Closed, None));
+        let error = pair.peer.accept_offer(pair.now, &pair.client.offer()).unwrap_err();
+        assert!(error.to_string().contains("closed"));
+    }
 }
 
 /// A pair of which the two ends share no SRTP profile, with a section of this kind.

@@ -410,18 +410,21 @@ fn flights_of_many_datagrams_are_put_together() {
 
 #[test]
 fn real_cryptography_works_too() {
-    let config = || {
-        let certificate = dtls_srtp::Certificate::generate().unwrap();
-        let dtls = dtls_srtp::Config::new(Arc::new(dtls_srtp::RingCrypto::default()), certificate);
-        let mut config = Config::full(Arc::new(dtls));
-        config.sped = true;
-        config
-    };
-    let mut call = Call::between([config(), config()], 1);
-    call.negotiate();
-    call.run(ms(1000));
-    assert_eq!(call.secured(), [200, 150]);
-    assert_clean(&call);
+    for (version, times) in [(Version::DTLS_1_2, [200, 150]), (Version::DTLS_1_3, [150, 200])] {
+        let config = || {
+            let certificate = dtls_srtp::Certificate::generate().unwrap();
+            let mut dtls = dtls_srtp::Config::new(Arc::new(dtls_srtp::RingCrypto::default()), certificate);
+            dtls.versions = vec![version];
+            let mut config = Config::full(Arc::new(dtls));
+            config.sped = true;
+            config
+        };
+        let mut call = Call::between([config(), config()], 1);
+        call.negotiate();
+        call.run(ms(1000));
+        assert_eq!(call.secured(), times);
+        assert_clean(&call);
+    }
 }
 
 /// Whoever polls late, and after any number of inputs, is connected all the same.

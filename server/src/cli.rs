@@ -93,9 +93,9 @@ struct ServeArgs {
     #[arg(long, value_name = "CODEC", value_delimiter = ',', default_value = "vp8,h264")]
     video_codecs: Vec<VideoCodec>,
 
-    /// Versions of DTLS for media: 1.2, 1.3; the latest that the peer has is spoken. With 1.3 keys are also safe from quantum computers,
-    /// where the peer can (X25519MLKEM768); it is new here.
-    #[arg(long, value_name = "VERSION", value_delimiter = ',', default_value = "1.2")]
+    /// Versions of DTLS for media: 1.2, 1.3; the latest that the peer has is spoken. With 1.3 keys are also safe from
+    /// quantum computers, where the peer can (X25519MLKEM768).
+    #[arg(long, value_name = "VERSION", value_delimiter = ',', default_value = "1.3,1.2")]
     dtls: Vec<DtlsVersion>,
 
     /// Appends the secrets of all connections to this file, in the NSS format that Wireshark reads. Whoever reads it can
@@ -431,7 +431,8 @@ mod tests {
         assert_eq!(defaults.http, "127.0.0.1:8080".parse().unwrap());
         assert_eq!(defaults.video_codecs, [VideoCodec::Vp8, VideoCodec::H264]);
         assert_eq!((defaults.udp_port, defaults.open, defaults.tls), (0, false, None));
-        assert_eq!((defaults.dtls, defaults.key_log), (vec![DtlsVersion::V12], None));
+        assert_eq!(defaults.dtls, [DtlsVersion::V13, DtlsVersion::V12]);
+        assert_eq!(defaults.key_log, None);
         assert_eq!(options(&["serve"]).unwrap().http, defaults.http);
         assert_eq!(
             options(&["--http", "[::1]:0"]).unwrap().http,

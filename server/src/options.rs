@@ -67,7 +67,7 @@ impl Default for Options {
             workers: available_parallelism().unwrap_or(NonZeroUsize::MIN),
             announce: Vec::new(),
             video_codecs: vec![VideoCodec::Vp8, VideoCodec::H264],
-            dtls: vec![DtlsVersion::V12],
+            dtls: vec![DtlsVersion::V13, DtlsVersion::V12],
             key_log: None,
             tls: None,
             silence: Duration::from_secs(35),

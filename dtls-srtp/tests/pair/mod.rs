@@ -152,12 +152,9 @@ pub fn config_13(crypto: impl Crypto + 'static, certificate: Certificate) -> Con
     }
 }
 
-/// For both versions, the later one first.
+/// For both versions, which is the default.
 pub fn config_both(crypto: impl Crypto + 'static, certificate: Certificate) -> Config {
-    Config {
-        versions: vec![Version::DTLS_1_3, Version::DTLS_1_2],
-        ..Config::new(Arc::new(crypto), certificate)
-    }
+    Config::new(Arc::new(crypto), certificate)
 }
 
 pub fn fake_config(number: u64) -> Config {

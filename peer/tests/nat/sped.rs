@@ -1,14 +1,17 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use dtls_srtp::Version;
 use netsim::shapes::Access;
 use peer::{Event, SpedState};
 
 use super::{LEFT, RIGHT, World, config, turn};
 
 /// How long it takes from the answer until both are connected, in ms, and whether a relay is in between.
-fn time(access: [Access; 2], sped: bool, relay_only: bool) -> (u128, bool) {
+fn time(access: [Access; 2], version: Version, sped: bool, relay_only: bool) -> (u128, bool) {
     let configs = [1, 2].map(|certificate| {
         let mut config = config(certificate, vec![turn()]);
+        Arc::make_mut(&mut config.dtls).versions = vec![version];
         config.sped = sped;
         if relay_only {
             config.ice_transport_policy = peer::IceTransportPolicy::Relay;
@@ -23,6 +26,11 @@ fn time(access: [Access; 2], sped: bool, relay_only: bool) -> (u128, bool) {
     world.connect();
     let time = (world.sim.elapsed() - start).as_millis();
     let relayed = world.is_relayed(LEFT) || world.is_relayed(RIGHT);
+    if version == Version::DTLS_1_3 {
+        // Keys are there before both ends have settled on a pair, and what is on its way from a relay that is given up is
+        // lost: not what this is about.
+        world.run(Duration::from_millis(200));
+    }
     world.talk(Duration::from_secs(10));
     world.stop();
     world.assert_heard();
@@ -51,10 +59,16 @@ fn dtls_in_checks_passes_nats_and_relays() {
         ([Access::ApdmApdf; 2], false),
         ([Access::Open; 2], true),
     ] {
-        let (with, relayed) = time(access, true, relay_only);
-        let (without, _) = time(access, false, relay_only);
-        println!("{access:?} relayed {relayed}: {with} ms with, {without} ms without");
-        assert!(with <= without, "{access:?} {relay_only}: {with} {without}");
-        assert!(relayed || !relay_only);
+        for version in [Version::DTLS_1_2, Version::DTLS_1_3] {
+            let (with, relayed) = time(access, version, true, relay_only);
+            let (without, _) = time(access, version, false, relay_only);
+            println!("{access:?} {version} relayed {relayed}: {with} ms with, {without} ms without");
+            // The ClientHello of DTLS 1.3 takes two checks, which can cost more than the round trip that they save.
+            assert!(
+                with <= without || version == Version::DTLS_1_3,
+                "{access:?} {relay_only}: {with} {without}"
+            );
+            assert!(relayed || !relay_only);
+        }
     }
 }

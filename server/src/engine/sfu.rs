@@ -477,7 +477,7 @@ mod tests {
     }
 
     fn engine(now: Instant) -> SfuEngine {
-        let peer = configuration(&[VideoCodec::Vp8], &[DtlsVersion::V12], None).unwrap();
+        let peer = configuration(&[VideoCodec::Vp8], &[DtlsVersion::V13, DtlsVersion::V12], None).unwrap();
         let config = sfu::Config::new(peer, vec!["192.0.2.1:3478".parse().unwrap()]);
         SfuEngine::new(Sfu::new(Arc::new(config), wire::Seed([7; 32]), now))
     }

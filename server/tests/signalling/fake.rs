@@ -68,9 +68,9 @@ impl Engine for Fake {
 
     fn handshakes(&self) -> Vec<(Handshake, u64)> {
         let handshake = Handshake {
-            version: "DTLS 1.2",
-            group: "x25519",
-            suite: "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256",
+            version: "DTLS 1.3",
+            group: "X25519MLKEM768",
+            suite: "TLS_AES_128_GCM_SHA256",
             srtp_profile: "SRTP_AEAD_AES_128_GCM",
         };
         vec![(handshake, 2)]

@@ -82,8 +82,8 @@ fn health_and_metrics() {
         "hyaline_rooms 0",
         "hyaline_signalling_invalid_room_name_total 1",
         "hyaline_signalling_websocket_not_json_total 0",
-        "hyaline_dtls_handshakes_total{version=\"DTLS 1.2\",group=\"x25519\",\
-         suite=\"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256\",srtp_profile=\"SRTP_AEAD_AES_128_GCM\"} 4",
+        "hyaline_dtls_handshakes_total{version=\"DTLS 1.3\",group=\"X25519MLKEM768\",\
+         suite=\"TLS_AES_128_GCM_SHA256\",srtp_profile=\"SRTP_AEAD_AES_128_GCM\"} 4",
         "# EOF",
     ] {
         assert!(
