@@ -3,7 +3,7 @@ use std::fmt;
 use wire::Error;
 
 use crate::profile::SrtpProfile;
-use crate::registry::{AlertDescription, CipherSuite, HandshakeType, NamedGroup, Version};
+use crate::registry::{AlertDescription, CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
 
 /// What happened to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +82,8 @@ pub enum CloseReason {
     UnexpectedMessage(HandshakeType),
     /// A message says something that it must not say; the text is the rule.
     IllegalParameter(&'static str),
+    /// A message answers an extension that we have not offered (RFC 8446 §4.2, RFC 5246 §7.4.1.4).
+    UnsolicitedExtension(ExtensionType),
     /// Somebody has taken DTLS 1.3 out of our `ClientHello`: the server would have spoken it (RFC 8446 §4.1.3).
     Downgraded,
     /// A `ClientHello` of DTLS 1.3 lacks groups, key shares or signature schemes (RFC 8446 §9.2).
@@ -116,6 +118,7 @@ impl CloseReason {
             Self::BadSignature | Self::BadFinished => AlertDescription::DECRYPT_ERROR,
             Self::TooManyForgeries => AlertDescription::BAD_RECORD_MAC,
             Self::MissingExtension => AlertDescription::MISSING_EXTENSION,
+            Self::UnsolicitedExtension(_) => AlertDescription::UNSUPPORTED_EXTENSION,
             Self::BadKeyShare | Self::Downgraded | Self::IllegalParameter(_) => AlertDescription::ILLEGAL_PARAMETER,
             Self::Malformed { .. } => AlertDescription::DECODE_ERROR,
             Self::UnexpectedMessage(_) => AlertDescription::UNEXPECTED_MESSAGE,
@@ -156,6 +159,9 @@ impl fmt::Display for CloseReason {
             Self::Malformed { message, error } => return write!(f, "the peer's {message} cannot be read: {error}"),
             Self::UnexpectedMessage(message) => return write!(f, "the peer's {message} came out of turn"),
             Self::IllegalParameter(rule) => return write!(f, "the peer broke a rule: {rule}"),
+            Self::UnsolicitedExtension(name) => {
+                return write!(f, "the peer answered the extension {name}, which was not offered");
+            }
             Self::Downgraded => {
                 "DTLS 1.3 was taken out of our hello on its way; somebody may be in the middle"
             }

@@ -79,9 +79,18 @@ impl<'a> Extensions<'a> {
         if r.is_empty() {
             return Ok(Self::default());
         }
+        let extensions = Self::read_block(r)?;
+        r.finish()?;
+        Ok(extensions)
+    }
+
+    /// Reads a block behind which something may follow.
+    ///
+    /// # Errors
+    /// When it is cut off, or an extension in it is, or comes twice.
+    pub(crate) fn read_block(r: &mut Reader<'a>) -> Result<Self, Error> {
         let len = r.u16()?;
         let mut block = r.sub(usize::from(len))?;
-        r.finish()?;
         let kept = Block {
             offset: block.offset(),
             bytes: block.peek(),

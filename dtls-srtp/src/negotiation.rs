@@ -5,7 +5,7 @@ use crate::crypto::VerifyError;
 use crate::event::CloseReason;
 use crate::extension::Extensions;
 use crate::profile::SrtpProfile;
-use crate::registry::{HandshakeType, NamedGroup, SignatureScheme, Version};
+use crate::registry::{ExtensionType, HandshakeType, NamedGroup, SignatureScheme, Version};
 use crate::v13;
 use crate::x509::PublicKey;
 
@@ -106,6 +106,41 @@ pub(crate) fn own_versions(association: &Association) -> impl Iterator<Item = Ve
 /// Whether our configuration has this version.
 pub(crate) fn speaks(association: &Association, wanted: Version) -> bool {
     own_versions(association).any(|version| version == wanted)
+}
+
+/// Checks that a message of the peer's answers what we have offered, and that it is the one for it (RFC 8446 §4.2, for
+/// DTLS 1.2 RFC 5246 §7.4.1.4). `belong` are the extensions that may stand in it.
+pub(crate) fn check_answers(
+    association: &Association,
+    extensions: &Extensions<'_>,
+    belong: &[ExtensionType],
+) -> Result<(), CloseReason> {
+    for (name, _) in extensions.iter() {
+        if !may_be_answered(association, name) {
+            return Err(CloseReason::UnsolicitedExtension(name));
+        }
+        if !belong.contains(&name) {
+            return Err(CloseReason::IllegalParameter(
+                "an extension stands in a message that it is specified for (RFC 8446 §4.2)",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether our `ClientHello` has this extension. That of a cookie alone comes without having been offered.
+fn may_be_answered(association: &Association, name: ExtensionType) -> bool {
+    match name {
+        ExtensionType::SUPPORTED_GROUPS | ExtensionType::SIGNATURE_ALGORITHMS => true,
+        ExtensionType::USE_SRTP => !association.config.srtp_profiles.is_empty(),
+        ExtensionType::EXTENDED_MASTER_SECRET | ExtensionType::RENEGOTIATION_INFO | ExtensionType::EC_POINT_FORMATS => {
+            speaks(association, Version::DTLS_1_2)
+        }
+        ExtensionType::SUPPORTED_VERSIONS | ExtensionType::KEY_SHARE | ExtensionType::COOKIE => {
+            speaks(association, Version::DTLS_1_3)
+        }
+        _ => false,
+    }
 }
 
 /// The SRTP profile that a server has chosen, in its `message`.

@@ -8,7 +8,7 @@ use crate::crypto::KeyExchange;
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
 use crate::hello::{ClientHello, DOWNGRADES, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
-use crate::negotiation::{malformed, own_groups, own_versions, speaks};
+use crate::negotiation::{check_answers, malformed, own_groups, own_versions, speaks};
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
 use crate::v12::HelloVerifyRequest;
@@ -154,16 +154,12 @@ impl Offer {
             return Err(CloseReason::UnexpectedMessage(HandshakeType::SERVER_HELLO));
         }
         let suite = v13::offered_suite(association, hello)?;
-        let allowed = [
+        let belong = [
             ExtensionType::SUPPORTED_VERSIONS,
             ExtensionType::KEY_SHARE,
             ExtensionType::COOKIE,
         ];
-        if hello.extensions.iter().any(|(name, _)| !allowed.contains(&name)) {
-            return Err(CloseReason::IllegalParameter(
-                "a HelloRetryRequest says the version, a group and a cookie (RFC 8446 §4.1.4)",
-            ));
-        }
+        check_answers(association, &hello.extensions, &belong)?;
         let group = hello.extensions.retry_group().map_err(&malformed)?;
         let cookie = hello.extensions.cookie().map_err(&malformed)?.unwrap_or_default();
         if group.is_none() && cookie.is_empty() {

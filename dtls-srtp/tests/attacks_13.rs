@@ -5,7 +5,10 @@ mod pair;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dtls_srtp::{Certificate, CloseReason, Config, Event, HandshakeType, NamedGroup, RingCrypto, Role, fake};
+use dtls_srtp::{
+    AlertDescription, Certificate, CloseReason, Config, Event, ExtensionType, HandshakeType, NamedGroup, RingCrypto,
+    Role, fake,
+};
 use pair::{End, Network, Pair, Side, config_13};
 
 fn strict(number: u64) -> Config {
@@ -108,12 +111,8 @@ fn renumbered(from: Side, number: impl Fn(u16) -> Option<u16> + 'static) -> Pair
     let mut lengths = Vec::new();
     for (_, _, datagram) in of_sender {
         let mut datagram = datagram.clone();
-        // A ServerHello goes before, in the clear.
-        let clear = match datagram[..] {
-            [22, ..] => 13 + usize::from(u16::from_be_bytes([datagram[11], datagram[12]])),
-            _ => 0,
-        };
-        for record in records(&mut datagram[clear..]) {
+        // A ServerHello goes before.
+        for record in records(behind_the_clear(&mut datagram)) {
             if record[0] & 3 == 2 {
                 lengths.push(record.len());
             }
@@ -410,5 +409,110 @@ fn real_signatures_and_shares_are_checked() {
         pair.run_for(Duration::from_secs(1));
         assert_eq!(closed(&pair.end(side.other()).events), Some(CloseReason::BadSignature));
         assert!(matches!(closed(&pair.end(side).events), Some(CloseReason::Alert(_))));
+    }
+}
+
+/// Runs a handshake in which the first datagram of one side is changed, and returns why the other side ended it. Who sent
+/// an extension that nobody asked for is told so.
+fn refusal(client: Config, server: Config, from: Side, change: impl Fn(&mut [u8]) + 'static) -> CloseReason {
+    let mut pair = Pair::new(client, server, Network::CLEAN, 1);
+    let mut done = false;
+    pair.tamper = Box::new(move |_, side, datagram| {
+        // A client's hello comes first, in the clear.
+        let answers = from == Side::Server || datagram[0] != 22;
+        if side == from && answers && !std::mem::replace(&mut done, true) {
+            change(datagram);
+        }
+    });
+    pair.settle();
+    pair.run_for(Duration::from_secs(1));
+    let reason = closed(&pair.end(from.other()).events).expect("a refusal");
+    if let CloseReason::UnsolicitedExtension(_) = reason {
+        let told = CloseReason::Alert(AlertDescription::UNSUPPORTED_EXTENSION);
+        assert_eq!(closed(&pair.end(from).events), Some(told));
+    }
+    reason
+}
+
+/// Two configurations whose flights take a datagram each.
+fn one_datagram_each() -> (Config, Config) {
+    let make = |number| Config {
+        groups: vec![NamedGroup::X25519],
+        ..lenient(number)
+    };
+    (make(1), make(2))
+}
+
+/// RFC 8446 §4.2.
+#[test]
+fn extensions_that_nobody_offered_are_refused_as_such() {
+    let illegal = |reason| matches!(reason, CloseReason::IllegalParameter(_));
+    let unsolicited = |extension| CloseReason::UnsolicitedExtension(ExtensionType(extension));
+    // Behind the headers of record and message, the head of a ServerHello and supported_versions stands key_share. The
+    // first server takes the client's share, the second asks for another hello.
+    for groups in [vec![NamedGroup::X25519], vec![NamedGroup::SECP256R1]] {
+        let refusal = |profiles, extension: ExtensionType| {
+            let (mut client, mut server) = one_datagram_each();
+            client.groups.push(NamedGroup::SECP256R1);
+            client.srtp_profiles = profiles;
+            server.groups = groups.clone();
+            refusal(client, server, Side::Server, move |datagram| {
+                assert_eq!(datagram[13 + 12 + 47], ExtensionType::KEY_SHARE.0 as u8);
+                datagram[13 + 12 + 47] = extension.0 as u8;
+            })
+        };
+        let profiles = dtls_srtp::SrtpProfile::ALL.to_vec();
+        assert_eq!(refusal(profiles.clone(), ExtensionType(99)), unsolicited(99));
+        assert_eq!(refusal(Vec::new(), ExtensionType::USE_SRTP), unsolicited(14));
+        assert_eq!(
+            refusal(profiles.clone(), ExtensionType::EXTENDED_MASTER_SECRET),
+            unsolicited(23)
+        );
+        assert!(illegal(refusal(profiles, ExtensionType::USE_SRTP)));
+    }
+
+    // EncryptedExtensions has use_srtp behind the header and the length of its block.
+    let refusal_of = |extension: ExtensionType| {
+        let (client, server) = one_datagram_each();
+        refusal(client, server, Side::Server, move |datagram| {
+            records(behind_the_clear(datagram))[0][5 + 12 + 3] ^= (ExtensionType::USE_SRTP.0 ^ extension.0) as u8;
+        })
+    };
+    let alpn = ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION;
+    assert_eq!(refusal_of(alpn), unsolicited(alpn.0));
+    assert!(illegal(refusal_of(ExtensionType::KEY_SHARE)));
+}
+
+/// RFC 8446 §4.4.2: neither a ClientHello nor a CertificateRequest of ours asks for anything that stands there.
+#[test]
+fn extensions_of_certificates_are_refused() {
+    for (from, number, message) in [(Side::Server, 2, 2), (Side::Client, 1, 0)] {
+        let (client, server) = one_datagram_each();
+        let der = fake::certificate(number).der().to_vec();
+        let reason = refusal(client, server, from, move |datagram| {
+            let mut records = records(behind_the_clear(datagram));
+            let record = &mut records[message];
+            // The certificate loses its last four bytes to an empty extension.
+            let len = der.len() as u8;
+            record[5 + 12 + 6] ^= len ^ (len - 4);
+            let end = record.len() - 17;
+            let new = [0, 4, 0, 99, 0, 0];
+            let old = [&der[der.len() - 4..], &[0, 0]].concat();
+            for (byte, (new, old)) in record[end - 6..end].iter_mut().zip(new.into_iter().zip(old)) {
+                *byte ^= new ^ old;
+            }
+        });
+        assert_eq!(reason, CloseReason::UnsolicitedExtension(ExtensionType(99)), "{from:?}");
+    }
+}
+
+/// What follows the records in the clear of a datagram.
+fn behind_the_clear(datagram: &mut [u8]) -> &mut [u8] {
+    match *datagram {
+        [22, ..] => {
+            let len = usize::from(u16::from_be_bytes([datagram[11], datagram[12]]));
+            &mut datagram[13 + len..]
+        }
+        _ => datagram,
     }
 }

@@ -12,7 +12,8 @@ use dtls_srtp::message::{
 };
 use dtls_srtp::{
     Aead, AlertDescription, Certificate, CipherSuite, CloseReason, Config, ContentType, Counters, Crypto, CryptoError,
-    Event, HandshakeType, HashAlgorithm, KeyKind, KeyLog, NamedGroup, Role, SignatureScheme, SigningKey, Version, fake,
+    Event, ExtensionType, HandshakeType, HashAlgorithm, KeyKind, KeyLog, NamedGroup, Role, SignatureScheme, SigningKey,
+    Version, fake,
 };
 use pair::{End, Network, Pair, Side, config, config_13, fake_config};
 use wire::{Reader, Writer};
@@ -685,16 +686,21 @@ fn what_a_client_refuses() {
         with_server_message(H::SERVER_HELLO, |body| body[1] = 0xff),
         CloseReason::UnsupportedVersion
     );
-    // A suite that was not offered; a compression method; an extension that was not offered.
+    // A suite that was not offered; a compression method; extensions that were not offered.
     assert!(illegal(with_server_message(H::SERVER_HELLO, |body| body[36] ^= 0x40)));
     assert!(illegal(with_server_message(H::SERVER_HELLO, |body| body[37] = 1)));
-    assert!(illegal(with_server_message(H::SERVER_HELLO, |body| body[41] = 99)));
+    for extension in [99, ExtensionType::KEY_SHARE.0 as u8] {
+        assert_eq!(
+            with_server_message(H::SERVER_HELLO, move |body| body[41] = extension),
+            CloseReason::UnsolicitedExtension(ExtensionType(extension.into()))
+        );
+    }
     // The profile in use_srtp, and its MKI.
     assert!(illegal(with_server_message(H::SERVER_HELLO, |body| {
         let srtp = ServerHello::parse(body)
             .unwrap()
             .extensions
-            .get(dtls_srtp::ExtensionType::USE_SRTP)
+            .get(ExtensionType::USE_SRTP)
             .unwrap();
         let profile = srtp.offset() + 3;
         body[profile] = 5;

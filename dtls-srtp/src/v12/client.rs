@@ -2,7 +2,7 @@ use crate::association::Association;
 use crate::crypto::CryptoError;
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
-use crate::negotiation::{chosen_profile, malformed, own_groups, own_scheme, take_certificate, verify};
+use crate::negotiation::{check_answers, chosen_profile, malformed, own_groups, own_scheme, take_certificate, verify};
 use crate::reassembly::Message;
 use crate::registry::{ExtensionType, HandshakeType, NamedGroup, SignatureScheme, Version};
 use crate::session::Session;
@@ -36,8 +36,8 @@ struct ServerShare {
     share: Vec<u8>,
 }
 
-/// Extensions that our `ClientHello` carries; a server must not answer any other (RFC 5246 §7.4.1.4).
-const OFFERED: [ExtensionType; 6] = [
+/// Extensions that a server of DTLS 1.2 may answer.
+const ANSWERED: [ExtensionType; 6] = [
     ExtensionType::EXTENDED_MASTER_SECRET,
     ExtensionType::RENEGOTIATION_INFO,
     ExtensionType::SUPPORTED_GROUPS,
@@ -126,14 +126,7 @@ fn take_server_hello(association: &Association, random: [u8; RANDOM_LEN], body: 
         ));
     }
     let extensions = hello.extensions;
-    if extensions
-        .iter()
-        .any(|(extension_type, _)| !OFFERED.contains(&extension_type))
-    {
-        return Err(CloseReason::IllegalParameter(
-            "the server answers offered extensions only",
-        ));
-    }
+    check_answers(association, &extensions, &ANSWERED)?;
     if !extensions.contains(ExtensionType::EXTENDED_MASTER_SECRET) {
         return Err(CloseReason::NoExtendedMasterSecret);
     }

@@ -2,7 +2,7 @@ use crate::association::Association;
 use crate::crypto::{CryptoError, KeyExchange};
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
-use crate::negotiation::{chosen_profile, malformed};
+use crate::negotiation::{check_answers, chosen_profile, malformed};
 use crate::profile::SrtpProfile;
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, SignatureScheme};
@@ -33,7 +33,7 @@ enum Step {
     Done,
 }
 
-/// Extensions that our `ClientHello` carries and that a server answers in `EncryptedExtensions` (RFC 8446 §4.2).
+/// Extensions that a server answers in `EncryptedExtensions` (RFC 8446 §4.2).
 const ANSWERED: [ExtensionType; 2] = [ExtensionType::SUPPORTED_GROUPS, ExtensionType::USE_SRTP];
 
 impl Client {
@@ -54,12 +54,8 @@ impl Client {
                 "the suite stays that of the HelloRetryRequest (RFC 8446 §4.1.4)",
             ));
         }
-        let allowed = [ExtensionType::SUPPORTED_VERSIONS, ExtensionType::KEY_SHARE];
-        if hello.extensions.iter().any(|(name, _)| !allowed.contains(&name)) {
-            return Err(CloseReason::IllegalParameter(
-                "a ServerHello answers the version and the key share (RFC 8446 §4.2)",
-            ));
-        }
+        let belong = [ExtensionType::SUPPORTED_VERSIONS, ExtensionType::KEY_SHARE];
+        check_answers(association, &hello.extensions, &belong)?;
         let theirs = hello
             .extensions
             .server_key_share()
@@ -186,11 +182,7 @@ impl Client {
 
 fn take_encrypted_extensions(association: &Association, body: &[u8]) -> Result<Option<SrtpProfile>, CloseReason> {
     let message = EncryptedExtensions::parse(body).map_err(malformed(HandshakeType::ENCRYPTED_EXTENSIONS))?;
-    if message.extensions.iter().any(|(name, _)| !ANSWERED.contains(&name)) {
-        return Err(CloseReason::IllegalParameter(
-            "the server answers offered extensions only",
-        ));
-    }
+    check_answers(association, &message.extensions, &ANSWERED)?;
     chosen_profile(association, &message.extensions, HandshakeType::ENCRYPTED_EXTENSIONS)
 }
 

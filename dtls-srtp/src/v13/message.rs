@@ -108,21 +108,23 @@ impl<'a> CertificateChain13<'a> {
             let len = entries.u24()?;
             entries.ensure(len > 0, "a certificate is not empty")?;
             entries.skip(usize::try_from(len).unwrap_or(usize::MAX))?;
-            let len = entries.u16()?;
-            entries.skip(usize::from(len))?;
+            Extensions::read_block(&mut entries)?;
         }
         Ok(Self { context, list })
     }
 
     /// The certificates in DER.
     pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.entries().map(|(der, _)| der)
+    }
+
+    /// The certificates in DER, each with what the peer says about it.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a [u8], Extensions<'a>)> + use<'a> {
         let mut r = Reader::new(self.list);
         std::iter::from_fn(move || {
             let len = r.u24().ok()?;
             let der = r.take(usize::try_from(len).ok()?).ok()?;
-            let len = r.u16().ok()?;
-            r.skip(usize::from(len)).ok()?;
-            Some(der)
+            Some((der, Extensions::read_block(&mut r).ok()?))
         })
     }
 
@@ -437,6 +439,7 @@ mod tests {
             let bytes = written(|w| CertificateChain13::write_one(w, &context, &der));
             let chain = CertificateChain13::parse(&bytes).unwrap();
             prop_assert_eq!((chain.context, chain.iter().collect::<Vec<_>>()), (&context[..], vec![&der[..]]));
+            prop_assert_eq!(chain.entries().flat_map(|(_, extensions)| extensions.iter()).count(), 0);
             prop_assert_eq!(written(|w| chain.write(w)), bytes);
 
             let bytes = written(|w| CertificateRequest13::write_schemes(w, schemes.iter().copied()));
@@ -477,7 +480,7 @@ mod tests {
         fn any_bytes_are_refused_or_read(bytes in vec(any::<u8>(), 0..100)) {
             let _ = EncryptedExtensions::parse(&bytes);
             let _ = CertificateRequest13::parse(&bytes);
-            let _ = CertificateChain13::parse(&bytes).map(|chain| chain.iter().count());
+            let _ = CertificateChain13::parse(&bytes).map(|chain| chain.entries().count());
             let _ = KeyUpdate::parse(&bytes);
             let _ = Ack::parse(&bytes).map(|ack| ack.iter().count());
             if let Ok(extensions) = Extensions::read(&mut Reader::new(&bytes)) {

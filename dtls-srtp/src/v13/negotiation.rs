@@ -4,7 +4,7 @@ use crate::association::Association;
 use crate::crypto::SuiteParameters13;
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
-use crate::negotiation::{malformed, own_scheme};
+use crate::negotiation::{check_answers, malformed, own_scheme};
 use crate::profile::SrtpProfile;
 use crate::registry::{CipherSuite, HandshakeType, NamedGroup, SignatureScheme, Version};
 use crate::session::{Secrets as SessionSecrets, Session};
@@ -128,6 +128,10 @@ pub(super) fn take_certificate(association: &mut Association, body: &[u8]) -> Re
         return Err(CloseReason::IllegalParameter(
             "a certificate of the handshake has no context (RFC 8446 §4.4.2)",
         ));
+    }
+    // RFC 8446 §4.4.2: extensions answer those of a ClientHello or of a CertificateRequest, and ours have none for this.
+    for (_, extensions) in chain.entries() {
+        check_answers(association, &extensions, &[])?;
     }
     crate::negotiation::take_certificate(association, chain.iter().next())
 }
