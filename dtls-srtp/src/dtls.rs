@@ -494,6 +494,15 @@ impl Dtls {
         }
     }
 
+    /// Asks the peer for new keys before too many records were forged for the present ones (RFC 9147 §4.5.3).
+    pub(crate) fn replace_forged_keys(&mut self) {
+        if matches!(self.state, State::Unproven(_) | State::Connected(..))
+            && self.association.records.should_ask_for_next()
+        {
+            self.want_update(KeyUpdate { requested: true });
+        }
+    }
+
     /// With so many records left, keys are changed: at the highest rates some minutes before they are used up.
     pub(crate) const UPDATE_WITH_LEFT: u64 = 1 << 23;
 

@@ -90,7 +90,7 @@ pub enum CloseReason {
     MissingExtension,
     /// The handshake's messages together are longer than the budget.
     HandshakeTooLong,
-    /// More records with wrong tags came than the keys can bear (RFC 9147 §4.5.3).
+    /// More records with wrong tags came than the keys can bear, and no new ones (RFC 9147 §4.5.3).
     TooManyForgeries,
     /// Our own cryptographic library failed.
     Internal,

@@ -133,10 +133,16 @@ impl Dtls {
                 self.counters.overlong_records += 1;
             }
             Opened::Replayed => self.counters.replayed_records += 1,
-            Opened::NotAuthentic => self.counters.unauthenticated_records += 1,
-            Opened::TooManyForgeries => {
+            Opened::NotAuthentic => {
                 self.counters.unauthenticated_records += 1;
-                self.end(CloseReason::TooManyForgeries);
+                self.replace_forged_keys();
+            }
+            Opened::TooManyForgeries(epoch) => {
+                self.counters.unauthenticated_records += 1;
+                // Once new keys are there the old ones may go (RFC 9147 §4.5.3); a handshake needs all of its own.
+                if matches!(self.state, State::Handshaking(_)) || !self.association.records.retire_opening(epoch) {
+                    self.end(CloseReason::TooManyForgeries);
+                }
             }
             Opened::NoKeys => self.counters.stale_epoch_records += 1,
         }

@@ -53,6 +53,8 @@ struct Opening {
     epoch: u16,
     window: ReplayWindow,
     forgeries: u64,
+    /// Whether the peer was asked for keys that follow these, since many records were forged.
+    asked_for_next: bool,
     protection: Protection,
 }
 
@@ -60,6 +62,8 @@ struct Opening {
 pub(crate) struct Records {
     sealing: Vec<Sealing>,
     opening: Vec<Opening>,
+    /// [`MAX_FORGERIES`], but for tests that cannot send so many.
+    max_forgeries: u64,
 }
 
 /// A record that was sealed.
@@ -96,8 +100,8 @@ pub(crate) enum Opened<'a> {
     TooLong,
     Replayed,
     NotAuthentic,
-    /// Not authentic, and one too many of these.
-    TooManyForgeries,
+    /// Not authentic, and one too many of these for the keys of this epoch.
+    TooManyForgeries(u16),
     NoKeys,
 }
 
@@ -111,6 +115,7 @@ impl Records {
         Self {
             sealing: vec![clear],
             opening: Vec::new(),
+            max_forgeries: MAX_FORGERIES,
         }
     }
 
@@ -127,6 +132,7 @@ impl Records {
             epoch,
             window: ReplayWindow::default(),
             forgeries: 0,
+            asked_for_next: false,
             protection: protection.into(),
         });
     }
@@ -134,6 +140,26 @@ impl Records {
     /// Forgets the keys that seal epochs before this one.
     pub(crate) fn retire_sealing(&mut self, before: u16) {
         self.sealing.retain(|sealing| sealing.epoch >= before);
+    }
+
+    /// Whether it is time to ask the peer for new keys, since half of the forgeries that the latest ones can bear have come
+    /// (RFC 9147 §4.5.3). Says so once for each epoch.
+    pub(crate) fn should_ask_for_next(&mut self) -> bool {
+        let mark = self.max_forgeries / 2;
+        let latest = self.opening.iter_mut().max_by_key(|opening| opening.epoch);
+        latest.is_some_and(|latest| {
+            let due = matches!(latest.protection, Protection::V13(_)) && latest.forgeries > mark;
+            due && !std::mem::replace(&mut latest.asked_for_next, true)
+        })
+    }
+
+    /// Forgets the keys that open this epoch, if there are later ones.
+    pub(crate) fn retire_opening(&mut self, epoch: u16) -> bool {
+        let retired = epoch < self.highest_opening_epoch();
+        if retired {
+            self.opening.retain(|opening| opening.epoch != epoch);
+        }
+        retired
     }
 
     pub(crate) fn can_open(&self, epoch: u16) -> bool {
@@ -161,6 +187,12 @@ impl Records {
     pub(crate) fn left(&self, epoch: u16) -> u64 {
         let sealing = self.sealing.iter().find(|sealing| sealing.epoch == epoch);
         sealing.map_or(0, |sealing| sealing.limit().saturating_sub(sealing.next_sequence))
+    }
+
+    /// As if keys could bear no more than so many forgeries.
+    #[cfg(test)]
+    pub(crate) const fn bear_forgeries(&mut self, max: u64) {
+        self.max_forgeries = max;
     }
 
     /// As if the keys of this epoch had sealed all but so many records, and the peer had opened them.
@@ -280,8 +312,8 @@ impl Records {
         };
         let Some((content_type, content)) = keys.open(&header, sequence, body) else {
             opening.forgeries = opening.forgeries.saturating_add(1);
-            return if opening.forgeries > MAX_FORGERIES {
-                Opened::TooManyForgeries
+            return if opening.forgeries > self.max_forgeries {
+                Opened::TooManyForgeries(opening.epoch)
             } else {
                 Opened::NotAuthentic
             };
@@ -441,7 +473,7 @@ mod tests {
         ));
         assert!(matches!(
             records.open_unified(&header, &mut [0; 20]),
-            Opened::TooManyForgeries
+            Opened::TooManyForgeries(3)
         ));
     }
 }

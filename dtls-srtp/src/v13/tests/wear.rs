@@ -7,6 +7,7 @@ use std::time::Instant;
 use wire::Seed;
 
 use crate::dtls::{Dtls, Role};
+use crate::event::{CloseReason, Event};
 use crate::registry::Version;
 use crate::v13::KeyUpdate;
 use crate::{Config, fake};
@@ -106,6 +107,91 @@ fn keys_change_in_time_and_once() {
         pair.exchange();
         assert_eq!(pair.say(), 0);
     }
+}
+
+/// A record that the client could have sent, but for its tag.
+fn forgery(pair: &mut Pair) -> Vec<u8> {
+    let overhead = pair.client.overhead();
+    let mut out = vec![0; overhead.total() + 1];
+    let len = pair.client.seal(&mut out, 1).unwrap();
+    out.truncate(len);
+    out[len - 1] ^= 1;
+    out
+}
+
+/// Lets the server hear a forged record so many times.
+fn forge(pair: &mut Pair, forgery: &[u8], times: u64) {
+    for _ in 0..times {
+        pair.server
+            .handle_datagram(pair.now, &mut forgery.to_vec(), &mut |_| ());
+    }
+}
+
+/// RFC 9147 §4.5.3.
+#[test]
+fn keys_change_before_too_many_records_were_forged() {
+    let mut pair = Pair::connected();
+    pair.server.association.records.bear_forgeries(100);
+    for epoch in 3..10 {
+        // Somebody keeps a record of each epoch.
+        let forgery = forgery(&mut pair);
+        forge(&mut pair, &forgery, 50);
+        assert_eq!(pair.server.poll_transmit(pair.now, &mut [0; 1200]), None);
+        // The next one has both ends change their keys, once.
+        forge(&mut pair, &forgery, 50);
+        pair.exchange();
+        let epochs = [&pair.client, &pair.server].map(|end| end.association.write_epoch);
+        assert_eq!(epochs, [epoch + 1; 2]);
+        // The old keys are used up, and gone.
+        forge(&mut pair, &forgery, 1);
+        assert!(!pair.server.association.records.can_open(epoch));
+        forge(&mut pair, &forgery, 1000);
+        assert_eq!(pair.say(), (epoch + 1) as u8 & 3);
+    }
+    assert!(pair.server.is_connected() && pair.client.is_connected());
+}
+
+#[test]
+fn too_many_forgeries_end_a_connection_whose_peer_changes_no_keys() {
+    let mut pair = Pair::connected();
+    pair.server.association.records.bear_forgeries(100);
+    let forgery = forgery(&mut pair);
+    forge(&mut pair, &forgery, 100);
+    assert!(pair.server.is_connected());
+    // The wish for new keys is still under way.
+    forge(&mut pair, &forgery, 1);
+    let events: Vec<_> = std::iter::from_fn(|| pair.server.poll_event()).collect();
+    let reason = CloseReason::TooManyForgeries;
+    assert_eq!(events.last(), Some(&Event::Closed { reason }));
+    assert_eq!(pair.server.counters().unauthenticated_records, 101);
+}
+
+/// A handshake cannot do without its keys, nor change them.
+#[test]
+fn too_many_forgeries_end_a_handshake() {
+    let mut pair = Pair::new();
+    let mut out = [0; 1200];
+    while let Some(len) = pair.client.poll_transmit(pair.now, &mut out) {
+        pair.server.handle_datagram(pair.now, &mut out[..len], &mut |_| ());
+    }
+    pair.server.association.records.bear_forgeries(100);
+    // Epoch 2, 16 bits of number, a length, and nothing that opens.
+    let forgery = [&[0x2e, 0, 0, 0, 20][..], &[9; 20]].concat();
+    forge(&mut pair, &forgery, 100);
+    assert!(!pair.server.is_closed());
+    forge(&mut pair, &forgery, 1);
+    assert!(pair.server.is_closed());
+}
+
+/// Those of a finished handshake are of no use any more but to acknowledge its last flight again.
+#[test]
+fn forgeries_for_the_keys_of_the_handshake_end_no_connection() {
+    let mut pair = Pair::connected();
+    pair.server.association.records.bear_forgeries(100);
+    let forgery = [&[0x2e, 0, 0, 0, 20][..], &[9; 20]].concat();
+    forge(&mut pair, &forgery, 1000);
+    assert_eq!(pair.say(), 3);
+    assert_eq!(pair.server.counters().unauthenticated_records, 101);
 }
 
 /// Not only data spends numbers.
