@@ -80,12 +80,12 @@ pub(crate) struct Association {
 impl Association {
     pub(crate) fn new(config: Arc<Config>, seed: Seed) -> Self {
         Self {
+            identity: PeerIdentity::new(config.authentication),
             config,
             records: Records::new(),
             transcript: Transcript::default(),
             flight: Flight::default(),
             timer: RetransmitTimer::new(),
-            identity: PeerIdentity::default(),
             write_epoch: 0,
             requires_srtp: false,
             received: Received::default(),

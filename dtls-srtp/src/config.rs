@@ -31,13 +31,18 @@ pub struct Config {
     pub max_message: usize,
     /// How many bytes of incomplete handshake messages, and how many of early records, are kept.
     pub max_pending: usize,
+    /// How the peer is authenticated. Anything but fingerprints is for protocols other than WebRTC.
+    pub authentication: Authentication,
+    /// Whether clients show certificates. They always do in WebRTC.
+    pub client_certificate: ClientCertificate,
     /// Where secrets are logged; `None` in production.
     pub key_log: Option<Arc<dyn KeyLog>>,
 }
 
 impl Config {
     /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, all SRTP profiles with GCM first, datagrams of 1200
-    /// bytes, 30 s, messages of 16 KiB with 32 KiB pending, and no key log.
+    /// bytes, 30 s, messages of 16 KiB with 32 KiB pending, certificates on both sides that match fingerprints, and no key
+    /// log.
     pub fn new(crypto: Arc<dyn Crypto>, certificate: Certificate) -> Self {
         Self {
             versions: vec![Version::DTLS_1_3, Version::DTLS_1_2],
@@ -50,7 +55,40 @@ impl Config {
             handshake_timeout: Duration::from_secs(30),
             max_message: 16 << 10,
             max_pending: 32 << 10,
+            authentication: Authentication::default(),
+            client_certificate: ClientCertificate::default(),
             key_log: None,
         }
     }
+}
+
+/// How a peer is told from somebody in the middle. Fingerprints that were set have to match, whatever this says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Authentication {
+    /// The peer's certificate matches a fingerprint that is known from elsewhere
+    /// ([`Dtls::set_remote_fingerprints`](crate::Dtls::set_remote_fingerprints)): from signalling in WebRTC (RFC 8827
+    /// §6.5), or because it was pinned. Without one nothing connects.
+    #[default]
+    Fingerprint,
+    /// The embedder decides about the peer's certificate, whose key the peer has shown to have. Nothing connects before
+    /// it says so: after [`Event::CertificateToJudge`](crate::Event::CertificateToJudge) it calls
+    /// [`Dtls::accept_certificate`](crate::Dtls::accept_certificate) or
+    /// [`Dtls::refuse_certificate`](crate::Dtls::refuse_certificate). Peers without a certificate are refused.
+    Embedder,
+    /// Not at all. Anybody can be at the other end, or **in the middle, where all can be read and changed**. For servers
+    /// whose clients are anonymous, or say who they are inside the connection; a client that does not know whom it talks
+    /// to is protected from those who merely listen.
+    Unauthenticated,
+}
+
+/// Whether clients show certificates (RFC 5246 §7.4.4, RFC 8446 §4.3.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ClientCertificate {
+    /// A server asks for one, and ends handshakes without; a client ends the handshake with a server that does not ask
+    /// (RFC 5763 §5).
+    #[default]
+    Required,
+    /// A server does not ask, and has nothing to authenticate its clients by, so it needs
+    /// [`Authentication::Unauthenticated`]; a client shows its own only when it is asked.
+    Optional,
 }

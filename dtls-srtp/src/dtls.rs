@@ -12,7 +12,8 @@ use crate::config::Config;
 use crate::counters::Counters;
 use crate::early::Early;
 use crate::event::{CloseReason, Event};
-use crate::fingerprint::{Fingerprint, FingerprintMatched};
+use crate::fingerprint::Fingerprint;
+use crate::identity::Authenticated;
 use crate::offer::Offer;
 use crate::overhead::Overhead;
 use crate::profile::{KeyAndSalt, SrtpKeys};
@@ -35,9 +36,10 @@ pub enum Role {
 
 /// A DTLS connection: a filter with timers between a path that ICE has proven and those who want keys and messages.
 ///
-/// It knows no addresses and no sockets. Both ends always show certificates; what comes out of
-/// [`take_srtp_keys`](Self::take_srtp_keys) and [`export`](Self::export) exists only once the peer's certificate has
-/// matched a fingerprint from signalling.
+/// It knows no addresses and no sockets. What comes out of [`take_srtp_keys`](Self::take_srtp_keys) and
+/// [`export`](Self::export) exists only once the peer is authenticated: both ends show certificates, and the peer's has
+/// matched a fingerprint from signalling, unless [`Config::authentication`] and [`Config::client_certificate`] say
+/// otherwise.
 pub struct Dtls {
     pub(crate) role: Role,
     pub(crate) association: Association,
@@ -59,9 +61,9 @@ pub struct Dtls {
 
 pub(crate) enum State {
     Handshaking(Handshake),
-    /// Complete, but signalling has not told the fingerprints yet.
+    /// Complete, but nothing has told yet that the peer is the right one.
     Unproven(Session),
-    Connected(Session, FingerprintMatched),
+    Connected(Session, Authenticated),
     Closed(CloseReason),
 }
 
@@ -237,7 +239,7 @@ impl Dtls {
                     self.acknowledge_again(now);
                 }
                 Due::Acknowledge => self.association.received.due = true,
-                Due::GiveUp if matches!(self.state, State::Unproven(_)) => self.end(CloseReason::NoFingerprint),
+                Due::GiveUp if matches!(self.state, State::Unproven(_)) => self.end(self.why_unproven()),
                 // A peer that talks to us has our last flight, even if it does not say so.
                 Due::GiveUp if self.is_connected() && self.heard && !self.is_updating() => self.flight_acknowledged(),
                 Due::GiveUp => self.end(CloseReason::Timeout),
@@ -257,6 +259,29 @@ impl Dtls {
         match self.association.identity.set_fingerprints(fingerprints) {
             Ok(()) => self.connect_if_proven(),
             Err(reason) => self.end(reason),
+        }
+    }
+
+    /// Whatever [`Config::authentication`] says, fingerprints decide, as in WebRTC. To be called before anything else: what
+    /// is connected stays so.
+    pub const fn require_fingerprint(&mut self) {
+        self.association.identity.require_fingerprint();
+    }
+
+    /// The embedder takes the peer's certificate, after [`Event::CertificateToJudge`]: the connection is established. At
+    /// any other time, or when others decide, nothing happens.
+    pub fn accept_certificate(&mut self) {
+        if matches!(self.state, State::Unproven(_)) && self.association.identity.is_to_be_judged() {
+            self.association.identity.accept();
+            self.connect_if_proven();
+        }
+    }
+
+    /// The embedder does not take it: the connection ends with [`CloseReason::CertificateRefused`], and the peer is told
+    /// by bad_certificate. At any other time nothing happens.
+    pub fn refuse_certificate(&mut self) {
+        if matches!(self.state, State::Unproven(_)) && self.association.identity.is_to_be_judged() {
+            self.end(CloseReason::CertificateRefused);
         }
     }
 
@@ -412,6 +437,23 @@ impl Dtls {
     }
 
     // States
+
+    /// The handshake is complete.
+    pub(crate) fn complete(&mut self, session: Session) {
+        self.state = State::Unproven(session);
+        if self.association.identity.is_to_be_judged() {
+            self.events.push_back(Event::CertificateToJudge);
+        }
+    }
+
+    /// Why a complete handshake has led to no connection.
+    fn why_unproven(&self) -> CloseReason {
+        if self.association.identity.is_to_be_judged() {
+            CloseReason::CertificateRefused
+        } else {
+            CloseReason::NoFingerprint
+        }
+    }
 
     pub(crate) fn connect_if_proven(&mut self) {
         let (State::Unproven(_), Some(proof)) = (&self.state, self.association.identity.proof()) else {
@@ -586,7 +628,7 @@ impl Dtls {
         })
     }
 
-    const fn proven(&self) -> Option<(&Session, FingerprintMatched)> {
+    const fn proven(&self) -> Option<(&Session, Authenticated)> {
         match &self.state {
             State::Connected(session, proof) => Some((session, *proof)),
             _ => None,
@@ -598,7 +640,7 @@ impl fmt::Debug for Dtls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::Handshaking(_) => "handshaking",
-            State::Unproven(_) => "waiting for fingerprints",
+            State::Unproven(_) => "waiting for authentication",
             State::Connected(..) => "connected",
             State::Closed(_) => "closed",
         };

@@ -8,7 +8,8 @@ use crate::registry::{AlertDescription, CipherSuite, ExtensionType, HandshakeTyp
 /// What happened to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// The handshake is complete, the peer's certificate matched, and keys can be taken out.
+    /// The handshake is complete, the peer is authenticated (as [`Config::authentication`](crate::Config::authentication)
+    /// says), and keys can be taken out.
     Connected {
         /// The negotiated version.
         version: Version,
@@ -20,6 +21,12 @@ pub enum Event {
         /// [`require_srtp`](crate::Dtls::require_srtp): a call of data channels alone can live with that.
         profile: Option<SrtpProfile>,
     },
+    /// The handshake is complete, and with [`Authentication::Embedder`](crate::Authentication::Embedder) somebody is to
+    /// decide about [`peer_certificate`](crate::Dtls::peer_certificate), whose key the peer has:
+    /// [`accept_certificate`](crate::Dtls::accept_certificate) or
+    /// [`refuse_certificate`](crate::Dtls::refuse_certificate). Who does neither before the patience of the handshake is
+    /// over has refused.
+    CertificateToJudge,
     /// The connection is over. The last event; what [`poll_transmit`](crate::Dtls::poll_transmit) still gives is the
     /// alert that tells the peer.
     Closed {
@@ -41,6 +48,8 @@ pub enum CloseReason {
     Timeout,
     /// The handshake was complete but signalling gave no fingerprint in time.
     NoFingerprint,
+    /// The embedder did not accept the peer's certificate, or not in time.
+    CertificateRefused,
     /// The peer's certificate matches no fingerprint from signalling.
     FingerprintMismatch,
     /// The peer speaks no version that we have.
@@ -55,9 +64,10 @@ pub enum CloseReason {
     NoCommonSrtpProfile,
     /// The peer has no extended master secret (RFC 7627), without which exported keys are not bound to the handshake.
     NoExtendedMasterSecret,
-    /// The peer showed no certificate.
+    /// The peer showed no certificate; or we, a server, are to authenticate clients and are not to ask for theirs.
     NoPeerCertificate,
-    /// The server asked for no certificate, so it cannot know who we are (RFC 5763 §5 wants both).
+    /// The server asked for no certificate, so it cannot know who we are (RFC 5763 §5 wants both), and
+    /// [`ClientCertificate::Required`](crate::ClientCertificate::Required) says that it should.
     NoCertificateRequest,
     /// The peer's certificate cannot be read.
     BadCertificate(Error),
@@ -102,7 +112,7 @@ impl CloseReason {
         Some(match self {
             Self::Local | Self::Peer => AlertDescription::CLOSE_NOTIFY,
             Self::Alert(_) | Self::Timeout => return None,
-            Self::NoFingerprint | Self::FingerprintMismatch | Self::BadCertificate(_) => {
+            Self::NoFingerprint | Self::FingerprintMismatch | Self::CertificateRefused | Self::BadCertificate(_) => {
                 AlertDescription::BAD_CERTIFICATE
             }
             Self::UnsupportedVersion => AlertDescription::PROTOCOL_VERSION,
@@ -135,6 +145,7 @@ impl fmt::Display for CloseReason {
             Self::Alert(description) => return write!(f, "the peer ended the connection: {description}"),
             Self::Timeout => "the DTLS handshake did not end in time; check that datagrams pass both ways",
             Self::NoFingerprint => "signalling gave no a=fingerprint for the peer in time",
+            Self::CertificateRefused => "the application did not accept the peer's certificate in time",
             Self::FingerprintMismatch => {
                 "the peer's certificate matches no a=fingerprint from signalling; somebody may be in the middle"
             }
@@ -147,7 +158,7 @@ impl fmt::Display for CloseReason {
             }
             Self::NoExtendedMasterSecret => "the peer has no extended master secret (RFC 7627)",
             Self::NoPeerCertificate => "the peer showed no certificate",
-            Self::NoCertificateRequest => "the server asked for no certificate; WebRTC needs one from each side",
+            Self::NoCertificateRequest => "the server asked for no certificate, and both sides are to show one",
             Self::BadCertificate(error) => return write!(f, "the peer's certificate cannot be read: {error}"),
             Self::WeakPeerKey => "the peer's certificate has an RSA key below 2048 bits; it needs a longer one",
             Self::UnsupportedPeerKey => {

@@ -148,8 +148,7 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
-/// Proof that the peer's certificate matched a fingerprint from signalling. Nothing else can make one, and without one
-/// no keys leave the engine.
+/// Proof that the peer's certificate matched a fingerprint from signalling. Nothing else can make one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FingerprintMatched(());
 

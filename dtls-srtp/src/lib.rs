@@ -46,7 +46,7 @@ mod v13;
 mod x509;
 
 pub use certificate::Certificate;
-pub use config::Config;
+pub use config::{Authentication, ClientCertificate, Config};
 pub use counters::Counters;
 pub use crypto::{
     Aead, Crypto, CryptoError, Digest, HashAlgorithm, KeyExchange, KeyKind, NONCE_LEN, RecordKey, RecordNumberKey,

@@ -1,6 +1,7 @@
 //! What the handshakes of all versions and both roles do alike.
 
 use crate::association::Association;
+use crate::config::ClientCertificate;
 use crate::crypto::VerifyError;
 use crate::event::CloseReason;
 use crate::extension::Extensions;
@@ -23,6 +24,19 @@ pub(crate) fn take_certificate(association: &mut Association, der: Option<&[u8]>
         return Err(CloseReason::WeakPeerKey);
     }
     association.identity.set_certificate(der)
+}
+
+/// Whether a client has to show a certificate: as server we ask for it, as client we go on with no server that does not.
+pub(crate) fn requires_client_certificate(association: &Association) -> bool {
+    association.config.client_certificate == ClientCertificate::Required
+}
+
+/// As server: who asks for no certificate can authenticate nobody, and must not want to.
+pub(crate) fn check_policy(association: &Association) -> Result<(), CloseReason> {
+    if !requires_client_certificate(association) && association.identity.needs_certificate() {
+        return Err(CloseReason::NoPeerCertificate);
+    }
+    Ok(())
 }
 
 /// Verifies a signature with the key of the peer's certificate.

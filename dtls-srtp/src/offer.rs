@@ -8,7 +8,7 @@ use crate::crypto::KeyExchange;
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
 use crate::hello::{ClientHello, DOWNGRADES, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
-use crate::negotiation::{check_answers, malformed, own_groups, own_versions, speaks};
+use crate::negotiation::{check_answers, check_policy, malformed, own_groups, own_versions, speaks};
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
 use crate::v12::HelloVerifyRequest;
@@ -302,6 +302,7 @@ pub(crate) fn accept(association: &mut Association, message: &Message) -> Result
     if message.message_type != HandshakeType::CLIENT_HELLO {
         return Err(CloseReason::UnexpectedMessage(message.message_type));
     }
+    check_policy(association)?;
     let malformed = malformed(HandshakeType::CLIENT_HELLO);
     let hello = ClientHello::parse(&message.body).map_err(&malformed)?;
     // RFC 8446 §4.2.1: supported_versions overrules the field. Versions count downwards in DTLS.

@@ -471,7 +471,7 @@ impl Dtls {
             }
             Ok((_, Some(session))) => {
                 let awaits_acknowledgement = matches!(session.secrets, Secrets::V13(_)) && self.role == Role::Client;
-                self.state = State::Unproven(session);
+                self.complete(session);
                 self.association.transcript.clear();
                 if !awaits_acknowledgement {
                     self.association.timer.stop_retransmitting();

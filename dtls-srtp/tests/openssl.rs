@@ -8,7 +8,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use certificates::Files;
-use dtls_srtp::{Certificate, CloseReason, Config, Event, NamedGroup, RingCrypto, Role, SrtpProfile, Version};
+use dtls_srtp::{
+    Authentication, Certificate, ClientCertificate, CloseReason, Config, Event, NamedGroup, RingCrypto, Role,
+    SrtpProfile, Version,
+};
 use program::{Ours, Program};
 
 const P256: Files = Files::P256;
@@ -203,6 +206,32 @@ fn every_group_and_kind_of_certificate() {
         if name != "ed25519" {
             dial(config(Certificate::generate().unwrap()), Files { name }, &[]);
         }
+    }
+}
+
+#[test]
+fn clients_without_certificates() {
+    let anonymous = |certificate: Files, authentication| Config {
+        authentication,
+        client_certificate: ClientCertificate::Optional,
+        srtp_profiles: Vec::new(),
+        ..both_versions(certificate.ours())
+    };
+    for certificate in [P256, RSA] {
+        let config = anonymous(certificate, Authentication::Unauthenticated);
+        let mut ours = Ours::new(config, Role::Server, None);
+        let address = ours.socket.local_addr().unwrap().to_string();
+        let mut peer = openssl("s_client", P256, &["-connect", &address]);
+        converse(&mut ours, &mut peer);
+        assert_eq!(ours.dtls.peer_certificate(), None);
+
+        let mut peer = openssl("s_server", certificate, &["-accept", "127.0.0.1:0", "-naccept", "1"]);
+        let address = peer.wait_for("ACCEPT ").parse().unwrap();
+        let config = anonymous(P256, Authentication::Fingerprint);
+        let mut ours = Ours::new(config, Role::Client, Some(address));
+        ours.dtls.set_remote_fingerprints(vec![certificate.fingerprint()]);
+        converse(&mut ours, &mut peer);
+        assert_eq!(ours.connected().3, None);
     }
 }
 

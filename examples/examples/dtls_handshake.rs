@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     let profile = profile.map_or_else(|| "no SRTP".to_owned(), |profile| profile.to_string());
                     println!("{name}: {version}, {suite}, {group}, {profile}");
                 }
+                Event::CertificateToJudge => {}
                 Event::Closed { reason } => println!("{name}: {reason}"),
             }
         }

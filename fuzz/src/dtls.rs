@@ -7,7 +7,10 @@ use dtls_srtp::message::{
     ClientHello, ClientKeyExchange, EncryptedExtensions, Fragment, HelloVerifyRequest, KeyUpdate, RecordHeader,
     ServerHello, ServerKeyExchange, UnifiedHeader, split_record,
 };
-use dtls_srtp::{CloseReason, Config, ContentType, Dtls, Event, HandshakeType, NamedGroup, Role, Version, fake};
+use dtls_srtp::{
+    Authentication, ClientCertificate, CloseReason, Config, ContentType, Dtls, Event, HandshakeType, NamedGroup, Role,
+    Version, fake,
+};
 use wire::{Full, Reader, Seed, Writer};
 
 /// A datagram as the record layer sees it: every record that is found prints back to the same bytes.
@@ -208,8 +211,21 @@ impl End {
         }
         config.max_pending = 6000;
         config.max_message = 4000;
+        // Clients without certificates.
+        let anonymous = settings & 16 != 0;
+        if anonymous {
+            config.client_certificate = ClientCertificate::Optional;
+        }
+        let authentication = match role {
+            Role::Server if anonymous => Authentication::Unauthenticated,
+            _ if settings & 32 != 0 => Authentication::Embedder,
+            _ => Authentication::Fingerprint,
+        };
+        config.authentication = authentication;
         let mut dtls = Dtls::new(Arc::new(config), role, Seed::from_run(ours), now);
-        dtls.set_remote_fingerprints(vec![fake::certificate(theirs).fingerprint()]);
+        if authentication == Authentication::Fingerprint {
+            dtls.set_remote_fingerprints(vec![fake::certificate(theirs).fingerprint()]);
+        }
         Self {
             dtls,
             connected: false,
@@ -232,6 +248,10 @@ impl End {
                 Event::Connected { .. } => {
                     assert!(!self.connected, "connected twice");
                     self.connected = true;
+                }
+                Event::CertificateToJudge => {
+                    assert!(!self.connected && self.dtls.peer_certificate().is_some());
+                    self.dtls.accept_certificate();
                 }
                 Event::Closed { reason } => self.closed = Some(reason),
             }
@@ -517,7 +537,7 @@ mod tests {
 
     #[test]
     fn an_empty_script_connects() {
-        for settings in 0..16 {
+        for settings in 0..64 {
             assert!(attack(Role::Client, &[settings]) && attack(Role::Server, &[settings]));
         }
     }

@@ -2,7 +2,10 @@ use crate::association::Association;
 use crate::crypto::CryptoError;
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
-use crate::negotiation::{check_answers, chosen_profile, malformed, own_groups, own_scheme, take_certificate, verify};
+use crate::negotiation::{
+    check_answers, chosen_profile, malformed, own_groups, own_scheme, requires_client_certificate, take_certificate,
+    verify,
+};
 use crate::reassembly::Message;
 use crate::registry::{ExtensionType, HandshakeType, NamedGroup, SignatureScheme, Version};
 use crate::session::Session;
@@ -23,6 +26,7 @@ pub(crate) struct Client {
 enum Step {
     Certificate(Hellos),
     ServerKeyExchange(Hellos),
+    /// Or the ServerHelloDone, where our certificate is optional.
     CertificateRequest(Hellos, ServerShare),
     ServerHelloDone(Hellos, ServerShare, SignatureScheme),
     Finished(Session),
@@ -89,15 +93,18 @@ impl Client {
                     own_scheme(association, Version::DTLS_1_2, request.schemes.iter())?,
                 )
             }
-            (Step::CertificateRequest(..), HandshakeType::SERVER_HELLO_DONE) => {
+            (Step::CertificateRequest(..), HandshakeType::SERVER_HELLO_DONE)
+                if requires_client_certificate(association) =>
+            {
                 return Err(CloseReason::NoCertificateRequest);
             }
+            (Step::CertificateRequest(hellos, share), HandshakeType::SERVER_HELLO_DONE) => {
+                take_server_hello_done(association, message)?;
+                Step::Finished(answer(association, hellos, share, None)?)
+            }
             (Step::ServerHelloDone(hellos, share, scheme), HandshakeType::SERVER_HELLO_DONE) => {
-                association.hear(message)?;
-                wire::Reader::new(body)
-                    .finish()
-                    .map_err(malformed(message.message_type))?;
-                Step::Finished(answer(association, hellos, share, scheme)?)
+                take_server_hello_done(association, message)?;
+                Step::Finished(answer(association, hellos, share, Some(scheme))?)
             }
             (Step::Finished(session), HandshakeType::FINISHED) => {
                 let master = session.secrets.master().ok_or(CloseReason::Internal)?;
@@ -176,12 +183,20 @@ fn take_server_key_exchange(
     })
 }
 
-/// Sends the client's second flight: Certificate, ClientKeyExchange, CertificateVerify, ChangeCipherSpec, Finished.
+fn take_server_hello_done(association: &mut Association, message: &Message) -> Result<(), CloseReason> {
+    association.hear(message)?;
+    wire::Reader::new(&message.body)
+        .finish()
+        .map_err(malformed(message.message_type))
+}
+
+/// Sends the client's second flight: Certificate, ClientKeyExchange, CertificateVerify, ChangeCipherSpec, Finished. Where
+/// no certificate was asked for there is no scheme either, and the flight has neither Certificate nor CertificateVerify.
 fn answer(
     association: &mut Association,
     hellos: Hellos,
     server: ServerShare,
-    scheme: SignatureScheme,
+    scheme: Option<SignatureScheme>,
 ) -> Result<Session, CloseReason> {
     let seed = association.seed();
     let exchange = association
@@ -191,9 +206,11 @@ fn answer(
         .map_err(|_| CloseReason::Internal)?;
     let config = association.config.clone();
     association.begin_flight();
-    association.say(HandshakeType::CERTIFICATE, |w| {
-        CertificateChain::write_one(w, config.certificate.der())
-    })?;
+    if scheme.is_some() {
+        association.say(HandshakeType::CERTIFICATE, |w| {
+            CertificateChain::write_one(w, config.certificate.der())
+        })?;
+    }
     association.say(HandshakeType::CLIENT_KEY_EXCHANGE, |w| {
         ClientKeyExchange {
             share: exchange.share(),
@@ -215,15 +232,17 @@ fn answer(
     );
     association.log_secret("CLIENT_RANDOM", master.client_random(), master.secret());
 
-    let signature = config.certificate.key().sign(scheme, association.transcript.as_bytes());
-    let signature = signature.map_err(|_| CloseReason::Internal)?;
-    association.say(HandshakeType::CERTIFICATE_VERIFY, |w| {
-        CertificateVerify {
-            scheme,
-            signature: &signature,
-        }
-        .write(w)
-    })?;
+    if let Some(scheme) = scheme {
+        let signature = config.certificate.key().sign(scheme, association.transcript.as_bytes());
+        let signature = signature.map_err(|_| CloseReason::Internal)?;
+        association.say(HandshakeType::CERTIFICATE_VERIFY, |w| {
+            CertificateVerify {
+                scheme,
+                signature: &signature,
+            }
+            .write(w)
+        })?;
+    }
 
     let keys = master
         .record_keys(&hellos.parameters)

@@ -3,7 +3,9 @@ use crate::crypto::{CryptoError, KeyExchange};
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
 use crate::hello::{ClientHello, DOWNGRADE_TO_1_2, RANDOM_LEN, ServerHello};
-use crate::negotiation::{choose_profile, malformed, own_groups, own_scheme, speaks, take_certificate, verify};
+use crate::negotiation::{
+    choose_profile, malformed, own_groups, own_scheme, requires_client_certificate, speaks, take_certificate, verify,
+};
 use crate::reassembly::Message;
 use crate::registry::{
     CipherSuite, ClientCertificateType, ExtensionType, HandshakeType, NamedGroup, SignatureScheme, Version,
@@ -48,9 +50,12 @@ impl Server {
     pub(crate) fn begin(association: &mut Association, client_hello: &Message) -> Result<Self, CloseReason> {
         association.hear(client_hello)?;
         let (hellos, exchange) = answer_hello(association, &client_hello.body)?;
-        Ok(Self {
-            step: Step::Certificate(hellos, exchange),
-        })
+        let step = if requires_client_certificate(association) {
+            Step::Certificate(hellos, exchange)
+        } else {
+            Step::ClientKeyExchange(hellos, exchange)
+        };
+        Ok(Self { step })
     }
 
     /// Takes the next message of the client's. `Some` when the handshake is complete.
@@ -70,7 +75,12 @@ impl Server {
             }
             (Step::ClientKeyExchange(hellos, exchange), HandshakeType::CLIENT_KEY_EXCHANGE) => {
                 association.hear(message)?;
-                Step::CertificateVerify(take_client_key_exchange(association, hellos, exchange, body)?)
+                let keyed = take_client_key_exchange(association, hellos, exchange, body)?;
+                if requires_client_certificate(association) {
+                    Step::CertificateVerify(keyed)
+                } else {
+                    Step::Finished(keyed)
+                }
             }
             (Step::CertificateVerify(keyed), HandshakeType::CERTIFICATE_VERIFY) => {
                 let signed = CertificateVerify::parse(body).map_err(malformed(message.message_type))?;
@@ -98,7 +108,8 @@ impl Server {
     }
 }
 
-/// Sends the server's first flight: ServerHello, Certificate, ServerKeyExchange, CertificateRequest, ServerHelloDone.
+/// Sends the server's first flight: ServerHello, Certificate, ServerKeyExchange, CertificateRequest (if clients show
+/// certificates), ServerHelloDone.
 fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, Exchange), CloseReason> {
     let malformed = malformed(HandshakeType::CLIENT_HELLO);
     let hello = ClientHello::parse(body).map_err(&malformed)?;
@@ -208,6 +219,16 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
         .write(w)
     })?;
 
+    if requires_client_certificate(association) {
+        ask_for_certificate(association)?;
+    }
+    association.say(HandshakeType::SERVER_HELLO_DONE, |_| Ok(()))?;
+    association.send_flight();
+    Ok((hellos, Exchange { group, ours }))
+}
+
+fn ask_for_certificate(association: &mut Association) -> Result<(), CloseReason> {
+    let config = association.config.clone();
     let schemes: Vec<u8> = config
         .crypto
         .verification_schemes()
@@ -223,10 +244,7 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
             authorities: &[],
         }
         .write(w)
-    })?;
-    association.say(HandshakeType::SERVER_HELLO_DONE, |_| Ok(()))?;
-    association.send_flight();
-    Ok((hellos, Exchange { group, ours }))
+    })
 }
 
 /// A server that could have spoken 1.3 says so in its random (RFC 8446 §4.1.3): a client that could have too then knows

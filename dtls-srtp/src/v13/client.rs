@@ -2,7 +2,7 @@ use crate::association::Association;
 use crate::crypto::{CryptoError, KeyExchange};
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
-use crate::negotiation::{check_answers, chosen_profile, malformed};
+use crate::negotiation::{check_answers, chosen_profile, malformed, requires_client_certificate};
 use crate::profile::SrtpProfile;
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, SignatureScheme};
@@ -25,10 +25,12 @@ pub(crate) struct Client {
 #[derive(Debug)]
 enum Step {
     EncryptedExtensions,
+    /// Or the server's certificate, where ours is optional.
     CertificateRequest(Option<SrtpProfile>),
     Certificate(Option<SrtpProfile>, SignatureScheme),
-    CertificateVerify(Option<SrtpProfile>, SignatureScheme),
-    Finished(Option<SrtpProfile>, SignatureScheme),
+    /// From here on with the scheme that we sign with, if we were asked for a certificate.
+    CertificateVerify(Option<SrtpProfile>, Option<SignatureScheme>),
+    Finished(Option<SrtpProfile>, Option<SignatureScheme>),
     /// Nothing any more.
     Done,
 }
@@ -122,13 +124,20 @@ impl Client {
                 association.hear(message)?;
                 Step::Certificate(profile, take_certificate_request(association, body)?)
             }
-            (Step::CertificateRequest(_), HandshakeType::CERTIFICATE | HandshakeType::FINISHED) => {
+            (Step::CertificateRequest(_), HandshakeType::CERTIFICATE | HandshakeType::FINISHED)
+                if requires_client_certificate(association) =>
+            {
                 return Err(CloseReason::NoCertificateRequest);
+            }
+            (Step::CertificateRequest(profile), HandshakeType::CERTIFICATE) => {
+                association.hear(message)?;
+                take_certificate(association, body)?;
+                Step::CertificateVerify(profile, None)
             }
             (Step::Certificate(profile, scheme), HandshakeType::CERTIFICATE) => {
                 association.hear(message)?;
                 take_certificate(association, body)?;
-                Step::CertificateVerify(profile, scheme)
+                Step::CertificateVerify(profile, Some(scheme))
             }
             (Step::CertificateVerify(profile, scheme), HandshakeType::CERTIFICATE_VERIFY) => {
                 verify(association, &self.hellos, SERVER_SIGNATURE, body)?;
@@ -148,17 +157,19 @@ impl Client {
         Ok(None)
     }
 
-    /// Sends the client's last flight: Certificate, CertificateVerify, Finished.
+    /// Sends the client's last flight: Certificate and CertificateVerify, if they were asked for, and Finished.
     fn answer(
         &self,
         association: &mut Association,
         profile: Option<SrtpProfile>,
-        scheme: SignatureScheme,
+        scheme: Option<SignatureScheme>,
     ) -> Result<Session, CloseReason> {
         let secrets = self.hellos.secrets.application(association.transcript.as_bytes());
         log_application(association, &self.hellos, &secrets);
         association.begin_flight();
-        say_certificate(association, &self.hellos, scheme, CLIENT_SIGNATURE)?;
+        if let Some(scheme) = scheme {
+            say_certificate(association, &self.hellos, scheme, CLIENT_SIGNATURE)?;
+        }
         say_finished(association, &self.hellos.secrets.client)?;
         association.send_flight();
         let keys = |traffic: &crate::v13::schedule::Traffic| {

@@ -3,7 +3,7 @@ use crate::crypto::{CryptoError, SuiteParameters13};
 use crate::event::CloseReason;
 use crate::extension::{Extensions, write_bytes8, write_extension, write_list16};
 use crate::hello::{ClientHello, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
-use crate::negotiation::{choose_profile, malformed, own_groups};
+use crate::negotiation::{choose_profile, malformed, own_groups, requires_client_certificate};
 use crate::profile::SrtpProfile;
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
@@ -85,6 +85,8 @@ impl Server {
                 Step::Finished(flying)
             }
             (Step::Finished(flying), HandshakeType::FINISHED) => {
+                // As above, when no certificate was asked for.
+                association.flight.clear();
                 let Flying {
                     hellos,
                     profile,
@@ -207,26 +209,29 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
         }
         w.fill_length(block)
     })?;
-    let wanted: Vec<_> = config
-        .crypto
-        .verification_schemes()
-        .iter()
-        .map(|scheme| scheme.0)
-        .collect();
-    association.say(HandshakeType::CERTIFICATE_REQUEST, |w| {
-        CertificateRequest13::write_schemes(w, wanted)
-    })?;
+    let asks = requires_client_certificate(association);
+    if asks {
+        let wanted = config.crypto.verification_schemes().iter().map(|scheme| scheme.0);
+        association.say(HandshakeType::CERTIFICATE_REQUEST, |w| {
+            CertificateRequest13::write_schemes(w, wanted)
+        })?;
+    }
     say_certificate(association, &hellos, scheme, SERVER_SIGNATURE)?;
     say_finished(association, &hellos.secrets.server)?;
     let secrets = hellos.secrets.application(association.transcript.as_bytes());
     log_application(association, &hellos, &secrets);
     install(association, FIRST_APPLICATION_EPOCH, &secrets.server, &secrets.client)?;
     association.send_flight();
-    Ok(Step::Certificate(Flying {
+    let flying = Flying {
         hellos,
         profile,
         secrets,
-    }))
+    };
+    Ok(if asks {
+        Step::Certificate(flying)
+    } else {
+        Step::Finished(flying)
+    })
 }
 
 /// The share that the handshake goes on with; `None` when the client has to be asked for one. A group for which there is

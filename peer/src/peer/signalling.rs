@@ -262,6 +262,8 @@ impl Peer {
         if self.dtls.is_none() {
             let seed = Seed(random(&mut self.rng));
             let mut dtls = Dtls::new(self.config.dtls.clone(), role, seed, now);
+            // Whatever else the configuration is used for (RFC 8827 §6.5).
+            dtls.require_fingerprint();
             dtls.set_remote_fingerprints(fingerprints.clone());
             self.dtls = Some(dtls);
             self.identity = Some((fingerprints, role));
