@@ -137,9 +137,13 @@ impl Server {
         };
         let mut heard: Vec<Vec<u8>> = Vec::new();
         dtls.handle_datagram(Instant::now(), datagram, &mut |message| heard.push(message.to_vec()));
-        heard
-            .iter()
-            .try_for_each(|message| say(dtls, &self.socket, from, message))
+        for message in heard {
+            // Who has said goodbye in the same datagram hears no echo.
+            if dtls.is_connected() {
+                say(dtls, &self.socket, from, &message)?;
+            }
+        }
+        Ok(())
     }
 }
 
