@@ -34,7 +34,7 @@ pub(crate) fn run() {
     let payload: Vec<u8> = (0..PACKET - HEADER).map(|i| (i * 7) as u8).collect();
     let payload = &payload[..];
     let mut cases: Vec<Case<'_>> = Vec::new();
-    for profile in SrtpProfile::ALL {
+    for profile in SrtpProfile::WEBRTC {
         let first = cases.len();
         let mut add = |what: &str, floor: Option<usize>, run: Box<dyn FnMut() -> f64>| {
             cases.push(Case {
@@ -242,7 +242,7 @@ impl Floor {
         match profile {
             SrtpProfile::AeadAes128Gcm => gcm(&AES_128_GCM, &[7; 16]),
             SrtpProfile::AeadAes256Gcm => gcm(&AES_256_GCM, &[7; 32]),
-            SrtpProfile::Aes128CmHmacSha1_80 => {
+            SrtpProfile::Aes128CmHmacSha1_80 | SrtpProfile::Aes128CmHmacSha1_32 => {
                 Self::CounterMode(Box::new((AesCtr::aes_128(&[7; 16]), HmacSha1::new(&[7; 20]))))
             }
         }

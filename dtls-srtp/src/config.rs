@@ -14,7 +14,8 @@ pub struct Config {
     pub crypto: Arc<dyn Crypto>,
     /// Our certificate.
     pub certificate: Certificate,
-    /// SRTP profiles, best first; as server this order decides. Empty when the connection carries no media.
+    /// SRTP profiles, best first; as server this order decides. Empty when the connection carries no media. Those that are
+    /// not named here are neither offered nor accepted.
     pub srtp_profiles: Vec<SrtpProfile>,
     /// Versions: DTLS 1.2 ([`Version::DTLS_1_2`]), DTLS 1.3, or both, in any order: the latest that both ends have is
     /// spoken. Others are left out.
@@ -40,7 +41,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, all SRTP profiles with GCM first, datagrams of 1200
+    /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, the SRTP profiles of [`SrtpProfile::WEBRTC`], datagrams of 1200
     /// bytes, 30 s, messages of 16 KiB with 32 KiB pending, certificates on both sides that match fingerprints, and no key
     /// log.
     pub fn new(crypto: Arc<dyn Crypto>, certificate: Certificate) -> Self {
@@ -50,7 +51,7 @@ impl Config {
             groups: crypto.groups().to_vec(),
             crypto,
             certificate,
-            srtp_profiles: SrtpProfile::ALL.to_vec(),
+            srtp_profiles: SrtpProfile::WEBRTC.to_vec(),
             max_datagram: 1200,
             handshake_timeout: Duration::from_secs(30),
             max_message: 16 << 10,

@@ -30,12 +30,23 @@ pub enum SrtpProfile {
     AeadAes256Gcm,
     /// AES-128 in counter mode with HMAC-SHA1, tags of 10 bytes (RFC 3711).
     Aes128CmHmacSha1_80,
+    /// The same with tags of 4 bytes on SRTP, and of 10 on SRTCP (RFC 5764 §4.1.2). Somebody who sends 2^32 forgeries gets
+    /// one through, so that it is offered and accepted only where a configuration names it.
+    Aes128CmHmacSha1_32,
 }
 
 impl SrtpProfile {
-    /// Every profile, in the order in which we prefer them: GCM costs less than a third of what AES-CM with
-    /// HMAC-SHA1 does.
-    pub const ALL: [Self; 3] = [Self::AeadAes128Gcm, Self::AeadAes256Gcm, Self::Aes128CmHmacSha1_80];
+    /// The profiles of WebRTC, in the order in which we prefer them: GCM costs less than a third of what AES-CM with
+    /// HMAC-SHA1 does. RFC 8827 §6.5 asks for [`Aes128CmHmacSha1_80`](Self::Aes128CmHmacSha1_80).
+    pub const WEBRTC: [Self; 3] = [Self::AeadAes128Gcm, Self::AeadAes256Gcm, Self::Aes128CmHmacSha1_80];
+
+    /// Every profile: those of [`WEBRTC`](Self::WEBRTC), and then the one with short tags.
+    pub const ALL: [Self; 4] = [
+        Self::AeadAes128Gcm,
+        Self::AeadAes256Gcm,
+        Self::Aes128CmHmacSha1_80,
+        Self::Aes128CmHmacSha1_32,
+    ];
 
     /// The registered number.
     pub const fn id(self) -> ProtectionProfile {
@@ -43,6 +54,7 @@ impl SrtpProfile {
             Self::AeadAes128Gcm => ProtectionProfile::SRTP_AEAD_AES_128_GCM,
             Self::AeadAes256Gcm => ProtectionProfile::SRTP_AEAD_AES_256_GCM,
             Self::Aes128CmHmacSha1_80 => ProtectionProfile::SRTP_AES128_CM_HMAC_SHA1_80,
+            Self::Aes128CmHmacSha1_32 => ProtectionProfile::SRTP_AES128_CM_HMAC_SHA1_32,
         }
     }
 
@@ -52,6 +64,7 @@ impl SrtpProfile {
             ProtectionProfile::SRTP_AEAD_AES_128_GCM => Some(Self::AeadAes128Gcm),
             ProtectionProfile::SRTP_AEAD_AES_256_GCM => Some(Self::AeadAes256Gcm),
             ProtectionProfile::SRTP_AES128_CM_HMAC_SHA1_80 => Some(Self::Aes128CmHmacSha1_80),
+            ProtectionProfile::SRTP_AES128_CM_HMAC_SHA1_32 => Some(Self::Aes128CmHmacSha1_32),
             _ => None,
         }
     }
@@ -59,7 +72,7 @@ impl SrtpProfile {
     /// Length of the master key, in bytes (RFC 5764 §4.1.2, RFC 7714 §14.2).
     pub const fn key_len(self) -> usize {
         match self {
-            Self::AeadAes128Gcm | Self::Aes128CmHmacSha1_80 => 16,
+            Self::AeadAes128Gcm | Self::Aes128CmHmacSha1_80 | Self::Aes128CmHmacSha1_32 => 16,
             Self::AeadAes256Gcm => 32,
         }
     }
@@ -68,7 +81,7 @@ impl SrtpProfile {
     pub const fn salt_len(self) -> usize {
         match self {
             Self::AeadAes128Gcm | Self::AeadAes256Gcm => 12,
-            Self::Aes128CmHmacSha1_80 => 14,
+            Self::Aes128CmHmacSha1_80 | Self::Aes128CmHmacSha1_32 => 14,
         }
     }
 
@@ -77,12 +90,17 @@ impl SrtpProfile {
         match self {
             Self::AeadAes128Gcm | Self::AeadAes256Gcm => 16,
             Self::Aes128CmHmacSha1_80 => 10,
+            Self::Aes128CmHmacSha1_32 => 4,
         }
     }
 
     /// Bytes that sealing adds to a compound RTCP packet: the tag, and the word of E bit and index.
     pub const fn rtcp_overhead(self) -> usize {
-        self.rtp_overhead() + 4
+        match self {
+            Self::AeadAes128Gcm | Self::AeadAes256Gcm => 16 + 4,
+            // RFC 5764 §4.1.2: the short tag is that of SRTP alone.
+            Self::Aes128CmHmacSha1_80 | Self::Aes128CmHmacSha1_32 => 10 + 4,
+        }
     }
 
     /// How many bytes the exporter gives for both directions (RFC 5764 §4.2).
@@ -189,6 +207,26 @@ mod tests {
         assert_eq!(SrtpProfile::AeadAes128Gcm.keying_material_len(), 56);
         assert_eq!(SrtpProfile::AeadAes256Gcm.keying_material_len(), 88);
         assert_eq!(SrtpProfile::Aes128CmHmacSha1_80.keying_material_len(), 60);
+        assert_eq!(SrtpProfile::Aes128CmHmacSha1_32.keying_material_len(), 60);
+    }
+
+    /// RFC 5764 §4.1.2 and RFC 7714 §12.
+    #[test]
+    fn overheads_are_those_of_the_profile() {
+        let overheads = SrtpProfile::ALL.map(|profile| (profile.rtp_overhead(), profile.rtcp_overhead()));
+        assert_eq!(overheads, [(16, 20), (16, 20), (10, 14), (4, 14)]);
+    }
+
+    /// RFC 8827 §6.5 names the profile that has to be there, and does not name the one with short tags.
+    #[test]
+    fn webrtc_has_no_short_tags() {
+        assert!(SrtpProfile::WEBRTC.contains(&SrtpProfile::Aes128CmHmacSha1_80));
+        assert!(!SrtpProfile::WEBRTC.contains(&SrtpProfile::Aes128CmHmacSha1_32));
+        assert!(
+            SrtpProfile::WEBRTC
+                .iter()
+                .all(|profile| SrtpProfile::ALL.contains(profile))
+        );
     }
 
     #[test]

@@ -278,7 +278,7 @@ fn every_group() {
 fn every_profile_and_certificate() {
     for role in ROLES {
         for (versions, _) in AGREEMENTS {
-            for profile in SrtpProfile::ALL {
+            for profile in SrtpProfile::WEBRTC {
                 for certificate in [Files::P256, Files::P384] {
                     let mut setup = Setup::new(role, versions);
                     setup.ours.srtp_profiles = vec![profile];

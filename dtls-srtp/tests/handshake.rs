@@ -392,7 +392,7 @@ fn closing_is_answered() {
 
 #[test]
 fn profiles_are_chosen_by_the_server() {
-    use SrtpProfile::{AeadAes128Gcm, AeadAes256Gcm, Aes128CmHmacSha1_80};
+    use SrtpProfile::{AeadAes128Gcm, AeadAes256Gcm, Aes128CmHmacSha1_32, Aes128CmHmacSha1_80};
     for (client, server, chosen) in [
         (
             vec![Aes128CmHmacSha1_80, AeadAes128Gcm],
@@ -410,6 +410,14 @@ fn profiles_are_chosen_by_the_server() {
             Some(Aes128CmHmacSha1_80),
         ),
         (vec![AeadAes256Gcm], vec![AeadAes128Gcm], None),
+        // Short tags are for those who ask for them, at both ends.
+        (
+            vec![Aes128CmHmacSha1_32, Aes128CmHmacSha1_80],
+            vec![Aes128CmHmacSha1_32],
+            Some(Aes128CmHmacSha1_32),
+        ),
+        (vec![Aes128CmHmacSha1_32], SrtpProfile::WEBRTC.to_vec(), None),
+        (SrtpProfile::WEBRTC.to_vec(), vec![Aes128CmHmacSha1_32], None),
         (vec![], SrtpProfile::ALL.to_vec(), None),
     ] {
         let client = Config {

@@ -100,5 +100,5 @@ fn same_bytes_as_libsrtp() {
                 .all(|(_, count)| count == 0)
         );
     }
-    assert_eq!((profiles, rtp, rtcp), (3, 105, 18));
+    assert_eq!((profiles, rtp, rtcp), (4, 140, 24));
 }

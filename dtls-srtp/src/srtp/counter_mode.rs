@@ -14,7 +14,8 @@ use super::header::RTCP_HEADER;
 use super::kdf::{Labels, derive};
 use crate::KeyAndSalt;
 
-const TAG: usize = 10;
+/// The tag of SRTCP, whatever that of SRTP is (RFC 5764 §4.1.2).
+const RTCP_TAG: usize = 10;
 
 /// The E bit in the word before the tag of an SRTCP packet: the packet is encrypted, not only authenticated.
 const E_BIT: u32 = 1 << 31;
@@ -26,6 +27,8 @@ pub(super) struct CounterMode {
     /// The 112-bit session salt times 2^16.
     salt: u128,
     mac: HmacSha1,
+    /// Length of the tag of SRTP, in bytes: 10 or 4.
+    rtp_tag: usize,
 }
 
 /// A packet that is enciphered and still wants its tag.
@@ -33,7 +36,7 @@ pub(super) struct Untagged<'a> {
     mac: &'a HmacSha1,
     roc: [u8; 4],
     body: &'a [u8],
-    tag: &'a mut [u8; TAG],
+    tag: &'a mut [u8],
 }
 
 /// How many tags are made side by side.
@@ -54,11 +57,12 @@ impl CounterMode {
             cipher: AesCtr::aes_128(&key),
             salt: u128::from_be_bytes(*salt),
             mac: HmacSha1::new(&*auth),
+            rtp_tag: master.profile().rtp_overhead(),
         }
     }
 
-    /// Seals the RTP packet whose header and payload end 10 bytes before the end of `packet`. `None` when it has no
-    /// such parts.
+    /// Seals the RTP packet whose header and payload end a tag before the end of `packet`. `None` when it has no such
+    /// parts.
     pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
         self.encipher_rtp(ssrc, index, header_len, packet)?.seal();
         Some(())
@@ -86,7 +90,7 @@ impl CounterMode {
         header_len: usize,
         packet: &'a mut [u8],
     ) -> Option<Untagged<'a>> {
-        let (body, tag) = packet.split_last_chunk_mut()?;
+        let (body, tag) = self.split_rtp(packet)?;
         self.cipher.apply(self.iv(ssrc, index), body.get_mut(header_len..)?);
         Some(self.untagged(index, body, tag))
     }
@@ -100,7 +104,7 @@ impl CounterMode {
         payload: &[u8],
         packet: &'a mut [u8],
     ) -> Option<Untagged<'a>> {
-        let (body, tag) = packet.split_last_chunk_mut()?;
+        let (body, tag) = self.split_rtp(packet)?;
         let (head, sealed) = body.split_at_mut_checked(header.len())?;
         // The hash begins with the header, so that it is not to be what was written last.
         head.copy_from_slice(header);
@@ -108,7 +112,12 @@ impl CounterMode {
         Some(self.untagged(index, body, tag))
     }
 
-    const fn untagged<'a>(&'a self, index: u64, body: &'a [u8], tag: &'a mut [u8; TAG]) -> Untagged<'a> {
+    /// What is authenticated of an SRTP packet, and its tag.
+    fn split_rtp<'a>(&self, packet: &'a mut [u8]) -> Option<(&'a mut [u8], &'a mut [u8])> {
+        packet.split_at_mut_checked(packet.len().checked_sub(self.rtp_tag)?)
+    }
+
+    const fn untagged<'a>(&'a self, index: u64, body: &'a [u8], tag: &'a mut [u8]) -> Untagged<'a> {
         Untagged {
             mac: &self.mac,
             roc: roc(index),
@@ -119,8 +128,8 @@ impl CounterMode {
 
     /// Opens an SRTP packet: afterwards its payload is in clear. `None` when it is not authentic; then it is unchanged.
     pub(super) fn open_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
-        let (body, tag) = packet.split_last_chunk_mut::<TAG>()?;
-        if !bool::from(truncate(self.mac.mac(body, roc(index))).ct_eq(tag)) {
+        let (body, tag) = self.split_rtp(packet)?;
+        if !is_tag_of(&self.mac.mac(body, roc(index)), tag) {
             return None;
         }
         self.cipher.apply(self.iv(ssrc, index), body.get_mut(header_len..)?);
@@ -129,26 +138,26 @@ impl CounterMode {
 
     /// Seals the compound RTCP packet that ends 14 bytes before the end of `packet`.
     pub(super) fn seal_rtcp(&self, ssrc: u32, index: u32, packet: &mut [u8]) -> Option<()> {
-        let (body, tag) = packet.split_last_chunk_mut()?;
+        let (body, tag) = packet.split_last_chunk_mut::<RTCP_TAG>()?;
         let (rtcp, word) = body.split_last_chunk_mut()?;
         let payload = rtcp.get_mut(RTCP_HEADER..)?;
         self.cipher.apply(self.iv(ssrc, index.into()), payload);
         *word = (E_BIT | index).to_be_bytes();
-        *tag = truncate(self.mac.mac(body, []));
+        put_tag(&self.mac.mac(body, []), tag);
         Some(())
     }
 
     /// The index that an SRTCP packet carries in clear, not yet authenticated.
     pub(super) fn rtcp_index(packet: &[u8]) -> Option<u32> {
-        let (body, _) = packet.split_last_chunk::<TAG>()?;
+        let (body, _) = packet.split_last_chunk::<RTCP_TAG>()?;
         let word = body.last_chunk()?;
         Some(u32::from_be_bytes(*word) & !E_BIT)
     }
 
     /// Opens an SRTCP packet, encrypted or only authenticated.
     pub(super) fn open_rtcp(&self, ssrc: u32, packet: &mut [u8]) -> Option<()> {
-        let (body, tag) = packet.split_last_chunk_mut::<TAG>()?;
-        if !bool::from(truncate(self.mac.mac(body, [])).ct_eq(tag)) {
+        let (body, tag) = packet.split_last_chunk_mut::<RTCP_TAG>()?;
+        if !is_tag_of(&self.mac.mac(body, []), tag) {
             return None;
         }
         let (rtcp, word) = body.split_last_chunk_mut()?;
@@ -170,7 +179,7 @@ impl CounterMode {
 
 impl Untagged<'_> {
     fn seal(self) {
-        *self.tag = truncate(self.mac.mac(self.body, self.roc));
+        put_tag(&self.mac.mac(self.body, self.roc), self.tag);
     }
 
     /// Seals up to four packets, the first ones of `lanes`, side by side, which gains most when they are of about the
@@ -191,7 +200,7 @@ impl Untagged<'_> {
             suffix: lane.roc,
         }));
         for (lane, mac) in lanes.into_iter().zip(macs) {
-            *lane.tag = truncate(mac);
+            put_tag(&mac, lane.tag);
         }
     }
 }
@@ -203,9 +212,16 @@ const fn roc(index: u64) -> [u8; 4] {
 }
 
 /// RFC 3711 §4.2.1: the tag is the beginning of the MAC.
-const fn truncate(mac: [u8; 20]) -> [u8; TAG] {
-    let [a, b, c, d, e, f, g, h, i, j, ..] = mac;
-    [a, b, c, d, e, f, g, h, i, j]
+fn put_tag(mac: &[u8; 20], tag: &mut [u8]) {
+    for (to, from) in tag.iter_mut().zip(mac) {
+        *to = *from;
+    }
+}
+
+fn is_tag_of(mac: &[u8; 20], tag: &[u8]) -> bool {
+    let begin = mac.get(..tag.len()).unwrap_or_default();
+    // Of other lengths they are not equal.
+    begin.ct_eq(tag).into()
 }
 
 /// The key schedule and the hash states erase themselves.
@@ -229,6 +245,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::SrtpProfile::{Aes128CmHmacSha1_32, Aes128CmHmacSha1_80};
     use crate::srtp::tests::hex;
 
     /// RFC 3711 §B.2: the key stream for index and SSRC 0, its first and its last blocks.
@@ -238,6 +255,7 @@ mod tests {
             cipher: AesCtr::aes_128(&hex("2B7E151628AED2A6ABF7158809CF4F3C").try_into().unwrap()),
             salt: u128::from_be_bytes(hex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000").try_into().unwrap()),
             mac: HmacSha1::new(&[]),
+            rtp_tag: 10,
         };
         let mut stream = vec![0; 1_044_512];
         mode.cipher.apply(mode.iv(0, 0), &mut stream);
@@ -256,7 +274,7 @@ mod tests {
     /// again.
     #[test]
     fn keys_are_not_kept() {
-        let kept = size_of::<AesCtr>() + size_of::<u128>() + size_of::<HmacSha1>();
+        let kept = size_of::<AesCtr>() + size_of::<u128>() + size_of::<HmacSha1>() + size_of::<usize>();
         assert_eq!(
             size_of::<CounterMode>(),
             kept.next_multiple_of(align_of::<CounterMode>())
@@ -282,7 +300,7 @@ mod tests {
         let mut mac = hmac::Hmac::<sha1::Sha1>::new_from_slice(&auth).unwrap();
         mac.update(&sealed);
         mac.update(&index[2..6]);
-        sealed.extend(&mac.finalize().into_bytes()[..10]);
+        sealed.extend(&mac.finalize().into_bytes()[..master.profile().rtp_overhead()]);
         sealed
     }
 
@@ -290,12 +308,13 @@ mod tests {
         /// In place, from elsewhere, alone and side by side, keys, headers and lengths all different.
         #[test]
         fn seals_as_the_reference_does(
-            lanes in vec((any::<[u8; 16]>(), any::<[u8; 14]>(), any::<u32>(), 0u64..1 << 48, 0usize..40, vec(any::<u8>(), 0..1500)), 1..=LANES),
+            lanes in vec((any::<[u8; 16]>(), any::<[u8; 14]>(), any::<u32>(), 0u64..1 << 48, 0usize..40, vec(any::<u8>(), 0..1500), any::<bool>()), 1..=LANES),
         ) {
             let lanes: Vec<_> = lanes
                 .into_iter()
-                .map(|(key, salt, ssrc, index, header_len, packet)| {
-                    let master = KeyAndSalt::new(crate::SrtpProfile::Aes128CmHmacSha1_80, &key, &salt).unwrap();
+                .map(|(key, salt, ssrc, index, header_len, packet, short)| {
+                    let profile = if short { Aes128CmHmacSha1_32 } else { Aes128CmHmacSha1_80 };
+                    let master = KeyAndSalt::new(profile, &key, &salt).unwrap();
                     let header_len = header_len.min(packet.len());
                     let expected = reference(&master, ssrc, index, header_len, &packet);
                     (CounterMode::new(&master, Labels::RTP), ssrc, index, header_len, packet, expected)
@@ -332,10 +351,11 @@ mod tests {
     /// RFC 3711 §3.4: without the E bit a packet is authenticated and in clear.
     #[test]
     fn rtcp_in_clear_is_verified_and_left_alone() {
-        let master = KeyAndSalt::new(crate::SrtpProfile::Aes128CmHmacSha1_80, &[1; 16], &[2; 14]).unwrap();
+        let master = KeyAndSalt::new(Aes128CmHmacSha1_32, &[1; 16], &[2; 14]).unwrap();
         let mode = CounterMode::new(&master, Labels::RTCP);
         let mut packet = hex("81c8000d 4d617273 4e545031 4e545032 00000005");
-        packet.extend(truncate(mode.mac.mac(&packet, [])));
+        // Ten bytes with the short tags of SRTP, too.
+        packet.extend(&mode.mac.mac(&packet, [])[..10]);
         let before = packet.clone();
         assert_eq!(CounterMode::rtcp_index(&packet), Some(5));
         assert_eq!(mode.open_rtcp(0x4d61_7273, &mut packet), Some(()));

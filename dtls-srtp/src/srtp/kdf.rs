@@ -53,7 +53,9 @@ pub(super) fn derive(master: &KeyAndSalt, label: Label, out: &mut [u8]) {
         *to = *from;
     }
     let cipher = match master.profile() {
-        SrtpProfile::AeadAes128Gcm | SrtpProfile::Aes128CmHmacSha1_80 => master.key().try_into().map(AesCtr::aes_128),
+        SrtpProfile::AeadAes128Gcm | SrtpProfile::Aes128CmHmacSha1_80 | SrtpProfile::Aes128CmHmacSha1_32 => {
+            master.key().try_into().map(AesCtr::aes_128)
+        }
         SrtpProfile::AeadAes256Gcm => master.key().try_into().map(AesCtr::aes_256),
     };
     let cipher = cipher.expect("KeyAndSalt holds a key of its profile's length");

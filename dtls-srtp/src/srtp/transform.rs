@@ -24,7 +24,9 @@ impl Transform {
     fn new(master: &KeyAndSalt, labels: Labels) -> Self {
         match master.profile() {
             SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm => Self::Gcm(Box::new(Gcm::new(master, labels))),
-            SrtpProfile::Aes128CmHmacSha1_80 => Self::CounterMode(Box::new(CounterMode::new(master, labels))),
+            SrtpProfile::Aes128CmHmacSha1_80 | SrtpProfile::Aes128CmHmacSha1_32 => {
+                Self::CounterMode(Box::new(CounterMode::new(master, labels)))
+            }
         }
     }
 
