@@ -4,6 +4,7 @@ use std::time::Duration;
 use crate::certificate::Certificate;
 use crate::crypto::Crypto;
 use crate::key_log::KeyLog;
+use crate::mki::Mki;
 use crate::profile::SrtpProfile;
 use crate::registry::{CipherSuite, NamedGroup, Version};
 
@@ -17,6 +18,10 @@ pub struct Config {
     /// SRTP profiles, best first; as server this order decides. Empty when the connection carries no media. Those that are
     /// not named here are neither offered nor accepted.
     pub srtp_profiles: Vec<SrtpProfile>,
+    /// The identifier of the master keys (RFC 5764 §4.1.3) that is offered as client, and stands in every SRTP packet when
+    /// the server agrees. As server any identifier of up to [`Mki::MAX_LEN`] bytes is agreed to when there is one here, and
+    /// none otherwise. `None` in WebRTC.
+    pub srtp_mki: Option<Mki>,
     /// Versions: DTLS 1.2 ([`Version::DTLS_1_2`]), DTLS 1.3, or both, in any order: the latest that both ends have is
     /// spoken. Others are left out.
     pub versions: Vec<Version>,
@@ -41,8 +46,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, the SRTP profiles of [`SrtpProfile::WEBRTC`], datagrams of 1200
-    /// bytes, 30 s, messages of 16 KiB with 32 KiB pending, certificates on both sides that match fingerprints, and no key
+    /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, the SRTP profiles of [`SrtpProfile::WEBRTC`] without MKI,
+    /// datagrams of 1200 bytes, 30 s, messages of 16 KiB with 32 KiB pending, certificates on both sides that match fingerprints, and no key
     /// log.
     pub fn new(crypto: Arc<dyn Crypto>, certificate: Certificate) -> Self {
         Self {
@@ -52,6 +57,7 @@ impl Config {
             crypto,
             certificate,
             srtp_profiles: SrtpProfile::WEBRTC.to_vec(),
+            srtp_mki: None,
             max_datagram: 1200,
             handshake_timeout: Duration::from_secs(30),
             max_message: 16 << 10,

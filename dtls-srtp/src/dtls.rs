@@ -14,6 +14,7 @@ use crate::early::Early;
 use crate::event::{CloseReason, Event};
 use crate::fingerprint::Fingerprint;
 use crate::identity::Authenticated;
+use crate::negotiation::AgreedSrtp;
 use crate::offer::Offer;
 use crate::overhead::Overhead;
 use crate::profile::{KeyAndSalt, SrtpKeys};
@@ -298,7 +299,7 @@ impl Dtls {
     pub fn require_srtp(&mut self) {
         self.association.requires_srtp = true;
         if let State::Unproven(session) | State::Connected(session, _) = &self.state
-            && session.profile.is_none()
+            && session.srtp.is_none()
         {
             self.end(CloseReason::NoCommonSrtpProfile);
         }
@@ -468,7 +469,7 @@ impl Dtls {
                 version: session.version,
                 suite: session.suite,
                 group: session.group,
-                profile: session.profile,
+                profile: session.srtp.map(|srtp| srtp.profile),
             });
             let wanted = match &mut session.secrets {
                 Secrets::V13(secrets) => secrets.wanted.take(),
@@ -604,7 +605,7 @@ impl Dtls {
 
     fn srtp_keys(&self) -> Option<SrtpKeys> {
         let (session, _proof) = self.proven()?;
-        let profile = session.profile?;
+        let AgreedSrtp { profile, mki } = session.srtp?;
         let mut material = Zeroizing::new(vec![0; profile.keying_material_len()]);
         session.export(b"EXTRACTOR-dtls_srtp", None, &mut material)?;
         let mut r = Reader::new(&material);
@@ -612,8 +613,8 @@ impl Dtls {
         let server_key = r.take(profile.key_len()).ok()?;
         let client_salt = r.take(profile.salt_len()).ok()?;
         let server_salt = r.take(profile.salt_len()).ok()?;
-        let client = KeyAndSalt::new(profile, client_key, client_salt)?;
-        let server = KeyAndSalt::new(profile, server_key, server_salt)?;
+        let client = KeyAndSalt::new(profile, client_key, client_salt)?.with_mki(mki);
+        let server = KeyAndSalt::new(profile, server_key, server_salt)?.with_mki(mki);
         Some(match self.role {
             Role::Client => SrtpKeys {
                 profile,

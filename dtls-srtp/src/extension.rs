@@ -238,7 +238,7 @@ impl fmt::Debug for Extensions<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UseSrtp<'a> {
     profiles: List16<'a>,
-    /// The master key identifier; nobody in WebRTC uses one.
+    /// The master key identifier, or nothing: nobody in WebRTC uses one.
     pub mki: &'a [u8],
 }
 

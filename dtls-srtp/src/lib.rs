@@ -27,6 +27,7 @@ mod handshake;
 mod hello;
 mod identity;
 mod key_log;
+mod mki;
 mod negotiation;
 mod offer;
 mod overhead;
@@ -56,6 +57,7 @@ pub use dtls::{Dtls, ExportError, Role, SealError};
 pub use event::{CloseReason, Event};
 pub use fingerprint::{Fingerprint, FingerprintAlgorithm, FingerprintError};
 pub use key_log::KeyLog;
+pub use mki::Mki;
 pub use overhead::Overhead;
 pub use profile::{KeyAndSalt, ProtectionProfile, SrtpKeys, SrtpProfile};
 pub use registry::{

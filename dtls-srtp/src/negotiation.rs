@@ -4,7 +4,8 @@ use crate::association::Association;
 use crate::config::ClientCertificate;
 use crate::crypto::VerifyError;
 use crate::event::CloseReason;
-use crate::extension::Extensions;
+use crate::extension::{Extensions, write_bytes8, write_extension, write_list16};
+use crate::mki::Mki;
 use crate::profile::SrtpProfile;
 use crate::registry::{ExtensionType, HandshakeType, NamedGroup, SignatureScheme, Version};
 use crate::v13;
@@ -157,12 +158,39 @@ fn may_be_answered(association: &Association, name: ExtensionType) -> bool {
     }
 }
 
-/// The SRTP profile that a server has chosen, in its `message`.
+/// What `use_srtp` has settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AgreedSrtp {
+    pub(crate) profile: SrtpProfile,
+    /// The identifier of the keys of both directions, if packets have one.
+    pub(crate) mki: Option<Mki>,
+}
+
+impl AgreedSrtp {
+    /// Writes the server's answer.
+    pub(crate) fn write(&self, w: &mut wire::Writer<'_>) -> Result<(), wire::Full> {
+        write_use_srtp(w, [self.profile.id().0], self.mki)
+    }
+}
+
+/// Writes the extension `use_srtp` (RFC 5764 §4.1.1).
+pub(crate) fn write_use_srtp(
+    w: &mut wire::Writer<'_>,
+    profiles: impl IntoIterator<Item = u16>,
+    mki: Option<Mki>,
+) -> Result<(), wire::Full> {
+    write_extension(w, ExtensionType::USE_SRTP, |w| {
+        write_list16(w, profiles)?;
+        write_bytes8(w, mki.as_ref().map_or(&[], Mki::as_bytes))
+    })
+}
+
+/// The SRTP profile that a server has chosen, in its `message`, and whether it uses our MKI.
 pub(crate) fn chosen_profile(
     association: &Association,
     extensions: &Extensions<'_>,
     message: HandshakeType,
-) -> Result<Option<SrtpProfile>, CloseReason> {
+) -> Result<Option<AgreedSrtp>, CloseReason> {
     let Some(srtp) = extensions.use_srtp().map_err(malformed(message))? else {
         return if association.requires_srtp {
             Err(CloseReason::NoCommonSrtpProfile)
@@ -173,27 +201,32 @@ pub(crate) fn chosen_profile(
     let mut profiles = srtp.profiles();
     let profile = profiles.next().and_then(SrtpProfile::from_id);
     let profile = profile.filter(|profile| association.config.srtp_profiles.contains(profile));
-    // RFC 5764 §4.1.1: exactly one of the offered; §4.1.3: the MKI of the offer, which was empty, or none.
-    if profiles.next().is_some() || profile.is_none() || !srtp.mki.is_empty() {
-        return Err(CloseReason::IllegalParameter(
-            "the server picks one offered SRTP profile without MKI",
-        ));
+    let mki = association.config.srtp_mki.filter(|_| !srtp.mki.is_empty());
+    // RFC 5764 §4.1.1: exactly one of the offered; §4.1.3: the MKI of the offer, or none.
+    match profile {
+        Some(profile) if profiles.next().is_none() && srtp.mki == mki.as_ref().map_or(&[][..], Mki::as_bytes) => {
+            Ok(Some(AgreedSrtp { profile, mki }))
+        }
+        _ => Err(CloseReason::IllegalParameter(
+            "the server picks one offered SRTP profile, and the offered MKI or none",
+        )),
     }
-    Ok(profile)
 }
 
-/// The SRTP profile that we as server choose out of a `ClientHello`.
+/// The SRTP profile that we as server choose out of a `ClientHello`, and its MKI if we use one.
 pub(crate) fn choose_profile(
     association: &Association,
     extensions: &Extensions<'_>,
-) -> Result<Option<SrtpProfile>, CloseReason> {
+) -> Result<Option<AgreedSrtp>, CloseReason> {
     let offered = extensions.use_srtp().map_err(malformed(HandshakeType::CLIENT_HELLO))?;
-    let profile = offered.and_then(|srtp| {
+    let agreed = offered.and_then(|srtp| {
         let mut ours = association.config.srtp_profiles.iter().copied();
-        ours.find(|profile| srtp.profiles().any(|offered| offered == profile.id()))
+        let profile = ours.find(|profile| srtp.profiles().any(|offered| offered == profile.id()))?;
+        let mki = association.config.srtp_mki.and_then(|_| Mki::new(srtp.mki));
+        Some(AgreedSrtp { profile, mki })
     });
-    if profile.is_none() && association.requires_srtp {
+    if agreed.is_none() && association.requires_srtp {
         return Err(CloseReason::NoCommonSrtpProfile);
     }
-    Ok(profile)
+    Ok(agreed)
 }

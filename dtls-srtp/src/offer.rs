@@ -8,7 +8,7 @@ use crate::crypto::KeyExchange;
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
 use crate::hello::{ClientHello, DOWNGRADES, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
-use crate::negotiation::{check_answers, check_policy, malformed, own_groups, own_versions, speaks};
+use crate::negotiation::{check_answers, check_policy, malformed, own_groups, own_versions, speaks, write_use_srtp};
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
 use crate::v12::HelloVerifyRequest;
@@ -214,6 +214,7 @@ impl Offer {
             .iter()
             .map(|scheme| scheme.0)
             .collect();
+        let mki = association.config.srtp_mki;
         let profiles: Vec<_> = association
             .config
             .srtp_profiles
@@ -243,10 +244,7 @@ impl Offer {
             }
             write_extension(w, ExtensionType::SIGNATURE_ALGORITHMS, |w| write_list16(w, schemes))?;
             if !profiles.is_empty() {
-                write_extension(w, ExtensionType::USE_SRTP, |w| {
-                    write_list16(w, profiles)?;
-                    write_bytes8(w, &[])
-                })?;
+                write_use_srtp(w, profiles, mki)?;
             }
             if v13 {
                 write_extension(w, ExtensionType::SUPPORTED_VERSIONS, |w| {

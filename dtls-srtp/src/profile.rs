@@ -3,6 +3,8 @@ use core::fmt;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use crate::mki::Mki;
+
 wire::registry! {
     /// DTLS-SRTP protection profiles as they stand in `use_srtp` (RFC 5764 §4.1.2, RFC 7714 §14.2), known to us or not.
     pub struct ProtectionProfile(u16) {
@@ -123,6 +125,7 @@ pub struct KeyAndSalt {
     // Room for the longest; bytes beyond the profile's lengths are zero.
     key: [u8; 32],
     salt: [u8; 14],
+    mki: Option<Mki>,
 }
 
 impl KeyAndSalt {
@@ -135,10 +138,23 @@ impl KeyAndSalt {
             profile,
             key: [0; 32],
             salt: [0; 14],
+            mki: None,
         };
         this.key.get_mut(..key.len())?.copy_from_slice(key);
         this.salt.get_mut(..salt.len())?.copy_from_slice(salt);
         Some(this)
+    }
+
+    /// The same key with an identifier, which then stands in each packet (RFC 3711 §3.1), or without one.
+    #[must_use]
+    pub fn with_mki(mut self, mki: Option<Mki>) -> Self {
+        self.mki = mki;
+        self
+    }
+
+    /// The identifier that stands in each packet, if one does.
+    pub const fn mki(&self) -> Option<Mki> {
+        self.mki
     }
 
     /// The profile that key and salt are for.
@@ -159,7 +175,8 @@ impl KeyAndSalt {
 
 impl PartialEq for KeyAndSalt {
     fn eq(&self, other: &Self) -> bool {
-        self.profile == other.profile && bool::from(self.key().ct_eq(other.key()) & self.salt().ct_eq(other.salt()))
+        (self.profile, self.mki) == (other.profile, other.mki)
+            && bool::from(self.key().ct_eq(other.key()) & self.salt().ct_eq(other.salt()))
     }
 }
 

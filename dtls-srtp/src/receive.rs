@@ -466,7 +466,7 @@ impl Dtls {
                 }
             }
             // When they became required after the hellos.
-            Ok((_, Some(session))) if self.association.requires_srtp && session.profile.is_none() => {
+            Ok((_, Some(session))) if self.association.requires_srtp && session.srtp.is_none() => {
                 self.end(CloseReason::NoCommonSrtpProfile);
             }
             Ok((_, Some(session))) => {

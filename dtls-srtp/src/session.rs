@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::profile::SrtpProfile;
+use crate::negotiation::AgreedSrtp;
 use crate::registry::{CipherSuite, NamedGroup, Version};
 use crate::{v12, v13};
 
@@ -10,7 +10,7 @@ pub(crate) struct Session {
     pub(crate) version: Version,
     pub(crate) suite: CipherSuite,
     pub(crate) group: NamedGroup,
-    pub(crate) profile: Option<SrtpProfile>,
+    pub(crate) srtp: Option<AgreedSrtp>,
     pub(crate) secrets: Secrets,
     /// The epoch of application data that we send.
     pub(crate) epoch: u16,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use dtls_srtp::{
     AlertDescription, Certificate, CipherSuite, CloseReason, Config, Event, Fingerprint, FingerprintAlgorithm, KeyKind,
-    KeyLog, NamedGroup, RingCrypto, SealError, SrtpProfile, Version, fake,
+    KeyLog, Mki, NamedGroup, RingCrypto, SealError, SrtpProfile, Version, fake,
 };
 use pair::{Network, Pair, Side, config, fake_config};
 use rand::rngs::StdRng;
@@ -433,6 +433,30 @@ fn profiles_are_chosen_by_the_server() {
         pair.assert_connected();
         assert_eq!(connected(&pair.client.events).2, chosen);
         assert_eq!(pair.take_srtp_keys(), chosen);
+    }
+}
+
+/// An identifier is used when the client offers one and the server knows what that is (RFC 5764 §4.1.3).
+#[test]
+fn an_mki_is_what_both_ends_agree_to() {
+    let (own, other) = (Mki::new(&[1, 2, 3]), Mki::new(&[9]));
+    let with = |number, srtp_mki| Config {
+        srtp_mki,
+        ..fake_config(number)
+    };
+    for (client, server, agreed) in [
+        (own, other, own),
+        (own, None, None),
+        (None, other, None),
+        (None, None, None),
+    ] {
+        let mut pair = Pair::new(with(1, client), with(2, server), Network::CLEAN, 1);
+        pair.settle();
+        pair.assert_connected();
+        for side in [Side::Client, Side::Server] {
+            let keys = pair.end(side).dtls.take_srtp_keys().unwrap();
+            assert_eq!((keys.local.mki(), keys.remote.mki()), (agreed, agreed), "{side:?}");
+        }
     }
 }
 

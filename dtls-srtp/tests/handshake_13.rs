@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dtls_srtp::{
-    Certificate, CipherSuite, CloseReason, Config, Event, KeyLog, NamedGroup, RingCrypto, SrtpProfile, Version, fake,
+    Certificate, CipherSuite, CloseReason, Config, Event, KeyLog, Mki, NamedGroup, RingCrypto, SrtpProfile, Version,
+    fake,
 };
 use pair::{Network, Pair, Side, config, config_13, config_both};
 
@@ -462,6 +463,23 @@ fn both_versions_offer_srtp_alike() {
         let mut pair = Pair::new(only, some, Network::CLEAN, 1);
         pair.settle();
         assert_eq!(pair.take_srtp_keys(), Some(SrtpProfile::Aes128CmHmacSha1_80));
+    }
+}
+
+#[test]
+fn an_mki_is_what_both_ends_agree_to() {
+    let (own, other) = (Mki::new(&[1, 2, 3]), Mki::new(&[9]));
+    for (client, server, agreed) in [(own, other, own), (own, None, None), (None, other, None)] {
+        let with = |srtp_mki| Config {
+            srtp_mki,
+            ..real_config()
+        };
+        let mut pair = Pair::new(with(client), with(server), Network::CLEAN, 1);
+        pair.settle();
+        for side in [Side::Client, Side::Server] {
+            let keys = pair.end(side).dtls.take_srtp_keys().unwrap();
+            assert_eq!((keys.local.mki(), keys.remote.mki()), (agreed, agreed), "{side:?}");
+        }
     }
 }
 

@@ -1,19 +1,20 @@
 use std::collections::BTreeSet;
 
 use dtls_srtp::srtp::{OpenError, Opener, Outgoing, SealError, Sealer, StreamHandle, seal_rtp_each};
-use dtls_srtp::{KeyAndSalt, SrtpProfile};
+use dtls_srtp::{KeyAndSalt, Mki, SrtpProfile};
 use wire::Reader;
 
 /// An SRTP session under attack: genuine packets with loss, reordering and wrapping numbers, genuine packets with a
 /// changed byte, genuine packets again, and noise. The opener has to open exactly the first kind, each once, to what
 /// was sealed.
 ///
-/// The input is one byte for the profile and then any number of steps: operation, length, that many bytes.
+/// The input is one byte for the profile, and in its bit 4 for an MKI, and then any number of steps: operation, length, that many bytes.
 pub fn srtp_open(data: &[u8]) {
     let mut r = Reader::new(data);
     let Ok(profile) = r.u8() else { return };
+    let mki = Mki::new(&[0x6b; 3]).filter(|_| profile & 0x10 != 0);
     let profile = SrtpProfile::ALL[usize::from(profile) % SrtpProfile::ALL.len()];
-    let mut session = Session::new(profile);
+    let mut session = Session::new(profile, mki);
     while let Ok(step) = Step::read(&mut r) {
         session.step(&step);
     }
@@ -62,9 +63,10 @@ struct Stream {
 const WINDOW: u64 = 1984;
 
 impl Session {
-    fn new(profile: SrtpProfile) -> Self {
+    fn new(profile: SrtpProfile, mki: Option<Mki>) -> Self {
         let master = KeyAndSalt::new(profile, &[7; 32][..profile.key_len()], &[9; 14][..profile.salt_len()])
-            .expect("the lengths are the profile's");
+            .expect("the lengths are the profile's")
+            .with_mki(mki);
         let opener = Opener::new(&master);
         let mut sealer = Sealer::new(master);
         let streams = SSRCS.map(|ssrc| Stream {
@@ -141,7 +143,7 @@ impl Session {
         }
         let header_len = packet.len();
         let payload = r.all();
-        let mut sealed = vec![0; header_len + payload.len() + 16];
+        let mut sealed = vec![0; header_len + payload.len() + self.sealer.rtp_overhead()];
         let result = self
             .sealer
             .seal_rtp_into(stream.handle, index, &packet, payload, &mut sealed);
@@ -189,7 +191,7 @@ impl Session {
         let mut packet = vec![0x80, 201, 0, 1, 0, 0, 0, 7];
         packet.extend(bytes);
         let mut sealed = packet.clone();
-        sealed.resize(packet.len() + 20, 0);
+        sealed.resize(packet.len() + self.sealer.rtcp_overhead(), 0);
         let len = self
             .sealer
             .seal_rtcp(&mut sealed, packet.len())
@@ -284,7 +286,9 @@ impl Receiver {
         let [(alone, stream), (together, _)] = [(); 2].map(|()| {
             let key = [number; 32];
             let master = KeyAndSalt::new(profile, &key[..profile.key_len()], &key[..profile.salt_len()]);
-            let mut sealer = Sealer::new(master.expect("the lengths are the profile's"));
+            let master = master.expect("the lengths are the profile's");
+            let mki = Mki::new(&[number]).filter(|_| number == 7);
+            let mut sealer = Sealer::new(master.with_mki(mki));
             let stream = sealer.add_stream(SSRCS[0]).expect("one stream is few");
             (sealer, stream)
         });
@@ -386,7 +390,7 @@ mod tests {
     /// One step of each kind after a packet of each kind.
     #[test]
     fn the_script_reaches_every_step() {
-        let mut session = Session::new(SrtpProfile::AeadAes128Gcm);
+        let mut session = Session::new(SrtpProfile::AeadAes128Gcm, None);
         for (operation, bytes) in [
             (2, &[0, 5, 0, 1, 2, 3][..]),
             (3, &[0x70, 0, 0x53, 1]),

@@ -236,9 +236,7 @@ impl Peer {
 
     /// What SRTP adds to a packet of ours, in bytes; 0 before there are keys.
     pub fn srtp_overhead(&self) -> usize {
-        self.srtp
-            .as_ref()
-            .map_or(0, |srtp| srtp.sealer.profile().rtp_overhead())
+        self.srtp.as_ref().map_or(0, |srtp| srtp.sealer.rtp_overhead())
     }
 
     /// The largest packet that can be sent, header and padding included, in bytes before sealing.

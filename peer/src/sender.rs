@@ -565,7 +565,7 @@ fn seal(
     })?;
     let payload_len = payload.iter().map(|piece| piece.len()).sum::<usize>();
     let plain = header_len + payload_len + usize::from(header.padding);
-    let size = plain + sealer.profile().rtp_overhead();
+    let size = plain + sealer.rtp_overhead();
     // In this order: what is too large stays so, whatever room is given the next time.
     if size > max_datagram {
         return Err(Blocked::TooLarge { size });

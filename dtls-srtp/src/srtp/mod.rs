@@ -14,6 +14,7 @@ mod batch;
 mod counter_mode;
 mod gcm;
 mod header;
+mod identifier;
 mod kdf;
 mod opener;
 mod sealer;
@@ -34,6 +35,10 @@ wire::counters! {
         pub malformed_srtp,
         /// SRTCP packets without a whole RTCP header, tag and index.
         pub malformed_srtcp,
+        /// SRTP packets without the identifier of our master key.
+        pub srtp_unknown_mki,
+        /// SRTCP packets without the identifier of our master key.
+        pub srtcp_unknown_mki,
         /// SRTP packets whose tag is wrong.
         pub srtp_auth_failed,
         /// SRTCP packets whose tag is wrong.

@@ -9,6 +9,7 @@ use core::fmt;
 
 use super::Counters;
 use super::header::{RTCP_HEADER, RtpHeader, rtcp_ssrc};
+use super::identifier::Identifier;
 use super::source::Sources;
 use super::transform::Transform;
 use super::window::{Verdict, Window};
@@ -23,6 +24,7 @@ pub struct Opener {
     profile: SrtpProfile,
     rtp: Transform,
     rtcp: Transform,
+    identifier: Identifier,
     sources: Sources<Source>,
     rtcp_sources: Sources<Window<4>>,
     counters: Counters,
@@ -56,6 +58,7 @@ impl Opener {
             profile: master.profile(),
             rtp: Transform::rtp(master),
             rtcp: Transform::rtcp(master),
+            identifier: Identifier::new(master),
             sources: Sources::new(Self::DEFAULT_MAX_SOURCES),
             rtcp_sources: Sources::new(Self::DEFAULT_MAX_SOURCES),
             counters: Counters::default(),
@@ -111,6 +114,7 @@ impl Opener {
         if let Err(error) = &result {
             let counter = match error {
                 OpenError::Malformed(_) => &mut self.counters.malformed_srtp,
+                OpenError::UnknownMki => &mut self.counters.srtp_unknown_mki,
                 OpenError::AuthenticationFailed => &mut self.counters.srtp_auth_failed,
                 OpenError::Replayed => &mut self.counters.replayed_srtp,
                 OpenError::Stale => &mut self.counters.stale_srtp,
@@ -131,6 +135,7 @@ impl Opener {
         if let Err(error) = &result {
             let counter = match error {
                 OpenError::Malformed(_) => &mut self.counters.malformed_srtcp,
+                OpenError::UnknownMki => &mut self.counters.srtcp_unknown_mki,
                 OpenError::AuthenticationFailed => &mut self.counters.srtcp_auth_failed,
                 OpenError::Replayed => &mut self.counters.replayed_srtcp,
                 OpenError::Stale => &mut self.counters.stale_srtcp,
@@ -145,8 +150,9 @@ impl Opener {
         let overhead = self.profile.rtp_overhead();
         let header = RtpHeader::parse(data).map_err(OpenError::Malformed)?;
         let len = header.len;
-        let plain_len = data.len().checked_sub(overhead).filter(|&plain| plain >= len);
-        let plain_len = plain_len.ok_or_else(|| too_short(len, overhead))?;
+        self.has_room(data, len, overhead)?;
+        let data = self.identifier.take_rtp(data).ok_or(OpenError::UnknownMki)?;
+        let plain_len = data.len().saturating_sub(overhead);
 
         let slot = self.sources.slot(header.ssrc);
         let index = match slot.and_then(|slot| self.sources.get(slot)) {
@@ -186,8 +192,9 @@ impl Opener {
     fn try_open_rtcp<'a>(&mut self, data: &'a mut [u8]) -> Result<&'a mut [u8], OpenError> {
         let overhead = self.profile.rtcp_overhead();
         let ssrc = rtcp_ssrc(data).map_err(OpenError::Malformed)?;
-        let plain_len = data.len().checked_sub(overhead).filter(|&plain| plain >= RTCP_HEADER);
-        let plain_len = plain_len.ok_or_else(|| too_short(RTCP_HEADER, overhead))?;
+        self.has_room(data, RTCP_HEADER, overhead)?;
+        let data = self.identifier.take_rtcp(data).ok_or(OpenError::UnknownMki)?;
+        let plain_len = data.len().saturating_sub(overhead);
         let index = self
             .rtcp
             .rtcp_index(data)
@@ -213,6 +220,17 @@ impl Opener {
         received.map_err(|_| OpenError::SourcesFull)?.commit(index);
         data.get_mut(..plain_len)
             .ok_or_else(|| too_short(RTCP_HEADER, overhead))
+    }
+}
+
+impl Opener {
+    /// Whether there is room for the header, what the profile adds, and the MKI.
+    fn has_room(&self, data: &[u8], header: usize, overhead: usize) -> Result<(), OpenError> {
+        let overhead = overhead.saturating_add(self.identifier.len());
+        if data.len() < header.saturating_add(overhead) {
+            return Err(too_short(header, overhead));
+        }
+        Ok(())
     }
 }
 
@@ -270,8 +288,10 @@ impl fmt::Debug for Opener {
 /// Why a packet was not opened. The peer, or anybody who can reach us, may cause each of these at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenError {
-    /// There is no whole header, or no room for the tag.
+    /// There is no whole header, or no room for the tag and the MKI.
     Malformed(wire::Error),
+    /// The packet does not have the MKI that was agreed to.
+    UnknownMki,
     /// The tag is wrong: forged, damaged, sealed under another key, or the rollover counter is not the sender's.
     AuthenticationFailed,
     /// The packet was received before.
@@ -286,6 +306,7 @@ impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(error) => write!(f, "not an SRTP or SRTCP packet: {error}"),
+            Self::UnknownMki => f.write_str("the packet was sealed under a master key that we do not have"),
             Self::AuthenticationFailed => f.write_str("the authentication tag is wrong"),
             Self::Replayed => f.write_str("the packet was received before"),
             Self::Stale => f.write_str("the packet is older than the replay window"),

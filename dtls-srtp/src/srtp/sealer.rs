@@ -11,6 +11,7 @@ use super::Counters;
 use super::batch::Plain;
 use super::counter_mode::Untagged;
 use super::header::{MAX_LEN, RTCP_HEADER, RtpHeader, rtcp_ssrc};
+use super::identifier::Identifier;
 use super::source::Sources;
 use super::transform::Transform;
 use super::window::{Verdict, Window};
@@ -27,6 +28,7 @@ pub struct Sealer {
     profile: SrtpProfile,
     rtp: Transform,
     rtcp: Transform,
+    identifier: Identifier,
     streams: Sources<Stream>,
     /// Index of the next SRTCP packet. One count for all SSRCs: an SSRC's indices grow, if not by one.
     rtcp_index: u32,
@@ -59,16 +61,26 @@ impl Sealer {
             profile: master.profile(),
             rtp: Transform::rtp(&master),
             rtcp: Transform::rtcp(&master),
+            identifier: Identifier::new(&master),
             streams: Sources::new(Self::DEFAULT_MAX_STREAMS),
             rtcp_index: 0,
             counters: Counters::default(),
         }
     }
 
-    /// The profile. Its [`rtp_overhead`](SrtpProfile::rtp_overhead) and [`rtcp_overhead`](SrtpProfile::rtcp_overhead)
-    /// tell how much room sealing needs behind a packet.
+    /// The profile.
     pub const fn profile(&self) -> SrtpProfile {
         self.profile
+    }
+
+    /// How much room sealing needs behind an RTP packet, in bytes: for the profile's tag, and the MKI if there is one.
+    pub fn rtp_overhead(&self) -> usize {
+        self.profile.rtp_overhead().saturating_add(self.identifier.len())
+    }
+
+    /// Likewise behind a compound RTCP packet.
+    pub fn rtcp_overhead(&self) -> usize {
+        self.profile.rtcp_overhead().saturating_add(self.identifier.len())
     }
 
     /// What was refused.
@@ -104,7 +116,7 @@ impl Sealer {
     }
 
     /// Seals in place the packet whose header (`header_len` bytes, with CSRCs and extension) and payload already lie at
-    /// the start of `out`. Returns the length of the SRTP packet: [`rtp_overhead`](SrtpProfile::rtp_overhead) more.
+    /// the start of `out`. Returns the length of the SRTP packet: [`rtp_overhead`](Self::rtp_overhead) more.
     ///
     /// `index` is the packet's extended sequence number; its low 16 bits stand in the header.
     ///
@@ -122,9 +134,11 @@ impl Sealer {
         let (room, packet) = self.room(header_len, payload_len, out)?;
         let (header, _) = packet.split_at_checked(header_len).ok_or(SealError::NoRoom)?;
         let ssrc = self.spend(stream, index, header)?;
+        let sealed = self.identifier.sealed(packet).ok_or(SealError::NoRoom)?;
         self.rtp
-            .seal_rtp(ssrc, index, header_len, packet)
+            .seal_rtp(ssrc, index, header_len, sealed)
             .ok_or(SealError::NoRoom)?;
+        self.identifier.put_rtp(packet).ok_or(SealError::NoRoom)?;
         Ok(room)
     }
 
@@ -144,9 +158,11 @@ impl Sealer {
     ) -> Result<usize, SealError> {
         let (room, packet) = self.room(header.len(), payload.len(), out)?;
         let ssrc = self.spend(stream, index, header)?;
+        let sealed = self.identifier.sealed(packet).ok_or(SealError::NoRoom)?;
         self.rtp
-            .seal_rtp_into(ssrc, index, header, payload, packet)
+            .seal_rtp_into(ssrc, index, header, payload, sealed)
             .ok_or(SealError::NoRoom)?;
+        self.identifier.put_rtp(packet).ok_or(SealError::NoRoom)?;
         Ok(room)
     }
 
@@ -160,6 +176,16 @@ impl Sealer {
         out: &'a mut [u8],
         lane: &mut Option<Untagged<'a>>,
     ) -> Result<usize, SealError> {
+        if self.identifier.is_there() {
+            // Which comes before the tag, that would be made later: these are sealed alone.
+            return match *plain {
+                Plain::InPlace {
+                    header_len,
+                    payload_len,
+                } => self.seal_rtp(stream, index, header_len, out, payload_len),
+                Plain::Apart { header, payload } => self.seal_rtp_into(stream, index, header, payload, out),
+            };
+        }
         let (room, begun) = match *plain {
             Plain::InPlace {
                 header_len,
@@ -184,12 +210,12 @@ impl Sealer {
     }
 
     /// Seals in place the compound RTCP packet of `len` bytes at the start of `out`, encrypted. Returns the length of
-    /// the SRTCP packet: [`rtcp_overhead`](SrtpProfile::rtcp_overhead) more. The index is the sealer's own.
+    /// the SRTCP packet: [`rtcp_overhead`](Self::rtcp_overhead) more. The index is the sealer's own.
     ///
     /// # Errors
     /// [`SealError`]; then the packet is unchanged.
     pub fn seal_rtcp(&mut self, out: &mut [u8], len: usize) -> Result<usize, SealError> {
-        let room = len.saturating_add(self.profile.rtcp_overhead());
+        let room = len.saturating_add(self.rtcp_overhead());
         if room > MAX_LEN {
             return Err(SealError::TooLong);
         }
@@ -203,15 +229,15 @@ impl Sealer {
             return Err(SealError::KeyExhausted);
         }
         self.rtcp_index = index.saturating_add(1);
-        self.rtcp.seal_rtcp(ssrc, index, packet).ok_or(SealError::NoRoom)?;
+        let sealed = self.identifier.sealed(packet).ok_or(SealError::NoRoom)?;
+        self.rtcp.seal_rtcp(ssrc, index, sealed).ok_or(SealError::NoRoom)?;
+        self.identifier.put_rtcp(packet).ok_or(SealError::NoRoom)?;
         Ok(room)
     }
 
     /// The part of `out` that the sealed packet takes, and its length.
     fn room<'a>(&self, header: usize, payload: usize, out: &'a mut [u8]) -> Result<(usize, &'a mut [u8]), SealError> {
-        let room = header
-            .saturating_add(payload)
-            .saturating_add(self.profile.rtp_overhead());
+        let room = header.saturating_add(payload).saturating_add(self.rtp_overhead());
         if room > MAX_LEN {
             return Err(SealError::TooLong);
         }

@@ -146,11 +146,11 @@ fn take_server_hello(association: &Association, random: [u8; RANDOM_LEN], body: 
             "renegotiation_info of a first handshake is empty",
         ));
     }
-    let profile = chosen_profile(association, &extensions, HandshakeType::SERVER_HELLO)?;
+    let srtp = chosen_profile(association, &extensions, HandshakeType::SERVER_HELLO)?;
     Ok(Hellos {
         suite,
         parameters,
-        profile,
+        srtp,
         client_random: random,
         server_random: hello.random,
     })

@@ -3,7 +3,7 @@
 use crate::association::Association;
 use crate::crypto::SuiteParameters;
 use crate::hello::RANDOM_LEN;
-use crate::profile::SrtpProfile;
+use crate::negotiation::AgreedSrtp;
 use crate::registry::{CipherSuite, NamedGroup, Version};
 use crate::session::{Secrets, Session};
 use crate::v12::schedule::Master;
@@ -19,7 +19,7 @@ pub(crate) const HIGHEST_EPOCH: u16 = PROTECTED_EPOCH;
 pub(super) struct Hellos {
     pub(super) suite: CipherSuite,
     pub(super) parameters: SuiteParameters,
-    pub(super) profile: Option<SrtpProfile>,
+    pub(super) srtp: Option<AgreedSrtp>,
     pub(super) client_random: [u8; RANDOM_LEN],
     pub(super) server_random: [u8; RANDOM_LEN],
 }
@@ -30,7 +30,7 @@ impl Hellos {
             version: Version::DTLS_1_2,
             suite: self.suite,
             group,
-            profile: self.profile,
+            srtp: self.srtp,
             secrets: Secrets::V12(master),
             epoch: PROTECTED_EPOCH,
         }

@@ -1,7 +1,7 @@
 use crate::association::Association;
 use crate::crypto::{CryptoError, KeyExchange};
 use crate::event::CloseReason;
-use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
+use crate::extension::{Extensions, List16, write_bytes8, write_extension};
 use crate::hello::{ClientHello, DOWNGRADE_TO_1_2, RANDOM_LEN, ServerHello};
 use crate::negotiation::{
     choose_profile, malformed, own_groups, own_scheme, requires_client_certificate, speaks, take_certificate, verify,
@@ -153,12 +153,12 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
         .map_err(&malformed)?
         .unwrap_or_default();
     let scheme = own_scheme(association, Version::DTLS_1_2, schemes.iter())?;
-    let profile = choose_profile(association, &extensions)?;
+    let srtp = choose_profile(association, &extensions)?;
 
     let hellos = Hellos {
         suite,
         parameters,
-        profile,
+        srtp,
         client_random: hello.random,
         server_random: server_random(association),
     };
@@ -190,11 +190,8 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
         if point_formats.is_some() {
             write_extension(w, ExtensionType::EC_POINT_FORMATS, |w| write_bytes8(w, &[0]))?;
         }
-        if let Some(profile) = profile {
-            write_extension(w, ExtensionType::USE_SRTP, |w| {
-                write_list16(w, [profile.id().0])?;
-                write_bytes8(w, &[])
-            })?;
+        if let Some(srtp) = srtp {
+            srtp.write(w)?;
         }
         w.fill_length(block)
     })?;

@@ -2,8 +2,7 @@ use crate::association::Association;
 use crate::crypto::{CryptoError, KeyExchange};
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
-use crate::negotiation::{check_answers, chosen_profile, malformed, requires_client_certificate};
-use crate::profile::SrtpProfile;
+use crate::negotiation::{AgreedSrtp, check_answers, chosen_profile, malformed, requires_client_certificate};
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, SignatureScheme};
 use crate::session::Session;
@@ -26,11 +25,11 @@ pub(crate) struct Client {
 enum Step {
     EncryptedExtensions,
     /// Or the server's certificate, where ours is optional.
-    CertificateRequest(Option<SrtpProfile>),
-    Certificate(Option<SrtpProfile>, SignatureScheme),
+    CertificateRequest(Option<AgreedSrtp>),
+    Certificate(Option<AgreedSrtp>, SignatureScheme),
     /// From here on with the scheme that we sign with, if we were asked for a certificate.
-    CertificateVerify(Option<SrtpProfile>, Option<SignatureScheme>),
-    Finished(Option<SrtpProfile>, Option<SignatureScheme>),
+    CertificateVerify(Option<AgreedSrtp>, Option<SignatureScheme>),
+    Finished(Option<AgreedSrtp>, Option<SignatureScheme>),
     /// Nothing any more.
     Done,
 }
@@ -120,37 +119,37 @@ impl Client {
                 association.hear(message)?;
                 Step::CertificateRequest(take_encrypted_extensions(association, body)?)
             }
-            (Step::CertificateRequest(profile), HandshakeType::CERTIFICATE_REQUEST) => {
+            (Step::CertificateRequest(srtp), HandshakeType::CERTIFICATE_REQUEST) => {
                 association.hear(message)?;
-                Step::Certificate(profile, take_certificate_request(association, body)?)
+                Step::Certificate(srtp, take_certificate_request(association, body)?)
             }
             (Step::CertificateRequest(_), HandshakeType::CERTIFICATE | HandshakeType::FINISHED)
                 if requires_client_certificate(association) =>
             {
                 return Err(CloseReason::NoCertificateRequest);
             }
-            (Step::CertificateRequest(profile), HandshakeType::CERTIFICATE) => {
+            (Step::CertificateRequest(srtp), HandshakeType::CERTIFICATE) => {
                 association.hear(message)?;
                 take_certificate(association, body)?;
-                Step::CertificateVerify(profile, None)
+                Step::CertificateVerify(srtp, None)
             }
-            (Step::Certificate(profile, scheme), HandshakeType::CERTIFICATE) => {
+            (Step::Certificate(srtp, scheme), HandshakeType::CERTIFICATE) => {
                 association.hear(message)?;
                 take_certificate(association, body)?;
-                Step::CertificateVerify(profile, Some(scheme))
+                Step::CertificateVerify(srtp, Some(scheme))
             }
-            (Step::CertificateVerify(profile, scheme), HandshakeType::CERTIFICATE_VERIFY) => {
+            (Step::CertificateVerify(srtp, scheme), HandshakeType::CERTIFICATE_VERIFY) => {
                 verify(association, &self.hellos, SERVER_SIGNATURE, body)?;
                 association.hear(message)?;
-                Step::Finished(profile, scheme)
+                Step::Finished(srtp, scheme)
             }
-            (Step::Finished(profile, scheme), HandshakeType::FINISHED) => {
+            (Step::Finished(srtp, scheme), HandshakeType::FINISHED) => {
                 let transcript = association.transcript.as_bytes();
                 if !self.hellos.secrets.server.verifies(transcript, body) {
                     return Err(CloseReason::BadFinished);
                 }
                 association.hear(message)?;
-                return self.answer(association, profile, scheme).map(Some);
+                return self.answer(association, srtp, scheme).map(Some);
             }
             (_, message_type) => return Err(CloseReason::UnexpectedMessage(message_type)),
         };
@@ -161,7 +160,7 @@ impl Client {
     fn answer(
         &self,
         association: &mut Association,
-        profile: Option<SrtpProfile>,
+        srtp: Option<AgreedSrtp>,
         scheme: Option<SignatureScheme>,
     ) -> Result<Session, CloseReason> {
         let secrets = self.hellos.secrets.application(association.transcript.as_bytes());
@@ -183,7 +182,7 @@ impl Client {
         association.write_epoch = FIRST_APPLICATION_EPOCH;
         Ok(session(
             &self.hellos,
-            profile,
+            srtp,
             secrets.client,
             secrets.server,
             secrets.exporter,
@@ -191,7 +190,7 @@ impl Client {
     }
 }
 
-fn take_encrypted_extensions(association: &Association, body: &[u8]) -> Result<Option<SrtpProfile>, CloseReason> {
+fn take_encrypted_extensions(association: &Association, body: &[u8]) -> Result<Option<AgreedSrtp>, CloseReason> {
     let message = EncryptedExtensions::parse(body).map_err(malformed(HandshakeType::ENCRYPTED_EXTENSIONS))?;
     check_answers(association, &message.extensions, &ANSWERED)?;
     chosen_profile(association, &message.extensions, HandshakeType::ENCRYPTED_EXTENSIONS)

@@ -4,8 +4,7 @@ use crate::association::Association;
 use crate::crypto::SuiteParameters13;
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
-use crate::negotiation::{check_answers, malformed, own_scheme};
-use crate::profile::SrtpProfile;
+use crate::negotiation::{AgreedSrtp, check_answers, malformed, own_scheme};
 use crate::registry::{CipherSuite, HandshakeType, NamedGroup, SignatureScheme, Version};
 use crate::session::{Secrets as SessionSecrets, Session};
 use crate::v12::CertificateVerify;
@@ -168,7 +167,7 @@ pub(super) fn scheme(
 /// What remains when all is said.
 pub(super) fn session(
     hellos: &Hellos,
-    profile: Option<SrtpProfile>,
+    srtp: Option<AgreedSrtp>,
     ours: Traffic,
     theirs: Traffic,
     exporter: Exporter,
@@ -177,7 +176,7 @@ pub(super) fn session(
         version: Version::DTLS_1_3,
         suite: hellos.suite,
         group: hellos.group,
-        profile,
+        srtp,
         secrets: SessionSecrets::V13(Box::new(Secrets::new(ours, theirs, exporter))),
         epoch: FIRST_APPLICATION_EPOCH,
     }

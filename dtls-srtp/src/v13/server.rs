@@ -1,10 +1,9 @@
 use crate::association::Association;
 use crate::crypto::{CryptoError, SuiteParameters13};
 use crate::event::CloseReason;
-use crate::extension::{Extensions, write_bytes8, write_extension, write_list16};
+use crate::extension::{Extensions, write_extension};
 use crate::hello::{ClientHello, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
-use crate::negotiation::{choose_profile, malformed, own_groups, requires_client_certificate};
-use crate::profile::SrtpProfile;
+use crate::negotiation::{AgreedSrtp, choose_profile, malformed, own_groups, requires_client_certificate};
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
 use crate::session::Session;
@@ -45,7 +44,7 @@ struct Retry {
 #[derive(Debug)]
 struct Flying {
     hellos: Hellos,
-    profile: Option<SrtpProfile>,
+    srtp: Option<AgreedSrtp>,
     secrets: ApplicationSecrets,
 }
 
@@ -87,11 +86,7 @@ impl Server {
             (Step::Finished(flying), HandshakeType::FINISHED) => {
                 // As above, when no certificate was asked for.
                 association.flight.clear();
-                let Flying {
-                    hellos,
-                    profile,
-                    secrets,
-                } = flying;
+                let Flying { hellos, srtp, secrets } = flying;
                 if !hellos.secrets.client.verifies(association.transcript.as_bytes(), body) {
                     return Err(CloseReason::BadFinished);
                 }
@@ -99,7 +94,7 @@ impl Server {
                 association.received.due = true;
                 return Ok(Some(session(
                     &hellos,
-                    profile,
+                    srtp,
                     secrets.server,
                     secrets.client,
                     secrets.exporter,
@@ -148,7 +143,7 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
         .find(|(suite, _)| hello.cipher_suites.contains(suite.0))
         .ok_or(CloseReason::NoCommonCipherSuite)?;
     let scheme = scheme(association, schemes.iter())?;
-    let profile = choose_profile(association, &extensions)?;
+    let srtp = choose_profile(association, &extensions)?;
     let common = own_groups(association, Version::DTLS_1_3).filter(|group| groups.contains(group.0));
     let common: Vec<_> = common.collect();
 
@@ -201,11 +196,8 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
     )?;
     association.say(HandshakeType::ENCRYPTED_EXTENSIONS, |w| {
         let block = w.reserve(2)?;
-        if let Some(profile) = profile {
-            write_extension(w, ExtensionType::USE_SRTP, |w| {
-                write_list16(w, [profile.id().0])?;
-                write_bytes8(w, &[])
-            })?;
+        if let Some(srtp) = srtp {
+            srtp.write(w)?;
         }
         w.fill_length(block)
     })?;
@@ -222,11 +214,7 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
     log_application(association, &hellos, &secrets);
     install(association, FIRST_APPLICATION_EPOCH, &secrets.server, &secrets.client)?;
     association.send_flight();
-    let flying = Flying {
-        hellos,
-        profile,
-        secrets,
-    };
+    let flying = Flying { hellos, srtp, secrets };
     Ok(if asks {
         Step::Certificate(flying)
     } else {

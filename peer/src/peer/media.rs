@@ -177,7 +177,7 @@ impl Peer {
             .config
             .max_datagram
             .min(out.len())
-            .checked_sub(srtp.sealer.profile().rtcp_overhead())?;
+            .checked_sub(srtp.sealer.rtcp_overhead())?;
         let plain = out.get_mut(..room)?;
         let feedback = self.feedback.as_mut();
         let introduced = self.senders.introduced();

@@ -504,7 +504,7 @@ impl Client {
         };
         let plain = packet.clone();
         let payload_len = packet.len() - header_len;
-        packet.resize(packet.len() + sealer.profile().rtp_overhead(), 0);
+        packet.resize(packet.len() + sealer.rtp_overhead(), 0);
         let len = sealer
             .seal_rtp(handle, index, header_len, &mut packet, payload_len)
             .expect("sealed");
