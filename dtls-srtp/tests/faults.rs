@@ -12,8 +12,8 @@ use dtls_srtp::message::{
 };
 use dtls_srtp::{
     Aead, AlertDescription, Certificate, CipherSuite, CloseReason, Config, ContentType, Counters, Crypto, CryptoError,
-    Event, ExtensionType, HandshakeType, HashAlgorithm, KeyKind, KeyLog, NamedGroup, Role, SignatureScheme, SigningKey,
-    Version, fake,
+    Event, ExtensionType, HandshakeType, HashAlgorithm, KeyKind, KeyLog, Mki, NamedGroup, Role, SignatureScheme,
+    SigningKey, Version, fake,
 };
 use pair::{End, Network, Pair, Side, config, config_13, fake_config};
 use wire::{Reader, Writer};
@@ -660,7 +660,14 @@ fn messages_out_of_turn_end_the_handshake() {
 
 /// Runs a handshake in which the server's messages of one type are changed on the way; the change keeps their length.
 fn with_server_message(message_type: HandshakeType, change: impl Fn(&mut [u8]) + Copy + 'static) -> CloseReason {
-    let mut pair = Pair::fake(Network::CLEAN, 1);
+    with_server_message_of(Pair::fake(Network::CLEAN, 1), message_type, change)
+}
+
+fn with_server_message_of(
+    mut pair: Pair,
+    message_type: HandshakeType,
+    change: impl Fn(&mut [u8]) + Copy + 'static,
+) -> CloseReason {
     pair.tamper = Box::new(move |_, from, datagram| {
         let mut rest = &mut datagram[..];
         while from == Side::Server && !rest.is_empty() {
@@ -676,6 +683,25 @@ fn with_server_message(message_type: HandshakeType, change: impl Fn(&mut [u8]) +
         [Event::Closed { reason }] => reason,
         ref other => panic!("{other:?}"),
     }
+}
+
+/// RFC 5764 §4.1.3: a server's MKI is the one that was offered.
+#[test]
+fn a_client_refuses_another_mki() {
+    let with = |number| Config {
+        srtp_mki: Mki::new(&[1, 2, 3]),
+        ..fake_config(number)
+    };
+    let pair = Pair::new(with(1), with(2), Network::CLEAN, 1);
+    let reason = with_server_message_of(pair, HandshakeType::SERVER_HELLO, |body| {
+        let hello = ServerHello::parse(body).unwrap();
+        let srtp = hello.extensions.get(ExtensionType::USE_SRTP).unwrap();
+        // Behind the list with the profile and its own length.
+        let mki = srtp.offset() + 5;
+        assert_eq!(body[mki..mki + 3], [1, 2, 3]);
+        body[mki] = 9;
+    });
+    assert!(matches!(reason, CloseReason::IllegalParameter(_)), "{reason:?}");
 }
 
 #[test]

@@ -8,13 +8,17 @@ use wire::Reader;
 /// changed byte, genuine packets again, and noise. The opener has to open exactly the first kind, each once, to what
 /// was sealed.
 ///
-/// The input is one byte for the profile, and in its bit 4 for an MKI, and then any number of steps: operation, length, that many bytes.
+/// The input is one byte for the profile, in its bit 4 for an MKI, in its bit 5 for Cryptex, and then any number of steps: operation, length, that many bytes.
 pub fn srtp_open(data: &[u8]) {
     let mut r = Reader::new(data);
     let Ok(profile) = r.u8() else { return };
+    let cryptex = profile & 0x20 != 0;
     let mki = Mki::new(&[0x6b; 3]).filter(|_| profile & 0x10 != 0);
     let profile = SrtpProfile::ALL[usize::from(profile) % SrtpProfile::ALL.len()];
     let mut session = Session::new(profile, mki);
+    session.sealer.set_cryptex(cryptex);
+    session.opener.set_cryptex(cryptex);
+    session.cryptex = cryptex;
     while let Ok(step) = Step::read(&mut r) {
         session.step(&step);
     }
@@ -48,6 +52,7 @@ struct Session {
     /// Whether noise had the right tag, which with one of 32 bits happens once in 2^32 times. What comes after it says
     /// nothing.
     guessed: bool,
+    cryptex: bool,
 }
 
 struct Stream {
@@ -83,6 +88,7 @@ impl Session {
             seen: Vec::new(),
             rtcp_opened: 0,
             guessed: false,
+            cryptex: false,
         }
     }
 
@@ -152,6 +158,10 @@ impl Session {
             Ok(len) => {
                 assert!(stream.sealed.insert(index), "an index was sealed twice");
                 len
+            }
+            Err(SealError::HeaderInClear) => {
+                assert!(self.cryptex && bits & 0x10 == 0 && bits & 0x0f != 0);
+                return;
             }
             Err(SealError::IndexReused) => {
                 assert!(far_back || stream.sealed.contains(&index));
@@ -289,6 +299,7 @@ impl Receiver {
             let master = master.expect("the lengths are the profile's");
             let mki = Mki::new(&[number]).filter(|_| number == 7);
             let mut sealer = Sealer::new(master.with_mki(mki));
+            sealer.set_cryptex(number == 8);
             let stream = sealer.add_stream(SSRCS[0]).expect("one stream is few");
             (sealer, stream)
         });

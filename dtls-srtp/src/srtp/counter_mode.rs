@@ -10,6 +10,7 @@ use simd::{AesCtr, HmacSha1, Message};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+use super::cryptex::Clear;
 use super::header::RTCP_HEADER;
 use super::kdf::{Labels, derive};
 use crate::KeyAndSalt;
@@ -63,8 +64,8 @@ impl CounterMode {
 
     /// Seals the RTP packet whose header and payload end a tag before the end of `packet`. `None` when it has no such
     /// parts.
-    pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
-        self.encipher_rtp(ssrc, index, header_len, packet)?.seal();
+    pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, clear: Clear, packet: &mut [u8]) -> Option<()> {
+        self.encipher_rtp(ssrc, index, clear, packet)?.seal();
         Some(())
     }
 
@@ -87,11 +88,11 @@ impl CounterMode {
         &'a self,
         ssrc: u32,
         index: u64,
-        header_len: usize,
+        clear: Clear,
         packet: &'a mut [u8],
     ) -> Option<Untagged<'a>> {
         let (body, tag) = self.split_rtp(packet)?;
-        self.cipher.apply(self.iv(ssrc, index), body.get_mut(header_len..)?);
+        self.apply(ssrc, index, clear, body)?;
         Some(self.untagged(index, body, tag))
     }
 
@@ -126,14 +127,20 @@ impl CounterMode {
         }
     }
 
-    /// Opens an SRTP packet: afterwards its payload is in clear. `None` when it is not authentic; then it is unchanged.
-    pub(super) fn open_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
+    /// The cipher's pass over all of an RTP packet that does not stay in clear.
+    fn apply(&self, ssrc: u32, index: u64, clear: Clear, body: &mut [u8]) -> Option<()> {
+        let at = clear.gather(body)?;
+        self.cipher.apply(self.iv(ssrc, index), body.get_mut(at..)?);
+        clear.scatter(body)
+    }
+
+    /// Opens an SRTP packet: afterwards it is in clear. `None` when it is not authentic; then it is unchanged.
+    pub(super) fn open_rtp(&self, ssrc: u32, index: u64, clear: Clear, packet: &mut [u8]) -> Option<()> {
         let (body, tag) = self.split_rtp(packet)?;
         if !is_tag_of(&self.mac.mac(body, roc(index)), tag) {
             return None;
         }
-        self.cipher.apply(self.iv(ssrc, index), body.get_mut(header_len..)?);
-        Some(())
+        self.apply(ssrc, index, clear, body)
     }
 
     /// Seals the compound RTCP packet that ends 14 bytes before the end of `packet`.
@@ -329,16 +336,16 @@ mod tests {
                 prop_assert_eq!(&alone, expected);
 
                 alone[..packet.len()].copy_from_slice(packet);
-                mode.seal_rtp(*ssrc, *index, *header_len, &mut alone).unwrap();
+                mode.seal_rtp(*ssrc, *index, Clear::Header(*header_len), &mut alone).unwrap();
                 prop_assert_eq!(&alone, expected);
-                mode.open_rtp(*ssrc, *index, *header_len, &mut alone).unwrap();
+                mode.open_rtp(*ssrc, *index, Clear::Header(*header_len), &mut alone).unwrap();
                 prop_assert_eq!(&alone[..packet.len()], &packet[..]);
 
                 if n % 2 == 0 {
                     untagged[n] = mode.encipher_rtp_into(*ssrc, *index, header, payload, sealed);
                 } else {
                     sealed[..packet.len()].copy_from_slice(packet);
-                    untagged[n] = mode.encipher_rtp(*ssrc, *index, *header_len, sealed);
+                    untagged[n] = mode.encipher_rtp(*ssrc, *index, Clear::Header(*header_len), sealed);
                 }
             }
             Untagged::seal_each(untagged);

@@ -9,6 +9,7 @@
 use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, LessSafeKey, Nonce, UnboundKey};
 use zeroize::{Zeroize, Zeroizing};
 
+use super::cryptex::Clear;
 use super::header::RTCP_HEADER;
 use super::kdf::{Labels, derive};
 use crate::{KeyAndSalt, SrtpProfile};
@@ -50,18 +51,21 @@ impl Gcm {
 
     /// Seals the RTP packet whose header and payload end 16 bytes before the end of `packet`. `None` when it has no
     /// such parts.
-    pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
-        let (header, rest) = packet.split_at_mut_checked(header_len)?;
+    pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, clear: Clear, packet: &mut [u8]) -> Option<()> {
+        let at = clear.gather(packet)?;
+        let (header, rest) = packet.split_at_mut_checked(at)?;
         let (payload, tag) = rest.split_last_chunk_mut()?;
         *tag = self.seal(ssrc, index, header, payload)?;
-        Some(())
+        clear.scatter(packet)
     }
 
     /// Opens an SRTP packet: afterwards its payload is in clear, and the tag behind it is what it was. `None` when it
     /// is not authentic; then the payload is undefined.
-    pub(super) fn open_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
-        let (header, cipher) = packet.split_at_mut_checked(header_len)?;
-        self.open(ssrc, index, header, cipher)
+    pub(super) fn open_rtp(&self, ssrc: u32, index: u64, clear: Clear, packet: &mut [u8]) -> Option<()> {
+        let at = clear.gather(packet)?;
+        let (header, cipher) = packet.split_at_mut_checked(at)?;
+        self.open(ssrc, index, header, cipher)?;
+        clear.scatter(packet)
     }
 
     /// Seals the compound RTCP packet that ends 20 bytes before the end of `packet`.
@@ -179,9 +183,13 @@ mod tests {
         ] {
             let mut packet = hex(RTP);
             packet.extend([0; TAG]);
-            gcm(algorithm).seal_rtp(SSRC, INDEX, 12, &mut packet).unwrap();
+            gcm(algorithm)
+                .seal_rtp(SSRC, INDEX, Clear::Header(12), &mut packet)
+                .unwrap();
             assert_eq!(packet, hex(sealed));
-            gcm(algorithm).open_rtp(SSRC, INDEX, 12, &mut packet).unwrap();
+            gcm(algorithm)
+                .open_rtp(SSRC, INDEX, Clear::Header(12), &mut packet)
+                .unwrap();
             assert_eq!(packet[..packet.len() - TAG], hex(RTP));
         }
     }
@@ -196,10 +204,14 @@ mod tests {
             let mut packet = hex(RTP);
             let len = packet.len();
             packet.extend([0; TAG]);
-            gcm(algorithm).seal_rtp(SSRC, INDEX, len, &mut packet).unwrap();
+            gcm(algorithm)
+                .seal_rtp(SSRC, INDEX, Clear::Header(len), &mut packet)
+                .unwrap();
             assert_eq!(packet[len..], hex(tag));
             assert_eq!(packet[..len], hex(RTP));
-            gcm(algorithm).open_rtp(SSRC, INDEX, len, &mut packet).unwrap();
+            gcm(algorithm)
+                .open_rtp(SSRC, INDEX, Clear::Header(len), &mut packet)
+                .unwrap();
         }
     }
 

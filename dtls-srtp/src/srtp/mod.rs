@@ -5,6 +5,8 @@
 //! - [`seal_rtp_each`]: seals a packet for each of several receivers, side by side where that is cheaper.
 //! - [`Opener`]: authenticates and decrypts what we receive, in place; it keeps each source's rollover counter and
 //!   replay windows.
+//! - Cryptex (RFC 9335), which encrypts CSRCs and header extensions too, is a switch of both
+//!   ([`Sealer::set_cryptex`], [`Opener::set_cryptex`]).
 //! - [`Counters`]: what was refused, and why.
 //!
 //! One `Sealer` and one `Opener` serve all sources of one DTLS association; which addresses the packets use is not
@@ -12,6 +14,7 @@
 
 mod batch;
 mod counter_mode;
+mod cryptex;
 mod gcm;
 mod header;
 mod identifier;

@@ -8,6 +8,7 @@
 use core::fmt;
 
 use super::Counters;
+use super::cryptex::Clear;
 use super::header::{RTCP_HEADER, RtpHeader, rtcp_ssrc};
 use super::identifier::Identifier;
 use super::source::Sources;
@@ -25,6 +26,7 @@ pub struct Opener {
     rtp: Transform,
     rtcp: Transform,
     identifier: Identifier,
+    cryptex: bool,
     sources: Sources<Source>,
     rtcp_sources: Sources<Window<4>>,
     counters: Counters,
@@ -59,6 +61,7 @@ impl Opener {
             rtp: Transform::rtp(master),
             rtcp: Transform::rtcp(master),
             identifier: Identifier::new(master),
+            cryptex: false,
             sources: Sources::new(Self::DEFAULT_MAX_SOURCES),
             rtcp_sources: Sources::new(Self::DEFAULT_MAX_SOURCES),
             counters: Counters::default(),
@@ -87,6 +90,16 @@ impl Opener {
     pub const fn set_max_sources(&mut self, max: usize) {
         self.sources.set_limit(max);
         self.rtcp_sources.set_limit(max);
+    }
+
+    /// Opens packets whose CSRCs and header extensions are encrypted (Cryptex, RFC 9335) from now on, or no longer; those of
+    /// other packets are in clear, as the sender chooses packet by packet. An opened packet has the extension that it had
+    /// before it was sealed.
+    ///
+    /// To be switched on before the peer is told so (`a=cryptex`). Without it such a packet has an extension of an unknown
+    /// kind, and the caller finds nothing in it.
+    pub const fn set_cryptex(&mut self, on: bool) {
+        self.cryptex = on;
     }
 
     /// Tells the rollover counter that the next packet of `ssrc` has, for a receiver that joins late (RFC 3711 §3.3.1).
@@ -168,9 +181,15 @@ impl Opener {
             None if self.sources.is_full() => return Err(OpenError::SourcesFull),
             None => u64::from(header.sequence),
         };
+        let clear = if self.cryptex {
+            Clear::incoming(data, len)
+        } else {
+            Clear::Header(len)
+        };
         self.rtp
-            .open_rtp(header.ssrc, index, len, data)
+            .open_rtp(header.ssrc, index, clear, data)
             .ok_or(OpenError::AuthenticationFailed)?;
+        clear.unmark(data);
 
         let source = match slot {
             Some(slot) => self.sources.get_mut(slot).ok_or(OpenError::SourcesFull)?,

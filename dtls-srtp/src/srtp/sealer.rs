@@ -10,10 +10,11 @@ use core::fmt;
 use super::Counters;
 use super::batch::Plain;
 use super::counter_mode::Untagged;
+use super::cryptex::Clear;
 use super::header::{MAX_LEN, RTCP_HEADER, RtpHeader, rtcp_ssrc};
 use super::identifier::Identifier;
 use super::source::Sources;
-use super::transform::Transform;
+use super::transform::{Transform, lay};
 use super::window::{Verdict, Window};
 use crate::{KeyAndSalt, SrtpProfile};
 
@@ -29,6 +30,7 @@ pub struct Sealer {
     rtp: Transform,
     rtcp: Transform,
     identifier: Identifier,
+    cryptex: bool,
     streams: Sources<Stream>,
     /// Index of the next SRTCP packet. One count for all SSRCs: an SSRC's indices grow, if not by one.
     rtcp_index: u32,
@@ -62,6 +64,7 @@ impl Sealer {
             rtp: Transform::rtp(&master),
             rtcp: Transform::rtcp(&master),
             identifier: Identifier::new(&master),
+            cryptex: false,
             streams: Sources::new(Self::DEFAULT_MAX_STREAMS),
             rtcp_index: 0,
             counters: Counters::default(),
@@ -96,6 +99,15 @@ impl Sealer {
     /// Sets how many streams can be added; about 300 bytes each.
     pub const fn set_max_streams(&mut self, max: usize) {
         self.streams.set_limit(max);
+    }
+
+    /// Encrypts CSRCs and header extensions from now on (Cryptex, RFC 9335), or no longer. To be switched on only when the
+    /// peer has said that it opens such packets (`a=cryptex`).
+    ///
+    /// A packet that has neither is sealed as ever. An extension has to be one of RFC 8285 without appbits, and CSRCs need
+    /// one, if an empty one; what cannot be encrypted is refused with [`SealError::HeaderInClear`].
+    pub const fn set_cryptex(&mut self, on: bool) {
+        self.cryptex = on;
     }
 
     /// Adds a stream. There is no way to take one away, since its SSRC must never be used again under this key.
@@ -133,12 +145,9 @@ impl Sealer {
     ) -> Result<usize, SealError> {
         let (room, packet) = self.room(header_len, payload_len, out)?;
         let (header, _) = packet.split_at_checked(header_len).ok_or(SealError::NoRoom)?;
+        let clear = self.clear(header)?;
         let ssrc = self.spend(stream, index, header)?;
-        let sealed = self.identifier.sealed(packet).ok_or(SealError::NoRoom)?;
-        self.rtp
-            .seal_rtp(ssrc, index, header_len, sealed)
-            .ok_or(SealError::NoRoom)?;
-        self.identifier.put_rtp(packet).ok_or(SealError::NoRoom)?;
+        self.seal_laid(ssrc, index, clear, packet).ok_or(SealError::NoRoom)?;
         Ok(room)
     }
 
@@ -157,7 +166,13 @@ impl Sealer {
         out: &mut [u8],
     ) -> Result<usize, SealError> {
         let (room, packet) = self.room(header.len(), payload.len(), out)?;
+        let clear = self.clear(header)?;
         let ssrc = self.spend(stream, index, header)?;
+        if let Clear::Cryptex { .. } = clear {
+            lay(header, payload, packet).ok_or(SealError::NoRoom)?;
+            self.seal_laid(ssrc, index, clear, packet).ok_or(SealError::NoRoom)?;
+            return Ok(room);
+        }
         let sealed = self.identifier.sealed(packet).ok_or(SealError::NoRoom)?;
         self.rtp
             .seal_rtp_into(ssrc, index, header, payload, sealed)
@@ -176,8 +191,8 @@ impl Sealer {
         out: &'a mut [u8],
         lane: &mut Option<Untagged<'a>>,
     ) -> Result<usize, SealError> {
-        if self.identifier.is_there() {
-            // Which comes before the tag, that would be made later: these are sealed alone.
+        if self.identifier.is_there() || self.cryptex {
+            // The former comes before the tag, that would be made later; the latter is not worth lanes of its own.
             return match *plain {
                 Plain::InPlace {
                     header_len,
@@ -242,6 +257,24 @@ impl Sealer {
             return Err(SealError::TooLong);
         }
         Ok((room, out.get_mut(..room).ok_or(SealError::NoRoom)?))
+    }
+
+    /// What stays in clear of a packet with this header.
+    fn clear(&self, header: &[u8]) -> Result<Clear, SealError> {
+        if self.cryptex {
+            Clear::outgoing(header).ok_or(SealError::HeaderInClear)
+        } else {
+            Ok(Clear::Header(header.len()))
+        }
+    }
+
+    /// Seals a packet of which header and payload lie at their place.
+    #[inline]
+    fn seal_laid(&self, ssrc: u32, index: u64, clear: Clear, packet: &mut [u8]) -> Option<()> {
+        clear.mark(packet);
+        let sealed = self.identifier.sealed(packet)?;
+        self.rtp.seal_rtp(ssrc, index, clear, sealed)?;
+        self.identifier.put_rtp(packet)
     }
 
     /// Checks that `index` may be used for a packet with this header and uses it up. What follows cannot fail, and if
@@ -314,6 +347,8 @@ pub enum SealError {
     /// The header is shorter than 12 bytes, or its SSRC is not the stream's, or its sequence number not the low 16 bits
     /// of the index; with RTCP: not version 2, or shorter than 8 bytes.
     HeaderMismatch,
+    /// Cryptex cannot encrypt the header: it has CSRCs without an extension, or one that is not of RFC 8285.
+    HeaderInClear,
     /// The buffer has no room for the packet and its overhead.
     NoRoom,
     /// The packet would be longer than 65535 bytes.
@@ -330,6 +365,9 @@ impl fmt::Display for SealError {
             Self::KeyExhausted => "the key has no packet index left; negotiate a new one",
             Self::HeaderMismatch => {
                 "the header does not fit the stream and the index; write the stream's SSRC and the low 16 bits of the index"
+            }
+            Self::HeaderInClear => {
+                "Cryptex cannot encrypt this header; give it an extension of RFC 8285, if an empty one"
             }
             Self::NoRoom => "the buffer is too short; leave room for the profile's overhead behind the packet",
             Self::TooLong => "the packet is too long; no datagram holds more than 65535 bytes",

@@ -1,4 +1,5 @@
 use super::counter_mode::{CounterMode, Untagged};
+use super::cryptex::Clear;
 use super::gcm::Gcm;
 use super::kdf::Labels;
 use crate::{KeyAndSalt, SrtpProfile};
@@ -31,10 +32,10 @@ impl Transform {
     }
 
     /// Seals header and payload, after which `packet` has just the room for the tag.
-    pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
+    pub(super) fn seal_rtp(&self, ssrc: u32, index: u64, clear: Clear, packet: &mut [u8]) -> Option<()> {
         match self {
-            Self::Gcm(gcm) => gcm.seal_rtp(ssrc, index, header_len, packet),
-            Self::CounterMode(mode) => mode.seal_rtp(ssrc, index, header_len, packet),
+            Self::Gcm(gcm) => gcm.seal_rtp(ssrc, index, clear, packet),
+            Self::CounterMode(mode) => mode.seal_rtp(ssrc, index, clear, packet),
         }
     }
 
@@ -51,10 +52,8 @@ impl Transform {
             Self::Gcm(gcm) => {
                 // ring ciphers in place only; the copy stays in the first-level cache and costs some 6 % of the
                 // sealing.
-                let (head, rest) = packet.split_at_mut_checked(header.len())?;
-                head.copy_from_slice(header);
-                rest.get_mut(..payload.len())?.copy_from_slice(payload);
-                gcm.seal_rtp(ssrc, index, header.len(), packet)
+                lay(header, payload, packet)?;
+                gcm.seal_rtp(ssrc, index, Clear::Header(header.len()), packet)
             }
             Self::CounterMode(mode) => mode.seal_rtp_into(ssrc, index, header, payload, packet),
         }
@@ -71,9 +70,9 @@ impl Transform {
         lane: &mut Option<Untagged<'a>>,
     ) -> Option<()> {
         match self {
-            Self::Gcm(gcm) => gcm.seal_rtp(ssrc, index, header_len, packet),
+            Self::Gcm(gcm) => gcm.seal_rtp(ssrc, index, Clear::Header(header_len), packet),
             Self::CounterMode(mode) => {
-                *lane = Some(mode.encipher_rtp(ssrc, index, header_len, packet)?);
+                *lane = Some(mode.encipher_rtp(ssrc, index, Clear::Header(header_len), packet)?);
                 Some(())
             }
         }
@@ -99,10 +98,10 @@ impl Transform {
     }
 
     /// Opens an SRTP packet in place; the plaintext ends where the tag begins.
-    pub(super) fn open_rtp(&self, ssrc: u32, index: u64, header_len: usize, packet: &mut [u8]) -> Option<()> {
+    pub(super) fn open_rtp(&self, ssrc: u32, index: u64, clear: Clear, packet: &mut [u8]) -> Option<()> {
         match self {
-            Self::Gcm(gcm) => gcm.open_rtp(ssrc, index, header_len, packet),
-            Self::CounterMode(mode) => mode.open_rtp(ssrc, index, header_len, packet),
+            Self::Gcm(gcm) => gcm.open_rtp(ssrc, index, clear, packet),
+            Self::CounterMode(mode) => mode.open_rtp(ssrc, index, clear, packet),
         }
     }
 
@@ -129,4 +128,12 @@ impl Transform {
             Self::CounterMode(mode) => mode.open_rtcp(ssrc, packet),
         }
     }
+}
+
+/// Copies header and payload to the start of a packet.
+pub(super) fn lay(header: &[u8], payload: &[u8], packet: &mut [u8]) -> Option<()> {
+    let (head, rest) = packet.split_at_mut_checked(header.len())?;
+    head.copy_from_slice(header);
+    rest.get_mut(..payload.len())?.copy_from_slice(payload);
+    Some(())
 }
