@@ -220,6 +220,8 @@ attributes! {
         "rtcp-rsize" => RtcpRsize;
         /// `a=extmap-allow-mixed`: one-byte and two-byte header extensions may be mixed in a stream (RFC 8285 §6).
         "extmap-allow-mixed" => ExtmapAllowMixed;
+        /// `a=cryptex`: the writer opens packets whose header extensions and CSRCs are encrypted (RFC 9335 §4).
+        "cryptex" => Cryptex;
         /// `a=end-of-candidates`: nothing will be trickled any more (RFC 8840 §8).
         "end-of-candidates" => EndOfCandidates;
         /// `a=bundle-only`: the section lives in its bundle or not at all (RFC 9143 §6).
@@ -563,6 +565,7 @@ mod tests {
             "end-of-candidates",
             "rtcp-rsize",
             "extmap-allow-mixed",
+            "cryptex",
             "inactive",
             "unknown",
             "unknown:",

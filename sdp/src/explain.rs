@@ -319,6 +319,9 @@ fn explain_attribute(f: &mut fmt::Formatter<'_>, attribute: &Attribute<'_>) -> f
         Attribute::RtcpMux => f.write_str("RTP and RTCP share one port."),
         Attribute::RtcpRsize => f.write_str("RTCP packets may come without the report that elsewhere must lead them."),
         Attribute::ExtmapAllowMixed => f.write_str("Short and long RTP header extensions may be mixed in one stream."),
+        Attribute::Cryptex => {
+            f.write_str("Header extensions and contributing sources may be encrypted with the payload.")
+        }
         Attribute::EndOfCandidates => f.write_str("No more candidates will follow."),
         Attribute::BundleOnly => {
             f.write_str("The section lives in its bundle or not at all, so its port 0 is no rejection.")

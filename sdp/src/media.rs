@@ -249,6 +249,11 @@ impl<'a> Media<'a> {
         self.has_anywhere(Name::ExtmapAllowMixed)
     }
 
+    /// `a=cryptex`, of the section or the session (RFC 9335 §4).
+    pub fn cryptex(&self) -> bool {
+        self.has_anywhere(Name::Cryptex)
+    }
+
     /// `a=msid`; a section may belong to several streams.
     pub fn msids(&self) -> impl Iterator<Item = Msid<'a>> + use<'a> {
         self.values(Name::Msid, Msid::parse)
@@ -377,5 +382,21 @@ mod tests {
         // A section that speaks replaces what the session says, even by nothing.
         assert_eq!(wishes(1), vec!["rcvr-rtt=all", "stat-summary=loss"]);
         assert_eq!(wishes(2), vec![""]);
+    }
+
+    /// RFC 9335 §4: a property of a section, or of all of them.
+    #[test]
+    fn cryptex_is_said_by_a_section_or_by_the_session() {
+        let start = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n";
+        let audio = "m=audio 9 RTP/SAVPF 0\r\n";
+        let flag = "a=cryptex\r\n";
+        for (parts, said) in [
+            (vec![start, audio, audio], [false, false]),
+            (vec![start, audio, audio, flag], [false, true]),
+            (vec![start, flag, audio, audio], [true, true]),
+        ] {
+            let session = Session::parse(&parts.concat()).unwrap();
+            assert_eq!([0, 1].map(|index| session.media_at(index).unwrap().cryptex()), said);
+        }
     }
 }
