@@ -56,6 +56,9 @@ pub(super) struct Pair {
     pub(super) peer_nominates: Option<u32>,
     /// How often checks of the peer's had a check under way replaced.
     pub(super) replaced: u32,
+    /// How often our own wish had ([`Checklist::check_again`](super::Checklist::check_again)): what the peer's checks may
+    /// do stays theirs.
+    pub(super) repeated: u32,
     /// When its first check was sent, or its connection asked for.
     pub(super) first_sent: Option<Instant>,
     pub(super) rtt: Option<Duration>,
@@ -86,6 +89,7 @@ impl Pair {
             connection: Connection::Ready,
             peer_nominates: None,
             replaced: 0,
+            repeated: 0,
             first_sent: None,
             rtt: None,
             answered: None,

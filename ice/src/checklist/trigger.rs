@@ -9,6 +9,8 @@ use wire::Path;
 /// Most checks that are replaced on a pair because of the peer's own while none is answered: as many as an unanswered
 /// check is sent in all.
 const REPLACED: u32 = 7;
+/// The same because a rider has more to say.
+const REPEATED: u32 = 7;
 
 /// A check of the peer's.
 #[derive(Debug, Clone, Copy)]
@@ -48,12 +50,12 @@ impl Checklist {
     /// again, and may be answered.
     pub(crate) fn check_again(&mut self) {
         let waits = |pair: &&mut super::Pair| {
-            pair.state == State::InProgress && pair.connection == Connection::Ready && pair.replaced < REPLACED
+            pair.state == State::InProgress && pair.connection == Connection::Ready && pair.repeated < REPEATED
         };
         let Some(pair) = self.pairs.iter_mut().find(waits) else {
             return;
         };
-        pair.replaced = pair.replaced.saturating_add(1);
+        pair.repeated = pair.repeated.saturating_add(1);
         pair.state = State::Waiting;
         let id = pair.id;
         self.cancel(id);
