@@ -224,6 +224,7 @@ impl Agent {
             generation: check.generation,
             algorithm: check.algorithm,
             answer,
+            most: self.most_to(path, datagram.len()),
         });
         if !queued {
             self.counters.ice_responses_dropped += 1;
@@ -489,15 +490,15 @@ impl Agent {
         if out.len() < MIN_OUT {
             return None;
         }
-        let dropped = &mut self.counters.ice_responses_dropped;
-        if let Some(transmit) = self.responses.write_next(&self.generations, rider, out, dropped) {
+        let (selected, dropped) = (self.pairs.selected(), &mut self.counters.ice_responses_dropped);
+        let written = self
+            .responses
+            .write_next(&self.generations, selected, rider, out, dropped);
+        if let Some(transmit) = written {
             return Some(transmit);
         }
         let refresh = matches!(self.state, State::New | State::Checking);
-        let written = self
-            .full
-            .as_mut()?
-            .poll(now, self.pairs.selected(), refresh, rider, out);
+        let written = self.full.as_mut()?.poll(now, selected, refresh, rider, out);
         if let Some((path, len)) = written {
             return Some(Transmit::one(path, len));
         }

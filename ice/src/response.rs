@@ -14,6 +14,10 @@ use wire::{Path, Transmit};
 /// which is for a peer whose ufrag has 256 characters (RFC 8839 §5.4). Responses, which have no USERNAME, are shorter.
 pub const MIN_OUT: usize = MAX_CHECK;
 
+/// How much longer an answer may be than what it answers, before the peer has shown that it receives where it seems to be:
+/// as in RFC 9000 §8.1.
+pub(crate) const AMPLIFICATION: usize = 3;
+
 /// Most attribute types that one 420 response lists.
 const MAX_UNKNOWN: usize = 8;
 
@@ -25,6 +29,9 @@ pub(crate) struct Response {
     pub(crate) generation: u32,
     pub(crate) algorithm: IntegrityAlgorithm,
     pub(crate) answer: Answer,
+    /// The most bytes that it may have with what rides in it: an address that is not proven to be the peer's gets no more
+    /// than [`AMPLIFICATION`] times what came from there.
+    pub(crate) most: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +68,13 @@ impl Unknown {
 }
 
 impl Response {
-    fn write(&self, generations: &Generations, rider: &mut dyn Rider, out: &mut [u8]) -> Result<usize, BuildError> {
+    fn write(
+        &self,
+        generations: &Generations,
+        selected: Option<Path>,
+        rider: &mut dyn Rider,
+        out: &mut [u8],
+    ) -> Result<usize, BuildError> {
         // The password that authenticated the request (RFC 8489 §9.1.3); when it is no longer known, nothing is
         // written.
         let generation = generations.by_number(self.generation).ok_or(BuildError::Full)?;
@@ -69,11 +82,14 @@ impl Response {
             Answer::Success => Class::SuccessResponse,
             Answer::RoleConflict | Answer::UnknownAttributes(_) => Class::ErrorResponse,
         };
+        let whole = out.len();
         let mut builder = Builder::new(out, class, Method::BINDING, self.transaction_id)?;
         match &self.answer {
             Answer::Success => {
                 builder.push(&Value::XorMappedAddress(self.path.remote))?;
-                rider.attach(class, &mut Attachments::new(&mut builder));
+                let written = whole.saturating_sub(builder.room());
+                let attachments = Attachments::within(&mut builder, self.most.saturating_sub(written));
+                rider.attach(class, &mut attachments.aside(selected != Some(self.path)));
             }
             Answer::RoleConflict => builder.error_code(ErrorCode::ROLE_CONFLICT)?,
             Answer::UnknownAttributes(unknown) => {
@@ -124,12 +140,13 @@ impl Responses {
     pub(crate) fn write_next(
         &mut self,
         generations: &Generations,
+        selected: Option<Path>,
         rider: &mut dyn Rider,
         out: &mut [u8],
         dropped: &mut u64,
     ) -> Option<Transmit> {
         while let Some(response) = self.pending.front() {
-            let (path, written) = (response.path, response.write(generations, rider, out));
+            let (path, written) = (response.path, response.write(generations, selected, rider, out));
             self.pending.pop_front();
             match written {
                 Ok(len) => return Some(Transmit::one(path, len)),

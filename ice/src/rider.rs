@@ -29,6 +29,7 @@ impl Rider for () {
 pub struct Attachments<'b, 'a> {
     builder: &'b mut Builder<'a>,
     room: usize,
+    on_selected: bool,
 }
 
 /// What the agent itself still writes behind them, in bytes: MESSAGE-INTEGRITY-SHA256 at most, and FINGERPRINT.
@@ -39,10 +40,30 @@ const HEADER: usize = 4;
 impl<'b, 'a> Attachments<'b, 'a> {
     /// At the end of a message that still lacks its integrity: the agent makes them; others try a rider without one.
     pub fn new(builder: &'b mut Builder<'a>) -> Self {
+        Self::within(builder, usize::MAX)
+    }
+
+    /// The same where no more than `bytes` may follow, the integrity included.
+    pub(crate) fn within(builder: &'b mut Builder<'a>, bytes: usize) -> Self {
         Self {
-            room: builder.room().saturating_sub(RESERVED),
+            room: builder.room().min(bytes).saturating_sub(RESERVED),
             builder,
+            on_selected: true,
         }
+    }
+
+    /// Of a message that leaves by another path than the selected one.
+    #[must_use]
+    pub const fn aside(self, is_aside: bool) -> Self {
+        Self {
+            on_selected: !is_aside,
+            ..self
+        }
+    }
+
+    /// Whether the message leaves by the path that is selected now, by which all else leaves, too.
+    pub const fn is_on_selected(&self) -> bool {
+        self.on_selected
     }
 
     /// The longest value that an attribute pushed now may have, in bytes; `None` when not even an empty one fits.

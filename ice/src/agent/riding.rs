@@ -196,6 +196,62 @@ fn a_pair_may_be_checked_again_at_the_usual_pace() {
     assert_eq!(*call.ours.counters(), Counters::default());
 }
 
+/// A check of the peer's to the full agent, from where the server is.
+fn check_of_the_peer(call: &Call, number: u8) -> Vec<u8> {
+    let ours = call.ours.local_credentials();
+    let mut out = [0; 200];
+    let id = TransactionId([number; 12]);
+    let mut check = Builder::new(&mut out, Class::Request, Method::BINDING, id).unwrap();
+    let username = format!("{}:them", ours.ufrag);
+    check.push(&Value::Username(&username)).unwrap();
+    check.push(&Value::IceControlled(1)).unwrap();
+    check.push(&Value::Priority(1)).unwrap();
+    check.push(&Value::MetaDtlsInStun(b"")).unwrap();
+    check.integrity(&Key::short_term(&ours.pwd)).unwrap();
+    check.fingerprint().unwrap();
+    check.finish().to_vec()
+}
+
+/// Who repeats a check, or forges its source, does not have three times as much sent there.
+#[test]
+fn what_rides_to_an_unproven_address_is_bounded() {
+    for (bytes, rides) in [(0, false), (160, false), (250, true), (900, true)] {
+        let mut call = Call::new();
+        let (mut ours, mut theirs) = (Luggage::default(), Luggage::default());
+        (ours.bytes, theirs.bytes) = (bytes, 900);
+        let check = call.check(&mut ours, 1200);
+        // The same once more is an address that is proven no better.
+        for _ in 0..3 {
+            let answer = call.answer(&mut theirs, &check);
+            assert!(answer.len() <= 3 * check.len(), "{} for {}", answer.len(), check.len());
+            assert_eq!(theirs.attached.pop(), Some((Class::SuccessResponse, rides)), "{bytes}");
+        }
+    }
+}
+
+/// An answer to a check of ours, which nobody can give who does not get it, shows that the peer is there.
+#[test]
+fn to_a_proven_address_goes_what_there_is() {
+    let mut call = Call::new();
+    let mut ours = Luggage {
+        bytes: 900,
+        ..Luggage::default()
+    };
+    let first = call.check(&mut ours, 1200);
+    for proven in [false, true] {
+        if proven {
+            let answer = call.answer(&mut Luggage::default(), &first);
+            call.ours
+                .handle_datagram_with(call.now, &call.to_us(), &answer, &mut ours);
+        }
+        let check = check_of_the_peer(&call, u8::from(proven));
+        call.ours
+            .handle_datagram_with(call.now, &call.to_us(), &check, &mut ours);
+        call.check(&mut ours, 1200);
+        assert_eq!(ours.attached.pop(), Some((Class::SuccessResponse, proven)));
+    }
+}
+
 #[test]
 fn what_does_not_fit_leaves_the_check_whole() {
     for room in [MIN_OUT, MIN_OUT + 1, 500, 1200] {

@@ -3,9 +3,10 @@ use crate::checks::{Check, Fault};
 use crate::consent::Verdict;
 use crate::event::State;
 use crate::pair::Accepted;
+use crate::response::AMPLIFICATION;
 use crate::timer::{Timer, after};
 use std::time::Instant;
-use wire::Path;
+use wire::{Path, Protocol};
 
 /// What both modes have in common: how a session begins, goes on and ends.
 impl Agent {
@@ -31,6 +32,18 @@ impl Agent {
             order: 0,
         };
         self.validate(now, path, accepted);
+    }
+
+    /// The most bytes that an answer to a check of so many may have. Nothing but an answer to one of our own checks shows
+    /// that the peer receives at an address: those of its checks can be forged, and whoever has seen one can repeat it.
+    /// Of a connection its handshake has shown it.
+    pub(super) fn most_to(&self, path: &Path, came: usize) -> usize {
+        let proven = path.protocol == Protocol::Tcp || (self.full.is_some() && self.pairs.contains(path));
+        if proven {
+            usize::MAX
+        } else {
+            came.saturating_mul(AMPLIFICATION)
+        }
     }
 
     /// A check has shown that a path works.

@@ -48,7 +48,10 @@ impl Checklist {
             builder.push(&Value::Nomination(request.nomination))?;
         }
         builder.push(&Value::Priority(priority))?;
-        rider.attach(Class::Request, &mut Attachments::new(&mut builder));
+        let is_aside = self
+            .pair(request.pair)
+            .is_none_or(|pair| self.selected != Some(pair.path));
+        rider.attach(Class::Request, &mut Attachments::new(&mut builder).aside(is_aside));
         builder.integrity(&remote.key)?;
         builder.fingerprint()?;
         Ok(builder.finish().len())
