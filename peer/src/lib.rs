@@ -57,5 +57,5 @@ pub use sdp::Direction;
 pub use section::{Format, Section, Stream};
 pub use sender::{Sender, SenderStatistics};
 pub use sink::Sink;
-pub use sped::{Sped, SpedCounters, SpedState};
+pub use sped::{Sped, SpedArrival, SpedCounters, SpedState};
 pub use stream::{SenderId, StreamId, StreamInfo};

@@ -36,6 +36,8 @@ mod relaying;
 mod riding;
 mod signalling;
 
+use riding::Plain;
+
 /// A PeerConnection without I/O.
 ///
 /// With [`ice::Mode::Lite`] it answers ([`accept_offer`](Self::accept_offer)). With [`ice::Mode::Full`] it offers
@@ -81,6 +83,8 @@ pub struct Peer {
     dtls: Option<Dtls>,
     /// DTLS in checks, where it is configured and the peer has not signalled otherwise.
     sped: Option<Box<Sped>>,
+    /// How many flights DTLS had sent again when the last one was laid into a check.
+    repeated_flights: u64,
     /// What signalling said of the peer's certificate and of our role; never changes.
     identity: Option<(Vec<Fingerprint>, Role)>,
     srtp: Option<Srtp>,
@@ -170,6 +174,7 @@ impl Peer {
             connections: Connections::new(reaching::max_connections(&config)),
             dtls: None,
             sped,
+            repeated_flights: 0,
             identity: None,
             srtp: None,
             early: EarlyMedia::default(),
@@ -375,7 +380,7 @@ impl Peer {
         }
         if let Some(dtls) = &mut self.dtls {
             dtls.handle_timeout(now);
-            self.handle_dtls_events();
+            self.handle_dtls_events(now);
         }
         if self.timers.take_due(Timer::EarlyMedia, now) {
             self.counters.early_media_expired += self.early.expire(now);
@@ -409,12 +414,16 @@ impl Peer {
             self.counters.unvalidated_path += 1;
             return;
         }
-        if self.sped.as_mut().is_some_and(|sped| !sped.note_plain(data)) {
-            // A check had brought it.
-            return;
+        let was_connected = dtls.is_connected();
+        let plain = self.sped.as_mut().map(|sped| Plain::look_at(data, sped, dtls));
+        if matches!(plain, Some(None)) {
+            // A check had brought it. That it comes here chooses the path all the same.
+            if !was_connected {
+                self.ice.note_activity(now, path, ice::Activity::Handshake);
+            }
+            return self.update(now);
         }
         let agreed = agrees_to_data(&self.sections);
-        let was_connected = dtls.is_connected();
         let authentic_before = dtls.authentic_records();
         dtls.handle_datagram(now, data, &mut |data| {
             if agreed {
@@ -423,6 +432,9 @@ impl Peer {
                 self.counters.unexpected_application_data += 1;
             }
         });
+        if let (Some(sped), Some(plain)) = (&mut self.sped, plain.flatten()) {
+            plain.settle(sped, dtls);
+        }
         let authentic = dtls.authentic_records() > authentic_before;
         // Anybody can send a record that looks like a handshake: it chooses the path, but is no sign of life.
         if authentic {
@@ -430,7 +442,7 @@ impl Peer {
         } else if !was_connected {
             self.ice.note_activity(now, path, ice::Activity::Handshake);
         }
-        self.handle_dtls_events();
+        self.handle_dtls_events(now);
         self.begin_media_if_secure(now, sink);
         self.update(now);
     }
@@ -450,7 +462,7 @@ impl Peer {
         self.timers.set(Timer::EarlyMedia, None);
     }
 
-    fn handle_dtls_events(&mut self) {
+    fn handle_dtls_events(&mut self, now: Instant) {
         while let Some(event) = self.dtls.as_mut().and_then(Dtls::poll_event) {
             match event {
                 dtls_srtp::Event::Connected {
@@ -460,7 +472,7 @@ impl Peer {
                     profile,
                 } => {
                     self.secure();
-                    self.complete_riding(version);
+                    self.complete_riding(now, version);
                     self.push_event(Event::Secured(Secured {
                         version: version.name().unwrap_or("unknown"),
                         suite: suite.name().unwrap_or("unknown"),

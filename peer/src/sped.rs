@@ -30,7 +30,8 @@ use wire::Seed;
 ///
 /// 1. Getters.
 /// 2. Inputs: [`receive`](Self::receive) what came in checks and answers, [`note_plain`](Self::note_plain) what came by
-///    itself, [`note_path`](Self::note_path) whether there is a path that works.
+///    itself, [`note_taken`](Self::note_taken) that DTLS has taken it, [`note_path`](Self::note_path) whether there is a
+///    path that works.
 /// 3. Commands: [`begin_flight`](Self::begin_flight) and [`push`](Self::push) what DTLS sends, and
 ///    [`complete`](Self::complete) when the handshake is.
 /// 4. Outputs: [`attach`](Rider::attach) to a check or an answer, [`poll_plain`](Self::poll_plain) what leaves by itself,
@@ -56,6 +57,8 @@ pub struct Sped {
     has_path: bool,
     /// The peer has all that our handshake had to say: what DTLS still sends does not ride.
     answered: bool,
+    /// The flight is one that was sent before.
+    repeated: bool,
     counters: SpedCounters,
 }
 
@@ -91,6 +94,11 @@ wire::counters! {
         pub sped_received_overflow,
     }
 }
+
+/// A datagram of the peer's that came by itself: what is remembered of it once DTLS has taken it
+/// ([`Sped::note_taken`]).
+#[derive(Debug, Clone, Copy)]
+pub struct SpedArrival(Option<(u32, u64)>);
 
 /// A datagram of ours.
 struct Outgoing {
@@ -140,6 +148,7 @@ impl Sped {
             received_bytes: 0,
             has_path: false,
             answered: false,
+            repeated: false,
             counters: SpedCounters::default(),
         }
     }
@@ -161,9 +170,10 @@ impl Sped {
         )
     }
 
-    /// Whether a datagram of the last flight has not left yet in any way: another check could take it.
+    /// Whether a datagram of a flight that is sent for the first time has not left yet in any way: another check could take
+    /// it. What is sent again has the checks that are sent again.
     pub fn has_more(&self) -> bool {
-        self.is_active() && self.flight.iter().any(|outgoing| outgoing.rides && !outgoing.left)
+        self.is_active() && !self.repeated && self.flight.iter().any(|outgoing| outgoing.rides && !outgoing.left)
     }
 
     /// How many datagrams of the last flight are not acknowledged yet.
@@ -219,16 +229,28 @@ impl Sped {
         }
     }
 
-    /// Takes a datagram that came by itself, before DTLS does. `false` when DTLS has had the very same, be it out of a
-    /// check: it is not to be given to DTLS again.
-    ///
-    /// Handshake datagrams that come so are acknowledged, too, as libwebrtc does: the peer need not send them again.
-    pub fn note_plain(&mut self, datagram: &[u8]) -> bool {
+    /// Looks at a datagram that came by itself, before DTLS does. `None` when DTLS has had the very same, be it out of a
+    /// check: it is not to be given to DTLS again, and is acknowledged once more.
+    pub fn note_plain(&mut self, datagram: &[u8]) -> Option<SpedArrival> {
         if !matches!(self.state, SpedState::Tentative | SpedState::Confirmed) || !is_dtls(datagram) {
-            return true;
+            return Some(SpedArrival(None));
         }
-        self.acknowledge(crc32fast::hash(datagram));
-        self.is_new(datagram)
+        let (crc, hash) = (crc32fast::hash(datagram), self.hash(datagram));
+        if self.taken.contains(&hash) {
+            self.acknowledge(crc);
+            return None;
+        }
+        Some(SpedArrival(Some((crc, hash))))
+    }
+
+    /// DTLS has taken what came by itself. It is acknowledged, too, as libwebrtc does: the peer need not send it again.
+    /// What DTLS has refused, because it was forged or came too early, is not: the peer would send it no more, and
+    /// anybody could push what did come out of the acknowledgements.
+    pub fn note_taken(&mut self, arrival: SpedArrival) {
+        if let Some((crc, hash)) = arrival.0.filter(|_| self.is_active()) {
+            self.acknowledge(crc);
+            remember(&mut self.taken, hash, MAX_TAKEN);
+        }
     }
 
     /// Tells whether there is a path that works. When there is one at last, all that is not acknowledged leaves by
@@ -243,10 +265,17 @@ impl Sped {
 
 /// Commands.
 impl Sped {
-    /// DTLS sends a flight, a new one or the last one again: it takes the place of the one before.
+    /// DTLS sends a new flight: it takes the place of the one before.
     pub fn begin_flight(&mut self) {
         self.flight.clear();
         self.flight_bytes = 0;
+        self.repeated = false;
+    }
+
+    /// DTLS sends its last flight again: it takes its place, since its records have other numbers.
+    pub fn repeat_flight(&mut self) {
+        self.begin_flight();
+        self.repeated = true;
     }
 
     /// Adds a datagram to the flight. When that is too much, all of it goes without checks from now on
@@ -272,7 +301,8 @@ impl Sped {
 
     /// Our handshake is complete. `answered` tells that the last flight was the peer's, to one of ours, as for the
     /// client of DTLS 1.2 and the server of DTLS 1.3: the peer has all that we sent, and what DTLS sends from now on (its
-    /// ACK, RFC 9147 §7) leaves by itself only.
+    /// ACK, RFC 9147 §7) leaves by itself only. Where it is ours it is to be pushed before: once nothing rides it may all be
+    /// over.
     pub fn complete(&mut self, answered: bool) {
         if !self.is_active() {
             return;
@@ -338,7 +368,7 @@ impl Rider for Sped {
         let room = attachments.room();
         let is_answer = class == Class::SuccessResponse;
         // What is about to leave by itself need not go twice; an answer is first, since it may be what shows the peer
-        // that the path works.
+        // that the path works. On another path it does not take the place of what leaves on the one that is in use.
         let rides = |outgoing: &Outgoing| {
             let fits = room.is_some_and(|room| outgoing.bytes.len() <= room);
             fits && outgoing.rides && (is_answer || !self.has_path || !outgoing.due)
@@ -348,7 +378,7 @@ impl Rider for Sped {
         {
             if attachments.push(&Value::MetaDtlsInStun(&outgoing.bytes)) {
                 outgoing.left = true;
-                outgoing.due &= !is_answer;
+                outgoing.due &= !(is_answer && attachments.is_on_selected());
             }
             self.flight.push_back(outgoing);
         } else if self.state != SpedState::Pending || self.has_riders() {
@@ -395,9 +425,11 @@ impl Sped {
         self.flight.iter().any(|outgoing| outgoing.rides)
     }
 
+    /// Nothing rides any more. What has not left by itself yet still does.
     fn finish(&mut self) {
         self.state = SpedState::Complete;
-        self.flight.retain(|outgoing| outgoing.due && !outgoing.rides);
+        self.flight.retain(|outgoing| outgoing.due);
+        self.flight.iter_mut().for_each(|outgoing| outgoing.rides = false);
         self.acknowledgements.clear();
         self.taken.clear();
     }
@@ -438,15 +470,19 @@ impl Sped {
 
     /// Whether DTLS has not had the datagram; it has it from now on.
     fn is_new(&mut self, datagram: &[u8]) -> bool {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u64(self.hash_key);
-        hasher.write(datagram);
-        let hash = hasher.finish();
+        let hash = self.hash(datagram);
         let new = !self.taken.contains(&hash);
         if new {
             remember(&mut self.taken, hash, MAX_TAKEN);
         }
         new
+    }
+
+    fn hash(&self, datagram: &[u8]) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u64(self.hash_key);
+        hasher.write(datagram);
+        hasher.finish()
     }
 }
 

@@ -76,8 +76,12 @@ impl Place {
     /// Takes the next datagram of the call; whether it spoke of SPED.
     fn follow(&mut self, from: u16, datagram: &'static [u8], keys: &[(u16, Key); 2]) -> bool {
         let Ok(message) = Message::parse(datagram) else {
-            if from != self.port && is_dtls(datagram) && self.sped.note_plain(datagram) {
+            if from != self.port
+                && is_dtls(datagram)
+                && let Some(arrival) = self.sped.note_plain(datagram)
+            {
                 self.received.push(datagram.to_vec());
+                self.sped.note_taken(arrival);
             }
             return false;
         };
@@ -211,7 +215,7 @@ fn the_hello_of_chromium_is_answered() {
     let mut first = sped.poll_received().unwrap();
     dtls.handle_datagram(now, &mut first, &mut |_| {});
     assert_eq!(dtls.poll_transmit(now, &mut out), None);
-    assert!(sped.note_plain(all[2].1));
+    assert!(sped.note_plain(all[2].1).is_some());
     dtls.handle_datagram(now, &mut all[2].1.to_vec(), &mut |_| {});
     dtls.poll_transmit(now, &mut out).unwrap();
     // A ServerHello.

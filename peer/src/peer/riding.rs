@@ -1,12 +1,12 @@
 use std::time::{Duration, Instant};
 
-use dtls_srtp::{Dtls, Role, Version};
+use dtls_srtp::{Counters, Dtls, Role, Version};
 use ice::{Attachments, Rider};
 use stun::{Authenticated, Class};
 use wire::{Path, Transmit};
 
 use super::{Peer, agrees_to_data};
-use crate::{Sink, Sped};
+use crate::{Sink, Sped, SpedArrival};
 
 /// What a check has beside a DTLS datagram and the two ufrags, in bytes: header 20, USERNAME 4 with a colon and padding
 /// 4, role 12, USE-CANDIDATE 4, NOMINATION 8, PRIORITY 8, the acknowledgement 20, the datagram's header and padding 8,
@@ -53,33 +53,22 @@ impl Peer {
         while let Some(mut datagram) = sped.poll_received() {
             dtls.handle_datagram(now, &mut datagram, application);
         }
-        self.handle_dtls_events();
+        self.handle_dtls_events(now);
     }
 
     /// The next datagram of ICE's, with what rides in it.
     pub(super) fn poll_ice(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         let selected = self.ice.selected().is_some();
-        let ufrag = |credentials: &ice::Credentials| credentials.ufrag.len();
-        let ufrags = ufrag(self.ice.local_credentials()) + self.ice.remote_credentials().map_or(0, ufrag);
+        self.prepare_flight(selected);
         let Some(sped) = &mut self.sped else {
             return self.ice.poll_transmit(now, out);
         };
         sped.note_path(selected);
-        let whole = self.config.dtls.max_datagram;
-        if let Some(dtls) = &mut self.dtls {
-            let room = self.config.max_datagram.saturating_sub(CHECK + ufrags);
-            let rides = room.min(Sped::MAX_DATAGRAM).min(whole);
-            dtls.set_max_datagram(if sped.is_active() { rides } else { whole });
-            // Before a flight leaves, for its timer starts then.
-            let assumed = if selected { UNMEASURED } else { WITHOUT_PATH };
-            if sped.is_active() {
-                dtls.set_rtt(self.ice.rtt().unwrap_or(assumed));
-            }
-        }
         let mut ride = Ride {
             now,
             sped: &mut *sped,
             dtls: self.dtls.as_mut(),
+            repeated: &mut self.repeated_flights,
         };
         if selected {
             // It leaves by itself, too.
@@ -95,9 +84,28 @@ impl Peer {
         transmit
     }
 
+    /// Tells DTLS what is to be known before a flight leaves: how long its datagrams may be, and the round trip, for its
+    /// timer starts then.
+    fn prepare_flight(&mut self, selected: bool) {
+        let ufrag = |credentials: &ice::Credentials| credentials.ufrag.len();
+        let ufrags = ufrag(self.ice.local_credentials()) + self.ice.remote_credentials().map_or(0, ufrag);
+        let (Some(sped), Some(dtls)) = (&self.sped, &mut self.dtls) else {
+            return;
+        };
+        let whole = self.config.dtls.max_datagram;
+        if !sped.is_active() {
+            return dtls.set_max_datagram(whole);
+        }
+        let room = self.config.max_datagram.saturating_sub(CHECK + ufrags);
+        dtls.set_max_datagram(room.min(Sped::MAX_DATAGRAM).min(whole));
+        let assumed = if selected { UNMEASURED } else { WITHOUT_PATH };
+        dtls.set_rtt(self.ice.rtt().unwrap_or(assumed));
+    }
+
     /// The handshake is complete.
-    pub(super) fn complete_riding(&mut self, version: Version) {
-        let (Some(sped), Some(dtls)) = (&mut self.sped, &self.dtls) else {
+    pub(super) fn complete_riding(&mut self, now: Instant, version: Version) {
+        self.prepare_flight(self.ice.selected().is_some());
+        let (Some(sped), Some(dtls)) = (&mut self.sped, &mut self.dtls) else {
             return;
         };
         // The last flight is the server's in DTLS 1.2 and the client's in DTLS 1.3, but for acknowledgements.
@@ -106,7 +114,50 @@ impl Peer {
         } else {
             Role::Client
         };
-        sped.complete(dtls.role() != last);
+        let answered = dtls.role() != last;
+        if !answered {
+            // Where nothing rides it is over as soon as the peer has nothing more to say: our last flight comes first.
+            let mut ride = Ride {
+                now,
+                sped: &mut *sped,
+                dtls: Some(dtls),
+                repeated: &mut self.repeated_flights,
+            };
+            ride.load();
+        }
+        sped.complete(answered);
+    }
+}
+
+/// A datagram that came by itself, and what DTLS had refused before it.
+pub(super) struct Plain {
+    arrival: SpedArrival,
+    refused: Counters,
+}
+
+impl Plain {
+    /// `None` when DTLS has had it.
+    pub(super) fn look_at(datagram: &[u8], sped: &mut Sped, dtls: &Dtls) -> Option<Self> {
+        let arrival = sped.note_plain(datagram)?;
+        let refused = refused(dtls);
+        Some(Self { arrival, refused })
+    }
+
+    /// DTLS has looked at it.
+    pub(super) fn settle(self, sped: &mut Sped, dtls: &Dtls) {
+        if refused(dtls) == self.refused {
+            sped.note_taken(self.arrival);
+        }
+    }
+}
+
+/// What DTLS has refused so far; what it had before it does not refuse.
+const fn refused(dtls: &Dtls) -> Counters {
+    Counters {
+        repeated_fragments: 0,
+        replayed_records: 0,
+        retransmitted_flights: 0,
+        ..*dtls.counters()
     }
 }
 
@@ -115,6 +166,8 @@ struct Ride<'a> {
     now: Instant,
     sped: &'a mut Sped,
     dtls: Option<&'a mut Dtls>,
+    /// How many flights DTLS had sent again when one was taken over last.
+    repeated: &'a mut u64,
 }
 
 impl Ride<'_> {
@@ -127,7 +180,12 @@ impl Ride<'_> {
             && let Some(len) = dtls.poll_transmit(self.now, &mut out)
         {
             if !std::mem::replace(&mut begun, true) {
-                self.sped.begin_flight();
+                let repeated = dtls.counters().retransmitted_flights;
+                if std::mem::replace(self.repeated, repeated) == repeated {
+                    self.sped.begin_flight();
+                } else {
+                    self.sped.repeat_flight();
+                }
             }
             self.sped.push(&out[..len]);
         }

@@ -107,8 +107,9 @@ fn what_comes_again_is_acknowledged_again_and_given_to_dtls_once() {
     assert_eq!(sped.poll_received().as_deref(), Some(&datagram(1, 10)[..]));
     assert_eq!(sped.poll_received(), None);
     // By itself neither; and the other way round.
-    assert!(!sped.note_plain(&datagram(1, 10)));
-    assert!(sped.note_plain(&datagram(2, 10)));
+    assert!(sped.note_plain(&datagram(1, 10)).is_none());
+    let second = sped.note_plain(&datagram(2, 10)).unwrap();
+    sped.note_taken(second);
     deliver(&mut sped, &forged(&[Value::MetaDtlsInStun(&datagram(2, 10))]));
     assert_eq!(sped.poll_received(), None);
     // Four are acknowledged at most: the newest.
@@ -156,7 +157,8 @@ fn two_datagrams_of_one_crc_are_two() {
     second.extend(suffix.to_le_bytes());
     assert_eq!((crc32fast::hash(&second), target), (wanted, 0));
     let mut sped = engine(1);
-    assert!(sped.note_plain(&second));
+    let second = sped.note_plain(&second).unwrap();
+    sped.note_taken(second);
     deliver(&mut sped, &forged(&[Value::MetaDtlsInStun(&first)]));
     assert_eq!(sped.poll_received().as_deref(), Some(&first[..]));
 }
@@ -269,6 +271,73 @@ fn what_dtls_sends_after_its_last_flight_was_answered_does_not_ride() {
     sped.note_path(true);
     assert_eq!(plain(&mut sped), Some(datagram(3, 50)));
     assert_eq!((plain(&mut sped), sped.unacknowledged()), (None, 0));
+}
+
+/// The peer learns of what DTLS has taken, and of nothing that it has refused: anybody can write that.
+#[test]
+fn what_dtls_refuses_is_not_acknowledged() {
+    let mut sped = engine(1);
+    let acknowledged = |sped: &mut Sped| read(&message(sped, ANSWER)).1;
+    let refused = sped.note_plain(&datagram(1, 10));
+    assert!(refused.is_some());
+    assert_eq!(acknowledged(&mut sped), Some(0));
+    // It may come again, and be taken then.
+    let taken = sped.note_plain(&datagram(1, 10)).unwrap();
+    sped.note_taken(taken);
+    assert_eq!(acknowledged(&mut sped), Some(1));
+    assert!(sped.note_plain(&datagram(1, 10)).is_none());
+    // The last of all may end the handshake.
+    let last = sped.note_plain(&datagram(2, 10)).unwrap();
+    sped.complete(true);
+    sped.note_taken(last);
+    assert_eq!(acknowledged(&mut sped), Some(2));
+    // Where nothing rides any more nothing is held.
+    deliver(&mut sped, &forged(&[]));
+    sped.note_taken(last);
+    assert_eq!((sped.state(), sped.held_bytes()), (SpedState::Complete, 0));
+}
+
+#[test]
+fn an_answer_on_another_path_does_not_replace_what_leaves_on_the_one_in_use() {
+    let mut sped = sending([1]);
+    deliver(&mut sped, &forged(&[Value::MetaDtlsInStun(&[])]));
+    sped.note_path(true);
+    let mut out = [0; 1200];
+    let mut builder = Builder::new(&mut out, ANSWER, Method::BINDING, TransactionId([7; 12])).unwrap();
+    sped.attach(ANSWER, &mut Attachments::new(&mut builder).aside(true));
+    builder.integrity(&Key::short_term(KEY)).unwrap();
+    assert_eq!(read(builder.finish()).0, Some(datagram(1, 500)));
+    assert_eq!(plain(&mut sped), Some(datagram(1, 500)));
+    assert_eq!(plain(&mut sped), None);
+}
+
+#[test]
+fn a_last_flight_that_is_still_to_leave_goes_by_itself() {
+    let mut sped = sending([1, 2]);
+    deliver(&mut sped, &forged(&[Value::MetaDtlsInStun(&[])]));
+    sped.complete(false);
+    deliver(&mut sped, &forged(&[]));
+    assert_eq!((sped.state(), plain(&mut sped)), (SpedState::Complete, None));
+    assert_eq!(read(&message(&mut sped, CHECK)), (None, None));
+    sped.note_path(true);
+    let sent: Vec<_> = std::iter::from_fn(|| plain(&mut sped)).collect();
+    assert_eq!(sent, [datagram(1, 500), datagram(2, 500)]);
+    assert_eq!(sped.unacknowledged(), 0);
+}
+
+#[test]
+fn a_flight_that_is_sent_again_asks_for_no_more_checks() {
+    let mut sped = sending([1, 2]);
+    message(&mut sped, CHECK);
+    assert!(sped.has_more());
+    sped.repeat_flight();
+    sped.push(&datagram(3, 500));
+    sped.push(&datagram(4, 500));
+    assert!(!sped.has_more());
+    assert_eq!(read(&message(&mut sped, CHECK)).0, Some(datagram(3, 500)));
+    sped.begin_flight();
+    sped.push(&datagram(5, 500));
+    assert!(sped.has_more());
 }
 
 #[test]
@@ -384,8 +453,11 @@ proptest! {
                 }
                 Step::Lose(from) => drop(message(&mut ends[from], CHECK)),
                 Step::Plain(from) => {
-                    if let Some(datagram) = plain(&mut ends[from]) && ends[1 - from].note_plain(&datagram) {
+                    if let Some(datagram) = plain(&mut ends[from])
+                        && let Some(arrival) = ends[1 - from].note_plain(&datagram)
+                    {
                         came[1 - from].push(datagram);
+                        ends[1 - from].note_taken(arrival);
                     }
                 }
                 Step::Flight(from, lengths) => {

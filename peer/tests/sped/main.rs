@@ -1,5 +1,8 @@
 //! DTLS in connectivity checks (SPED), in virtual time: two of our own peers, 100 ms of round trip apart.
 
+mod endings;
+mod media;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,6 +16,7 @@ use wire::{Path, Seed};
 
 const ADDRESSES: [&str; 2] = ["198.51.100.7:5000", "192.0.2.1:3478"];
 const DELAY: Duration = Duration::from_millis(50);
+const RTT: Duration = Duration::from_millis(100);
 const CALLER: usize = 0;
 const ANSWERER: usize = 1;
 
@@ -35,6 +39,9 @@ struct End {
     ridden: usize,
     /// Checks and answers of it that speak of SPED.
     speaking: usize,
+    /// When it sent its first check, and its first packet of sound.
+    first_check: Option<Duration>,
+    first_media: Option<Duration>,
 }
 
 impl End {
@@ -57,6 +64,8 @@ struct Call {
     start: Instant,
     /// Whether a datagram gets through; it may be changed.
     passes: Fault,
+    /// Whether each end sends sound once it is connected.
+    speaks: bool,
 }
 
 /// What the two ends are.
@@ -110,6 +119,8 @@ impl Call {
                 plain: 0,
                 ridden: 0,
                 speaking: 0,
+                first_check: None,
+                first_media: None,
             }
         };
         let mut call = Self {
@@ -117,6 +128,7 @@ impl Call {
             now,
             start: now,
             passes: Box::new(|_, _| true),
+            speaks: false,
         };
         call.ends[CALLER]
             .peer
@@ -139,7 +151,7 @@ impl Call {
             while let Some(transmit) = self.ends[from].peer.poll_transmit(self.now, &mut out) {
                 let mut datagram = out[..transmit.len].to_vec();
                 assert!(datagram.len() <= 1200);
-                self.ends[from].note(&datagram);
+                self.ends[from].note(self.now - self.start, &datagram);
                 if (self.passes)(from, &mut datagram) {
                     let path = Path::udp(transmit.path.remote, transmit.path.local);
                     self.ends[1 - from].coming.push_back((self.now + DELAY, path, datagram));
@@ -152,6 +164,9 @@ impl Call {
                     Event::Connected => end.connected = end.connected.or(Some(self.now - self.start)),
                     _ => {}
                 }
+            }
+            if self.speaks {
+                self.speak(from);
             }
         }
     }
@@ -208,9 +223,12 @@ impl Call {
 }
 
 impl End {
-    fn note(&mut self, datagram: &[u8]) {
+    fn note(&mut self, now: Duration, datagram: &[u8]) {
         match Message::parse(datagram) {
             Ok(message) => {
+                if message.class() == Class::Request {
+                    self.first_check.get_or_insert(now);
+                }
                 let dtls = message.meta_dtls_in_stun().unwrap();
                 self.ridden += usize::from(dtls.is_some_and(|dtls| !dtls.is_empty()));
                 let speaks = message.meta_dtls_in_stun_acknowledgement().unwrap().is_some();
@@ -543,14 +561,21 @@ fn a_replayed_check_is_no_news_to_dtls() {
 
 /// Gives the answerer a check of somebody who has the right password.
 fn lie(call: &mut Call, answer: &str, number: u32, values: &[Value<'_>]) {
-    let value = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    let path = Path::udp(ADDRESSES[ANSWERER].parse().unwrap(), ADDRESSES[CALLER].parse().unwrap());
+    lie_to(call, ANSWERER, path, answer, number, values);
+}
+
+/// The same for either end, with its description, on any path.
+fn lie_to(call: &mut Call, end: usize, path: Path, description: &str, number: u32, values: &[Value<'_>]) {
+    let value = |name: &str| description.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     let mut out = vec![0; 8000];
     let mut id = [9; 12];
     id[..4].copy_from_slice(&number.to_be_bytes());
     let mut check = Builder::new(&mut out, Class::Request, Method::BINDING, TransactionId(id)).unwrap();
     let username = format!("{}:them", value("a=ice-ufrag:"));
     check.push(&Value::Username(&username)).unwrap();
-    check.push(&Value::IceControlling(u64::MAX)).unwrap();
+    let role = [Value::IceControlled(0), Value::IceControlling(u64::MAX)];
+    check.push(&role[end]).unwrap();
     check.push(&Value::Priority(1)).unwrap();
     for value in values {
         check.push(value).unwrap();
@@ -558,8 +583,7 @@ fn lie(call: &mut Call, answer: &str, number: u32, values: &[Value<'_>]) {
     check.integrity(&Key::short_term(value("a=ice-pwd:"))).unwrap();
     check.fingerprint().unwrap();
     let mut check = check.finish().to_vec();
-    let path = Path::udp(ADDRESSES[ANSWERER].parse().unwrap(), ADDRESSES[CALLER].parse().unwrap());
-    let end = &mut call.ends[ANSWERER];
+    let end = &mut call.ends[end];
     end.peer.handle_datagram(call.now, &path, &mut check, &mut end.sink);
 }
 
