@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use wire::{Path, Seed};
 
 use crate::arena::{ADDRESS, Arena};
+use crate::way::Way;
 use crate::{BOTH, SOON};
 
 /// A frame of Opus without a sound, 20 ms.
@@ -36,14 +37,24 @@ impl Sink for Ears {
 
 /// A peer in full mode on a socket of its own.
 pub(crate) struct Caller {
-    peer: Peer,
-    socket: UdpSocket,
+    pub(crate) peer: Peer,
+    way: Way,
     local: SocketAddr,
     link: Option<Link>,
     ears: Ears,
     start: Instant,
     sent: u32,
     events: Vec<Event>,
+    /// It does nothing until the browser knows its description.
+    held: bool,
+    first_media: Option<FirstMedia>,
+}
+
+/// When the first packet of ours left, since our first check.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FirstMedia {
+    pub(crate) round_trips: u32,
+    pub(crate) time: Duration,
 }
 
 /// mDNS on the arena's link.
@@ -101,6 +112,12 @@ impl Caller {
     }
 
     pub(crate) fn with(arena: &Arena, change: impl FnOnce(&mut Config) -> Option<Link>) -> Self {
+        Self::far(arena, Duration::ZERO, change)
+    }
+
+    /// One that is so far away, in each direction. It begins when the browser has its description: how long that takes is
+    /// not for it to say.
+    pub(crate) fn far(arena: &Arena, delay: Duration, change: impl FnOnce(&mut Config) -> Option<Link>) -> Self {
         let socket = arena.network.run(|| UdpSocket::bind((ADDRESS, 0))).unwrap().unwrap();
         socket.set_nonblocking(true).unwrap();
         let local = socket.local_addr().unwrap();
@@ -114,13 +131,15 @@ impl Caller {
         peer.end_of_local_candidates(now);
         Self {
             peer,
-            socket,
+            way: Way::new(socket, delay),
             local,
             link,
             ears: Ears::default(),
             start: now,
             sent: 0,
             events: Vec::new(),
+            held: false,
+            first_media: None,
         }
     }
 
@@ -132,13 +151,20 @@ impl Caller {
         })
     }
 
+    /// When its first packet left.
+    pub(crate) const fn first_media(&self) -> Option<FirstMedia> {
+        self.first_media
+    }
+
     /// Takes what came, speaks, and says what there is to say.
     fn turn(&mut self) {
-        let mut data = [0; 2048];
-        while let Ok((len, from)) = self.socket.recv_from(&mut data) {
+        if self.held {
+            return;
+        }
+        while let Some((from, mut data)) = self.way.receive(Instant::now()) {
             let path = Path::udp(self.local, from);
             self.peer
-                .handle_datagram(Instant::now(), &path, &mut data[..len], &mut self.ears);
+                .handle_datagram(Instant::now(), &path, &mut data, &mut self.ears);
         }
         let now = Instant::now();
         self.peer.handle_timeout(now);
@@ -147,8 +173,9 @@ impl Caller {
         }
         let mut out = [0; Peer::MIN_OUT];
         while let Some(transmit) = self.peer.poll_transmit(now, &mut out) {
-            drop(self.socket.send_to(&out[..transmit.len], transmit.path.remote));
+            self.way.send(now, transmit.path.remote, &out[..transmit.len]);
         }
+        self.way.flush(now);
         while self.start + FRAME * self.sent <= now {
             self.speak(now);
         }
@@ -178,7 +205,12 @@ impl Caller {
         let written = self.peer.write_rtp(now, id, &header, &[&SILENCE], &mut out);
         let transmit = written.ok().and_then(|len| self.peer.send_written(now, len, &mut out));
         if let Some(transmit) = transmit {
-            drop(self.socket.send_to(&out[..transmit.len], transmit.path.remote));
+            self.way.send(now, transmit.path.remote, &out[..transmit.len]);
+            let first_check = self.way.first_check().unwrap_or(now);
+            self.first_media.get_or_insert_with(|| FirstMedia {
+                round_trips: self.way.round(),
+                time: now - first_check,
+            });
         }
     }
 }
@@ -212,6 +244,9 @@ impl Call<'_> {
 
     /// One offer and one answer, complete ones, by either end.
     fn negotiate(&self, ours_offers: bool) {
+        let mut ours = self.ours();
+        ours.held = ours.way.is_long();
+        drop(ours);
         if ours_offers {
             let offer = self.ours().peer.offer().unwrap();
             let offer = self.told_to_page(offer);
@@ -227,6 +262,7 @@ impl Call<'_> {
                 "direct.pc.setRemoteDescription({{ type: 'answer', sdp: {answer:?} }})"
             ));
         }
+        self.ours().held = false;
     }
 
     /// Our description as the page is told it.

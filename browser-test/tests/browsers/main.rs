@@ -15,7 +15,9 @@ mod pictures;
 mod relay;
 mod returning;
 mod room;
+mod sped;
 mod sync;
+mod way;
 
 use std::time::Duration;
 
