@@ -1,10 +1,11 @@
 //! What the handshakes of all versions and both roles do alike.
 
 use crate::association::Association;
-use crate::config::ClientCertificate;
+use crate::config::{ClientCertificate, Config};
 use crate::crypto::VerifyError;
 use crate::event::CloseReason;
 use crate::extension::{Extensions, write_bytes8, write_extension, write_list16};
+use crate::hello::ClientHello;
 use crate::mki::Mki;
 use crate::profile::SrtpProfile;
 use crate::registry::{ExtensionType, HandshakeType, NamedGroup, SignatureScheme, Version};
@@ -96,11 +97,10 @@ pub(crate) fn own_scheme(
 
 /// The groups that configuration, library and version have, best first. X25519MLKEM768 is one of DTLS 1.3 alone: before
 /// it there is no message for a share that answers another (draft-ietf-tls-ecdhe-mlkem §4).
-pub(crate) fn own_groups(association: &Association, version: Version) -> impl Iterator<Item = NamedGroup> + '_ {
-    let known = association.config.crypto.groups();
+pub(crate) fn own_groups(config: &Config, version: Version) -> impl Iterator<Item = NamedGroup> + '_ {
+    let known = config.crypto.groups();
     let fits = move |group: &NamedGroup| version == Version::DTLS_1_3 || *group != NamedGroup::X25519_MLKEM768;
-    association
-        .config
+    config
         .groups
         .iter()
         .copied()
@@ -109,18 +109,29 @@ pub(crate) fn own_groups(association: &Association, version: Version) -> impl It
 
 /// The versions that this crate and our configuration have, with the suites and groups for them, the latest first. Another order could not be kept: a client
 /// that offers DTLS 1.3 to a server that has it takes 1.2 for an attack (RFC 8446 §4.1.3).
-pub(crate) fn own_versions(association: &Association) -> impl Iterator<Item = Version> + '_ {
-    let versions = &association.config.versions;
-    let has_13 =
-        v13::own_suites(association).next().is_some() && own_groups(association, Version::DTLS_1_3).next().is_some();
+pub(crate) fn own_versions(config: &Config) -> impl Iterator<Item = Version> + '_ {
+    let versions = &config.versions;
+    let has_13 = v13::own_suites(config).next().is_some() && own_groups(config, Version::DTLS_1_3).next().is_some();
     [Version::DTLS_1_3, Version::DTLS_1_2]
         .into_iter()
         .filter(move |version| versions.contains(version) && (has_13 || *version != Version::DTLS_1_3))
 }
 
 /// Whether our configuration has this version.
-pub(crate) fn speaks(association: &Association, wanted: Version) -> bool {
-    own_versions(association).any(|version| version == wanted)
+pub(crate) fn speaks(config: &Config, wanted: Version) -> bool {
+    own_versions(config).any(|version| version == wanted)
+}
+
+/// The version that we as server choose for a `ClientHello`.
+pub(crate) fn choose_version(config: &Config, hello: &ClientHello<'_>) -> Result<Version, CloseReason> {
+    // RFC 8446 §4.2.1: supported_versions overrules the field. Versions count downwards in DTLS.
+    let offered = hello.extensions.supported_versions();
+    let offered = offered.map_err(malformed(HandshakeType::CLIENT_HELLO))?;
+    let offers = |version: &Version| match offered {
+        Some(versions) => versions.contains(version.0),
+        None => *version == Version::DTLS_1_2 && hello.version.is_dtls() && hello.version.0 <= Version::DTLS_1_2.0,
+    };
+    own_versions(config).find(offers).ok_or(CloseReason::UnsupportedVersion)
 }
 
 /// Checks that a message of the peer's answers what we have offered, and that it is the one for it (RFC 8446 §4.2, for
@@ -149,10 +160,10 @@ fn may_be_answered(association: &Association, name: ExtensionType) -> bool {
         ExtensionType::SUPPORTED_GROUPS | ExtensionType::SIGNATURE_ALGORITHMS => true,
         ExtensionType::USE_SRTP => !association.config.srtp_profiles.is_empty(),
         ExtensionType::EXTENDED_MASTER_SECRET | ExtensionType::RENEGOTIATION_INFO | ExtensionType::EC_POINT_FORMATS => {
-            speaks(association, Version::DTLS_1_2)
+            speaks(&association.config, Version::DTLS_1_2)
         }
         ExtensionType::SUPPORTED_VERSIONS | ExtensionType::KEY_SHARE | ExtensionType::COOKIE => {
-            speaks(association, Version::DTLS_1_3)
+            speaks(&association.config, Version::DTLS_1_3)
         }
         _ => false,
     }

@@ -8,7 +8,9 @@ use crate::crypto::KeyExchange;
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
 use crate::hello::{ClientHello, DOWNGRADES, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
-use crate::negotiation::{check_answers, check_policy, malformed, own_groups, own_versions, speaks, write_use_srtp};
+use crate::negotiation::{
+    check_answers, check_policy, choose_version, malformed, own_groups, own_versions, speaks, write_use_srtp,
+};
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
 use crate::v12::HelloVerifyRequest;
@@ -56,10 +58,10 @@ impl Offer {
             cookies: 0,
             retry: None,
         };
-        if own_versions(association).next().is_none() {
+        if own_versions(&association.config).next().is_none() {
             return Err(CloseReason::UnsupportedVersion);
         }
-        if speaks(association, Version::DTLS_1_3) {
+        if speaks(&association.config, Version::DTLS_1_3) {
             this.make_shares(association)?;
         }
         this.send(association, &[])?;
@@ -88,14 +90,14 @@ impl Offer {
     }
 
     fn may_verify(&self, association: &Association) -> bool {
-        self.cookies < Self::MAX_COOKIES && self.retry.is_none() && speaks(association, Version::DTLS_1_2)
+        self.cookies < Self::MAX_COOKIES && self.retry.is_none() && speaks(&association.config, Version::DTLS_1_2)
     }
 
     fn take_server_hello(&mut self, association: &mut Association, message: &Message) -> Result<Answer, CloseReason> {
         let malformed = malformed(HandshakeType::SERVER_HELLO);
         let hello = ServerHello::parse(&message.body).map_err(&malformed)?;
         match hello.extensions.selected_version().map_err(&malformed)? {
-            Some(Version::DTLS_1_3) if speaks(association, Version::DTLS_1_3) => {
+            Some(Version::DTLS_1_3) if speaks(&association.config, Version::DTLS_1_3) => {
                 if hello.random == HELLO_RETRY_REQUEST {
                     self.retry(association, message, &hello)?;
                     return Ok(Answer::Again);
@@ -111,9 +113,10 @@ impl Offer {
             None if self.retry.is_some() => Err(CloseReason::IllegalParameter(
                 "the version stays that of the HelloRetryRequest (RFC 8446 §4.1.4)",
             )),
-            None if !speaks(association, Version::DTLS_1_2) => Err(CloseReason::UnsupportedVersion),
+            None if !speaks(&association.config, Version::DTLS_1_2) => Err(CloseReason::UnsupportedVersion),
             None => {
-                if speaks(association, Version::DTLS_1_3) && DOWNGRADES.iter().any(|mark| hello.random.ends_with(mark))
+                if speaks(&association.config, Version::DTLS_1_3)
+                    && DOWNGRADES.iter().any(|mark| hello.random.ends_with(mark))
                 {
                     return Err(CloseReason::Downgraded);
                 }
@@ -125,7 +128,7 @@ impl Offer {
     /// Shares for our best group and, when that is a hybrid, for the best one that is not: a server that lacks the
     /// hybrid then need not ask for another hello. Both browsers offer the same two.
     fn make_shares(&mut self, association: &mut Association) -> Result<(), CloseReason> {
-        let groups: Vec<_> = own_groups(association, Version::DTLS_1_3).collect();
+        let groups: Vec<_> = own_groups(&association.config, Version::DTLS_1_3).collect();
         let first = groups.first().copied().ok_or(CloseReason::NoCommonGroup)?;
         self.add_share(association, first)?;
         let classical = groups.into_iter().find(|&group| group != NamedGroup::X25519_MLKEM768);
@@ -171,7 +174,7 @@ impl Offer {
             return Err(CloseReason::HandshakeTooLong);
         }
         if let Some(group) = group {
-            let offered = own_groups(association, Version::DTLS_1_3).any(|ours| ours == group);
+            let offered = own_groups(&association.config, Version::DTLS_1_3).any(|ours| ours == group);
             if !offered || self.shares.iter().any(|(shared, _)| *shared == group) {
                 return Err(CloseReason::IllegalParameter(
                     "a HelloRetryRequest asks for an offered group without a share (RFC 8446 §4.2.8)",
@@ -195,18 +198,22 @@ impl Offer {
     }
 
     fn send(&self, association: &mut Association, verify_cookie: &[u8]) -> Result<(), CloseReason> {
-        let versions: Vec<_> = own_versions(association).collect();
+        let versions: Vec<_> = own_versions(&association.config).collect();
         let (v12, v13) = (
             versions.contains(&Version::DTLS_1_2),
             versions.contains(&Version::DTLS_1_3),
         );
-        let of_12 = v12::own_suites(association).map(|(suite, _)| suite).filter(|_| v12);
-        let of_13 = v13::own_suites(association).map(|(suite, _)| suite).filter(|_| v13);
+        let of_12 = v12::own_suites(&association.config)
+            .map(|(suite, _)| suite)
+            .filter(|_| v12);
+        let of_13 = v13::own_suites(&association.config)
+            .map(|(suite, _)| suite)
+            .filter(|_| v13);
         let suites: Vec<u8> = of_13.chain(of_12).flat_map(|suite| suite.0.to_be_bytes()).collect();
         let cipher_suites =
             List16::read(&mut wire::Reader::new(&suites)).map_err(|_| CloseReason::NoCommonCipherSuite)?;
         let best = if v13 { Version::DTLS_1_3 } else { Version::DTLS_1_2 };
-        let groups: Vec<_> = own_groups(association, best).map(|group| group.0).collect();
+        let groups: Vec<_> = own_groups(&association.config, best).map(|group| group.0).collect();
         let schemes: Vec<_> = association
             .config
             .crypto
@@ -303,19 +310,11 @@ pub(crate) fn accept(association: &mut Association, message: &Message) -> Result
     check_policy(association)?;
     let malformed = malformed(HandshakeType::CLIENT_HELLO);
     let hello = ClientHello::parse(&message.body).map_err(&malformed)?;
-    // RFC 8446 §4.2.1: supported_versions overrules the field. Versions count downwards in DTLS.
-    let offered = hello.extensions.supported_versions().map_err(&malformed)?;
-    let offers = |version: &Version| match offered {
-        Some(versions) => versions.contains(version.0),
-        None => *version == Version::DTLS_1_2 && hello.version.is_dtls() && hello.version.0 <= Version::DTLS_1_2.0,
-    };
-    let chosen = own_versions(association).find(offers);
-    match chosen {
-        Some(Version::DTLS_1_3) => {
+    match choose_version(&association.config, &hello)? {
+        Version::DTLS_1_3 => {
             let server = v13::Server::begin(association, message)?;
             Ok(Accepted::V13(Box::new(server)))
         }
-        Some(_) => v12::Server::begin(association, message).map(Accepted::V12),
-        None => Err(CloseReason::UnsupportedVersion),
+        _ => v12::Server::begin(association, message).map(Accepted::V12),
     }
 }

@@ -125,7 +125,7 @@ fn take_server_hello(association: &Association, random: [u8; RANDOM_LEN], body: 
     if hello.version != Version::DTLS_1_2 {
         return Err(CloseReason::UnsupportedVersion);
     }
-    let chosen = own_suites(association).find(|(suite, _)| *suite == hello.cipher_suite);
+    let chosen = own_suites(&association.config).find(|(suite, _)| *suite == hello.cipher_suite);
     let (suite, parameters) = chosen.ok_or(CloseReason::IllegalParameter("the server picks an offered suite"))?;
     if hello.compression_method != 0 {
         return Err(CloseReason::IllegalParameter(
@@ -162,7 +162,7 @@ fn take_server_key_exchange(
     body: &[u8],
 ) -> Result<ServerShare, CloseReason> {
     let exchange = ServerKeyExchange::parse(body).map_err(malformed(HandshakeType::SERVER_KEY_EXCHANGE))?;
-    if !own_groups(association, Version::DTLS_1_2).any(|group| group == exchange.group) {
+    if !own_groups(&association.config, Version::DTLS_1_2).any(|group| group == exchange.group) {
         return Err(CloseReason::IllegalParameter("the server picks an offered group"));
     }
     if exchange.scheme.key_kind() != Some(hellos.parameters.authentication) {

@@ -1,6 +1,6 @@
 //! What client and server of DTLS 1.2 do alike.
 
-use crate::association::Association;
+use crate::config::Config;
 use crate::crypto::SuiteParameters;
 use crate::hello::RANDOM_LEN;
 use crate::negotiation::AgreedSrtp;
@@ -43,10 +43,9 @@ impl Hellos {
 }
 
 /// The DTLS 1.2 suites that configuration, library and this crate have, best first.
-pub(crate) fn own_suites(association: &Association) -> impl Iterator<Item = (CipherSuite, SuiteParameters)> + '_ {
-    let known = association.config.crypto.cipher_suites();
-    let suites = association
-        .config
+pub(crate) fn own_suites(config: &Config) -> impl Iterator<Item = (CipherSuite, SuiteParameters)> + '_ {
+    let known = config.crypto.cipher_suites();
+    let suites = config
         .cipher_suites
         .iter()
         .copied()

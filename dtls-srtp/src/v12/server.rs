@@ -139,13 +139,13 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
     }
 
     let own_kind = association.config.certificate.key().kind();
-    let (suite, parameters) = own_suites(association)
+    let (suite, parameters) = own_suites(&association.config)
         .find(|(suite, parameters)| parameters.authentication == own_kind && hello.cipher_suites.contains(suite.0))
         .ok_or(CloseReason::NoCommonCipherSuite)?;
     let group = match extensions.supported_groups().map_err(&malformed)? {
-        Some(groups) => own_groups(association, Version::DTLS_1_2).find(|group| groups.contains(group.0)),
+        Some(groups) => own_groups(&association.config, Version::DTLS_1_2).find(|group| groups.contains(group.0)),
         // RFC 8422 §4: without the extension the server may choose; P-256 is what everybody has.
-        None => own_groups(association, Version::DTLS_1_2).find(|&group| group == NamedGroup::SECP256R1),
+        None => own_groups(&association.config, Version::DTLS_1_2).find(|&group| group == NamedGroup::SECP256R1),
     };
     let group = group.ok_or(CloseReason::NoCommonGroup)?;
     let schemes = extensions
@@ -248,7 +248,7 @@ fn ask_for_certificate(association: &mut Association) -> Result<(), CloseReason>
 /// that somebody has taken the version out of its hello.
 fn server_random(association: &mut Association) -> [u8; RANDOM_LEN] {
     let mut random = association.hello_random();
-    if speaks(association, Version::DTLS_1_3)
+    if speaks(&association.config, Version::DTLS_1_3)
         && let Some(tail) = random.last_chunk_mut()
     {
         *tail = DOWNGRADE_TO_1_2;

@@ -1,6 +1,7 @@
 //! What client and server of DTLS 1.3 do alike.
 
 use crate::association::Association;
+use crate::config::Config;
 use crate::crypto::SuiteParameters13;
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
@@ -29,10 +30,9 @@ pub(super) struct Hellos {
 }
 
 /// The DTLS 1.3 suites that configuration, library and this crate have, best first.
-pub(crate) fn own_suites(association: &Association) -> impl Iterator<Item = (CipherSuite, SuiteParameters13)> + '_ {
-    let known = association.config.crypto.cipher_suites();
-    let suites = association
-        .config
+pub(crate) fn own_suites(config: &Config) -> impl Iterator<Item = (CipherSuite, SuiteParameters13)> + '_ {
+    let known = config.crypto.cipher_suites();
+    let suites = config
         .cipher_suites
         .iter()
         .copied()
@@ -56,7 +56,7 @@ pub(crate) fn offered_suite(
             "a server of DTLS 1.3 names no session (RFC 9147 §5.4)",
         ));
     }
-    own_suites(association)
+    own_suites(&association.config)
         .find(|(suite, _)| *suite == hello.cipher_suite)
         .ok_or(CloseReason::IllegalParameter("the server picks an offered suite"))
 }

@@ -139,12 +139,12 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
         .map_err(&malformed)?
         .ok_or_else(missing)?;
 
-    let (suite, parameters) = own_suites(association)
+    let (suite, parameters) = own_suites(&association.config)
         .find(|(suite, _)| hello.cipher_suites.contains(suite.0))
         .ok_or(CloseReason::NoCommonCipherSuite)?;
     let scheme = scheme(association, schemes.iter())?;
     let srtp = choose_profile(association, &extensions)?;
-    let common = own_groups(association, Version::DTLS_1_3).filter(|group| groups.contains(group.0));
+    let common = own_groups(&association.config, Version::DTLS_1_3).filter(|group| groups.contains(group.0));
     let common: Vec<_> = common.collect();
 
     let Some((group, share)) = chosen_share(&common, &shares, retry)? else {
