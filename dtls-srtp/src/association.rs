@@ -109,6 +109,13 @@ impl Association {
         Seed(seed)
     }
 
+    /// Goes on behind an exchange of cookies: the numbers of our next message and of our next record are those of the
+    /// `ClientHello` that brought the cookie (RFC 6347 §4.2.1).
+    pub(crate) fn go_on_from(&mut self, message_seq: u16, record_sequence: u64) {
+        self.next_message_seq = message_seq;
+        self.records.begin_at(record_sequence);
+    }
+
     /// Starts a new flight; the one before was answered. It answers the peer's in turn, which acknowledges that.
     pub(crate) fn begin_flight(&mut self) {
         self.flight.clear();

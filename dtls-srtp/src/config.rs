@@ -41,14 +41,18 @@ pub struct Config {
     pub authentication: Authentication,
     /// Whether clients show certificates. They always do in WebRTC.
     pub client_certificate: ClientCertificate,
+    /// As server, whether clients have to prove their address with a cookie (RFC 9147 §5.1, RFC 6347 §4.2.1), which takes
+    /// a round trip. Off behind ICE, which has proven it. This is for a [`Dtls`](crate::Dtls) that is there already; a
+    /// server that is to keep nothing for strangers has a [`CookieExchange`](crate::CookieExchange) instead.
+    pub cookie: bool,
     /// Where secrets are logged; `None` in production.
     pub key_log: Option<Arc<dyn KeyLog>>,
 }
 
 impl Config {
     /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, the SRTP profiles of [`SrtpProfile::WEBRTC`] without MKI,
-    /// datagrams of 1200 bytes, 30 s, messages of 16 KiB with 32 KiB pending, certificates on both sides that match fingerprints, and no key
-    /// log.
+    /// datagrams of 1200 bytes, 30 s, messages of 16 KiB with 32 KiB pending, certificates on both sides that match
+    /// fingerprints, no cookie, and no key log.
     pub fn new(crypto: Arc<dyn Crypto>, certificate: Certificate) -> Self {
         Self {
             versions: vec![Version::DTLS_1_3, Version::DTLS_1_2],
@@ -64,6 +68,7 @@ impl Config {
             max_pending: 32 << 10,
             authentication: Authentication::default(),
             client_certificate: ClientCertificate::default(),
+            cookie: false,
             key_log: None,
         }
     }

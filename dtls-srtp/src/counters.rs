@@ -29,6 +29,12 @@ wire::counters! {
         /// Handshake messages without protection where it is due, or with it where it is not: in DTLS 1.2 all but the
         /// Finished go in the clear before the handshake is over, in DTLS 1.3 only the hellos.
         pub misprotected_messages,
+        /// Cookies that were not ours, not for this hello from this address, or too old.
+        pub invalid_cookies,
+        /// Hellos from addresses that were not proven, answered with an alert: we cannot do what they ask for.
+        pub refused_hellos,
+        /// Hellos from addresses that were not proven whose rest did not come in time, or that made room for others.
+        pub abandoned_hellos,
         /// Change-cipher-spec records that are not a single 1.
         pub malformed_change_cipher_specs,
         /// Alerts that are not two bytes of known meaning.

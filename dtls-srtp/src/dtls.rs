@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use crate::alert::Alert;
 use crate::association::Association;
 use crate::config::Config;
+use crate::cookie::{CookieExchange, ProvenHello};
 use crate::counters::Counters;
 use crate::early::Early;
 use crate::event::{CloseReason, Event};
@@ -58,6 +59,10 @@ pub struct Dtls {
     /// Whether the peer has used the keys of the connection.
     pub(crate) heard: bool,
     srtp_keys_taken: bool,
+    /// A server's that has not proven the client's address and is to.
+    pub(crate) cookie_exchange: Option<Box<CookieExchange>>,
+    /// What it has to say; a later answer takes its place.
+    pub(crate) cookie_answer: Option<Vec<u8>>,
 }
 
 pub(crate) enum State {
@@ -131,15 +136,35 @@ impl Dtls {
     /// The shortest `out` that [`poll_transmit`](Self::poll_transmit) takes, in bytes.
     pub const MIN_OUT: usize = 256;
 
-    /// A new connection. A client's first datagram waits at once; a server's clock starts with the peer's first one.
+    /// A new connection. A client's first datagram waits at once; a server's clock starts with the peer's first one, or
+    /// with its cookie ([`Config::cookie`]).
     pub fn new(config: Arc<Config>, role: Role, seed: Seed, now: Instant) -> Self {
-        let limits = ReassemblyLimits {
-            message: config.max_message,
-            total: config.max_pending,
-        };
-        let mut this = Self {
+        let mut this = Self::idle(config, role, seed);
+        match role {
+            Role::Client => {
+                this.association.start_clock(now);
+                match Offer::start(&mut this.association) {
+                    Ok(offer) => this.state = State::Handshaking(Handshake::Offer(offer)),
+                    Err(reason) => this.end(reason),
+                }
+            }
+            Role::Server if this.config().cookie => this.await_cookie(now),
+            Role::Server => {}
+        }
+        this
+    }
+
+    /// A server that goes on from a hello whose sender has proven its address.
+    pub fn accept(hello: ProvenHello, seed: Seed, now: Instant) -> Self {
+        let mut this = Self::idle(hello.config.clone(), Role::Server, seed);
+        this.go_on_from(hello, now);
+        this
+    }
+
+    fn idle(config: Arc<Config>, role: Role, seed: Seed) -> Self {
+        Self {
             role,
-            reassembler: Reassembler::new(limits),
+            reassembler: Reassembler::new(ReassemblyLimits::of(&config)),
             early: Early::new(config.max_pending),
             state: State::Handshaking(Handshake::Listening),
             alert: None,
@@ -149,17 +174,11 @@ impl Dtls {
             authentic_records: 0,
             heard: false,
             srtp_keys_taken: false,
+            cookie_exchange: None,
+            cookie_answer: None,
             max_datagram: config.max_datagram.max(Self::MIN_OUT),
             association: Association::new(config, seed),
-        };
-        if role == Role::Client {
-            this.association.start_clock(now);
-            match Offer::start(&mut this.association) {
-                Ok(offer) => this.state = State::Handshaking(Handshake::Offer(offer)),
-                Err(reason) => this.end(reason),
-            }
         }
-        this
     }
 
     // 1. Getters
@@ -192,7 +211,11 @@ impl Dtls {
     /// Bytes of incomplete messages and of early records that are held: at most twice
     /// [`Config::max_pending`](crate::Config::max_pending), whatever the peer sends.
     pub fn held_bytes(&self) -> usize {
-        self.reassembler.held_bytes().saturating_add(self.early.held_bytes())
+        let strangers = self.cookie_exchange.as_ref().map_or(0, |door| door.held_bytes());
+        self.reassembler
+            .held_bytes()
+            .saturating_add(self.early.held_bytes())
+            .saturating_add(strangers)
     }
 
     /// How many protected records proved authentic so far: when a datagram makes it rise, the peer itself has sent it
@@ -202,8 +225,10 @@ impl Dtls {
     }
 
     /// What was tolerated so far.
-    pub const fn counters(&self) -> &Counters {
-        &self.counters
+    pub fn counters(&self) -> &Counters {
+        self.cookie_exchange
+            .as_ref()
+            .map_or(&self.counters, |door| door.counters())
     }
 
     /// The room that [`seal`](Self::seal) needs around a plaintext; before the handshake the most that can be.
@@ -232,6 +257,9 @@ impl Dtls {
 
     /// Does what is due. Spurious and repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some(door) = &mut self.cookie_exchange {
+            door.handle_timeout(now);
+        }
         // Several things may be due at once.
         while let Some(due) = self.association.timer.poll(now) {
             match due {
@@ -370,6 +398,10 @@ impl Dtls {
         }
         let limit = out.len().min(self.max_datagram);
         let out = out.get_mut(..limit)?;
+        if let Some(answer) = self.cookie_answer.take() {
+            out.get_mut(..answer.len())?.copy_from_slice(&answer);
+            return Some(answer.len());
+        }
         if self.association.flight.is_pending() {
             let len = self
                 .association
@@ -429,7 +461,12 @@ impl Dtls {
 
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; valid once `poll_transmit` gave `None`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.association.timer.deadline()
+        let door = self.cookie_exchange.as_ref();
+        let timers = [
+            self.association.timer.deadline(),
+            door.and_then(|door| door.poll_timeout()),
+        ];
+        timers.into_iter().flatten().min()
     }
 
     /// What happened.
@@ -507,6 +544,7 @@ impl Dtls {
         self.association.received.clear();
         self.reassembler.clear();
         self.early.clear();
+        self.close_door();
         // A flight that is on its way (our Finished, say) still leaves when nothing went wrong.
         if reason != CloseReason::Local {
             self.association.flight.clear();

@@ -52,11 +52,12 @@ impl<'a> ClientHello<'a> {
     /// When it is malformed.
     pub fn parse(body: &'a [u8]) -> Result<Self, Error> {
         let mut r = Reader::new(body);
-        let version = Version(r.u16()?);
-        let random = r.take_array()?;
-        let session_id = session_id(&mut r)?;
-        let len = r.u8()?;
-        let cookie = r.take(usize::from(len))?;
+        let HelloHead {
+            version,
+            random,
+            session_id,
+            cookie,
+        } = HelloHead::read(&mut r)?;
         let len = r.u16()?;
         let cipher_suites = List16::read(&mut r.sub(usize::from(len))?)?;
         let len = r.u8()?;
@@ -91,6 +92,31 @@ impl<'a> ClientHello<'a> {
         write_bytes8(w, self.cookie)?;
         write_list16(w, self.cipher_suites.iter())?;
         write_bytes8(w, self.compression_methods)
+    }
+}
+
+/// The beginning of a `ClientHello`, up to the cookie of DTLS 1.2.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HelloHead<'a> {
+    pub(crate) version: Version,
+    pub(crate) random: [u8; RANDOM_LEN],
+    pub(crate) session_id: &'a [u8],
+    pub(crate) cookie: &'a [u8],
+}
+
+impl<'a> HelloHead<'a> {
+    pub(crate) fn read(r: &mut Reader<'a>) -> Result<Self, Error> {
+        let version = Version(r.u16()?);
+        let random = r.take_array()?;
+        let session_id = session_id(r)?;
+        let len = r.u8()?;
+        let cookie = r.take(usize::from(len))?;
+        Ok(Self {
+            version,
+            random,
+            session_id,
+            cookie,
+        })
     }
 }
 

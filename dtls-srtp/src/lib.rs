@@ -1,6 +1,8 @@
 //! DTLS 1.3 (RFC 9147), DTLS 1.2 (RFC 6347) and SRTP (RFC 3711, RFC 7714) with their meeting point RFC 5764, without I/O.
 //!
 //! - [`Dtls`]: a connection. Datagrams go in, datagrams, events and keys come out.
+//! - [`CookieExchange`]: what stands in front of connections when anybody can send datagrams: it has clients prove their
+//!   addresses.
 //! - [`Certificate`], [`Fingerprint`]: who we are, and who signalling says the peer is.
 //! - [`SrtpProfile`], [`KeyAndSalt`], [`SrtpKeys`]: what the handshake hands to SRTP.
 //! - [`srtp`]: sealing and opening of media packets.
@@ -14,8 +16,10 @@ mod alert;
 mod association;
 mod certificate;
 mod config;
+mod cookie;
 mod counters;
 mod crypto;
+mod door;
 mod dtls;
 mod early;
 mod event;
@@ -48,6 +52,7 @@ mod x509;
 
 pub use certificate::Certificate;
 pub use config::{Authentication, ClientCertificate, Config};
+pub use cookie::{CookieExchange, CookieLimits, Exchanged, ProvenHello};
 pub use counters::Counters;
 pub use crypto::{
     Aead, Crypto, CryptoError, Digest, HashAlgorithm, KeyExchange, KeyKind, NONCE_LEN, RecordKey, RecordNumberKey,

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
+use crate::config::Config;
 use crate::handshake::{Fragment, HandshakeHeader};
 use crate::registry::HandshakeType;
 
@@ -30,6 +31,14 @@ impl fmt::Debug for Message {
             self.body.len()
         )
     }
+}
+
+/// The beginning of a handshake message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Beginning<'a> {
+    pub(crate) message_type: HandshakeType,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) is_whole: bool,
 }
 
 /// What became of a fragment.
@@ -71,13 +80,27 @@ pub(crate) struct ReassemblyLimits {
     pub(crate) total: usize,
 }
 
+impl ReassemblyLimits {
+    pub(crate) const fn of(config: &Config) -> Self {
+        Self {
+            message: config.max_message,
+            total: config.max_pending,
+        }
+    }
+}
+
 impl Reassembler {
     /// How many messages ahead of the next one are kept. The longest flight of DTLS 1.2 has five messages.
     const AHEAD: u16 = 8;
 
     pub(crate) const fn new(limits: ReassemblyLimits) -> Self {
+        Self::starting_at(0, limits)
+    }
+
+    /// One whose first message has this number.
+    pub(crate) const fn starting_at(next_seq: u16, limits: ReassemblyLimits) -> Self {
         Self {
-            next_seq: 0,
+            next_seq,
             messages: BTreeMap::new(),
             limits,
             keeps_all: false,
@@ -167,6 +190,17 @@ impl Reassembler {
     /// Forgets all parts.
     pub(crate) fn clear(&mut self) {
         self.messages.clear();
+    }
+
+    /// The beginning of the next message, as far as it is there without a gap.
+    pub(crate) fn beginning(&self) -> Option<Beginning<'_>> {
+        let partial = self.messages.get(&self.next_seq)?;
+        let end = partial.have.first().filter(|have| have.start == 0)?.end;
+        Some(Beginning {
+            message_type: partial.message_type,
+            bytes: partial.body.get(..end)?,
+            is_whole: partial.is_whole(),
+        })
     }
 
     /// The next message in order, once it is whole.
@@ -301,9 +335,14 @@ mod tests {
     fn messages_come_in_order_whatever_the_order_of_fragments() {
         let mut r = Reassembler::new(LIMITS);
         assert_eq!(r.push(&fragment(1, 0, 0, b"")), Pushed::Kept);
-        assert_eq!(r.push(&fragment(0, 6, 3, b"def")), Pushed::Kept);
+        assert_eq!(r.push(&fragment(0, 6, 4, b"ef")), Pushed::Kept);
         assert_eq!(r.take(), None);
-        assert_eq!(r.push(&fragment(0, 6, 0, b"abcX")), Pushed::Kept);
+        assert_eq!(r.beginning(), None);
+        assert_eq!(r.push(&fragment(0, 6, 0, b"abc")), Pushed::Kept);
+        let begun = r.beginning().unwrap();
+        assert_eq!((begun.bytes, begun.is_whole), (&b"abc"[..], false));
+        assert_eq!(r.push(&fragment(0, 6, 2, b"XdX")), Pushed::Kept);
+        assert!(r.beginning().unwrap().is_whole);
         assert_eq!(r.take().unwrap().body, b"abcdef");
         assert_eq!(r.take().unwrap().body, b"");
         assert_eq!(r.push(&fragment(1, 0, 0, b"")), Pushed::Stale);

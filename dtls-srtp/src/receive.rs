@@ -42,6 +42,10 @@ impl Dtls {
             }
             return;
         }
+        if self.cookie_exchange.is_some() {
+            self.handle_stranger(now, datagram);
+            return;
+        }
         let mut rest = datagram;
         while !rest.is_empty() && !self.is_closed() {
             let Some(tail) = self.handle_record(now, rest, sink) else {
@@ -299,13 +303,7 @@ impl Dtls {
         if taken && (self.role == Role::Client || origin.epoch > 0) {
             self.association.received.note(origin.number);
         }
-        while let Some(message) = self.reassembler.take() {
-            self.handle_message(&message);
-            if self.is_13() && !matches!(self.state, State::Handshaking(_)) {
-                // Whatever else came with the keys of the handshake does not belong to it.
-                self.reassembler.clear();
-            }
-        }
+        self.handle_messages();
         let offered = matches!(self.state, State::Handshaking(Handshake::Offer(_)));
         let waiting = self.is_13() || (offered && self.early.has_13());
         if waiting && matches!(self.state, State::Handshaking(_)) && !self.association.received.is_empty() {
@@ -406,6 +404,17 @@ impl Dtls {
         if self.is_13() && matches!(self.state, State::Handshaking(_)) && self.association.flight.is_empty() {
             self.association.received.due = !self.association.received.is_empty();
             self.association.timer.flight_sent(now);
+        }
+    }
+
+    /// Takes the messages that are whole, in their order.
+    pub(crate) fn handle_messages(&mut self) {
+        while let Some(message) = self.reassembler.take() {
+            self.handle_message(&message);
+            if self.is_13() && !matches!(self.state, State::Handshaking(_)) {
+                // Whatever else came with the keys of the handshake does not belong to it.
+                self.reassembler.clear();
+            }
         }
     }
 

@@ -119,6 +119,13 @@ impl Records {
         }
     }
 
+    /// The next record in the clear has this number: those before were written by others on our behalf.
+    pub(crate) fn begin_at(&mut self, sequence: u64) {
+        if let Some(clear) = self.sealing.iter_mut().find(|sealing| sealing.epoch == 0) {
+            clear.next_sequence = sequence;
+        }
+    }
+
     pub(crate) fn install_sealing(&mut self, epoch: u16, protection: impl Into<Protection>) {
         self.sealing.push(Sealing {
             epoch,

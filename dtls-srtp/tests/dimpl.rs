@@ -223,6 +223,7 @@ fn every_version_and_role_with_and_without_cookies() {
             for cookies in [false, true] {
                 let mut setup = Setup::new(role, versions);
                 setup.theirs = setup.theirs.use_server_cookie(cookies);
+                setup.ours.cookie = cookies;
                 let agreed = setup.meet().converse_cleanly();
                 assert_eq!((agreed.version, agreed.group), (version, NamedGroup::X25519));
                 // Who serves takes our first, but for dimpl as a server of DTLS 1.2, which takes its own.
@@ -233,6 +234,21 @@ fn every_version_and_role_with_and_without_cookies() {
                 };
                 assert_eq!(agreed.profile, Some(profile), "{role:?} {versions:?}");
             }
+        }
+    }
+}
+
+/// Our cookie has a hash of the suite, and goes together with another share.
+#[test]
+fn our_cookie_with_every_hash_and_another_share() {
+    for (theirs, ours) in SUITES_13 {
+        for group in [NamedGroup::X25519, NamedGroup::SECP384R1] {
+            let mut setup = Setup::new(Role::Server, Theirs::Only13);
+            setup.theirs = setup.theirs.dtls13_cipher_suites(&[theirs]);
+            setup.ours.cookie = true;
+            setup.ours.groups = vec![group];
+            let agreed = setup.meet().converse_cleanly();
+            assert_eq!((agreed.suite, agreed.group), (ours, group));
         }
     }
 }

@@ -457,6 +457,33 @@ fn retransmitted_flights() {
     assert_eq!(*pair.client.dtls.counters(), counters(|c| c.retransmitted_flights = 1));
 }
 
+/// A server that asks for a cookie gets part of a hello, and waits until it is forgotten.
+fn at_the_door(config: Config, body: &[u8], length: u8, expected: Counters) {
+    let config = Config { cookie: true, ..config };
+    let now = Instant::now();
+    let mut server = End::new(Arc::new(config), Role::Server, 1, now);
+    let fragment = [&[1, 0, 0, length, 0, 0, 0, 0, 0, 0, 0, body.len() as u8], body].concat();
+    server.handle(now, &record(ContentType::HANDSHAKE, 0, 0, &fragment));
+    server.timeout(now + Duration::from_secs(5));
+    assert_eq!(*server.dtls.counters(), expected);
+}
+
+#[test]
+fn invalid_cookies() {
+    let head = [&[0xfe, 0xfd][..], &[7; 32], &[0, 1, 9]].concat();
+    at_the_door(fake_config(2), &head, 99, counters(|c| c.invalid_cookies = 1));
+}
+
+#[test]
+fn refused_hellos() {
+    at_the_door(fake_config(2), &[9], 1, counters(|c| c.refused_hellos = 1));
+}
+
+#[test]
+fn abandoned_hellos() {
+    at_the_door(fake_config(2), &[9], 99, counters(|c| c.abandoned_hellos = 1));
+}
+
 /// Every counter has a test of its name above.
 #[test]
 fn every_counter_has_its_test() {

@@ -110,7 +110,13 @@ fn our_server() {
                         ..config
                     };
                     let priority = format!("{priority}:+GROUP-SECP256R1");
-                    serve(config, Files::P256, &priority, group);
+                    for cookie in [false, true] {
+                        let config = Config {
+                            cookie,
+                            ..config.clone()
+                        };
+                        serve(config, Files::P256, &priority, group);
+                    }
                 }
             }
         }

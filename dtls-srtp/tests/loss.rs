@@ -92,6 +92,25 @@ fn another_hello() {
     println!("another hello: {slowest:?} at most");
 }
 
+/// A server that asks for a cookie keeps nothing that it could send again before it has got it.
+#[test]
+fn with_a_cookie() {
+    for (client, server) in [(V12, V12), (V13, V13), (BOTH, BOTH), (BOTH, V12), (V12, BOTH)] {
+        for groups in [None, Some(NamedGroup::SECP256R1)] {
+            let config = fake(2, server);
+            let groups = groups.map_or_else(|| config.groups.clone(), |group| vec![group]);
+            let asking = Config {
+                cookie: true,
+                groups,
+                ..config
+            };
+            let what = format!("cookie, {client:?} and {server:?}");
+            let slowest = run(&what, &fake(1, client), &asking);
+            println!("{what}: {slowest:?} at most");
+        }
+    }
+}
+
 #[test]
 fn every_suite() {
     let all = fake(1, BOTH).cipher_suites;

@@ -242,6 +242,21 @@ fn our_client_answers_a_cookie() {
 }
 
 #[test]
+fn our_server_asks_for_a_cookie() {
+    for ours in [config(RSA.ours()), both_versions(RSA.ours())] {
+        for mtu in ["1200", "300"] {
+            let asking = Config {
+                cookie: true,
+                ..ours.clone()
+            };
+            let ours = serve(asking, P256, &["-mtu", mtu, "-msg"]);
+            assert_eq!(ours.connected().0, Version::DTLS_1_2);
+            assert_eq!(*ours.dtls.counters(), dtls_srtp::Counters::default());
+        }
+    }
+}
+
+#[test]
 fn a_peer_without_dtls_1_3_is_spoken_to_in_1_2() {
     for certificate in [P256, RSA] {
         // Our hello with both versions takes two datagrams.

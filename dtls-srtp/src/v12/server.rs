@@ -18,8 +18,9 @@ use crate::v12::message::{
 use crate::v12::negotiation::{Hellos, PROTECTED_EPOCH, own_suites};
 use crate::v12::schedule::{End, Master};
 
-/// The server's side of a DTLS 1.2 handshake (RFC 5246 §7.3, RFC 6347 §4.2). It sends no `HelloVerifyRequest`: behind
-/// ICE the peer's address is proven already (RFC 6347 §4.2.1 wants the cookie against forged addresses).
+/// The server's side of a DTLS 1.2 handshake (RFC 5246 §7.3, RFC 6347 §4.2). It sends no
+/// `HelloVerifyRequest` itself: that is up to [`CookieExchange`](crate::CookieExchange), and behind ICE the peer's
+/// address is proven already (RFC 6347 §4.2.1 wants the cookie against forged addresses).
 pub(crate) struct Server {
     step: Step,
 }

@@ -6,6 +6,7 @@ mod header;
 mod message;
 mod negotiation;
 mod protection;
+mod retry;
 mod schedule;
 mod server;
 #[cfg(test)]
@@ -20,5 +21,6 @@ pub use message::{
 };
 pub(crate) use negotiation::{FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, offered_suite, own_suites};
 pub(crate) use protection::{Protection, split_unified};
+pub(crate) use retry::{Retried, Retry};
 pub(crate) use server::Server;
 pub(crate) use update::Secrets;

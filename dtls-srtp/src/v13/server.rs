@@ -1,21 +1,21 @@
 use crate::association::Association;
 use crate::crypto::{CryptoError, SuiteParameters13};
 use crate::event::CloseReason;
-use crate::extension::{Extensions, write_extension};
-use crate::hello::{ClientHello, HELLO_RETRY_REQUEST, RANDOM_LEN, ServerHello};
-use crate::negotiation::{AgreedSrtp, choose_profile, malformed, own_groups, requires_client_certificate};
+use crate::extension::write_extension;
+use crate::negotiation::{AgreedSrtp, choose_profile, requires_client_certificate};
 use crate::reassembly::Message;
-use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
+use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup};
 use crate::session::Session;
-use crate::v13::message::{CLIENT_SIGNATURE, CertificateRequest13, KeyShareEntry, KeyShares, SERVER_SIGNATURE};
+use crate::v13::message::{CLIENT_SIGNATURE, CertificateRequest13, KeyShareEntry, SERVER_SIGNATURE};
 use crate::v13::negotiation::{
-    FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, Hellos, hkdf, log_application, log_handshake, own_suites,
-    say_certificate, say_finished, scheme, session, take_certificate, verify,
+    FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, Hellos, hkdf, log_application, log_handshake, say_certificate,
+    say_finished, scheme, session, take_certificate, verify,
 };
+use crate::v13::retry::{Offered, Retried, Retry, write_server_hello};
 use crate::v13::schedule::{ApplicationSecrets, HandshakeSecrets, Traffic};
 
-/// The server's side of a DTLS 1.3 handshake (RFC 8446 §2, RFC 9147 §5.7). Behind ICE the peer's address is proven
-/// already, so no cookie is asked for (RFC 9147 §5.1).
+/// The server's side of a DTLS 1.3 handshake (RFC 8446 §2, RFC 9147 §5.7). It asks for no cookie itself: that is up to
+/// [`CookieExchange`](crate::CookieExchange), and behind ICE the peer's address is proven already (RFC 9147 §5.1).
 #[derive(Debug)]
 pub(crate) struct Server {
     step: Step,
@@ -24,20 +24,13 @@ pub(crate) struct Server {
 /// What the server waits for.
 #[derive(Debug)]
 enum Step {
-    /// A second `ClientHello`, with a share of this group.
+    /// A second `ClientHello`.
     ClientHello(Retry),
     Certificate(Flying),
     CertificateVerify(Flying),
     Finished(Flying),
     /// Nothing any more.
     Done,
-}
-
-/// What a `HelloRetryRequest` has settled.
-#[derive(Debug, Clone, Copy)]
-struct Retry {
-    suite: CipherSuite,
-    group: NamedGroup,
 }
 
 /// A handshake of which our part is said.
@@ -54,6 +47,20 @@ impl Server {
         association.transcript.become_13();
         let step = answer(association, client_hello, None)?;
         Ok(Self { step })
+    }
+
+    /// Goes on where a cookie has proven the client's address: its second `ClientHello` comes next, and the first one and
+    /// the `HelloRetryRequest` enter the transcript, which nobody has kept (RFC 9147 §5.1).
+    pub(crate) fn after_retry(association: &mut Association, retried: &Retried) -> Result<Self, CloseReason> {
+        association.transcript.become_13();
+        association.transcript.replace_by_hash(&retried.hash);
+        association
+            .transcript
+            .push(HandshakeType::SERVER_HELLO, 0, &retried.request)
+            .map_err(|_| CloseReason::HandshakeTooLong)?;
+        Ok(Self {
+            step: Step::ClientHello(retried.retry),
+        })
     }
 
     /// Whether the client's next message is still in the clear.
@@ -108,49 +115,20 @@ impl Server {
 
 /// Answers a `ClientHello`: with everything up to our Finished, or by asking for another one.
 fn answer(association: &mut Association, message: &Message, retry: Option<Retry>) -> Result<Step, CloseReason> {
-    let malformed = malformed(HandshakeType::CLIENT_HELLO);
-    let hello = ClientHello::parse(&message.body).map_err(&malformed)?;
-    let extensions = hello.extensions;
-    if hello.compression_methods != [0] {
-        return Err(CloseReason::IllegalParameter(
-            "a ClientHello of DTLS 1.3 offers no compression and nothing else (RFC 8446 §4.1.2)",
-        ));
-    }
-    if !hello.cookie.is_empty() {
-        return Err(CloseReason::IllegalParameter(
-            "the legacy cookie of a ClientHello of DTLS 1.3 is empty (RFC 9147 §5.3)",
-        ));
-    }
-    let versions = extensions.supported_versions().map_err(&malformed)?;
-    if !versions.is_some_and(|versions| versions.contains(Version::DTLS_1_3.0)) {
-        return Err(CloseReason::IllegalParameter(
-            "the version stays that of the HelloRetryRequest (RFC 8446 §4.1.4)",
-        ));
-    }
-    // RFC 8446 §9.2: what a ClientHello without pre-shared keys has.
-    let missing = || CloseReason::MissingExtension;
-    let groups = extensions.supported_groups().map_err(&malformed)?.ok_or_else(missing)?;
-    let shares = extensions
-        .client_key_shares()
-        .map_err(&malformed)?
-        .ok_or_else(missing)?;
-    let schemes = extensions
-        .signature_algorithms()
-        .map_err(&malformed)?
-        .ok_or_else(missing)?;
-
-    let (suite, parameters) = own_suites(&association.config)
-        .find(|(suite, _)| hello.cipher_suites.contains(suite.0))
-        .ok_or(CloseReason::NoCommonCipherSuite)?;
-    let scheme = scheme(association, schemes.iter())?;
-    let srtp = choose_profile(association, &extensions)?;
-    let common = own_groups(&association.config, Version::DTLS_1_3).filter(|group| groups.contains(group.0));
-    let common: Vec<_> = common.collect();
-
-    let Some((group, share)) = chosen_share(&common, &shares, retry)? else {
-        let group = common.first().copied().ok_or(CloseReason::NoCommonGroup)?;
-        association.hear(message)?;
-        return ask_again(association, suite, parameters, group);
+    let offered = Offered::parse(&message.body)?;
+    let config = association.config.clone();
+    let (suite, parameters) = offered.suite(&config)?;
+    let scheme = scheme(association, offered.schemes.iter())?;
+    let srtp = choose_profile(association, &offered.hello.extensions)?;
+    let (group, share) = match retry {
+        Some(retry) => offered.second_share(&config, retry.group)?,
+        None => match offered.share(&config)? {
+            Ok(share) => share,
+            Err(group) => {
+                association.hear(message)?;
+                return ask_again(association, suite, parameters, group);
+            }
+        },
     };
     if retry.is_some_and(|retry| retry.suite != suite) {
         return Err(CloseReason::IllegalParameter(
@@ -160,7 +138,6 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
     association.hear(message)?;
 
     let seed = association.seed();
-    let config = association.config.clone();
     let (ours, shared) = config
         .crypto
         .answer_key_exchange(group, share, &seed)
@@ -170,8 +147,12 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
         })?;
     let random = association.hello_random();
     association.begin_flight();
-    say_server_hello(association, random, suite, |w| {
-        KeyShareEntry { group, share: &ours }.write(w)
+    association.say(HandshakeType::SERVER_HELLO, |w| {
+        write_server_hello(w, random, suite, |w| {
+            write_extension(w, ExtensionType::KEY_SHARE, |w| {
+                KeyShareEntry { group, share: &ours }.write(w)
+            })
+        })
     })?;
 
     let secrets = HandshakeSecrets::new(
@@ -184,7 +165,7 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
         suite,
         parameters,
         group,
-        client_random: hello.random,
+        client_random: offered.hello.random,
         secrets,
     };
     log_handshake(association, &hellos);
@@ -222,31 +203,6 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
     })
 }
 
-/// The share that the handshake goes on with; `None` when the client has to be asked for one. A group for which there is
-/// a share goes before a better one for which there is none: a round trip is worth more than the difference.
-fn chosen_share<'a>(
-    common: &[NamedGroup],
-    shares: &KeyShares<'a>,
-    retry: Option<Retry>,
-) -> Result<Option<(NamedGroup, &'a [u8])>, CloseReason> {
-    let share_of = |group: NamedGroup| {
-        shares
-            .iter()
-            .find(|entry| entry.group == group)
-            .map(|entry| entry.share)
-    };
-    match retry {
-        None => Ok(common.iter().find_map(|&group| Some((group, share_of(group)?)))),
-        Some(Retry { group, .. }) => {
-            let share = share_of(group).filter(|_| shares.iter().count() == 1);
-            let share = share.ok_or(CloseReason::IllegalParameter(
-                "a second ClientHello has the share that was asked for (RFC 8446 §4.1.2)",
-            ))?;
-            Ok(Some((group, share)))
-        }
-    }
-}
-
 /// Sends a `HelloRetryRequest` (RFC 8446 §4.1.4).
 fn ask_again(
     association: &mut Association,
@@ -260,32 +216,13 @@ fn ask_again(
         .hash(parameters.hash, association.transcript.as_bytes());
     association.transcript.replace_by_hash(&hash);
     association.begin_flight();
-    say_server_hello(association, HELLO_RETRY_REQUEST, suite, |w| w.u16(group.0))?;
+    let retry = Retry {
+        suite,
+        group: Some(group),
+    };
+    association.say(HandshakeType::SERVER_HELLO, |w| retry.write(w, &[]))?;
     association.send_flight();
-    Ok(Step::ClientHello(Retry { suite, group }))
-}
-
-fn say_server_hello(
-    association: &mut Association,
-    random: [u8; RANDOM_LEN],
-    suite: CipherSuite,
-    key_share: impl FnOnce(&mut wire::Writer<'_>) -> Result<(), wire::Full>,
-) -> Result<(), CloseReason> {
-    association.say(HandshakeType::SERVER_HELLO, |w| {
-        let head = ServerHello {
-            version: Version::DTLS_1_2,
-            random,
-            session_id: &[],
-            cipher_suite: suite,
-            compression_method: 0,
-            extensions: Extensions::default(),
-        };
-        head.write_head(w)?;
-        let block = w.reserve(2)?;
-        write_extension(w, ExtensionType::SUPPORTED_VERSIONS, |w| w.u16(Version::DTLS_1_3.0))?;
-        write_extension(w, ExtensionType::KEY_SHARE, key_share)?;
-        w.fill_length(block)
-    })
+    Ok(Step::ClientHello(retry))
 }
 
 /// Puts the keys of an epoch in use; what is said from here on goes out in it.

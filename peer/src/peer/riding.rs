@@ -152,7 +152,7 @@ impl Plain {
 }
 
 /// What DTLS has refused so far; what it had before it does not refuse.
-const fn refused(dtls: &Dtls) -> Counters {
+fn refused(dtls: &Dtls) -> Counters {
     Counters {
         repeated_fragments: 0,
         replayed_records: 0,
