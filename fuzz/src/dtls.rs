@@ -209,6 +209,7 @@ impl End {
         if settings & 8 != 0 && role == Role::Server {
             config.groups = vec![NamedGroup::SECP256R1];
         }
+        config.cookie = settings & 64 != 0 && role == Role::Server;
         config.max_pending = 6000;
         config.max_message = 4000;
         // Clients without certificates.
@@ -537,7 +538,7 @@ mod tests {
 
     #[test]
     fn an_empty_script_connects() {
-        for settings in 0..64 {
+        for settings in 0..128 {
             assert!(attack(Role::Client, &[settings]) && attack(Role::Server, &[settings]));
         }
     }

@@ -6,6 +6,7 @@
 //! crash that libFuzzer left behind.
 
 mod answer;
+mod cookie;
 mod dtls;
 mod framing;
 mod guest;
@@ -25,6 +26,7 @@ mod turn;
 mod turn_server;
 
 pub use answer::peer_answer;
+pub use cookie::dtls_cookie;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
 pub use framing::deframer;
 pub use guest::ivf;
@@ -64,6 +66,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "client_message", run: client_message, seeds: &["fuzz/seeds/client_message"] },
     Target { name: "deframer", run: deframer, seeds: &["fuzz/seeds/deframer"] },
     Target { name: "dtls_client", run: dtls_client, seeds: &["fuzz/seeds/dtls_script"] },
+    Target { name: "dtls_cookie", run: dtls_cookie, seeds: &["fuzz/seeds/dtls_cookie"] },
     Target { name: "dtls_handshake", run: dtls_handshake, seeds: &["fuzz/seeds/dtls_handshake"] },
     Target { name: "dtls_records", run: dtls_records, seeds: &["fixtures/dtls"] },
     Target { name: "dtls_server", run: dtls_server, seeds: &["fuzz/seeds/dtls_script"] },
