@@ -200,6 +200,42 @@ fn every_version_and_role() {
 }
 
 #[test]
+fn our_server_asks_for_a_cookie() {
+    for (versions, version) in AGREEMENTS {
+        for size in [1200, 300] {
+            for group in [None, Some(NamedGroup::SECP384R1)] {
+                let mut setup = Setup::new(Role::Server, versions);
+                setup.ours.cookie = true;
+                setup.ours.max_datagram = size as usize;
+                setup.theirs.mtu = size;
+                if let Some(group) = group {
+                    setup.ours.groups = vec![group];
+                    // RFC 8422 §5.3 wants the curve of an ECDSA certificate among the client's groups.
+                    setup = setup.shows(Files::RSA);
+                    setup.ours.certificate = Files::RSA.ours();
+                }
+                let agreed = setup.meet().converse_cleanly();
+                assert_eq!(agreed.version, version);
+                assert!(group.is_none_or(|group| agreed.group == group));
+            }
+        }
+    }
+}
+
+#[test]
+fn bad_networks_and_a_cookie_only_take_longer() {
+    for (versions, version) in AGREEMENTS {
+        for run in 0..100 {
+            let mut setup = Setup::new(Role::Server, versions);
+            setup.ours.cookie = true;
+            setup.network = Network::BAD;
+            setup.run = run;
+            assert_eq!(setup.meet().converse().version, version);
+        }
+    }
+}
+
+#[test]
 fn versions_that_we_lack() {
     for role in ROLES {
         for version in [V12, V13] {
