@@ -297,8 +297,9 @@ impl Dtls {
         self.association.identity.require_fingerprint();
     }
 
-    /// The embedder takes the peer's certificate, after [`Event::CertificateToJudge`]: the connection is established. At
-    /// any other time, or when others decide, nothing happens.
+    /// The embedder takes the peer's certificate, after [`Event::CertificateToJudge`]: the connection is established, and an
+    /// empty datagram fetches what came before ([`handle_datagram`](Self::handle_datagram)). At any other time, or when
+    /// others decide, nothing happens.
     pub fn accept_certificate(&mut self) {
         if matches!(self.state, State::Unproven(_)) && self.association.identity.is_to_be_judged() {
             self.association.identity.accept();

@@ -32,7 +32,7 @@ impl Dtls {
     /// Takes a datagram of the peer's. Application data is lent to `sink`, decrypted in place, message by message.
     ///
     /// Data that came before the connection was established is kept within a budget and lent at the first call after;
-    /// an empty datagram fetches it when the fingerprints came last.
+    /// an empty datagram fetches it when the fingerprints, or the word of who decides, came last.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut dyn FnMut(&mut [u8])) {
         self.handle_early(now, sink);
         if let State::Closed(reason) = self.state {

@@ -236,10 +236,16 @@ impl End {
     }
 
     fn handle(&mut self, now: Instant, datagram: &[u8]) {
+        self.receive(now, datagram);
+        self.drain_events();
+        // Who decides about the certificate fetches what came before that.
+        self.receive(now, &[]);
+    }
+
+    fn receive(&mut self, now: Instant, datagram: &[u8]) {
         let received = &mut self.received;
         self.dtls
             .handle_datagram(now, &mut datagram.to_vec(), &mut |data| received.push(data.to_vec()));
-        self.drain_events();
     }
 
     fn drain_events(&mut self) {
