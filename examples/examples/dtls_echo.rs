@@ -324,7 +324,9 @@ mod tests {
         }
 
         fn type_line(&mut self, line: &str) {
-            writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+            // At once: what `openssl` reads at once is what a datagram has.
+            let line = format!("{line}\n");
+            self.child.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
         }
 
         /// What stands behind `text` in the line that has it, if one came.

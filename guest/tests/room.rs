@@ -102,8 +102,9 @@ fn a_room_of_twelve() {
         assert!(report.connected, "{report}");
         assert!(report.most_heard <= TOP_K, "{report}");
         assert_eq!(report.complaints(), Vec::<String>::new(), "{report}");
-        // On a busy machine an answer may take longer than a handshake waits.
-        let handshake = ["repeated_fragments", "retransmitted_flights"];
+        // On a busy machine an answer may take longer than a handshake waits: what is sent again may come when the keys of
+        // the handshake are gone (DTLS 1.3).
+        let handshake = ["repeated_fragments", "retransmitted_flights", "stale_epoch_records"];
         let drops: Vec<_> = report
             .counters
             .iter()

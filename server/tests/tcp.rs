@@ -121,6 +121,8 @@ impl Caller {
             self.send();
             self.receive();
         }
+        // A DTLS client is connected before its last flight has left (RFC 8446 §2).
+        self.send();
     }
 
     /// Sends sound until some of it has come back.
