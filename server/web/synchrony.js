@@ -26,10 +26,10 @@ const PACE_MS = 100;
  * Left alone a browser shows pictures as soon as they are there, while sound waits for 40 to 100 ms, or as long as its arrival
  * is unsteady. It has pictures wait for sound only by and by, for half a minute, and anew whenever somebody else comes.
  *
- * In the beginning, as long as nothing else is known, they wait as long as sound does. That is not all: sound goes through a
- * device beside, and pictures wait for less than they are told to for some seconds after they began to come later, or for more
- * after they came earlier. Nor does sound play later because it waits for longer: it may have come earlier. So as soon as the
- * times at which the browser estimates both to be played are known, it is these that are brought together.
+ * As long as nothing else is known they wait as long as sound does. That is not all: sound goes through a device beside, and
+ * pictures wait for less than they are told to for some seconds after they began to come later, or for more after they came
+ * earlier. Nor does sound play later because it waits for longer: it may have come earlier. So wherever the browser estimates
+ * the times at which both are played, it is these that are brought together, of somebody new from the first look on.
  */
 export class Synchrony {
   #sounds = new Map(); // by track: its sums at the last look, when what was played was made, and how long it meant to wait
@@ -86,7 +86,7 @@ export class Synchrony {
       const late = moves && { sound: age(entry) - per('added'), picture: age(seen) - picture.expected };
       const counts = late && picture.look(late.sound - wait - late.picture, late.picture);
       if (picture.knows) shares.push(picture.apart);
-      picture.follow(ahead + (counts && picture.knows ? late.sound - picture.late : wait + (picture.apart ?? this.#device)));
+      picture.follow(ahead + (counts ? late.sound - picture.late : wait + (picture.apart ?? this.#device)));
     }
     if (shares.length > 0) this.#device = middle(shares);
   }
