@@ -1,186 +1,19 @@
 //! Clients that have to prove their address before there is a connection for them.
 
+mod door;
 mod pair;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dtls_srtp::message::{Alert, RecordHeader, ServerHello};
+use door::{AGREEMENTS, BOTH, SOURCE, Scene, V12, V13, alert, counters, fake, message_type, short};
+use dtls_srtp::message::ServerHello;
 use dtls_srtp::{
-    AlertDescription, Certificate, CipherSuite, CloseReason, Config, ContentType, CookieExchange, CookieLimits,
-    Counters, Dtls, Event, Exchanged, HandshakeType, NamedGroup, RingCrypto, Version, fake,
+    AlertDescription, Certificate, CipherSuite, CloseReason, Config, CookieExchange, CookieLimits, Counters, Event,
+    Exchanged, HandshakeType, NamedGroup, RingCrypto, Version,
 };
 use pair::{End, Network, Pair};
 use wire::Seed;
-
-const V12: &[Version] = &[Version::DTLS_1_2];
-const V13: &[Version] = &[Version::DTLS_1_3];
-const BOTH: &[Version] = &[Version::DTLS_1_3, Version::DTLS_1_2];
-
-/// Versions of client and server, and what they make of them.
-const AGREEMENTS: [(&[Version], &[Version], Version); 6] = [
-    (V12, V12, Version::DTLS_1_2),
-    (V13, V13, Version::DTLS_1_3),
-    (BOTH, BOTH, Version::DTLS_1_3),
-    (BOTH, V12, Version::DTLS_1_2),
-    (V12, BOTH, Version::DTLS_1_2),
-    (V13, BOTH, Version::DTLS_1_3),
-];
-
-const SOURCE: &[u8] = b"192.0.2.1:5000";
-
-fn fake(number: u64, versions: &[Version]) -> Config {
-    Config {
-        versions: versions.to_vec(),
-        ..Config::new(Arc::new(fake::FakeCrypto::new()), fake::certificate(number))
-    }
-}
-
-/// Without the hybrid, so that the hello fits into one datagram.
-fn short(config: Config) -> Config {
-    Config {
-        groups: vec![NamedGroup::X25519, NamedGroup::SECP256R1],
-        ..config
-    }
-}
-
-/// A client, and a door with a server behind it.
-struct Scene {
-    now: Instant,
-    door: CookieExchange,
-    client: End,
-    server: Option<End>,
-    answers: Vec<Vec<u8>>,
-    came: usize,
-    went: usize,
-}
-
-impl Scene {
-    fn new(client: Config, server: Config) -> Self {
-        Self::with_limits(client, server, CookieLimits::default())
-    }
-
-    fn with_limits(client: Config, server: Config, limits: CookieLimits) -> Self {
-        let now = Instant::now();
-        let fingerprint = server.certificate.fingerprint();
-        let mut client = End::new(Arc::new(client), dtls_srtp::Role::Client, 1, now);
-        client.dtls.set_remote_fingerprints(vec![fingerprint]);
-        Self {
-            now,
-            door: CookieExchange::new(Arc::new(server), limits, Seed::from_run(3), now),
-            client,
-            server: None,
-            answers: Vec::new(),
-            came: 0,
-            went: 0,
-        }
-    }
-
-    /// What the client has to say.
-    fn said(&mut self) -> Vec<Vec<u8>> {
-        self.client.transmits(self.now)
-    }
-
-    /// A datagram from somewhere for the door.
-    fn knock(&mut self, source: &[u8], datagram: &[u8]) -> Exchanged {
-        let mut out = [0; CookieExchange::MIN_OUT];
-        let exchanged = self.door.handle_datagram(self.now, source, datagram, &mut out);
-        self.came += datagram.len();
-        if let Exchanged::Answer(len) = exchanged {
-            self.went += len;
-            self.answers.push(out[..len].to_vec());
-        }
-        assert!(self.went <= 3 * self.came, "{} for {}", self.went, self.came);
-        exchanged
-    }
-
-    /// A datagram from the client for the door, or the server when there is one.
-    fn deliver(&mut self, datagram: &[u8]) {
-        if let Some(server) = &mut self.server {
-            return server.handle(self.now, datagram);
-        }
-        if let Exchanged::Proven(hello) = self.knock(SOURCE, datagram) {
-            let mut dtls = Dtls::accept(*hello, Seed::from_run(2), self.now);
-            dtls.set_remote_fingerprints(vec![self.client.dtls.config().certificate.fingerprint()]);
-            self.server = Some(End {
-                dtls,
-                events: Vec::new(),
-                received: Vec::new(),
-            });
-        }
-    }
-
-    /// All that the client says goes in this order, and all answers come back.
-    fn turn(&mut self, reversed: bool) {
-        let mut said = self.said();
-        if reversed {
-            said.reverse();
-        }
-        for datagram in said {
-            self.deliver(&datagram);
-        }
-        for answer in std::mem::take(&mut self.answers) {
-            self.client.handle(self.now, &answer);
-        }
-        if let Some(server) = &mut self.server {
-            for datagram in server.transmits(self.now) {
-                self.client.handle(self.now, &datagram);
-            }
-        }
-    }
-
-    fn settle(&mut self, reversed: bool) {
-        for _ in 0..10 {
-            self.turn(reversed);
-            if let Some(server) = &mut self.server {
-                server.events.extend(std::iter::from_fn(|| server.dtls.poll_event()));
-            }
-        }
-    }
-
-    fn assert_connected(&mut self, version: Version) {
-        let server = self.server.as_mut().expect("the client is proven");
-        for end in [&self.client, &*server] {
-            assert!(
-                matches!(end.events[..], [Event::Connected { version: agreed, .. }] if agreed == version),
-                "{:?} {:?} {:?}",
-                end.dtls.role(),
-                end.events,
-                end.dtls
-            );
-        }
-        assert_eq!(self.client.exported(), server.exported());
-        let sealed = self.client.seal(b"hello");
-        server.handle(self.now, &sealed);
-        let sealed = server.seal(b"hello");
-        self.client.handle(self.now, &sealed);
-        assert_eq!(
-            (&self.client.received, &server.received),
-            (&vec![b"hello".to_vec()], &vec![b"hello".to_vec()])
-        );
-        assert_eq!(self.door.held_bytes(), 0);
-    }
-}
-
-/// What becomes of counters.
-type Change = fn(&mut Counters);
-
-fn counters(change: impl FnOnce(&mut Counters)) -> Counters {
-    let mut counters = Counters::default();
-    change(&mut counters);
-    counters
-}
-
-fn alert(datagram: &[u8]) -> Option<AlertDescription> {
-    let is_alert = datagram[0] == ContentType::ALERT.0;
-    is_alert.then(|| Alert::parse(&datagram[RecordHeader::LEN..]).unwrap().description)
-}
-
-/// The type of the handshake message in an answer.
-fn message_type(answer: &[u8]) -> HandshakeType {
-    assert_eq!(answer[0], ContentType::HANDSHAKE.0);
-    HandshakeType(answer[RecordHeader::LEN])
-}
 
 #[test]
 fn every_version_with_whole_hellos_and_with_fragments() {
@@ -408,68 +241,6 @@ fn a_repeated_hello_is_answered_again_and_either_answer_will_do() {
     }
 }
 
-/// Ten thousand addresses that are not there take no more memory than the budget, and do not keep out one that is.
-#[test]
-fn a_flood_of_spoofed_hellos_leaves_bounded_memory() {
-    let limits = CookieLimits {
-        held_bytes: 1 << 20,
-        ..CookieLimits::default()
-    };
-    for max_datagram in [1200, 256] {
-        let sized = |config: Config| Config { max_datagram, ..config };
-        let mut scene = Scene::with_limits(sized(fake(1, BOTH)), sized(fake(2, BOTH)), limits);
-        let hello = scene.said();
-        for n in 0..10_000_u32 {
-            assert!(matches!(scene.knock(&n.to_be_bytes(), &hello[0]), Exchanged::Nothing));
-            assert!(scene.door.held_bytes() <= limits.held_bytes);
-        }
-        assert!(scene.door.held_bytes() > limits.held_bytes / 2);
-        let kept = 10_000 - scene.door.counters().abandoned_hellos;
-        assert!(kept < 2000, "{kept}");
-        assert_eq!(scene.went, 0);
-
-        // The genuine one, with a hundred others between each two of its datagrams.
-        let mut n = 10_000_u32;
-        for _ in 0..2 {
-            for datagram in hello_of(&mut scene, &hello) {
-                scene.deliver(&datagram);
-                for _ in 0..100 {
-                    n += 1;
-                    scene.knock(&n.to_be_bytes(), &hello[0]);
-                }
-            }
-            for answer in std::mem::take(&mut scene.answers) {
-                scene.client.handle(scene.now, &answer);
-            }
-        }
-        assert!(scene.server.is_some());
-
-        // Time empties the room.
-        let end = scene.door.poll_timeout().unwrap();
-        assert!(end <= scene.now + limits.hello_timeout);
-        scene.door.handle_timeout(end);
-        assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
-    }
-}
-
-/// The client's first hello, or what it says after an answer.
-fn hello_of(scene: &mut Scene, first: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let said = scene.said();
-    if said.is_empty() { first.to_vec() } else { said }
-}
-
-#[test]
-fn whole_hellos_from_ten_thousand_addresses_leave_nothing() {
-    for versions in [V12, V13] {
-        let mut scene = Scene::new(short(fake(1, versions)), fake(2, versions));
-        let hello = scene.said();
-        for n in 0..10_000_u32 {
-            assert!(matches!(scene.knock(&n.to_be_bytes(), &hello[0]), Exchanged::Answer(len) if len < 200));
-            assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
-        }
-    }
-}
-
 /// A server of DTLS 1.2 asks at the first fragment, which has all that its cookie is bound to.
 #[test]
 fn a_first_fragment_is_enough_for_dtls_1_2() {
@@ -542,78 +313,6 @@ fn what_cannot_be_done_is_told() {
         );
         assert_eq!(*scene.door.counters(), counters(|c| c.refused_hellos = 1));
     }
-}
-
-#[test]
-fn noise_is_counted_and_gets_no_answer() {
-    let mut scene = Scene::new(short(fake(1, BOTH)), fake(2, BOTH));
-    let hello = scene.said().remove(0);
-    let record = |content_type: ContentType, epoch: u8, body: &[u8]| {
-        let mut record = vec![
-            content_type.0,
-            0xfe,
-            0xfd,
-            0,
-            epoch,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            body.len() as u8,
-        ];
-        record.extend(body);
-        record
-    };
-    let changed = |at: usize, value: u8| {
-        let mut changed = hello.clone();
-        changed[at] = value;
-        changed
-    };
-    let cases: Vec<(Vec<u8>, Change)> = vec![
-        (vec![1, 2, 3], |c| c.malformed_records += 1),
-        (vec![0x2f; 40], |c| c.stale_epoch_records += 1),
-        (record(ContentType::HANDSHAKE, 1, &[1]), |c| c.stale_epoch_records += 1),
-        (record(ContentType::HANDSHAKE, 0, &[]), |c| c.malformed_fragments += 1),
-        (record(ContentType::ALERT, 0, &[2, 40]), |c| c.unprotected_alerts += 1),
-        (record(ContentType::ACK, 0, &[0, 0]), |c| c.unprotected_acks += 1),
-        (record(ContentType::APPLICATION_DATA, 0, b"x"), |c| {
-            c.unprotected_application_data += 1;
-        }),
-        (record(ContentType(30), 0, b"x"), |c| c.unknown_content_types += 1),
-        (record(ContentType::CHANGE_CIPHER_SPEC, 0, &[1]), |_| ()),
-        // Another message than a hello; a second hello without a cookie; a hello of 16 MiB.
-        (changed(13, HandshakeType::FINISHED.0), |c| c.unexpected_messages += 1),
-        (changed(18, 1), |c| c.unexpected_messages += 1),
-        (changed(14, 255), |c| c.oversized_messages += 1),
-    ];
-    for (datagram, change) in cases {
-        let mut expected = *scene.door.counters();
-        change(&mut expected);
-        let exchanged = scene.knock(SOURCE, &datagram);
-        assert!(matches!(exchanged, Exchanged::Nothing), "{datagram:?}: {exchanged:?}");
-        assert_eq!(*scene.door.counters(), expected, "{datagram:?}");
-    }
-    scene.deliver(&hello);
-    scene.settle(false);
-    scene.assert_connected(Version::DTLS_1_3);
-}
-
-#[test]
-fn parts_that_contradict_each_other_begin_a_hello_anew() {
-    let mut scene = Scene::new(fake(1, BOTH), fake(2, BOTH));
-    let hello = scene.said();
-    let mut other = hello[0].clone();
-    other[16] ^= 1;
-    assert!(matches!(scene.knock(SOURCE, &other), Exchanged::Nothing));
-    for datagram in &hello {
-        scene.deliver(datagram);
-    }
-    assert_eq!(*scene.door.counters(), counters(|c| c.inconsistent_fragments = 1));
-    scene.settle(false);
-    assert!(scene.client.dtls.is_connected());
 }
 
 /// A single `Dtls` that asks itself.
