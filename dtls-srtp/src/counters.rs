@@ -18,7 +18,7 @@ wire::counters! {
         pub overlong_records,
         /// Handshake fragments that are cut off or reach beyond their message.
         pub malformed_fragments,
-        /// Handshake fragments that came again: the peer, or the network, repeated them.
+        /// Handshake fragments that bring nothing: the peer, or the network, repeated them, or they are empty.
         pub repeated_fragments,
         /// Handshake fragments that contradict earlier ones of the same message.
         pub inconsistent_fragments,
@@ -52,7 +52,8 @@ wire::counters! {
         pub unprotected_application_data,
         /// Attempts to renegotiate, answered with no_renegotiation.
         pub renegotiations_refused,
-        /// Handshake messages after the handshake that mean nothing then.
+        /// Handshake messages that mean nothing where they come: after the handshake; anything but a hello that can be answered
+        /// from an address that is not proven.
         pub unexpected_messages,
         /// Datagrams after an end that was not ours.
         pub datagrams_after_close,

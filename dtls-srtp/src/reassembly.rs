@@ -48,7 +48,7 @@ pub(crate) enum Pushed {
     Kept,
     /// It brought something new, and parts of later messages gave way to it.
     KeptInstead,
-    /// Everything in it was there already.
+    /// Everything in it was there already, or there is nothing in it.
     Repeated,
     /// It belongs to a message that was taken before.
     Stale,
@@ -114,10 +114,19 @@ impl Reassembler {
 
     /// Bytes that are held.
     pub(crate) fn held_bytes(&self) -> usize {
-        self.messages
-            .values()
-            .map(|partial| partial.body.len())
-            .fold(0, usize::saturating_add)
+        let pieces = self.messages.values().flat_map(|partial| &partial.pieces);
+        pieces.map(|piece| piece.bytes.len()).fold(0, usize::saturating_add)
+    }
+
+    /// In how many separate pieces they are held.
+    pub(crate) fn held_pieces(&self) -> usize {
+        let pieces = self.messages.values().map(|partial| partial.pieces.len());
+        pieces.fold(0, usize::saturating_add)
+    }
+
+    /// Whether no part of any message is held.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
     }
 
     /// Takes a fragment in. Where fragments overlap, the bytes that came first stay.
@@ -148,9 +157,12 @@ impl Reassembler {
         let Some(end) = start.checked_add(fragment.body.len()).filter(|&end| end <= length) else {
             return Pushed::Inconsistent;
         };
-        // Room is taken as far as bytes reach, not as the header promises.
-        let held_here = self.messages.get(&message_seq).map_or(0, |known| known.body.len());
-        let growth = end.saturating_sub(held_here);
+        // Room is taken by what came: neither a header's promise nor a place far behind costs any.
+        let known = self.messages.get(&message_seq);
+        let growth = known.map_or(fragment.body.len(), |known| known.missing(start..end));
+        if growth == 0 && (length > 0 || known.is_some()) {
+            return Pushed::Repeated;
+        }
         let mut gave_way = false;
         while self.held_bytes().saturating_add(growth) > self.limits.total {
             // What lies ahead must not keep out the message that the handshake waits for: it comes again when that one
@@ -164,10 +176,10 @@ impl Reassembler {
             .messages
             .entry(message_seq)
             .or_insert_with(|| Partial::new(message_type, length));
-        match partial.insert(start..end, fragment.body) {
-            Pushed::Kept if gave_way => Pushed::KeptInstead,
-            pushed => pushed,
+        if !partial.insert(start, fragment.body) {
+            return Pushed::NoRoom;
         }
+        if gave_way { Pushed::KeptInstead } else { Pushed::Kept }
     }
 
     /// Forgets the parts of the last message, unless that is the awaited one; whether there was another.
@@ -195,10 +207,15 @@ impl Reassembler {
     /// The beginning of the next message, as far as it is there without a gap.
     pub(crate) fn beginning(&self) -> Option<Beginning<'_>> {
         let partial = self.messages.get(&self.next_seq)?;
-        let end = partial.have.first().filter(|have| have.start == 0)?.end;
+        let bytes = match partial.pieces.first() {
+            Some(piece) if piece.start == 0 => piece.bytes.as_slice(),
+            Some(_) => return None,
+            // A message without a body.
+            None => &[],
+        };
         Some(Beginning {
             message_type: partial.message_type,
-            bytes: partial.body.get(..end)?,
+            bytes,
             is_whole: partial.is_whole(),
         })
     }
@@ -209,12 +226,12 @@ impl Reassembler {
             return None;
         }
         let message_seq = self.next_seq;
-        let partial = self.messages.remove(&message_seq)?;
+        let mut partial = self.messages.remove(&message_seq)?;
         self.next_seq = message_seq.checked_add(1)?;
         Some(Message {
             message_type: partial.message_type,
             message_seq,
-            body: partial.body,
+            body: partial.pieces.pop().map(|piece| piece.bytes).unwrap_or_default(),
         })
     }
 }
@@ -224,11 +241,26 @@ impl Reassembler {
 struct Partial {
     message_type: HandshakeType,
     length: usize,
-    body: Vec<u8>,
-    /// Sorted, disjoint, never touching.
-    have: Vec<Range<usize>>,
-    /// An empty message is whole as soon as a fragment of it came.
-    touched: bool,
+    /// Sorted, disjoint, never touching. A message without a body has none, and is whole.
+    pieces: Vec<Piece>,
+}
+
+/// Bytes of a message that lie behind each other.
+struct Piece {
+    start: usize,
+    bytes: Vec<u8>,
+}
+
+impl Piece {
+    const fn end(&self) -> usize {
+        self.start.saturating_add(self.bytes.len())
+    }
+
+    /// Takes no more room than it needs, since room is what budgets count.
+    fn append(&mut self, bytes: &[u8]) {
+        self.bytes.reserve_exact(bytes.len());
+        self.bytes.extend_from_slice(bytes);
+    }
 }
 
 impl Partial {
@@ -239,66 +271,62 @@ impl Partial {
         Self {
             message_type,
             length,
-            body: Vec::new(),
-            have: Vec::new(),
-            touched: false,
+            pieces: Vec::new(),
         }
     }
 
     fn is_whole(&self) -> bool {
-        match self.have.as_slice() {
-            [] => self.length == 0 && self.touched,
-            [all] => all.start == 0 && all.end == self.length,
+        match self.pieces.as_slice() {
+            [] => self.length == 0,
+            [all] => all.start == 0 && all.bytes.len() == self.length,
             _ => false,
         }
     }
 
-    fn insert(&mut self, range: Range<usize>, bytes: &[u8]) -> Pushed {
-        let first_touch = !std::mem::replace(&mut self.touched, true);
-        if range.is_empty() {
-            return if first_touch { Pushed::Kept } else { Pushed::Repeated };
-        }
-        if self
-            .have
-            .iter()
-            .any(|have| have.start <= range.start && range.end <= have.end)
-        {
-            return Pushed::Repeated;
-        }
-        let touches = |have: &Range<usize>| have.start <= range.end && range.start <= have.end;
-        if self.have.len() >= Self::MAX_PIECES && !self.have.iter().any(touches) {
-            return Pushed::NoRoom;
-        }
-        if self.body.len() < range.end {
-            self.body.resize(range.end, 0);
-        }
-        // Copy only into the gaps, then merge.
-        let mut at = range.start;
-        for have in self.have.iter().filter(|have| touches(have)) {
-            copy(&mut self.body, at..have.start.max(at), &range, bytes);
-            at = at.max(have.end);
-        }
-        copy(&mut self.body, at..range.end.max(at), &range, bytes);
+    /// How many bytes of this range are not there.
+    fn missing(&self, range: Range<usize>) -> usize {
+        let common = |piece: &Piece| {
+            let end = piece.end().min(range.end);
+            end.saturating_sub(piece.start.max(range.start))
+        };
+        let there = self.pieces.iter().map(common).fold(0, usize::saturating_add);
+        range.len().saturating_sub(there)
+    }
 
-        let mut merged = range.clone();
-        self.have.retain(|have| {
-            let keep = !touches(have);
-            if !keep {
-                merged = merged.start.min(have.start)..merged.end.max(have.end);
-            }
-            keep
+    /// Takes in bytes that begin there, of which some are missing; `false` when they would be one piece too many.
+    fn insert(&mut self, start: usize, bytes: &[u8]) -> bool {
+        if bytes.is_empty() {
+            return true;
+        }
+        let end = start.saturating_add(bytes.len());
+        let first = self.pieces.partition_point(|piece| piece.end() < start);
+        let behind = self.pieces.partition_point(|piece| piece.start <= end);
+        if first == behind && self.pieces.len() >= Self::MAX_PIECES {
+            return false;
+        }
+        // What came first stays; the new bytes fill the gaps.
+        let between = |from: usize, to: usize| {
+            let range = from.saturating_sub(start)..to.saturating_sub(start);
+            bytes.get(range).unwrap_or_default()
+        };
+        let mut touching = self.pieces.drain(first..behind).peekable();
+        let mut merged = touching.next_if(|piece| piece.start <= start).unwrap_or(Piece {
+            start,
+            bytes: Vec::new(),
         });
-        let place = self.have.partition_point(|have| have.start < merged.start);
-        self.have.insert(place, merged);
-        Pushed::Kept
+        for piece in touching {
+            merged.append(between(merged.end(), piece.start));
+            merged.append(&piece.bytes);
+        }
+        merged.append(between(merged.end(), end));
+        self.pieces.insert(first, merged);
+        true
     }
 }
 
-/// Copies the part `gap` of a message out of `bytes`, which lie at `range` of it.
-fn copy(body: &mut [u8], gap: Range<usize>, range: &Range<usize>, bytes: &[u8]) {
-    let from = gap.start.saturating_sub(range.start)..gap.end.saturating_sub(range.start);
-    if let (Some(to), Some(from)) = (body.get_mut(gap), bytes.get(from)) {
-        to.copy_from_slice(from);
+impl fmt::Debug for Piece {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", self.start, self.end())
     }
 }
 
@@ -312,6 +340,7 @@ fn copy(body: &mut [u8], gap: Range<usize>, range: &Range<usize>, bytes: &[u8]) 
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     const LIMITS: ReassemblyLimits = ReassemblyLimits {
         message: 4000,
@@ -358,9 +387,19 @@ mod tests {
         for seq in 0..8 {
             assert_eq!(r.push(&fragment(seq, 4000, 0, b"a")), Pushed::Kept);
         }
-        assert_eq!(r.push(&fragment(0, 4000, 3999, b"a")), Pushed::Kept);
-        assert_eq!(r.push(&fragment(1, 4000, 3999, b"a")), Pushed::NoRoom);
-        assert!(r.held_bytes() <= LIMITS.total);
+        // Nor does a place far behind.
+        for seq in 0..8 {
+            assert_eq!(r.push(&fragment(seq, 4000, 3999, b"a")), Pushed::Kept);
+        }
+        assert_eq!((r.held_bytes(), r.held_pieces()), (16, 16));
+        assert_eq!(r.push(&fragment(1, 4000, 0, &[1; 3999])), Pushed::Kept);
+        assert_eq!(r.push(&fragment(2, 4000, 1, &[1; 1987])), Pushed::NoRoom);
+        assert_eq!(r.push(&fragment(2, 4000, 1, &[1; 1986])), Pushed::Kept);
+        assert_eq!(r.held_bytes(), LIMITS.total);
+        // What is there already needs no room.
+        assert_eq!(r.push(&fragment(2, 4000, 0, &[1; 1987])), Pushed::Repeated);
+        r.clear();
+        assert_eq!(r.push(&fragment(0, 4000, 0, b"a")), Pushed::Kept);
         for piece in (0..64).step_by(2) {
             r.push(&fragment(0, 4000, 100 + piece, b"x"));
         }
@@ -386,6 +425,19 @@ mod tests {
     }
 
     #[test]
+    fn empty_messages_are_whole_and_empty_fragments_are_nothing() {
+        let mut r = Reassembler::new(LIMITS);
+        assert_eq!(r.push(&fragment(0, 5, 2, b"")), Pushed::Repeated);
+        assert!(r.is_empty() && r.beginning().is_none());
+        // Of another length: nobody has said anything yet.
+        assert_eq!(r.push(&fragment(0, 0, 0, b"")), Pushed::Kept);
+        assert_eq!(r.push(&fragment(0, 0, 0, b"")), Pushed::Repeated);
+        let begun = r.beginning().unwrap();
+        assert_eq!((begun.bytes, begun.is_whole), (&b""[..], true));
+        assert_eq!(r.take().unwrap().body, b"");
+    }
+
+    #[test]
     fn contradictions_are_refused() {
         let mut r = Reassembler::new(LIMITS);
         assert_eq!(r.push(&fragment(0, 6, 0, b"ab")), Pushed::Kept);
@@ -400,10 +452,22 @@ mod tests {
             cuts in proptest::collection::vec((0usize..600, 1usize..200), 0..60),
         ) {
             let mut r = Reassembler::new(LIMITS);
+            let mut came = BTreeSet::new();
             for (start, len) in cuts {
                 let start = start.min(message.len());
                 let end = (start + len).min(message.len());
                 r.push(&fragment(0, message.len(), start, &message[start..end]));
+                came.extend(start..end);
+                // As much as came, exactly that, and in order.
+                prop_assert!(r.held_bytes() <= came.len());
+                let pieces = r.messages.values().flat_map(|partial| &partial.pieces);
+                for (piece, next) in pieces.clone().zip(pieces.clone().skip(1)) {
+                    prop_assert!(piece.end() < next.start);
+                }
+                for piece in pieces {
+                    prop_assert_eq!(piece.bytes.capacity(), piece.bytes.len());
+                    prop_assert_eq!(&piece.bytes, &message[piece.start..piece.end()]);
+                }
             }
             // Retransmitted in another cut, the message always becomes whole.
             for (n, chunk) in message.chunks(97).enumerate() {

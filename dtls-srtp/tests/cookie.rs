@@ -6,7 +6,7 @@ mod pair;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use door::{AGREEMENTS, BOTH, SOURCE, Scene, V12, V13, alert, counters, fake, message_type, short};
+use door::{AGREEMENTS, BOTH, SOURCE, Scene, V12, V13, alert, counters, fake, message_type, part, short};
 use dtls_srtp::message::ServerHello;
 use dtls_srtp::{
     AlertDescription, Certificate, CipherSuite, CloseReason, Config, CookieExchange, CookieLimits, Counters, Event,
@@ -258,6 +258,41 @@ fn a_first_fragment_is_enough_for_dtls_1_2() {
     scene.settle(false);
     scene.assert_connected(Version::DTLS_1_2);
     assert_eq!(*scene.door.counters(), Counters::default());
+}
+
+/// Where DTLS 1.2 alone is spoken parts are kept that would be lost otherwise: those of a second hello that overtook its
+/// first part, and a first part that ends before the cookie. The rest of a first hello is not.
+#[test]
+fn little_is_kept_for_dtls_1_2() {
+    let mut scene = Scene::new(fake(1, BOTH), fake(2, V12));
+    let (len, sequence) = (1000, 0);
+    assert!(matches!(
+        scene.knock(SOURCE, &part(sequence, 0, len, 500, &[0; 100])),
+        Exchanged::Nothing
+    ));
+    assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
+    let first = scene.said();
+    for datagram in &first {
+        scene.deliver(datagram);
+        assert_eq!(scene.door.held_bytes(), 0);
+    }
+    scene.client.handle(scene.now, &scene.answers.remove(0));
+    let second = scene.said();
+    assert_eq!(second.len(), 2);
+    scene.deliver(&second[1]);
+    assert!(scene.door.held_bytes() > 0);
+    scene.deliver(&second[0]);
+    assert!(scene.server.is_some());
+    assert_eq!(scene.door.held_bytes(), 0);
+    scene.settle(false);
+    scene.assert_connected(Version::DTLS_1_2);
+
+    let mut scene = Scene::new(fake(1, V12), fake(2, V12));
+    assert!(matches!(
+        scene.knock(SOURCE, &part(sequence, 0, len, 0, &[0; 35])),
+        Exchanged::Nothing
+    ));
+    assert!(scene.door.held_bytes() > 0);
 }
 
 /// Three times as much as came, and not a byte more, however short the hello is.

@@ -3,8 +3,14 @@
 mod door;
 mod pair;
 
-use door::{BOTH, Change, SOURCE, Scene, V12, V13, counters, fake, short};
-use dtls_srtp::{Config, ContentType, CookieLimits, Exchanged, HandshakeType, Version};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use door::{BOTH, Change, SOURCE, Scene, V12, V13, alert, counters, fake, message_type, part, short};
+use dtls_srtp::{
+    AlertDescription, Config, ContentType, CookieLimits, Exchanged, HandshakeType, Role, Version,
+};
+use pair::End;
 
 /// Ten thousand addresses that are not there take no more memory than the budget, and do not keep out one that is.
 #[test]
@@ -138,4 +144,122 @@ fn parts_that_contradict_each_other_begin_a_hello_anew() {
     assert_eq!(*scene.door.counters(), counters(|c| c.inconsistent_fragments = 1));
     scene.settle(false);
     assert!(scene.client.dtls.is_connected());
+}
+
+/// 26 bytes that announce a hello of 16 KiB, and bring the last byte of it.
+fn tiny(message_seq: u16) -> Vec<u8> {
+    let tiny = part(0, message_seq, 16 << 10, (16 << 10) - 1, &[0]);
+    assert_eq!(tiny.len(), 26);
+    tiny
+}
+
+/// What a hello announces and where its parts lie takes no room; who has said the beginning stays longest.
+#[test]
+fn tiny_fragments_do_not_empty_the_room() {
+    let mut scene = Scene::new(fake(1, BOTH), fake(2, BOTH));
+    let hello = scene.said();
+    assert!(matches!(scene.knock(b"elsewhere", &tiny(0)), Exchanged::Nothing));
+    assert!((1..1300).contains(&scene.door.held_bytes()), "{:?}", scene.door);
+    scene.deliver(&hello[0]);
+    for n in 0..20_000_u32 {
+        assert!(matches!(scene.knock(&n.to_be_bytes(), &tiny(0)), Exchanged::Nothing));
+        assert!(scene.door.held_bytes() <= CookieLimits::default().held_bytes);
+    }
+    assert!(scene.door.counters().abandoned_hellos > 10_000);
+    // Nor do as many beginnings as are kept.
+    for n in 0..1500_u32 {
+        assert!(matches!(scene.knock(&n.to_be_bytes(), &hello[0]), Exchanged::Nothing));
+    }
+    scene.deliver(&hello[1]);
+    assert_eq!(scene.answers.len(), 1);
+
+    // Those that came first still go first when their time is over, whatever they have.
+    let waits = scene.door.held_bytes();
+    let end = scene.door.poll_timeout().unwrap();
+    scene.door.handle_timeout(end);
+    assert!(waits > 1_000_000);
+    assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
+}
+
+#[test]
+fn time_is_over_for_the_first_first() {
+    let mut scene = Scene::new(fake(1, BOTH), fake(2, BOTH));
+    let hello = scene.said();
+    let timeout = CookieLimits::default().hello_timeout;
+    let came = scene.now;
+    // By turns with a beginning and without.
+    for n in 0..6_u8 {
+        scene.now = came + Duration::from_millis(n.into());
+        scene.knock(&[n], if n % 2 == 0 { &hello[0] } else { &hello[1] });
+    }
+    for n in 0..6_u8 {
+        let at = scene.door.poll_timeout().unwrap();
+        assert_eq!(at, came + Duration::from_millis(n.into()) + timeout);
+        scene.door.handle_timeout(at);
+        assert_eq!(scene.door.counters().abandoned_hellos, u64::from(n) + 1);
+    }
+    assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
+}
+
+/// Where a connection asks itself, its little room is for one address.
+#[test]
+fn other_messages_do_not_empty_the_room_of_a_connection() {
+    let server = Config {
+        cookie: true,
+        ..fake(2, BOTH)
+    };
+    let now = Instant::now();
+    let mut server = End::new(Arc::new(server), Role::Server, 1, now);
+    let mut client = End::new(Arc::new(fake(1, BOTH)), Role::Client, 2, now);
+    let hello = client.transmits(now);
+    server.handle(now, &hello[0]);
+    for message_seq in 1..=7 {
+        server.handle(now, &tiny(message_seq));
+    }
+    let held = server.dtls.held_bytes();
+    assert!(held <= server.dtls.config().max_pending);
+    // Nobody is asked for a cookie so often.
+    for message_seq in [8, 9, 1000, u16::MAX] {
+        server.handle(now, &tiny(message_seq));
+    }
+    assert_eq!(server.dtls.held_bytes(), held);
+    assert_eq!(*server.dtls.counters(), counters(|c| c.unexpected_messages = 4));
+    assert_eq!(server.transmits(now), Vec::<Vec<u8>>::new());
+    server.handle(now, &hello[1]);
+    let answers = server.transmits(now);
+    assert_eq!(message_type(&answers[0]), HandshakeType::SERVER_HELLO);
+}
+
+#[test]
+fn what_brings_nothing_is_not_kept() {
+    for versions in [V12, V13, BOTH] {
+        let mut scene = Scene::new(fake(1, versions), fake(2, versions));
+        for message_seq in [0, 1] {
+            for datagram in [
+                part(0, message_seq, 100, 0, &[]),
+                part(0, message_seq, 100, 100, &[]),
+                part(0, message_seq, 20_000, 0, &[1; 100]),
+            ] {
+                assert!(matches!(scene.knock(SOURCE, &datagram), Exchanged::Nothing));
+                assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
+            }
+        }
+        let expected = counters(|c| {
+            c.repeated_fragments = 4;
+            c.oversized_messages = 2;
+        });
+        assert_eq!(*scene.door.counters(), expected);
+    }
+}
+
+#[test]
+fn a_hello_of_no_length_is_refused() {
+    for versions in [V12, V13, BOTH] {
+        let mut scene = Scene::new(fake(1, versions), fake(2, versions));
+        let exchanged = scene.knock(SOURCE, &part(0, 0, 0, 0, &[]));
+        assert!(matches!(exchanged, Exchanged::Answer(_)), "{exchanged:?}");
+        assert_eq!(alert(&scene.answers[0]), Some(AlertDescription::DECODE_ERROR));
+        assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
+        assert_eq!(*scene.door.counters(), counters(|c| c.refused_hellos = 1));
+    }
 }

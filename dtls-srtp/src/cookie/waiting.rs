@@ -12,8 +12,8 @@ pub(super) struct Partial {
     pub(super) received_bytes: usize,
     /// The highest number of its records.
     pub(super) record_sequence: u64,
-    /// When it began, and its place among the others.
-    begun: Option<(Instant, u64)>,
+    /// When it came, and how many had come before it.
+    came: Option<(Instant, u64)>,
 }
 
 impl Partial {
@@ -23,19 +23,28 @@ impl Partial {
             reassembler,
             received_bytes: 0,
             record_sequence: 0,
-            begun: None,
+            came: None,
         }
+    }
+
+    fn place(&self) -> Option<Place> {
+        let (_, number) = self.came?;
+        Some((self.reassembler.beginning().is_some(), number))
     }
 }
 
 /// Whose hello, and which of it: a second one may come in between the parts of the first.
 type Key = (Box<[u8]>, u16);
 
-/// The hellos that wait for their rest, within a budget: the oldest goes first.
+/// In which order hellos go when room is wanted: those of which the beginning is missing go first, since a client says it
+/// first, and of either kind the oldest.
+type Place = (bool, u64);
+
+/// The hellos that wait for their rest, within a budget.
 #[derive(Debug)]
 pub(super) struct Waiting {
     partials: BTreeMap<Key, Partial>,
-    by_age: BTreeMap<u64, Key>,
+    by_place: BTreeMap<Place, Key>,
     next: u64,
     held_bytes: usize,
     max_bytes: usize,
@@ -43,13 +52,17 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// What a hello costs beside its bytes and twice its key, about: places in two trees, and the reassembler.
-    const ENTRY: usize = 512;
+    /// What a hello costs beside its pieces and twice its key, at most: places in two trees, whose nodes may be half empty,
+    /// and the reassembler, which has a tree of its own.
+    const ENTRY: usize = 1024;
+
+    /// What a piece costs beside its bytes, at most: its place in a list that grows by doubling, and what an allocator adds.
+    const PIECE: usize = 96;
 
     pub(super) const fn new(max_bytes: usize, timeout: Duration) -> Self {
         Self {
             partials: BTreeMap::new(),
-            by_age: BTreeMap::new(),
+            by_place: BTreeMap::new(),
             next: 0,
             held_bytes: 0,
             max_bytes,
@@ -64,8 +77,8 @@ impl Waiting {
     pub(super) fn take(&mut self, source: &[u8], message_seq: u16) -> Option<Partial> {
         let key = (source.into(), message_seq);
         let partial = self.partials.remove(&key)?;
-        if let Some((_, place)) = partial.begun {
-            self.by_age.remove(&place);
+        if let Some(place) = partial.place() {
+            self.by_place.remove(&place);
         }
         self.held_bytes = self.held_bytes.saturating_sub(Self::cost(&key, &partial));
         Some(partial)
@@ -74,13 +87,18 @@ impl Waiting {
     /// Keeps a hello that is not kept yet; how many had to go for it.
     pub(super) fn keep(&mut self, now: Instant, source: &[u8], mut partial: Partial) -> u64 {
         let key = (source.into(), partial.message_seq);
-        let (_, place) = *partial.begun.get_or_insert((now, self.next));
+        partial.came.get_or_insert((now, self.next));
         self.next = self.next.saturating_add(1);
         self.held_bytes = self.held_bytes.saturating_add(Self::cost(&key, &partial));
-        self.by_age.insert(place, key.clone());
+        if let Some(place) = partial.place() {
+            self.by_place.insert(place, key.clone());
+        }
         self.partials.insert(key, partial);
         let mut dropped = 0;
-        while self.held_bytes > self.max_bytes && self.drop_oldest() {
+        while self.held_bytes > self.max_bytes
+            && let Some((&place, _)) = self.by_place.first_key_value()
+        {
+            self.drop_at(place);
             dropped += 1;
         }
         dropped
@@ -89,7 +107,10 @@ impl Waiting {
     /// Forgets the hellos whose time is over; how many.
     pub(super) fn expire(&mut self, now: Instant) -> u64 {
         let mut dropped = 0;
-        while self.deadline().is_some_and(|at| at <= now) && self.drop_oldest() {
+        while let Some((place, deadline)) = self.oldest()
+            && deadline <= now
+        {
+            self.drop_at(place);
             dropped += 1;
         }
         dropped
@@ -97,24 +118,32 @@ impl Waiting {
 
     /// When the oldest hello's time is over.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let (_, key) = self.by_age.first_key_value()?;
-        let (begun, _) = self.partials.get(key)?.begun?;
-        begun.checked_add(self.timeout)
+        let (_, deadline) = self.oldest()?;
+        Some(deadline)
     }
 
-    fn drop_oldest(&mut self) -> bool {
-        let Some((_, key)) = self.by_age.pop_first() else {
-            return false;
-        };
-        if let Some(partial) = self.partials.remove(&key) {
+    /// The hello that came first, and when its time is over.
+    fn oldest(&self) -> Option<(Place, Instant)> {
+        let first_of = |has_beginning| self.by_place.range((has_beginning, 0)..).next();
+        let firsts = [first_of(false), first_of(true)].into_iter().flatten();
+        let (&place, key) = firsts.min_by_key(|((_, number), _)| *number)?;
+        let (came, _) = self.partials.get(key)?.came?;
+        Some((place, came.checked_add(self.timeout)?))
+    }
+
+    fn drop_at(&mut self, place: Place) {
+        if let Some(key) = self.by_place.remove(&place)
+            && let Some(partial) = self.partials.remove(&key)
+        {
             self.held_bytes = self.held_bytes.saturating_sub(Self::cost(&key, &partial));
         }
-        true
     }
 
     fn cost(key: &Key, partial: &Partial) -> usize {
+        let pieces = partial.reassembler.held_pieces().saturating_mul(Self::PIECE);
         Self::ENTRY
             .saturating_add(key.0.len().saturating_mul(2))
+            .saturating_add(pieces)
             .saturating_add(partial.reassembler.held_bytes())
     }
 }
