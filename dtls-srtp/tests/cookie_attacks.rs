@@ -6,11 +6,13 @@ mod pair;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use door::{BOTH, Change, SOURCE, Scene, V12, V13, alert, counters, fake, message_type, part, short};
+use door::{BOTH, Change, SOURCE, Scene, V12, V13, alert, body_of, counters, fake, message_type, part, short};
+use dtls_srtp::message::ClientHello;
 use dtls_srtp::{
     AlertDescription, Config, ContentType, CookieLimits, Exchanged, HandshakeType, Role, Version,
 };
 use pair::End;
+use wire::Writer;
 
 /// Ten thousand addresses that are not there take no more memory than the budget, and do not keep out one that is.
 #[test]
@@ -261,5 +263,59 @@ fn a_hello_of_no_length_is_refused() {
         assert_eq!(alert(&scene.answers[0]), Some(AlertDescription::DECODE_ERROR));
         assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
         assert_eq!(*scene.door.counters(), counters(|c| c.refused_hellos = 1));
+    }
+}
+
+/// The same hello with a cookie of DTLS 1.2.
+fn with_legacy_cookie(body: &[u8], cookie: &[u8]) -> Vec<u8> {
+    let hello = ClientHello {
+        cookie,
+        ..ClientHello::parse(body).unwrap()
+    };
+    let mut out = vec![0; body.len() + cookie.len()];
+    let mut w = Writer::new(&mut out);
+    hello.write(&mut w).unwrap();
+    out
+}
+
+/// RFC 9147 §5.3: "If this field is non-empty .. abort the handshake with an illegal_parameter alert".
+#[test]
+fn a_hello_of_13_with_a_cookie_of_12_is_refused() {
+    for client in [V13, BOTH] {
+        for server in [V13, BOTH] {
+            for message_seq in [0, 1] {
+                for parts in [1, 2, 5] {
+                    let mut scene = Scene::new(fake(1, client), fake(2, server));
+                    let hello = with_legacy_cookie(&body_of(&scene.said()), &[1; 21]);
+                    let len = hello.len().div_ceil(parts);
+                    for (n, bytes) in hello.chunks(len).enumerate() {
+                        assert_eq!(scene.answers.len(), 0, "{client:?} {server:?} {message_seq} {parts}");
+                        scene.knock(SOURCE, &part(n as u64, message_seq, hello.len(), n * len, bytes));
+                    }
+                    assert_eq!(alert(&scene.answers[0]), Some(AlertDescription::ILLEGAL_PARAMETER));
+                    assert_eq!(*scene.door.counters(), counters(|c| c.refused_hellos = 1));
+                    assert_eq!(scene.door.held_bytes(), 0);
+                }
+            }
+        }
+    }
+}
+
+/// A client of DTLS 1.2 with a cookie that is not good gets another one, wherever its hello is cut.
+#[test]
+fn a_hello_of_12_with_a_bad_cookie_is_asked_again() {
+    for server in [V12, BOTH] {
+        let mut scene = Scene::new(fake(1, V12), fake(2, server));
+        let hello = with_legacy_cookie(&body_of(&scene.said()), &[1; 21]);
+        let (head, tail) = hello.split_at(100);
+        scene.knock(SOURCE, &part(0, 1, hello.len(), 0, head));
+        if server == BOTH {
+            // It may still be one of DTLS 1.3.
+            assert_eq!(scene.answers.len(), 0);
+            scene.knock(SOURCE, &part(1, 1, hello.len(), 100, tail));
+        }
+        assert_eq!(message_type(&scene.answers[0]), HandshakeType::HELLO_VERIFY_REQUEST);
+        assert_eq!(*scene.door.counters(), counters(|c| c.invalid_cookies = 1));
+        assert_eq!(scene.door.held_bytes(), 0);
     }
 }

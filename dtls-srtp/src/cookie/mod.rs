@@ -26,7 +26,7 @@ use crate::reassembly::{Pushed, Reassembler, ReassemblyLimits};
 use crate::record::RecordHeader;
 use crate::registry::{AlertDescription, ContentType, HandshakeType, Version};
 use crate::v12::HelloVerifyRequest;
-use crate::v13::{Retried, Retry, UnifiedHeader};
+use crate::v13::{Retried, Retry, UnifiedHeader, check_legacy_cookie};
 
 /// The doorkeeper of a DTLS server that anybody can send datagrams to: it asks each client for a cookie, which proves that the
 /// client receives what is sent to its address, and keeps no state for those that have not shown one (RFC 9147 §5.1, RFC
@@ -324,9 +324,8 @@ impl CookieExchange {
             Err(Error::Short { .. }) if !begun.is_whole => return Verdict::Wait,
             Err(error) => return self.refuse(malformed(error)),
         };
-        // A cookie here is that of a `HelloVerifyRequest`, and those who speak DTLS 1.2 alone need not know more: all that
-        // their cookies are bound to is in the first part of a hello.
-        if speaks_12 && (!head.cookie.is_empty() || !speaks_13) {
+        // Those who speak DTLS 1.2 alone need not know more: all that their cookies are bound to is in the first part.
+        if speaks_12 && !speaks_13 {
             return self.judge_12(now, source, &head);
         }
         if !begun.is_whole {
@@ -338,7 +337,7 @@ impl CookieExchange {
         };
         match choose_version(&self.config, &hello) {
             Ok(Version::DTLS_1_3) => self.judge_13(now, source, partial.message_seq, begun.bytes, &hello),
-            Ok(_) => Verdict::Say(Say::Verify),
+            Ok(_) => self.judge_12(now, source, &head),
             Err(reason) => self.refuse(reason),
         }
     }
@@ -386,6 +385,9 @@ impl CookieExchange {
             random: &hello.random,
             session_id: hello.session_id,
         };
+        if let Err(reason) = check_legacy_cookie(hello) {
+            return self.refuse(reason);
+        }
         let content = self.keys.verify(&*self.config.crypto, now, sender, cookie);
         match content.and_then(|content| retried(&content, cookie)) {
             Some(retried) => Verdict::Proven(Some(retried)),

@@ -21,6 +21,6 @@ pub use message::{
 };
 pub(crate) use negotiation::{FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, offered_suite, own_suites};
 pub(crate) use protection::{Protection, split_unified};
-pub(crate) use retry::{Retried, Retry};
+pub(crate) use retry::{Retried, Retry, check_legacy_cookie};
 pub(crate) use server::Server;
 pub(crate) use update::Secrets;

@@ -30,11 +30,7 @@ impl<'a> Offered<'a> {
                 "a ClientHello of DTLS 1.3 offers no compression and nothing else (RFC 8446 §4.1.2)",
             ));
         }
-        if !hello.cookie.is_empty() {
-            return Err(CloseReason::IllegalParameter(
-                "the legacy cookie of a ClientHello of DTLS 1.3 is empty (RFC 9147 §5.3)",
-            ));
-        }
+        check_legacy_cookie(&hello)?;
         let versions = extensions.supported_versions().map_err(&malformed)?;
         if !versions.is_some_and(|versions| versions.contains(Version::DTLS_1_3.0)) {
             return Err(CloseReason::IllegalParameter(
@@ -95,6 +91,16 @@ impl<'a> Offered<'a> {
         let mut shares = self.shares.iter();
         shares.find_map(|entry| (entry.group == group).then_some(entry.share))
     }
+}
+
+/// The cookie of DTLS 1.2 is not for this version, which has an extension for its own (RFC 9147 §5.3).
+pub(crate) const fn check_legacy_cookie(hello: &ClientHello<'_>) -> Result<(), CloseReason> {
+    if hello.cookie.is_empty() {
+        return Ok(());
+    }
+    Err(CloseReason::IllegalParameter(
+        "the legacy cookie of a ClientHello of DTLS 1.3 is empty (RFC 9147 §5.3)",
+    ))
 }
 
 /// What a `HelloRetryRequest` settles.
