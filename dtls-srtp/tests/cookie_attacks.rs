@@ -7,12 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use door::{BOTH, Change, SOURCE, Scene, V12, V13, alert, body_of, counters, fake, message_type, part, short};
-use dtls_srtp::message::ClientHello;
-use dtls_srtp::{
-    AlertDescription, Config, ContentType, CookieLimits, Exchanged, HandshakeType, Role, Version,
-};
+use dtls_srtp::message::{ClientHello, RecordHeader};
+use dtls_srtp::{AlertDescription, Config, ContentType, CookieLimits, Exchanged, HandshakeType, Role, Version};
 use pair::End;
-use wire::Writer;
+use wire::{Reader, Writer};
 
 /// Ten thousand addresses that are not there take no more memory than the budget, and do not keep out one that is.
 #[test]
@@ -263,6 +261,53 @@ fn a_hello_of_no_length_is_refused() {
         assert_eq!(alert(&scene.answers[0]), Some(AlertDescription::DECODE_ERROR));
         assert_eq!((scene.door.held_bytes(), scene.door.poll_timeout()), (0, None));
         assert_eq!(*scene.door.counters(), counters(|c| c.refused_hellos = 1));
+    }
+}
+
+/// The number of the record in a datagram.
+fn sequence(datagram: &[u8]) -> u64 {
+    RecordHeader::read(&mut Reader::new(datagram)).unwrap().sequence
+}
+
+/// The same in a record of another number.
+fn renumbered(datagram: &[u8], sequence: u64) -> Vec<u8> {
+    let mut renumbered = datagram.to_vec();
+    renumbered[5..11].copy_from_slice(&sequence.to_be_bytes()[2..]);
+    renumbered
+}
+
+/// Our records go on from those of the hello, so nobody may use up their numbers.
+#[test]
+fn records_that_bring_nothing_do_not_number_ours() {
+    let mut scene = Scene::new(fake(1, BOTH), fake(2, BOTH));
+    let hello = scene.said();
+    let body = body_of(&hello);
+    scene.deliver(&hello[0]);
+    scene.deliver(&renumbered(&hello[0], 1 << 40));
+    scene.deliver(&part(1 << 41, 0, body.len(), 7, &[]));
+    scene.deliver(&part(1 << 42, 0, body.len(), 3, &body[3..90]));
+    assert_eq!(*scene.door.counters(), counters(|c| c.repeated_fragments = 3));
+    scene.deliver(&hello[1]);
+    assert_eq!(sequence(&scene.answers[0]), sequence(&hello[1]));
+    scene.settle(false);
+    assert!(scene.client.dtls.is_connected());
+}
+
+#[test]
+fn records_with_the_last_numbers_are_no_part_of_a_hello() {
+    const LAST: u64 = RecordHeader::MAX_SEQUENCE;
+    for versions in [V12, V13] {
+        let mut scene = Scene::new(short(fake(1, versions)), fake(2, versions));
+        let hello = scene.said().remove(0);
+        for (n, number) in (1..).zip([LAST, LAST - 1, LAST / 2 + 1]) {
+            let exchanged = scene.knock(SOURCE, &renumbered(&hello, number));
+            assert!(matches!(exchanged, Exchanged::Nothing), "{exchanged:?}");
+            assert_eq!(*scene.door.counters(), counters(|c| c.unexpected_messages = n));
+        }
+        scene.deliver(&renumbered(&hello, LAST / 2));
+        assert_eq!(sequence(&scene.answers[0]), LAST / 2);
+        scene.settle(false);
+        scene.assert_connected(versions[0]);
     }
 }
 

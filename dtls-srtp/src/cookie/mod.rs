@@ -166,6 +166,9 @@ impl CookieExchange {
     // 1. Getters
 
     /// What was tolerated so far.
+    /// The highest number that a record of a hello may have. Ours go on from it, and have to get far.
+    const MAX_SEQUENCE: u64 = RecordHeader::MAX_SEQUENCE / 2;
+
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -260,6 +263,9 @@ impl CookieExchange {
             partial.received_bytes = partial.received_bytes.saturating_add(datagram.len());
         }
         partial
+                ContentType::HANDSHAKE if header.sequence > Self::MAX_SEQUENCE => {
+                    self.counters.unexpected_messages += 1;
+                }
     }
 
     fn take_record(&mut self, source: &[u8], partial: &mut Option<Partial>, sequence: u64, body: &[u8]) {
@@ -296,12 +302,11 @@ impl CookieExchange {
             partial = fresh();
             pushed = partial.reassembler.push(fragment);
         }
-        partial.record_sequence = partial.record_sequence.max(sequence);
         match pushed {
             Pushed::Repeated | Pushed::Stale => self.counters.repeated_fragments += 1,
             Pushed::TooLong => self.counters.oversized_messages += 1,
             Pushed::NoRoom => self.counters.fragments_beyond_budget += 1,
-            Pushed::Kept | Pushed::KeptInstead | Pushed::Inconsistent => {}
+            Pushed::Inconsistent => {}
         }
         partial
     }
@@ -311,6 +316,8 @@ impl CookieExchange {
         let speaks_13 = speaks(&self.config, Version::DTLS_1_3);
         let Some(begun) = partial.reassembler.beginning() else {
             // The rest of a first hello is of use to those alone who need all of it.
+            // What adds nothing has no say in how our records are numbered, either.
+            Pushed::Kept | Pushed::KeptInstead => partial.record_sequence = partial.record_sequence.max(sequence),
             let is_of_use = speaks_13 || partial.message_seq > 0;
             return if is_of_use && !partial.reassembler.is_empty() {
                 Verdict::Wait
