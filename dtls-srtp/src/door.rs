@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::cookie::{CookieExchange, CookieLimits, Exchanged, ProvenHello};
 use crate::dtls::{Dtls, Handshake, State};
+use crate::negotiation::check_policy;
 use crate::v13;
 
 impl Dtls {
@@ -48,6 +49,10 @@ impl Dtls {
         self.association.start_clock(now);
         self.association.go_on_from(hello.message_seq, hello.record_sequence);
         self.reassembler = hello.reassembler;
+        // A second hello of DTLS 1.3 does not pass where first ones are looked at.
+        if let Err(reason) = check_policy(&self.association) {
+            return self.end(reason);
+        }
         if let Some(retried) = hello.retried {
             match v13::Server::after_retry(&mut self.association, &retried) {
                 Ok(server) => self.state = State::Handshaking(Handshake::Server13(Box::new(server))),

@@ -184,13 +184,18 @@ fn a_client_does_not_talk_to_a_server_that_does_not_ask() {
 fn a_server_that_does_not_ask_authenticates_nobody() {
     for version in VERSIONS {
         for authentication in [Authentication::Fingerprint, Authentication::Embedder] {
-            let client = data(1, version, Authentication::Unauthenticated, ClientCertificate::Optional);
-            let server = data(2, version, authentication, ClientCertificate::Optional);
-            let mut pair = Pair::strangers(client, server, Network::CLEAN, 1);
-            pair.settle();
-            assert_eq!(closed(&pair.server.events), Some(CloseReason::NoPeerCertificate));
-            let told = CloseReason::Alert(AlertDescription::HANDSHAKE_FAILURE);
-            assert_eq!(closed(&pair.client.events), Some(told));
+            for cookie in [false, true] {
+                let client = data(1, version, Authentication::Unauthenticated, ClientCertificate::Optional);
+                let server = Config {
+                    cookie,
+                    ..data(2, version, authentication, ClientCertificate::Optional)
+                };
+                let mut pair = Pair::strangers(client, server, Network::CLEAN, 1);
+                pair.settle();
+                assert_eq!(closed(&pair.server.events), Some(CloseReason::NoPeerCertificate));
+                let told = CloseReason::Alert(AlertDescription::HANDSHAKE_FAILURE);
+                assert_eq!(closed(&pair.client.events), Some(told));
+            }
         }
     }
 }
