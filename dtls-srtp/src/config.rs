@@ -39,7 +39,8 @@ pub struct Config {
     pub max_pending: usize,
     /// How the peer is authenticated. Anything but fingerprints is for protocols other than WebRTC.
     pub authentication: Authentication,
-    /// Whether clients show certificates. They always do in WebRTC.
+    /// Whether clients show certificates. They always do in WebRTC
+    /// ([`Dtls::require_fingerprint`](crate::Dtls::require_fingerprint)).
     pub client_certificate: ClientCertificate,
     /// As server, whether clients have to prove their address with a cookie (RFC 9147 §5.1, RFC 6347 §4.2.1), which takes
     /// a round trip. Off behind ICE, which has proven it. This is for a [`Dtls`](crate::Dtls) that is there already; a
@@ -74,7 +75,8 @@ impl Config {
     }
 }
 
-/// How a peer is told from somebody in the middle. Fingerprints that were set have to match, whatever this says.
+/// How a peer is told from somebody in the middle. Fingerprints that were set have to match, whatever this says, and whenever
+/// that was: a connection whose peer has shown no certificate ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Authentication {
     /// The peer's certificate matches a fingerprint that is known from elsewhere

@@ -280,7 +280,8 @@ impl Dtls {
 
     /// Tells what signalling says about the peer's certificate, before or during the handshake. Of several fingerprints
     /// those with the strongest hash function count. Once a certificate has matched, later calls change nothing:
-    /// another certificate needs another connection.
+    /// another certificate needs another connection. One that was established without a certificate of the peer's ends
+    /// with [`CloseReason::NoPeerCertificate`].
     pub fn set_remote_fingerprints(&mut self, fingerprints: Vec<Fingerprint>) {
         if self.is_closed() {
             return;
@@ -291,8 +292,8 @@ impl Dtls {
         }
     }
 
-    /// Whatever [`Config::authentication`] says, fingerprints decide, as in WebRTC. To be called before anything else: what
-    /// is connected stays so.
+    /// Whatever [`Config::authentication`] and [`Config::client_certificate`] say, fingerprints decide, and both ends show
+    /// certificates, as in WebRTC. To be called before anything else: what is connected stays so.
     pub const fn require_fingerprint(&mut self) {
         self.association.identity.require_fingerprint();
     }
@@ -495,6 +496,12 @@ impl Dtls {
     }
 
     pub(crate) fn connect_if_proven(&mut self) {
+        let identity = &self.association.identity;
+        let is_complete = matches!(self.state, State::Unproven(_) | State::Connected(..));
+        if is_complete && identity.certificate().is_none() && identity.needs_certificate() {
+            // Nor will one come after the handshake.
+            return self.end(CloseReason::NoPeerCertificate);
+        }
         let (State::Unproven(_), Some(proof)) = (&self.state, self.association.identity.proof()) else {
             return;
         };

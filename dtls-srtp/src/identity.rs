@@ -12,6 +12,8 @@ pub(crate) struct Authenticated(());
 /// Who the peer is: what signalling said and what the handshake showed, whichever came first.
 pub(crate) struct PeerIdentity {
     authentication: Authentication,
+    /// Whether the connection has said that fingerprints alone count, whatever the configuration is.
+    requires_fingerprint: bool,
     fingerprints: Option<Vec<Fingerprint>>,
     certificate: Option<Vec<u8>>,
     matched: Option<FingerprintMatched>,
@@ -23,6 +25,7 @@ impl PeerIdentity {
     pub(crate) const fn new(authentication: Authentication) -> Self {
         Self {
             authentication,
+            requires_fingerprint: false,
             fingerprints: None,
             certificate: None,
             matched: None,
@@ -55,6 +58,12 @@ impl PeerIdentity {
     /// From now on fingerprints alone count.
     pub(crate) const fn require_fingerprint(&mut self) {
         self.authentication = Authentication::Fingerprint;
+        self.requires_fingerprint = true;
+    }
+
+    /// Whether fingerprints alone count, whatever the configuration is.
+    pub(crate) const fn requires_fingerprint(&self) -> bool {
+        self.requires_fingerprint
     }
 
     /// The embedder takes the certificate.

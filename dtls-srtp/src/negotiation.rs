@@ -29,8 +29,9 @@ pub(crate) fn take_certificate(association: &mut Association, der: Option<&[u8]>
 }
 
 /// Whether a client has to show a certificate: as server we ask for it, as client we go on with no server that does not.
+/// Where fingerprints alone count, both ends are known by theirs (RFC 8827 §6.5).
 pub(crate) fn requires_client_certificate(association: &Association) -> bool {
-    association.config.client_certificate == ClientCertificate::Required
+    association.config.client_certificate == ClientCertificate::Required || association.identity.requires_fingerprint()
 }
 
 /// As server: who asks for no certificate can authenticate nobody, and must not want to.

@@ -314,12 +314,46 @@ fn fingerprints_count_in_any_case() {
     }
 }
 
+/// However late they are set: nothing that such a client could still show is a certificate.
+#[test]
+fn late_fingerprints_end_a_connection_without_a_certificate() {
+    let refused = |pair: &Pair| closed(&pair.server.events) == Some(CloseReason::NoPeerCertificate);
+    for version in VERSIONS {
+        let fingerprints = || vec![fake::certificate(1).fingerprint()];
+        let mut pair = anonymous(version, Network::CLEAN, 1);
+        pair.settle();
+        pair.assert_connected();
+        pair.server.dtls.set_remote_fingerprints(fingerprints());
+        let now = pair.now;
+        pair.server.timeout(now);
+        assert!(refused(&pair), "{version}: {:?}", pair.server.events);
+        assert!(!pair.server.dtls.is_connected() && pair.server.exported().is_none());
+        pair.run_for(Duration::from_secs(1));
+        assert!(pair.client.dtls.is_closed());
+
+        // While the handshake is under way, it ends with it.
+        let mut pair = anonymous(version, Network::CLEAN, 1);
+        while !pair.log.iter().any(|(_, side, _)| *side == Side::Server) {
+            assert!(pair.step());
+        }
+        pair.server.dtls.set_remote_fingerprints(fingerprints());
+        pair.run_for(Duration::from_secs(1));
+        assert!(refused(&pair), "{version}: {:?}", pair.server.events);
+        assert!(pair.client.dtls.is_closed());
+    }
+}
+
 /// What a peer of WebRTC does, whatever configuration it is given (RFC 8827 §6.5).
 #[test]
 fn a_connection_can_require_fingerprints() {
     for version in VERSIONS {
-        for authentication in [Authentication::Embedder, Authentication::Unauthenticated] {
-            let mut pair = mutual(version, authentication);
+        for (authentication, certificates) in [
+            (Authentication::Embedder, ClientCertificate::Required),
+            (Authentication::Unauthenticated, ClientCertificate::Required),
+            (Authentication::Unauthenticated, ClientCertificate::Optional),
+        ] {
+            let make = |number| data(number, version, authentication, certificates);
+            let mut pair = Pair::strangers(make(1), make(2), Network::CLEAN, 1);
             pair.client.dtls.require_fingerprint();
             pair.server.dtls.require_fingerprint();
             pair.run_for(Duration::from_secs(1));
@@ -331,6 +365,18 @@ fn a_connection_can_require_fingerprints() {
             pair.introduce_as(&fake::certificate(1), &fake::certificate(2));
             pair.assert_connected();
         }
+    }
+}
+
+/// Then a client wants to be asked, too.
+#[test]
+fn who_requires_fingerprints_shows_a_certificate() {
+    for version in VERSIONS {
+        let mut pair = anonymous(version, Network::CLEAN, 1);
+        pair.client.dtls.require_fingerprint();
+        pair.settle();
+        assert_eq!(closed(&pair.client.events), Some(CloseReason::NoCertificateRequest));
+        assert!(!pair.server.dtls.is_connected());
     }
 }
 

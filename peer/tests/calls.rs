@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dtls_srtp::Version;
 use dtls_srtp::fake::{self, FakeCrypto};
+use dtls_srtp::{Authentication, ClientCertificate, Version};
 use peer::testing::{Client, Pair, check_answer};
 use peer::{Blocked, CloseReason, Config, Direction, Event, Extension, Kind, Peer, SenderId, State, StreamId};
 use rtp::ntp::NtpTime;
@@ -518,6 +518,19 @@ fn a_wrong_fingerprint_ends_the_call() {
         assert_eq!((pair.peer.state(), pair.peer.poll_timeout()), (State::Closed, None));
         let error = pair.peer.accept_offer(pair.now, &pair.client.offer()).unwrap_err();
         assert!(error.to_string().contains("closed"));
+    }
+}
+
+/// Both ends of a call are known by their certificates, whatever else the configuration is used for (RFC 8827 §6.5).
+#[test]
+fn certificates_are_shown_whatever_the_configuration_says() {
+    for version in [Version::DTLS_1_2, Version::DTLS_1_3] {
+        let mut config = Pair::config();
+        let dtls = Arc::make_mut(&mut config.dtls);
+        dtls.versions = vec![version];
+        dtls.authentication = Authentication::Unauthenticated;
+        dtls.client_certificate = ClientCertificate::Optional;
+        room_with(41, config).connect();
     }
 }
 
