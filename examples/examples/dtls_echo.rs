@@ -1,5 +1,5 @@
-//! An echo over DTLS without WebRTC: real sockets, no ICE, no SRTP, clients without certificates. OpenSSL can be the other
-//! end.
+//! An echo over DTLS without WebRTC: real sockets, no ICE, no SRTP, clients without certificates, which prove their
+//! addresses with cookies. OpenSSL can be the other end.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read};
@@ -7,7 +7,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dtls_srtp::{Authentication, Certificate, ClientCertificate, Config, Dtls, Event, Fingerprint, RingCrypto, Role};
+use dtls_srtp::{
+    Authentication, Certificate, ClientCertificate, Config, CookieExchange, CookieLimits, Dtls, Event, Exchanged,
+    Fingerprint, RingCrypto, Role,
+};
 use wire::Seed;
 
 const USAGE: &str = "\
@@ -20,6 +23,8 @@ usage: cargo run -p hyaline-examples --example dtls_echo -- listen [ADDRESS]
   TEXT         what `connect` says; it ends with the first answer
   FINGERPRINT  of the server's certificate, as `listen` prints it: 'sha-256 AB:CD:..'.
                Without one nothing tells that the server is the right one.
+
+`listen` lets a client go that says nothing for a minute.
 
 Two of these speak DTLS 1.3. OpenSSL has 1.2:
 
@@ -86,62 +91,95 @@ fn seed() -> io::Result<Seed> {
 struct Server {
     socket: UdpSocket,
     config: Arc<Config>,
+    /// Anybody can write somebody else's address on a datagram: who has no connection proves its own first.
+    door: CookieExchange,
     /// Each client is one for as long as it keeps its address.
-    clients: HashMap<SocketAddr, Dtls>,
+    guests: HashMap<SocketAddr, Guest>,
+}
+
+struct Guest {
+    dtls: Dtls,
+    /// When it last sent something that nobody else can have sent.
+    heard: Instant,
 }
 
 impl Server {
-    /// Without a cookie anybody can have us answer to an address that is somebody else's, so there are not many.
-    const MAX_CLIENTS: usize = 100;
+    const MAX_GUESTS: usize = 100;
+
+    /// Who is silent for so long is let go: it may be gone without a goodbye.
+    const IDLE: Duration = Duration::from_secs(60);
 
     fn new(address: SocketAddr, certificate: Certificate) -> io::Result<Self> {
+        let config = Arc::new(config(certificate, Authentication::Unauthenticated));
         Ok(Self {
             socket: UdpSocket::bind(address)?,
-            config: Arc::new(config(certificate, Authentication::Unauthenticated)),
-            clients: HashMap::new(),
+            door: CookieExchange::new(config.clone(), CookieLimits::default(), seed()?, Instant::now()),
+            config,
+            guests: HashMap::new(),
         })
     }
 
     /// Waits a moment for a datagram, and does what is due.
     fn turn(&mut self) -> io::Result<()> {
         let mut buffer = [0; 2048];
-        if let Some((len, from)) = receive(
-            &self.socket,
-            self.clients.values().filter_map(Dtls::poll_timeout).min(),
-            &mut buffer,
-        )? {
+        let timers = self.guests.values().filter_map(|guest| guest.dtls.poll_timeout());
+        let due = timers.chain(self.door.poll_timeout()).min();
+        if let Some((len, from)) = receive(&self.socket, due, &mut buffer)? {
             self.take(from, &mut buffer[..len])?;
         }
-        for (client, dtls) in &mut self.clients {
-            dtls.handle_timeout(Instant::now());
-            while let Some(event) = dtls.poll_event() {
-                println!("{client}: {}", describe(&event));
+        self.advance(Instant::now())
+    }
+
+    fn advance(&mut self, now: Instant) -> io::Result<()> {
+        self.door.handle_timeout(now);
+        for (address, Guest { dtls, heard }) in &mut self.guests {
+            dtls.handle_timeout(now);
+            if now.saturating_duration_since(*heard) >= Self::IDLE {
+                dtls.close();
             }
-            flush(dtls, &self.socket, *client)?;
+            while let Some(event) = dtls.poll_event() {
+                println!("{address}: {}", describe(&event));
+            }
+            flush(dtls, &self.socket, *address)?;
         }
-        // A server's clock runs from the first part of a hello to the end of the handshake.
-        self.clients
-            .retain(|_, dtls| !dtls.is_closed() && (dtls.is_connected() || dtls.poll_timeout().is_some()));
+        self.guests.retain(|_, guest| !guest.dtls.is_closed());
         Ok(())
     }
 
     fn take(&mut self, from: SocketAddr, datagram: &mut [u8]) -> io::Result<()> {
-        // A handshake begins with one of its own records in the clear; what else strangers send is none of our business.
-        let begins = datagram.first() == Some(&22) && self.clients.len() < Self::MAX_CLIENTS;
-        if !self.clients.contains_key(&from) && begins {
-            let dtls = Dtls::new(self.config.clone(), Role::Server, seed()?, Instant::now());
-            self.clients.insert(from, dtls);
-        }
-        let Some(dtls) = self.clients.get_mut(&from) else {
-            return Ok(());
+        let now = Instant::now();
+        let Some(Guest { dtls, heard }) = self.guests.get_mut(&from) else {
+            return self.take_from_stranger(now, from, datagram);
         };
-        let mut heard: Vec<Vec<u8>> = Vec::new();
-        dtls.handle_datagram(Instant::now(), datagram, &mut |message| heard.push(message.to_vec()));
-        for message in heard {
+        let authentic = dtls.authentic_records();
+        let mut messages: Vec<Vec<u8>> = Vec::new();
+        dtls.handle_datagram(now, datagram, &mut |message| messages.push(message.to_vec()));
+        if dtls.authentic_records() > authentic {
+            *heard = now;
+        }
+        for message in messages {
             // Who has said goodbye in the same datagram hears no echo.
             if dtls.is_connected() {
                 say(dtls, &self.socket, from, &message)?;
             }
+        }
+        Ok(())
+    }
+
+    fn take_from_stranger(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> io::Result<()> {
+        let mut out = [0; CookieExchange::MIN_OUT];
+        match self
+            .door
+            .handle_datagram(now, from.to_string().as_bytes(), datagram, &mut out)
+        {
+            Exchanged::Answer(len) => {
+                self.socket.send_to(&out[..len], from)?;
+            }
+            Exchanged::Proven(hello) if self.guests.len() < Self::MAX_GUESTS => {
+                let dtls = Dtls::accept(*hello, seed()?, now);
+                self.guests.insert(from, Guest { dtls, heard: now });
+            }
+            Exchanged::Proven(_) | Exchanged::Nothing => {}
         }
         Ok(())
     }
@@ -284,10 +322,54 @@ mod tests {
             };
             assert_eq!(outcome, connects.then(|| b"hello".to_vec()));
             client.close().unwrap();
-            while !server.clients.is_empty() {
+            while !server.guests.is_empty() {
                 assert!(Instant::now() < end, "no goodbye");
                 server.turn().unwrap();
             }
+        }
+    }
+
+    /// An address can be somebody else's.
+    #[test]
+    fn who_shows_no_cookie_gets_little_and_leaves_nothing() {
+        let mut server = Server::new(loopback(), Certificate::generate().unwrap()).unwrap();
+        let address = server.socket.local_addr().unwrap();
+        let stranger = UdpSocket::bind(loopback()).unwrap();
+        stranger.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut client = Client::new(address, None).unwrap();
+        let mut buffer = [0; 2048];
+        let mut sent = 0;
+        while let Some(len) = client.dtls.poll_transmit(Instant::now(), &mut buffer) {
+            sent += stranger.send_to(&buffer[..len], address).unwrap();
+            server.turn().unwrap();
+        }
+        let got = stranger.recv(&mut buffer).unwrap();
+        assert!(got < 200 && got < sent, "{got} bytes for {sent}");
+        // Nor does anything more come by and by.
+        server.advance(Instant::now() + Duration::from_secs(1)).unwrap();
+        stranger.set_nonblocking(true).unwrap();
+        assert_eq!(stranger.recv(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(server.guests.is_empty());
+        assert_eq!(server.door.held_bytes(), 0);
+    }
+
+    #[test]
+    fn silent_guests_are_let_go() {
+        let mut server = Server::new(loopback(), Certificate::generate().unwrap()).unwrap();
+        let mut client = Client::new(server.socket.local_addr().unwrap(), None).unwrap();
+        let end = deadline();
+        while client.answer.is_none() {
+            assert!(Instant::now() < end, "no answer");
+            server.turn().unwrap();
+            client.turn(b"hello").unwrap();
+        }
+        let heard = server.guests.values().next().unwrap().heard;
+        server.advance(heard + Server::IDLE - Duration::from_secs(1)).unwrap();
+        assert_eq!(server.guests.len(), 1);
+        server.advance(heard + Server::IDLE).unwrap();
+        assert!(server.guests.is_empty());
+        while client.turn(b"hello").is_ok() {
+            assert!(Instant::now() < end, "no goodbye");
         }
     }
 
@@ -355,7 +437,7 @@ mod tests {
             assert!(Instant::now() < end, "{:#?}", openssl.seen);
             server.turn().unwrap();
         }
-        assert_eq!(server.clients.len(), 1);
+        assert_eq!(server.guests.len(), 1);
     }
 
     #[test]
