@@ -1,8 +1,8 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dtls_srtp::message::{HandshakeHeader, RecordHeader};
+use dtls_srtp::message::{Fragment, HandshakeHeader, HelloVerifyRequest, RecordHeader, ServerHello, split_record};
 use dtls_srtp::{
     Config, ContentType, CookieExchange, CookieLimits, Dtls, Exchanged, HandshakeType, NamedGroup, Role, Version, fake,
 };
@@ -11,14 +11,15 @@ use wire::{Reader, Seed, Writer};
 const LIMITS: CookieLimits = CookieLimits {
     lifetime: Duration::from_secs(30),
     hello_timeout: Duration::from_secs(5),
-    held_bytes: 8000,
+    held_bytes: 12_000,
 };
 
 /// A door that asks for cookies, under attack while genuine clients come to it, on fake cryptography.
 ///
 /// The input is one byte of settings and then any number of steps: operation, length modulo 64, that many bytes. What the
-/// steps leave undone is done at the end, so most inputs reach a connection. Nobody is proven who was not asked, no
-/// address gets more than three times what came from there, and memory stays within its budget.
+/// steps leave undone is done at the end, so most inputs reach a connection. Nobody is proven without a cookie that went to
+/// its address, no address gets more than three times what came from there, and memory stays within its budget and in
+/// proportion to what came.
 pub fn dtls_cookie(data: &[u8]) {
     attack(data);
 }
@@ -44,10 +45,15 @@ struct Place {
     /// Bytes that came from here, and that went back, before it was proven.
     came: usize,
     went: usize,
+    /// The cookies that went here.
+    cookies: BTreeSet<Vec<u8>>,
 }
 
 struct Scene {
     now: Instant,
+    /// Datagrams that came to the door, from wherever, and their bytes.
+    datagrams: usize,
+    bytes: usize,
     door: CookieExchange,
     places: [Place; 2],
     /// Whose turn it is.
@@ -67,6 +73,7 @@ impl Place {
             server: None,
             came: 0,
             went: 0,
+            cookies: BTreeSet::new(),
         }
     }
 }
@@ -90,6 +97,8 @@ impl Scene {
         }
         Self {
             now,
+            datagrams: 0,
+            bytes: 0,
             door: CookieExchange::new(Arc::new(config), LIMITS, Seed::from_run(9), now),
             places: [Place::new(settings, 1, now), Place::new(settings, 2, now)],
             at: 0,
@@ -138,11 +147,17 @@ impl Scene {
                 let source = [bytes, b"elsewhere"].concat();
                 let mut out = [0; CookieExchange::MIN_OUT];
                 let datagram = fragment(bytes);
+                self.datagrams += 1;
+                self.bytes += datagram.len();
                 let exchanged = self.door.handle_datagram(self.now, &source, &datagram, &mut out);
                 assert!(!matches!(exchanged, Exchanged::Proven(_)));
             }
         }
-        assert!(self.door.held_bytes() <= LIMITS.held_bytes);
+        let held = self.door.held_bytes();
+        assert!(held <= LIMITS.held_bytes);
+        // Of the bytes every thirteenth can begin another piece.
+        let most = 8 * self.bytes + 1500 * self.datagrams;
+        assert!(held <= most, "{held} bytes held of {}", self.bytes);
     }
 
     /// The next datagram of whose turn it is.
@@ -159,15 +174,22 @@ impl Scene {
             return;
         }
         place.came += datagram.len();
+        self.datagrams += 1;
+        self.bytes += datagram.len();
         let mut out = [0; CookieExchange::MIN_OUT];
         match self.door.handle_datagram(self.now, &[from as u8], datagram, &mut out) {
             Exchanged::Answer(len) => {
                 place.went += len;
+                place.cookies.extend(cookie_in(&out[..len]));
                 assert!(place.went <= 3 * place.came, "{} for {}", place.went, place.came);
                 place.client.handle_datagram(self.now, &mut out[..len], &mut |_| ());
             }
             Exchanged::Proven(hello) => {
-                assert!(place.went > 0, "proven without having been asked");
+                let cookie = hello.cookie().expect("a proven hello has a cookie");
+                assert!(
+                    place.cookies.contains(cookie),
+                    "a cookie that did not go to its address"
+                );
                 let mut server = Dtls::accept(*hello, Seed::from_run(3), self.now);
                 server.set_remote_fingerprints(vec![fake::certificate(1).fingerprint()]);
                 place.server = Some(server);
@@ -234,6 +256,24 @@ impl Scene {
     }
 }
 
+/// The cookie in an answer, unless that is an alert.
+fn cookie_in(answer: &[u8]) -> Option<Vec<u8>> {
+    let mut answer = answer.to_vec();
+    let (header, body, _) = split_record(&mut answer).expect("an answer is a record");
+    if header.content_type != ContentType::HANDSHAKE {
+        return None;
+    }
+    let fragment = Fragment::read(&mut Reader::new(body)).expect("a whole message");
+    let cookie = if fragment.header.message_type == HandshakeType::HELLO_VERIFY_REQUEST {
+        HelloVerifyRequest::parse(fragment.body).expect("a request").cookie
+    } else {
+        let request = ServerHello::parse(fragment.body).expect("a request");
+        let cookie = request.extensions.cookie().expect("its extensions can be read");
+        cookie.expect("a cookie is asked for")
+    };
+    Some(cookie.to_vec())
+}
+
 /// A fragment of a hello: two bytes say which and how long it is, two where the fragment stands in it; the rest is its body.
 fn fragment(bytes: &[u8]) -> Vec<u8> {
     let (head, body) = bytes.split_at(bytes.len().min(4));
@@ -284,6 +324,23 @@ mod tests {
         println!("{connected} of {runs} scripts reach a connection");
         assert!(connected > 300, "{connected} of {runs}");
         assert!(connected < 990, "no attack ever succeeds in anything");
+    }
+
+    /// What is asserted about cookies can fail.
+    #[test]
+    fn cookies_that_went_elsewhere_are_noticed() {
+        for settings in [0, 0o11, 0o22] {
+            let mut scene = Scene::new(settings);
+            while scene.places[0].went == 0 {
+                scene.flush();
+                scene.deliver();
+            }
+            let [ours, theirs] = &mut scene.places;
+            assert_eq!(ours.cookies.len(), 1);
+            theirs.cookies.append(&mut ours.cookies);
+            let settle = std::panic::AssertUnwindSafe(|| scene.settle());
+            assert!(std::panic::catch_unwind(settle).is_err(), "{settings}");
+        }
     }
 
     #[test]

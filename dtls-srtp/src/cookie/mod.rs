@@ -124,6 +124,19 @@ pub struct ProvenHello {
     pub(crate) retried: Option<Retried>,
 }
 
+impl ProvenHello {
+    /// The cookie that the client has shown: one that an [`Answer`](Exchanged::Answer) to its address had.
+    pub fn cookie(&self) -> Option<&[u8]> {
+        let begun = self.reassembler.beginning()?;
+        if self.retried.is_some() {
+            let hello = ClientHello::parse(begun.bytes).ok()?;
+            return hello.extensions.cookie().ok()?;
+        }
+        let head = HelloHead::read(&mut Reader::new(begun.bytes)).ok()?;
+        Some(head.cookie)
+    }
+}
+
 /// What is to be done about a hello.
 enum Verdict {
     /// It is not there as far as it has to be.
@@ -146,8 +159,15 @@ impl CookieExchange {
     /// The shortest `out` that [`handle_datagram`](Self::handle_datagram) takes, in bytes.
     pub const MIN_OUT: usize = 256;
 
+    /// The last number that a hello may have here. The first is 0, and each cookie that is asked for adds one: more than one
+    /// only where a client of DTLS 1.2 comes late.
+    const MAX_MESSAGE_SEQ: u16 = 7;
+
     /// How many times as many bytes as came go back at most (RFC 9147 §5.1).
     const AMPLIFICATION: usize = 3;
+
+    /// The highest number that a record of a hello may have. Ours go on from it, and have to get far.
+    const MAX_SEQUENCE: u64 = RecordHeader::MAX_SEQUENCE / 2;
 
     /// One with keys of its own, which grow from the seed. The configuration is that of the connections.
     pub fn new(config: Arc<Config>, limits: CookieLimits, seed: Seed, now: Instant) -> Self {
@@ -159,16 +179,9 @@ impl CookieExchange {
         }
     }
 
-    /// The last number that a hello may have here. The first is 0, and each cookie that is asked for adds one: more than one
-    /// only where a client of DTLS 1.2 comes late.
-    const MAX_MESSAGE_SEQ: u16 = 7;
-
     // 1. Getters
 
     /// What was tolerated so far.
-    /// The highest number that a record of a hello may have. Ours go on from it, and have to get far.
-    const MAX_SEQUENCE: u64 = RecordHeader::MAX_SEQUENCE / 2;
-
     pub const fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -250,6 +263,9 @@ impl CookieExchange {
             };
             match header.content_type {
                 _ if header.epoch > 0 => self.counters.stale_epoch_records += 1,
+                ContentType::HANDSHAKE if header.sequence > Self::MAX_SEQUENCE => {
+                    self.counters.unexpected_messages += 1;
+                }
                 ContentType::HANDSHAKE => self.take_record(source, &mut partial, header.sequence, body),
                 // RFC 8446 §4.2.2: servers without state ignore these.
                 ContentType::CHANGE_CIPHER_SPEC => {}
@@ -263,9 +279,6 @@ impl CookieExchange {
             partial.received_bytes = partial.received_bytes.saturating_add(datagram.len());
         }
         partial
-                ContentType::HANDSHAKE if header.sequence > Self::MAX_SEQUENCE => {
-                    self.counters.unexpected_messages += 1;
-                }
     }
 
     fn take_record(&mut self, source: &[u8], partial: &mut Option<Partial>, sequence: u64, body: &[u8]) {
@@ -276,6 +289,7 @@ impl CookieExchange {
                 return;
             };
             let message_seq = fragment.header.message_seq;
+            let is_hello = fragment.header.message_type == HandshakeType::CLIENT_HELLO;
             let is_other = |partial: &Partial| partial.message_seq != message_seq;
             if !is_hello || message_seq > Self::MAX_MESSAGE_SEQ || partial.as_ref().is_some_and(is_other) {
                 self.counters.unexpected_messages += 1;
@@ -295,7 +309,6 @@ impl CookieExchange {
         let fresh = || Partial::new(message_seq, Reassembler::starting_at(message_seq, limits));
         let mut partial = kept.unwrap_or_else(fresh);
         let mut pushed = partial.reassembler.push(fragment);
-            let is_hello = fragment.header.message_type == HandshakeType::CLIENT_HELLO;
         if pushed == Pushed::Inconsistent {
             // Another client has the address now, or the same has begun anew.
             self.counters.inconsistent_fragments += 1;
@@ -303,6 +316,8 @@ impl CookieExchange {
             pushed = partial.reassembler.push(fragment);
         }
         match pushed {
+            // What adds nothing has no say in how our records are numbered, either.
+            Pushed::Kept | Pushed::KeptInstead => partial.record_sequence = partial.record_sequence.max(sequence),
             Pushed::Repeated | Pushed::Stale => self.counters.repeated_fragments += 1,
             Pushed::TooLong => self.counters.oversized_messages += 1,
             Pushed::NoRoom => self.counters.fragments_beyond_budget += 1,
@@ -316,8 +331,6 @@ impl CookieExchange {
         let speaks_13 = speaks(&self.config, Version::DTLS_1_3);
         let Some(begun) = partial.reassembler.beginning() else {
             // The rest of a first hello is of use to those alone who need all of it.
-            // What adds nothing has no say in how our records are numbered, either.
-            Pushed::Kept | Pushed::KeptInstead => partial.record_sequence = partial.record_sequence.max(sequence),
             let is_of_use = speaks_13 || partial.message_seq > 0;
             return if is_of_use && !partial.reassembler.is_empty() {
                 Verdict::Wait
@@ -372,6 +385,9 @@ impl CookieExchange {
         body: &[u8],
         hello: &ClientHello<'_>,
     ) -> Verdict {
+        if let Err(reason) = check_legacy_cookie(hello) {
+            return self.refuse(reason);
+        }
         let cookie = match hello.extensions.cookie() {
             Ok(Some(cookie)) => cookie,
             Ok(None) if message_seq == 0 => {
@@ -392,9 +408,6 @@ impl CookieExchange {
             random: &hello.random,
             session_id: hello.session_id,
         };
-        if let Err(reason) = check_legacy_cookie(hello) {
-            return self.refuse(reason);
-        }
         let content = self.keys.verify(&*self.config.crypto, now, sender, cookie);
         match content.and_then(|content| retried(&content, cookie)) {
             Some(retried) => Verdict::Proven(Some(retried)),
