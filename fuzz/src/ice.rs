@@ -209,7 +209,7 @@ impl Session {
         match response.class() {
             Class::SuccessResponse => {
                 assert_eq!(response.xor_mapped_address(), Ok(Some(path.remote)));
-                assert!(self.agent.is_validated(&path));
+                assert!(self.agent.is_validated(&path) && self.agent.may_receive(self.now, &path));
                 self.accepted = Some((request, path, credentials.ufrag.clone()));
             }
             Class::ErrorResponse => {
@@ -269,14 +269,14 @@ impl Session {
     fn silently(&mut self, step: &Step<'_>, datagram: Vec<u8>) {
         self.drain();
         let before = (
-            self.agent.is_validated(&step.path()),
+            self.agent.may_receive(self.now, &step.path()),
             self.agent.selected(),
             self.agent.state(),
         );
         self.agent.handle_datagram(self.now, &step.path(), &datagram);
         assert_eq!(self.agent.poll_transmit(self.now, &mut [0; MIN_OUT]), None);
         let after = (
-            self.agent.is_validated(&step.path()),
+            self.agent.may_receive(self.now, &step.path()),
             self.agent.selected(),
             self.agent.state(),
         );

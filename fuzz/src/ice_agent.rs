@@ -414,6 +414,7 @@ impl Duel {
         for (end, agent) in self.agents.iter().enumerate() {
             let selected = agent.selected();
             assert!(selected.is_none_or(|path| agent.is_validated(&path)));
+            assert!(agent.pairs().all(|pair| agent.may_receive(self.now, &pair.path)));
             match agent.state() {
                 State::New | State::Checking | State::Failed => assert_eq!(selected, None),
                 State::Connected => assert!(selected.is_some()),

@@ -119,10 +119,19 @@ impl Agent {
         self.state
     }
 
-    /// Whether a check has validated a path: the peer's in lite mode, else one of ours that was answered. Only what
-    /// comes on such a path is the peer's.
+    /// Whether a check has validated a path: the peer's in lite mode, else one of ours that was answered. Only by such a
+    /// path anything but checks is sent.
     pub fn is_validated(&self, path: &Path) -> bool {
         self.pairs.contains(path)
+    }
+
+    /// Whether what comes on a path may be the peer's: it is validated, or a check of the peer's under our newest
+    /// credentials has come on it, not longer ago than [`Config::consent_expires_after`](crate::Config::consent_expires_after).
+    ///
+    /// In full mode the peer may have its answer, and send, before ours comes (RFC 8445 §12.2: an agent is to be prepared to
+    /// receive on any pair). No more than in lite mode follows from it, and nothing is sent there.
+    pub fn may_receive(&self, now: Instant, path: &Path) -> bool {
+        self.pairs.contains(path) || self.full.as_ref().is_some_and(|full| full.checklist.hears(now, path))
     }
 
     /// The path to send on; `None` before the first check, and once the peer is gone.
@@ -237,7 +246,8 @@ impl Agent {
     pub fn note_activity(&mut self, now: Instant, path: &Path, activity: Activity) {
         let proves_life = activity.is_authenticated();
         if !self.pairs.note(now, path, proves_life) {
-            self.counters.ice_unvalidated_activity += 1;
+            // Where the peer was only heard it is no fault of its, but neither chooses the path nor proves anything.
+            self.counters.ice_unvalidated_activity += u64::from(!self.may_receive(now, path));
         } else if proves_life {
             self.alive(now);
         }

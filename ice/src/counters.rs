@@ -36,7 +36,7 @@ wire::counters! {
         pub ice_responses_dropped,
         /// Pairs that gave way to newer ones.
         pub ice_pairs_evicted,
-        /// Activity reported on paths that no check has validated.
+        /// Activity reported on paths on which nothing may be received ([`Agent::may_receive`](crate::Agent::may_receive)).
         pub ice_unvalidated_activity,
         /// Candidates of the peer beyond the limit.
         pub ice_remote_candidates_dropped,

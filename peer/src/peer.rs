@@ -410,7 +410,7 @@ impl Peer {
             self.counters.before_offer += 1;
             return;
         };
-        if !self.ice.is_validated(path) {
+        if !self.ice.may_receive(now, path) {
             self.counters.unvalidated_path += 1;
             return;
         }

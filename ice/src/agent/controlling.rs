@@ -444,6 +444,67 @@ fn a_check_of_the_peer_is_answered_and_tried_the_other_way() {
     assert!(call.counters().is_empty(), "{:?}", call.counters());
 }
 
+/// The peer may have its answer before we have ours, and sends: RFC 8445 §12.2.
+#[test]
+fn what_comes_where_the_peer_was_heard_may_be_its() {
+    let mut call = Call::new();
+    let path = Path::udp(address(OURS), address("203.0.113.5:7000"));
+    call.dead = SERVER.map(address).to_vec();
+    call.dead.push(path.remote);
+    call.exchange_credentials();
+    let may_receive = |call: &Call| call.ours.may_receive(call.now, &path);
+    // Neither somebody else's check nor one that is refused says anything.
+    let check = check_from_peer(&call.ours, CONTROLLED, 1);
+    let mut forged = check.clone();
+    forged[30] ^= 1;
+    call.ours.handle_datagram(call.now, &path, &forged);
+    let conflicting = check_from_peer(&call.ours, Value::IceControlling(0), 2);
+    call.ours.handle_datagram(call.now, &path, &conflicting);
+    assert!(!may_receive(&call));
+    call.run(Duration::from_millis(1));
+    let faults = call.counters();
+    call.ours.handle_datagram(call.now, &path, &check);
+    assert!(may_receive(&call));
+    assert!(!call.ours.is_validated(&path));
+    // It is no fault of the peer's, nor is it more than a word: nothing but answers and checks goes there.
+    for activity in [Activity::Handshake, Activity::Dtls, Activity::Srtp, Activity::Srtcp] {
+        call.ours.note_activity(call.now, &path, activity);
+    }
+    assert_eq!(call.counters(), faults);
+    assert_eq!((call.ours.state(), call.ours.selected()), (State::Checking, None));
+    // One that is repeated is no new word, and the word is good for as long as consent is.
+    call.run(Duration::from_secs(29));
+    call.ours.handle_datagram(call.now, &path, &check);
+    assert!(may_receive(&call));
+    call.run(Duration::from_secs(1));
+    assert!(!may_receive(&call));
+    call.ours.note_activity(call.now, &path, Activity::Srtp);
+    assert_eq!(call.counters()["ice_unvalidated_activity"], 1);
+}
+
+#[test]
+fn a_word_of_the_peer_counts_no_longer_than_its_session() {
+    let mut call = Call::new();
+    call.dead.push(address(SERVER[1]));
+    call.exchange_credentials();
+    let path = call.path(1);
+    let [first, late] = [1, 2].map(|id| check_from_peer(&call.ours, CONTROLLED, id));
+    call.ours.handle_datagram(call.now, &path, &first);
+    assert!(call.ours.may_receive(call.now, &path));
+    call.run(Duration::from_millis(200));
+    assert_eq!(call.ours.selected(), Some(call.path(0)));
+    call.ours.restart(call.now);
+    assert!(!call.ours.may_receive(call.now, &path));
+    // The path in use carries on until the new session has one; nothing is learned under the old credentials.
+    assert!(call.ours.may_receive(call.now, &call.path(0)));
+    call.ours.handle_datagram(call.now, &path, &late);
+    assert_eq!(call.next_check().0, path, "it is answered");
+    assert!(!call.ours.may_receive(call.now, &path));
+    let new = check_from_peer(&call.ours, CONTROLLED, 3);
+    call.ours.handle_datagram(call.now, &path, &new);
+    assert!(call.ours.may_receive(call.now, &path));
+}
+
 #[test]
 fn a_check_of_the_peer_on_a_pair_under_way_makes_a_new_one() {
     let mut call = Call::new();

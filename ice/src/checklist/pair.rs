@@ -59,6 +59,8 @@ pub(super) struct Pair {
     /// How often our own wish had ([`Checklist::check_again`](super::Checklist::check_again)): what the peer's checks may
     /// do stays theirs.
     pub(super) repeated: u32,
+    /// When a check of the peer's came on it last, under the present credentials.
+    pub(super) heard: Option<Instant>,
     /// When its first check was sent, or its connection asked for.
     pub(super) first_sent: Option<Instant>,
     pub(super) rtt: Option<Duration>,
@@ -90,6 +92,7 @@ impl Pair {
             peer_nominates: None,
             replaced: 0,
             repeated: 0,
+            heard: None,
             first_sent: None,
             rtt: None,
             answered: None,
@@ -147,6 +150,7 @@ impl Pair {
     /// There is no consent to send on it any more.
     pub(super) fn lose_consent(&mut self) {
         self.fail();
+        self.heard = None;
         self.consent_lost = true;
     }
 }

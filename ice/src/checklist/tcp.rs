@@ -70,6 +70,7 @@ impl Checklist {
         {
             let (id, worked, tried) = (pair.id, pair.works(), pair.path);
             pair.fail();
+            pair.heard = None;
             if worked {
                 self.lost.push(tried);
             }

@@ -64,6 +64,13 @@ impl Checklist {
         }
     }
 
+    /// Whether a check of the peer's has come on this path, not longer ago than consent lasts: what else comes there may be
+    /// the peer's.
+    pub(crate) fn hears(&self, now: Instant, path: &Path) -> bool {
+        let heard = self.on_path(path).and_then(|pair| pair.heard);
+        heard.is_some_and(|at| now.saturating_duration_since(at) < self.settings.consent)
+    }
+
     /// A check of the peer's came on a path: it is tried next (RFC 8445 §7.3.1.4), as a pair with a peer-reflexive
     /// candidate if it is none yet (§7.3.1.3).
     pub(crate) fn trigger(&mut self, now: Instant, check: &Trigger<'_>) -> Triggered {
@@ -88,6 +95,7 @@ impl Checklist {
             // Only a restart brings it back (RFC 7675 §5.1).
             return outcome;
         }
+        pair.heard = Some(now);
         // A check that came on it shows that the connection is there.
         pair.connection = Connection::Ready;
         let id = pair.id;

@@ -20,11 +20,14 @@ impl Peer {
         sink: &mut impl Sink,
     ) {
         if self.media_path != Some(*path) {
-            if !self.ice.is_validated(path) {
+            if !self.ice.may_receive(now, path) {
                 self.counters.unvalidated_path += 1;
                 return;
             }
-            self.media_path = Some(*path);
+            // Where the peer was only heard nothing tells of the end.
+            if self.ice.is_validated(path) {
+                self.media_path = Some(*path);
+            }
         }
         if self.srtp.is_none() {
             self.keep_early(now, path, data);

@@ -391,6 +391,7 @@ fn who_forbids_a_first_check_is_not_checked_again() {
     forbid(&mut call, path, &check);
     assert_eq!(call.ours.state(), State::Checking);
     assert_left_alone(&mut call, path);
+    assert!(!call.ours.may_receive(call.now, &path));
     assert_eq!(call.ours.selected(), Some(call.path(1)));
 }
 
