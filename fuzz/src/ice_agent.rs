@@ -343,6 +343,9 @@ impl Duel {
             .selected()
             .unwrap_or_else(|| Path::udp(address(ADDRESSES[0][0]), address(STRANGERS[0])));
         agent.note_activity(self.now, &path, activity);
+        if step.byte(1) & 1 == 1 {
+            agent.check_again(self.now);
+        }
     }
 
     fn connect(&mut self, step: &Step<'_>) {

@@ -48,6 +48,8 @@ pub(crate) struct Checklist {
     next_pair: u32,
     /// The pairs to be checked before all others (RFC 8445 §6.1.4.1).
     triggered: VecDeque<PairId>,
+    /// A rider has more to say than the checks take that are due anyway.
+    again: bool,
     /// The checks that may yet be answered, the oldest first.
     requests: Vec<Request>,
     /// When the first pair of this session was found to work.
@@ -131,6 +133,7 @@ impl Checklist {
             pairs: Vec::new(),
             next_pair: 0,
             triggered: VecDeque::new(),
+            again: false,
             requests: Vec::new(),
             first_success: None,
             nominated: None,
@@ -203,6 +206,7 @@ impl Checklist {
             self.finish(request.id);
         }
         self.triggered.clear();
+        self.again = false;
         self.connections.clear();
         self.lost.clear();
         self.remote = None;

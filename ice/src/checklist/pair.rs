@@ -56,7 +56,7 @@ pub(super) struct Pair {
     pub(super) peer_nominates: Option<u32>,
     /// How often checks of the peer's had a check under way replaced.
     pub(super) replaced: u32,
-    /// How often our own wish had ([`Checklist::check_again`](super::Checklist::check_again)): what the peer's checks may
+    /// How often a rider's wish had ([`Checklist::check_again`](super::Checklist::check_again)): what the peer's checks may
     /// do stays theirs.
     pub(super) repeated: u32,
     /// When a check of the peer's came on it last, under the present credentials.

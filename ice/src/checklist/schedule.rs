@@ -38,6 +38,7 @@ impl Checklist {
             // is, it would be due for ever.
             self.sent(now, request);
             if let Ok(len) = written {
+                self.forget_wish();
                 return Some((path, len));
             }
         }
@@ -71,17 +72,22 @@ impl Checklist {
         None
     }
 
-    /// The pair that is checked next: a triggered one, else the best that waits.
+    /// The pair that is checked next: a triggered one, else the best that waits; in between, or after them, one that a
+    /// rider wishes to have checked again.
     fn next_probe(&mut self) -> Option<PairId> {
         while let Some(id) = self.triggered.pop_front() {
             if self.pair(id).is_some_and(|pair| pair.state == State::Waiting) {
                 return Some(id);
             }
         }
+        if let Some(id) = self.take_wish(true) {
+            return Some(id);
+        }
         if self.ordinary().is_none() {
             self.unfreeze();
         }
-        self.ordinary().map(|pair| pair.id)
+        let ordinary = self.ordinary().map(|pair| pair.id);
+        ordinary.or_else(|| self.take_wish(false))
     }
 
     fn ordinary(&self) -> Option<&Pair> {
@@ -100,8 +106,10 @@ impl Checklist {
         if self.remote.is_none() {
             return previous;
         }
-        let probe =
-            !self.triggered.is_empty() || self.ordinary().is_some() || self.pairs.iter().any(|pair| self.thaws(pair));
+        let probe = !self.triggered.is_empty()
+            || self.ordinary().is_some()
+            || self.has_wish()
+            || self.pairs.iter().any(|pair| self.thaws(pair));
         let times = [
             probe.then(|| pacer.due(now)),
             self.nomination_due(),

@@ -235,6 +235,39 @@ fn checks_again_and_triggered_checks_are_counted_apart() {
     }
 }
 
+/// Behind NATs the best pair is one of hosts, which leads nowhere.
+#[test]
+fn a_check_that_was_wished_for_comes_behind_pairs_that_were_not_checked() {
+    let mut bench = Bench::paired(Role::Controlled, &[("a", 40), ("b", 30), ("a", 20)]);
+    assert_eq!(bench.ports(Duration::ZERO), [1]);
+    for port in [2, 1, 1] {
+        bench.list.check_again();
+        assert!(bench.ports(ms(49)).is_empty());
+        assert_eq!(bench.ports(ms(1)), [port]);
+    }
+    // What leaves meanwhile takes along what there is: nobody wishes any more.
+    assert!(bench.ports(ms(200)).is_empty());
+}
+
+/// Where checks of the peer's come ours arrive, as far as anybody knows.
+#[test]
+fn a_check_that_was_wished_for_goes_first_to_where_the_peer_was_heard() {
+    let mut bench = Bench::paired(Role::Controlled, &[("a", 40), ("b", 30), ("c", 20)]);
+    bench.trigger(3, false);
+    assert_eq!(bench.ports(ms(49)), [3]);
+    bench.list.check_again();
+    assert_eq!(bench.ports(ms(50)), [3]);
+    // Checks of the peer's go before it, and one that works needs no other.
+    bench.list.check_again();
+    bench.trigger(2, false);
+    let sent = bench.run(ms(50));
+    assert_eq!(sent[0].path.remote.port(), 2);
+    bench.list.check_again();
+    bench.answer(&sent[0]);
+    assert_eq!(bench.ports(ms(50)), [3]);
+    assert_eq!(bench.ports(ms(50)), [1]);
+}
+
 #[test]
 fn a_triggered_check_depends_on_the_state() {
     let mut bench = Bench::paired(Role::Controlled, &[("a", 40), ("b", 30)]);

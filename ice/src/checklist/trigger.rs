@@ -2,7 +2,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
 use super::Checklist;
-use super::pair::{Connection, State};
+use super::pair::{Connection, Pair, PairId, State};
 use std::time::Instant;
 use wire::Path;
 
@@ -46,22 +46,42 @@ pub(crate) struct Triggered {
 }
 
 impl Checklist {
-    /// Checks the best pair that waits for an answer once more, with another transaction: the one under way is not sent
-    /// again, and may be answered.
-    pub(crate) fn check_again(&mut self) {
-        let waits = |pair: &&mut super::Pair| {
-            pair.state == State::InProgress && pair.connection == Connection::Ready && pair.repeated < REPEATED
-        };
-        let Some(pair) = self.pairs.iter_mut().find(waits) else {
-            return;
-        };
+    /// Wishes for one more check, beside those that are due anyway.
+    pub(crate) const fn check_again(&mut self) {
+        self.again = true;
+    }
+
+    /// Something has left that could take along what there is: whoever has more wishes again.
+    pub(crate) const fn forget_wish(&mut self) {
+        self.again = false;
+    }
+
+    /// Whether a pair may be checked once more before its answer.
+    const fn is_repeatable(pair: &Pair) -> bool {
+        matches!(pair.state, State::InProgress)
+            && matches!(pair.connection, Connection::Ready)
+            && pair.repeated < REPEATED
+    }
+
+    /// Whether a check that was wished for can be sent.
+    pub(super) fn has_wish(&self) -> bool {
+        self.again && self.pairs.iter().any(Self::is_repeatable)
+    }
+
+    /// Takes the best of the pairs that wait for an answer for the check that was wished for, with another transaction: the
+    /// one under way is not sent again, and may be answered. Behind NATs that is a pair of hosts, as a rule, which leads
+    /// nowhere; so it comes `first` only where a check of the peer's came, which is where ours arrive, and else behind all
+    /// pairs that were not checked yet.
+    pub(super) fn take_wish(&mut self, first: bool) -> Option<PairId> {
+        if !self.again {
+            return None;
+        }
+        let fits = |pair: &&mut Pair| Self::is_repeatable(pair) && (!first || pair.heard.is_some());
+        let pair = self.pairs.iter_mut().find(fits)?;
         pair.repeated = pair.repeated.saturating_add(1);
-        pair.state = State::Waiting;
         let id = pair.id;
         self.cancel(id);
-        if !self.triggered.contains(&id) {
-            self.triggered.push_back(id);
-        }
+        Some(id)
     }
 
     /// Whether a check of the peer's has come on this path, not longer ago than consent lasts: what else comes there may be
