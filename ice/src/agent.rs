@@ -445,9 +445,9 @@ impl Agent {
 
     /// Has one more check sent, at the usual pace, for a [`Rider`] that has more to say than the checks take that are due: on
     /// the best pair whose check is not answered yet and on which the peer's checks came; else, behind all pairs that were
-    /// not checked yet, on the best of the others. Up to seven times for each pair; to no effect in lite mode, and when no
-    /// pair waits for an answer. The wish is over with the next check or answer that leaves, which may take along what there
-    /// is.
+    /// not checked yet, on the best of the others. A pair with seven checks that were not answered has no more for this; to no
+    /// effect in lite mode, and when no pair waits for an answer. The wish is over with the next check or answer that
+    /// leaves, which may take along what there is.
     pub fn check_again(&mut self, now: Instant) {
         if let Some(full) = &mut self.full {
             full.checklist.check_again();

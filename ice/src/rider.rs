@@ -8,7 +8,8 @@ use stun::{Authenticated, Builder, Class, Value};
 /// [`Agent::handle_datagram_with`](crate::Agent::handle_datagram_with)). Nobody rides with `()`.
 pub trait Rider {
     /// A Binding request ([`Class::Request`]) or a success response ([`Class::SuccessResponse`]) is being written: what
-    /// is pushed goes with it. Called each time that a request is sent, again for one that is sent again.
+    /// is pushed goes with it. Called each time that a request is sent, again for one that is sent again. Beyond the seventh
+    /// request on a pair since the last one that was answered there is room for 24 bytes.
     ///
     /// What was pushed leaves, as far as that is for the agent to say: nothing after it can fail.
     fn attach(&mut self, class: Class, attachments: &mut Attachments<'_, '_>);
@@ -34,6 +35,8 @@ pub struct Attachments<'b, 'a> {
 
 /// What the agent itself still writes behind them, in bytes: MESSAGE-INTEGRITY-SHA256 at most, and FINGERPRINT.
 const RESERVED: usize = (4 + 32) + (4 + 4);
+/// What a rider has in a check that is not to be laden, in bytes: an attribute of four words, and one without a value.
+const LIGHT: usize = 24;
 /// Type and length of an attribute.
 const HEADER: usize = 4;
 
@@ -50,6 +53,11 @@ impl<'b, 'a> Attachments<'b, 'a> {
             builder,
             on_selected: true,
         }
+    }
+
+    /// The same where nothing of weight may follow: words about what came, and no more.
+    pub(crate) fn light(builder: &'b mut Builder<'a>) -> Self {
+        Self::within(builder, RESERVED.saturating_add(LIGHT))
     }
 
     /// Of a message that leaves by another path than the selected one.

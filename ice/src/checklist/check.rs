@@ -1,6 +1,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
 
+use super::pair::Pair;
 use super::request::{Purpose, Request};
 use super::{Checklist, Remote};
 use crate::credentials::{Credentials, UFRAG_LEN};
@@ -48,10 +49,15 @@ impl Checklist {
             builder.push(&Value::Nomination(request.nomination))?;
         }
         builder.push(&Value::Priority(priority))?;
-        let is_aside = self
-            .pair(request.pair)
-            .is_none_or(|pair| self.selected != Some(pair.path));
-        rider.attach(Class::Request, &mut Attachments::new(&mut builder).aside(is_aside));
+        let pair = self.pair(request.pair);
+        let is_aside = pair.is_none_or(|pair| self.selected != Some(pair.path));
+        let mut attachments = if pair.is_none_or(Pair::may_be_laden) {
+            Attachments::new(&mut builder)
+        } else {
+            Attachments::light(&mut builder)
+        };
+        attachments = attachments.aside(is_aside);
+        rider.attach(Class::Request, &mut attachments);
         builder.integrity(&remote.key)?;
         builder.fingerprint()?;
         Ok(builder.finish().len())

@@ -39,6 +39,10 @@ pub(super) enum Connection {
 /// So often the peer may leave out an answer before another pair is looked for, and used.
 pub(super) const MISSED: u32 = 4;
 
+/// So many checks without an answer may be laden with what a rider has, as many as an unanswered check is sent in all: an
+/// address that somebody has named, or a check seems to come from, gets no more of it.
+const LADEN: u32 = 7;
+
 /// Our candidate and the peer's.
 #[derive(Debug)]
 pub(super) struct Pair {
@@ -56,9 +60,8 @@ pub(super) struct Pair {
     pub(super) peer_nominates: Option<u32>,
     /// How often checks of the peer's had a check under way replaced.
     pub(super) replaced: u32,
-    /// How often a rider's wish had ([`Checklist::check_again`](super::Checklist::check_again)): what the peer's checks may
-    /// do stays theirs.
-    pub(super) repeated: u32,
+    /// How many checks were sent on it since the peer answered one last, whatever for.
+    pub(super) sent: u32,
     /// When a check of the peer's came on it last, under the present credentials.
     pub(super) heard: Option<Instant>,
     /// When its first check was sent, or its connection asked for.
@@ -91,7 +94,7 @@ impl Pair {
             connection: Connection::Ready,
             peer_nominates: None,
             replaced: 0,
-            repeated: 0,
+            sent: 0,
             heard: None,
             first_sent: None,
             rtt: None,
@@ -125,6 +128,11 @@ impl Pair {
         self.state == State::Succeeded
     }
 
+    /// Whether its next check may be laden with what a rider has.
+    pub(super) const fn may_be_laden(&self) -> bool {
+        self.sent < LADEN
+    }
+
     /// Whether it works, as far as the peer's answers tell.
     pub(super) fn answers(&self) -> bool {
         self.works() && !self.doubtful && self.unanswered < MISSED
@@ -136,6 +144,7 @@ impl Pair {
         self.answered = Some(now);
         self.unanswered = 0;
         self.unanswered_since = None;
+        self.sent = 0;
         self.doubtful = false;
         self.ask_next = self.ask_regularly;
     }

@@ -85,9 +85,11 @@ impl Checklist {
 
     /// Takes note of a check that was sent.
     pub(super) fn sent(&mut self, now: Instant, mut request: Request) {
-        let tcp = self
-            .pair(request.pair)
-            .is_some_and(|pair| pair.path.protocol == Protocol::Tcp);
+        let mut tcp = false;
+        if let Some(pair) = self.pair_mut(request.pair) {
+            tcp = pair.path.protocol == Protocol::Tcp;
+            pair.sent = pair.sent.saturating_add(1);
+        }
         request.sent = request.sent.saturating_add(1);
         let wait = if request.sent < SENDS {
             1 << request.sent.saturating_sub(1)

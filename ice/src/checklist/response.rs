@@ -144,7 +144,6 @@ impl Checklist {
         pair.answer(now);
         pair.rtt = rtt.or(pair.rtt);
         pair.replaced = 0;
-        pair.repeated = 0;
         let nominated = match role {
             // One that was given up for another is none any more, even if it is answered at last (RFC 8445 §8.1.1).
             Role::Controlling => (nominates && request.role == role && request.next.is_some()).then_some(0),

@@ -9,8 +9,6 @@ use wire::Path;
 /// Most checks that are replaced on a pair because of the peer's own while none is answered: as many as an unanswered
 /// check is sent in all.
 const REPLACED: u32 = 7;
-/// The same because a rider has more to say.
-const REPEATED: u32 = 7;
 
 /// A check of the peer's.
 #[derive(Debug, Clone, Copy)]
@@ -57,10 +55,8 @@ impl Checklist {
     }
 
     /// Whether a pair may be checked once more before its answer.
-    const fn is_repeatable(pair: &Pair) -> bool {
-        matches!(pair.state, State::InProgress)
-            && matches!(pair.connection, Connection::Ready)
-            && pair.repeated < REPEATED
+    fn is_repeatable(pair: &Pair) -> bool {
+        pair.state == State::InProgress && pair.connection == Connection::Ready && pair.may_be_laden()
     }
 
     /// Whether a check that was wished for can be sent.
@@ -76,10 +72,8 @@ impl Checklist {
         if !self.again {
             return None;
         }
-        let fits = |pair: &&mut Pair| Self::is_repeatable(pair) && (!first || pair.heard.is_some());
-        let pair = self.pairs.iter_mut().find(fits)?;
-        pair.repeated = pair.repeated.saturating_add(1);
-        let id = pair.id;
+        let fits = |pair: &&Pair| Self::is_repeatable(pair) && (!first || pair.heard.is_some());
+        let id = self.pairs.iter().find(fits)?.id;
         self.cancel(id);
         Some(id)
     }
