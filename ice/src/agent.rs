@@ -149,6 +149,12 @@ impl Agent {
         self.full.as_ref()?.checklist.rtt()
     }
 
+    /// How long a check that is sent now for the first time waits for its answer until it is sent again (RFC 8445 §14.3):
+    /// 500 ms, or more where more than ten pairs are open. `None` in lite mode, which sends none.
+    pub fn rto(&self) -> Option<Duration> {
+        self.full.as_ref().map(|full| full.checklist.rto())
+    }
+
     /// Our role; a lite agent is always controlled.
     pub fn role(&self) -> Role {
         self.full

@@ -55,7 +55,7 @@ const LIMIT: usize = 256;
 
 impl Checklist {
     /// MAX(500 ms, Ta * checks waiting and under way), after RFC 8445 §14.3.
-    fn rto(&self) -> Duration {
+    pub(crate) fn rto(&self) -> Duration {
         let busy = |state| matches!(state, State::Waiting | State::InProgress);
         let open = self.pairs.iter().filter(|pair| busy(pair.state)).count();
         RTO.max(self.settings.ta.saturating_mul(u32::try_from(open).unwrap_or(u32::MAX)))

@@ -13,14 +13,16 @@ use crate::{Sink, Sped, SpedArrival};
 /// MESSAGE-INTEGRITY-SHA256 36, FINGERPRINT 8.
 const CHECK: usize = 132;
 
-/// The round trip that DTLS is told as long as no pair works: its flight is in the checks, and these are sent again
-/// after 500 ms (RFC 8445 §14.3). Sent again sooner it would have other record numbers, and what the peer acknowledges
-/// would be that of before.
-const WITHOUT_PATH: Duration = Duration::from_millis(334);
-
-/// The same when a pair works, but of its checks none was answered that was sent only once: DTLS begins with 100 ms
-/// then, as it does without.
+/// The round trip that DTLS is told when a pair works, but of its checks none was answered that was sent only once: DTLS
+/// begins with 100 ms then, as it does without.
 const UNMEASURED: Duration = Duration::from_millis(67);
+
+/// The round trip that DTLS is told as long as no pair works: its flight is in the checks, and these are sent again
+/// after `rto`. Sent again sooner it would have other record numbers, and what the peer acknowledges would be that of
+/// before. DTLS waits for 1.5 round trips, and no longer than a second.
+fn without_path(rto: Duration) -> Duration {
+    rto.saturating_mul(2).saturating_add(Duration::from_nanos(2)) / 3
+}
 
 /// DTLS in checks ([`Config::sped`](crate::Config::sped)).
 impl Peer {
@@ -98,8 +100,9 @@ impl Peer {
         }
         let room = self.config.max_datagram.saturating_sub(CHECK + ufrags);
         dtls.set_max_datagram(room.min(Sped::MAX_DATAGRAM).min(whole));
-        let assumed = if selected { UNMEASURED } else { WITHOUT_PATH };
-        dtls.set_rtt(self.ice.rtt().unwrap_or(assumed));
+        let measured = self.ice.rtt();
+        let waits = self.ice.rto().filter(|_| !selected).map(without_path);
+        dtls.set_rtt(waits.or(measured).unwrap_or(UNMEASURED));
     }
 
     /// The handshake is complete.

@@ -530,6 +530,26 @@ fn loss_delays_and_does_not_prevent() {
     }
 }
 
+/// Where many pairs are open ICE waits longer until it sends a check again, and so does DTLS, whose flight is in it.
+#[test]
+fn dtls_sends_again_no_sooner_than_ice() {
+    for (others, rto) in [(0, 500), (9, 500), (14, 750), (19, 1000)] {
+        let mut call = Call::new(WITH, 1);
+        call.negotiate();
+        for nth in 0..others {
+            let candidate = format!("candidate:x{nth} 1 udp 1000 203.0.113.{nth} 5000 typ host");
+            let caller = &mut call.ends[CALLER].peer;
+            caller.add_remote_candidate(call.now, None, &candidate).unwrap();
+        }
+        call.passes = Box::new(|_, _| false);
+        call.run(ms(rto - 1));
+        let repeated = |call: &Call| call.ends[CALLER].counters().get("retransmitted_flights").copied();
+        assert_eq!(repeated(&call), None, "{others}");
+        call.run(ms(2));
+        assert_eq!(repeated(&call), Some(1), "{others}");
+    }
+}
+
 #[test]
 fn a_replayed_check_is_no_news_to_dtls() {
     let mut call = Call::new(WITH, 1);
