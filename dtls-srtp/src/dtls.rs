@@ -56,6 +56,9 @@ pub struct Dtls {
     pub(crate) flight_sent_at: Option<Instant>,
     max_datagram: usize,
     pub(crate) authentic_records: u64,
+    /// Pieces of handshake messages that were kept.
+    pub(crate) taken_fragments: u64,
+    pub(crate) taken_datagrams: u64,
     /// Whether the peer has used the keys of the connection.
     pub(crate) heard: bool,
     srtp_keys_taken: bool,
@@ -172,6 +175,8 @@ impl Dtls {
             counters: Counters::default(),
             flight_sent_at: None,
             authentic_records: 0,
+            taken_fragments: 0,
+            taken_datagrams: 0,
             heard: false,
             srtp_keys_taken: false,
             cookie_exchange: None,

@@ -14,6 +14,7 @@
 
 mod alert;
 mod association;
+mod carried;
 mod certificate;
 mod config;
 mod cookie;

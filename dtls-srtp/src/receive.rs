@@ -46,6 +46,7 @@ impl Dtls {
             self.handle_stranger(now, datagram);
             return;
         }
+        let watch = self.watch();
         let mut rest = datagram;
         while !rest.is_empty() && !self.is_closed() {
             let Some(tail) = self.handle_record(now, rest, sink) else {
@@ -54,6 +55,7 @@ impl Dtls {
             };
             rest = tail;
         }
+        self.judge(watch);
         self.handle_early(now, sink);
     }
 
@@ -317,7 +319,10 @@ impl Dtls {
             self.counters.misprotected_messages += 1;
             return false;
         }
-        match self.reassembler.push(fragment) {
+        let pushed = self.reassembler.push(fragment);
+        let is_here = matches!(pushed, Pushed::Kept | Pushed::KeptInstead | Pushed::Repeated);
+        self.taken_fragments = self.taken_fragments.saturating_add(u64::from(is_here));
+        match pushed {
             Pushed::Kept => self.association.start_clock(now),
             Pushed::KeptInstead => {
                 self.counters.fragments_beyond_budget += 1;

@@ -244,8 +244,8 @@ impl Sped {
     }
 
     /// DTLS has taken what came by itself. It is acknowledged, too, as libwebrtc does: the peer need not send it again.
-    /// What DTLS has refused, because it was forged or came too early, is not: the peer would send it no more, and
-    /// anybody could push what did come out of the acknowledgements.
+    /// What DTLS has refused, because it was forged, or keeps until it can prove it, is not: the peer would send it no more,
+    /// and anybody could push what did come out of the acknowledgements.
     pub fn note_taken(&mut self, arrival: SpedArrival) {
         if let Some((crc, hash)) = arrival.0.filter(|_| self.is_active()) {
             self.acknowledge(crc);

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use dtls_srtp::{Counters, Dtls, Role, Version};
+use dtls_srtp::{Dtls, Role, Version};
 use ice::{Attachments, Rider};
 use stun::{Authenticated, Class};
 use wire::{Path, Transmit};
@@ -132,35 +132,25 @@ impl Peer {
     }
 }
 
-/// A datagram that came by itself, and what DTLS had refused before it.
+/// A datagram that came by itself, and how many DTLS had taken before it.
 pub(super) struct Plain {
     arrival: SpedArrival,
-    refused: Counters,
+    taken: u64,
 }
 
 impl Plain {
     /// `None` when DTLS has had it.
     pub(super) fn look_at(datagram: &[u8], sped: &mut Sped, dtls: &Dtls) -> Option<Self> {
         let arrival = sped.note_plain(datagram)?;
-        let refused = refused(dtls);
-        Some(Self { arrival, refused })
+        let taken = dtls.taken_datagrams();
+        Some(Self { arrival, taken })
     }
 
     /// DTLS has looked at it.
     pub(super) fn settle(self, sped: &mut Sped, dtls: &Dtls) {
-        if refused(dtls) == self.refused {
+        if dtls.taken_datagrams() > self.taken {
             sped.note_taken(self.arrival);
         }
-    }
-}
-
-/// What DTLS has refused so far; what it had before it does not refuse.
-fn refused(dtls: &Dtls) -> Counters {
-    Counters {
-        repeated_fragments: 0,
-        replayed_records: 0,
-        retransmitted_flights: 0,
-        ..*dtls.counters()
     }
 }
 

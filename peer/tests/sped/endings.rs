@@ -53,9 +53,16 @@ fn what_dtls_refuses_is_not_acknowledged() {
     let [_, answer] = call.negotiate();
     let of = path(ANSWERER, ADDRESSES[CALLER]);
     let nothing = [Value::MetaDtlsInStun(&[])];
-    lie(&mut call, &answer, 1, &nothing);
-    handle(&mut call, ANSWERER, &of, &RECORD);
-    assert_eq!(acknowledged(&mut call), []);
+    // A ChangeCipherSpec tells nothing, and what waits for its keys is not proven: neither raises a counter.
+    let change_cipher_spec = [20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1, 1];
+    let early = [&[22, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 1, 0, 40][..], &[0; 40]].concat();
+    for (number, datagram) in [&change_cipher_spec[..], &early, &RECORD].into_iter().enumerate() {
+        lie(&mut call, &answer, 10 + number as u32, &nothing);
+        handle(&mut call, ANSWERER, &of, datagram);
+        assert_eq!(acknowledged(&mut call), [], "{number}");
+    }
+    let counters = call.ends[ANSWERER].counters();
+    assert_eq!(counters, BTreeMap::from([("malformed_fragments", 1)]));
     // The hello of the caller is taken.
     let mut out = [0; Peer::MIN_OUT];
     let transmit = call.ends[CALLER].peer.poll_transmit(call.now, &mut out).unwrap();
