@@ -19,6 +19,11 @@ impl Dtls {
         self.taken_datagrams
     }
 
+    /// Whether what [`poll_transmit`](Self::poll_transmit) writes next belongs to a flight that had left before.
+    pub const fn repeats_flight(&self) -> bool {
+        self.association.flight.is_pending() && self.association.flight.has_left()
+    }
+
     /// Before a datagram is looked at.
     pub(crate) fn watch(&self) -> Option<Watch> {
         (!self.is_connected()).then(|| Watch {

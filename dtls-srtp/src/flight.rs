@@ -26,6 +26,8 @@ pub(crate) struct Flight {
     cursor: Option<Cursor>,
     /// How often the flight was begun to be sent.
     transmissions: u32,
+    /// It was written out to its end.
+    left: bool,
     /// What the latest records held, for acknowledgements.
     sent: VecDeque<SentRecord>,
     /// How often it was sent again because somebody unproven said that it is missing.
@@ -177,6 +179,11 @@ impl Flight {
         self.cursor.is_some()
     }
 
+    /// Whether it was written out to its end, be it once.
+    pub(crate) const fn has_left(&self) -> bool {
+        self.left
+    }
+
     /// Whether it may be sent again for a word that anybody can write; asked so, it may a few times.
     pub(crate) const fn may_be_hastened(&mut self) -> bool {
         self.hastened = self.hastened.saturating_add(1);
@@ -261,6 +268,7 @@ impl Flight {
             written = written.saturating_add(len);
             rest = rest.get_mut(len..).unwrap_or_default();
         }
+        self.left |= self.cursor.is_none();
         written
     }
 }

@@ -396,7 +396,11 @@ impl Dtls {
             .is_some_and(|at| now.saturating_duration_since(at) >= quiet)
     }
 
+    /// Sends our flight again; one that is still to leave is on its way already.
     pub(crate) fn repeat_flight(&mut self) {
+        if !self.association.flight.has_left() {
+            return;
+        }
         self.association.flight.send();
         if self.association.flight.is_pending() {
             self.counters.retransmitted_flights += 1;

@@ -2,7 +2,7 @@
 
 mod pair;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use dtls_srtp::fake::{self, FakeCrypto};
 use pair::{End, Network, Pair, config_13};
@@ -90,4 +90,33 @@ fn protected_records_are_taken_once_they_are_proven() {
     assert!(!takes(&mut pair.server, now, &forged));
     assert!(takes(&mut pair.server, now, answer.last().unwrap()));
     assert!(pair.server.dtls.is_connected());
+}
+
+/// The peer repeats its flight while ours waits to be sent: ours is a new one all the same.
+#[test]
+fn a_flight_that_has_not_left_is_not_repeated() {
+    let mut pair = Pair::fake(Network::CLEAN, 1);
+    let later = pair.now + Duration::from_secs(1);
+    let (client, server) = (&mut pair.client, &mut pair.server);
+    assert!(!client.dtls.repeats_flight());
+    for hello in client.transmits(pair.now) {
+        server.handle(pair.now, &hello);
+    }
+    for flight in server.transmits(pair.now) {
+        client.handle(pair.now, &flight);
+    }
+    server.timeout(later);
+    assert!(server.dtls.repeats_flight());
+    let again = server.transmits(later);
+    assert!(!again.is_empty() && !server.dtls.repeats_flight());
+    for flight in again {
+        client.handle(later, &flight);
+    }
+    assert!(!client.dtls.repeats_flight());
+    assert_eq!(client.dtls.counters().retransmitted_flights, 0);
+    assert!(client.dtls.counters().repeated_fragments > 0);
+    assert!(!client.transmits(later).is_empty());
+    client.timeout(later + Duration::from_secs(1));
+    assert!(client.dtls.repeats_flight());
+    assert_eq!(client.dtls.counters().retransmitted_flights, 1);
 }

@@ -83,8 +83,6 @@ pub struct Peer {
     dtls: Option<Dtls>,
     /// DTLS in checks, where it is configured and the peer has not signalled otherwise.
     sped: Option<Box<Sped>>,
-    /// How many flights DTLS had sent again when the last one was laid into a check.
-    repeated_flights: u64,
     /// What signalling said of the peer's certificate and of our role; never changes.
     identity: Option<(Vec<Fingerprint>, Role)>,
     srtp: Option<Srtp>,
@@ -174,7 +172,6 @@ impl Peer {
             connections: Connections::new(reaching::max_connections(&config)),
             dtls: None,
             sped,
-            repeated_flights: 0,
             identity: None,
             srtp: None,
             early: EarlyMedia::default(),

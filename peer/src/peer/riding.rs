@@ -70,7 +70,6 @@ impl Peer {
             now,
             sped: &mut *sped,
             dtls: self.dtls.as_mut(),
-            repeated: &mut self.repeated_flights,
         };
         if selected {
             // It leaves by itself, too.
@@ -124,7 +123,6 @@ impl Peer {
                 now,
                 sped: &mut *sped,
                 dtls: Some(dtls),
-                repeated: &mut self.repeated_flights,
             };
             ride.load();
         }
@@ -159,8 +157,6 @@ struct Ride<'a> {
     now: Instant,
     sped: &'a mut Sped,
     dtls: Option<&'a mut Dtls>,
-    /// How many flights DTLS had sent again when one was taken over last.
-    repeated: &'a mut u64,
 }
 
 impl Ride<'_> {
@@ -169,15 +165,15 @@ impl Ride<'_> {
         let Some(dtls) = &mut self.dtls else { return };
         let mut out = [0; Sped::MAX_DATAGRAM];
         let mut begun = false;
+        let repeats = dtls.repeats_flight();
         while self.sped.is_active()
             && let Some(len) = dtls.poll_transmit(self.now, &mut out)
         {
             if !std::mem::replace(&mut begun, true) {
-                let repeated = dtls.counters().retransmitted_flights;
-                if std::mem::replace(self.repeated, repeated) == repeated {
-                    self.sped.begin_flight();
-                } else {
+                if repeats {
                     self.sped.repeat_flight();
+                } else {
+                    self.sped.begin_flight();
                 }
             }
             self.sped.push(&out[..len]);
