@@ -12,6 +12,10 @@ const ENOUGH = 0.2;
 const LOOKS = 5;
 const LEAST_LOOKS = 3;
 const APART_MS = 400;
+/** Pictures that are so much later or earlier than they were, in ms, tell that a clock has leapt, or of another way: then all is learned anew. */
+const LEAPT_MS = 100;
+/** Two estimates of when sound is played are so close when they say the same, in ms. One that is off is not followed. */
+const SAME_MS = 30;
 /** Sound that means to wait so much longer than at the last look, in ms, will do so within as many looks. */
 const LEAP_MS = 20;
 const LEAP_LOOKS = 6;
@@ -29,10 +33,13 @@ const PACE_MS = 100;
  * As long as nothing else is known they wait as long as sound does. That is not all: sound goes through a device beside, and
  * pictures wait for less than they are told to for some seconds after they began to come later, or for more after they came
  * earlier. Nor does sound play later because it waits for longer: it may have come earlier. So wherever the browser estimates
- * the times at which both are played, it is these that are brought together, of somebody new from the first look on.
+ * the times at which both are played, it is these that are brought together, of somebody new from the first look on. Of pictures
+ * several estimates in a row are heard; sound is followed at once where its estimate is as before, or has changed by as much as
+ * its wait, and else when the next one says so too. Meanwhile, and when a clock leaps, pictures wait as sound does and as much
+ * beside as before.
  */
 export class Synchrony {
-  #sounds = new Map(); // by track: its sums at the last look, when what was played was made, and how long it meant to wait
+  #sounds = new Map(); // by track: its sums at the last look, when what was played was made, how late, and how long it meant to wait
   #pictures = new Map(); // by receiver: see `Picture`
   #device = 0; // what keeps sound and picture apart whoever it is, in ms
 
@@ -84,7 +91,8 @@ export class Synchrony {
       // The browser's estimates run on when nothing new is shown.
       const moves = ['sound', 'picture', 'pictures'].every(what => now.made[what] > before.made?.[what]);
       const late = moves && { sound: age(entry) - per('added'), picture: age(seen) - picture.expected };
-      const counts = late && picture.look(late.sound - wait - late.picture, late.picture);
+      now.heard = late ? { late: late.sound, wait } : before.heard;
+      const counts = late && picture.look(late.sound - wait - late.picture, late.picture) && agrees(now.heard, before.heard);
       if (picture.knows) shares.push(picture.apart);
       picture.follow(ahead + (counts ? late.sound - picture.late : wait + (picture.apart ?? this.#device)));
     }
@@ -117,7 +125,8 @@ class Picture {
 
   /** Whether it can be taken for what it seems. */
   look(apart, late) {
-    this.#strange = Math.abs(apart) < APART_MS ? 0 : this.#strange + 1;
+    const strange = Math.abs(apart) >= APART_MS || (this.knows && Math.abs(late - this.late) > LEAPT_MS);
+    this.#strange = strange ? this.#strange + 1 : 0;
     if (!this.#strange) this.looks = [...this.looks, { apart, late }].slice(-LOOKS);
     else if (this.#strange >= LEAST_LOOKS) this.looks = [];
     return !this.#strange;
@@ -152,6 +161,10 @@ const sums = ({ jitterBufferDelay: all, jitterBufferTargetDelay: target, jitterB
 
 /** How long ago what is played now was made, in ms: by two clocks, which are the same for sound and picture of one person. */
 const age = ({ timestamp, estimatedPlayoutTimestamp }) => timestamp - estimatedPlayoutTimestamp;
+
+/** Whether sound is as late as it was, or later by as much as it waits for longer; of somebody new there is nothing to compare. */
+const agrees = (now, before) => before === undefined
+  || [0, now.wait - before.wait].some(change => Math.abs(now.late - before.late - change) <= SAME_MS);
 
 /** The one that as many are below as above, so that one that is far off changes nothing. */
 const middle = values => [...values].sort((one, other) => one - other)[(values.length - 1) >> 1];

@@ -152,11 +152,11 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 synchrony.begin(picture);
                 const sums = { waited: 0, needed: 0, target: 0, played: 0, shown: 0, at: 0, behind: 0 };
                 const waits = [];
-                let world = { wait: 90, late: 0, goal: 0, added: 0, device: 0, short: 0, frames: 15, seconds: 0.5 }, pw = 50;
+                let world = { wait: 90, late: 0, goal: 0, added: 0, device: 0, short: 0, leap: 0, frames: 15, seconds: 0.5 }, pw = 50;
                 const look = (what, change, times = 5) => {
                     world = { ...world, ...change };
                     for (let time = 0; time < times; time++) {
-                        const { wait, late, goal, added, device, short, frames, seconds } = world;
+                        const { wait, late, goal, added, device, short, leap, frames, seconds } = world;
                         sums.played += 48_000 * seconds;
                         sums.waited += 48 * seconds * (wait + added);
                         sums.needed += 48 * seconds * goal;
@@ -171,9 +171,9 @@ fn pictures_wait_for_what_delays_sound_beside() {
                             ['a', { type: 'inbound-rtp', kind: 'audio', trackIdentifier: sound.track.id, timestamp: sums.at,
                                 jitterBufferDelay: sums.waited, jitterBufferMinimumDelay: sums.needed,
                                 jitterBufferTargetDelay: sums.target, jitterBufferEmittedCount: sums.played,
-                                estimatedPlayoutTimestamp: sums.at - late - wait - added - device }],
+                                estimatedPlayoutTimestamp: sums.at - leap - late - wait - added - device }],
                             ['v', { type: 'inbound-rtp', kind: 'video', trackIdentifier: picture.track.id, timestamp: sums.at,
-                                framesDecoded: sums.shown, estimatedPlayoutTimestamp: sums.at - sums.behind }],
+                                framesDecoded: sums.shown, estimatedPlayoutTimestamp: sums.at - leap - sums.behind }],
                         ]), [{ sound, picture }]);
                     }
                     waits.push([picture.jitterBufferTarget, what]);
@@ -203,12 +203,23 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 look('nor two', {}, 1);
                 look('nothing is shown', { short: 0, frames: 0 }, 20);
                 look('and again', { frames: 15 }, 20);
+                look('sound that is estimated far off once changes nothing', { device: 250 }, 1);
+                look('nor that it is not any more', { device: 30 }, 1);
+                look('nor later', {}, 10);
+                look('a clock that leaps changes nothing', { leap: 200 }, 1);
+                look('nor at the next look', {}, 1);
+                look('nor when all is learned anew', {}, 10);
+                look('and back', { leap: 0 }, 1);
+                look('nor then', {}, 1);
+                look('nor later', {}, 10);
                 look('sound means to wait longer', { goal: 150 }, 1);
                 look('for three seconds', {}, 5);
                 look('and no longer', {}, 1);
                 look('it does', { wait: 150 }, 10);
                 look('two people', { wait: 90, goal: 0, device: 900 }, 2);
-                look('another device', { device: 250 }, 10);
+                look('another device', { device: 250 }, 1);
+                look('is believed when it is seen twice', {}, 1);
+                look('and stays', {}, 8);
                 synchrony.carries(picture, 'Ada');
                 look('still the same', {}, 1);
                 synchrony.carries(picture, 'Bob');
@@ -253,12 +264,23 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 [120, "nor two"],
                 [120, "nothing is shown"],
                 [120, "and again"],
+                [120, "sound that is estimated far off once changes nothing"],
+                [120, "nor that it is not any more"],
+                [120, "nor later"],
+                [120, "a clock that leaps changes nothing"],
+                [120, "nor at the next look"],
+                [120, "nor when all is learned anew"],
+                [120, "and back"],
+                [120, "nor then"],
+                [120, "nor later"],
                 [150, "sound means to wait longer"],
                 [150, "for three seconds"],
                 [120, "and no longer"],
                 [180, "it does"],
                 [120, "two people"],
-                [340, "another device"],
+                [120, "another device"],
+                [340, "is believed when it is seen twice"],
+                [340, "and stays"],
                 [340, "still the same"],
                 [340, "somebody else has the same device"],
                 [340, "and keeps it"],
