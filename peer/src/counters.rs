@@ -9,15 +9,16 @@ wire::counters! {
         pub before_offer,
         /// Datagrams after the end. A peer that is still talking when it is closed raises some.
         pub after_close,
-        /// SRTP and SRTCP packets before the keys for which there was no room any more.
+        /// SRTP and SRTCP packets before the keys, and RTP packets before the answer to our offer of their sections, for
+        /// which there was no room any more.
         pub early_media_overflow,
-        /// SRTP and SRTCP packets that waited for the keys too long.
+        /// SRTP and SRTCP packets that waited for the keys too long, and RTP packets for an answer.
         pub early_media_expired,
         /// Authentic packets that are not valid RTP (RFC 3550 §5.1).
         pub malformed_rtp,
         /// RTP packets of an SSRC that nothing binds to a section (RFC 9143 §9.2).
         pub unbound_ssrc,
-        /// RTP packets whose MID names no section in which we receive.
+        /// RTP packets whose MID names no section in which we receive, or offered to.
         pub unknown_mid,
         /// RTP packets whose RID names no layer that was negotiated.
         pub unknown_rid,

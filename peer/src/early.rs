@@ -1,25 +1,36 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use wire::Path;
-
-/// Media that came before the keys: the peer's last handshake flight and its first packets may change places on the
-/// way.
-#[derive(Debug, Default)]
-pub(crate) struct EarlyMedia {
-    packets: VecDeque<EarlyPacket>,
+/// Media that came before what it needs, and what else is known of each packet: the [`Path`](wire::Path) of those that
+/// came before the keys (the peer's last handshake flight and its first packets may change places on the way), the
+/// extended sequence number of those that came before the answer (which goes another way than they do).
+#[derive(Debug)]
+pub(crate) struct EarlyMedia<T> {
+    packets: VecDeque<EarlyPacket<T>>,
     bytes: usize,
+    /// What they waited for is there.
+    released: bool,
 }
 
-/// One datagram that waits.
+/// One packet that waits.
 #[derive(Debug)]
-pub(crate) struct EarlyPacket {
+pub(crate) struct EarlyPacket<T> {
     pub(crate) arrival: Instant,
-    pub(crate) path: Path,
+    pub(crate) known: T,
     pub(crate) data: Box<[u8]>,
 }
 
-impl EarlyMedia {
+impl<T> Default for EarlyMedia<T> {
+    fn default() -> Self {
+        Self {
+            packets: VecDeque::new(),
+            bytes: 0,
+            released: false,
+        }
+    }
+}
+
+impl<T> EarlyMedia<T> {
     /// The most packets that wait.
     pub(crate) const MAX_PACKETS: usize = 32;
     /// The most bytes that wait: as many packets of a common path's size.
@@ -29,13 +40,13 @@ impl EarlyMedia {
 
     /// Keeps a copy. False when there is no room: the first packets, which may begin a key frame, are worth more than
     /// the last.
-    pub(crate) fn push(&mut self, now: Instant, path: &Path, data: &[u8]) -> bool {
+    pub(crate) fn push(&mut self, arrival: Instant, known: T, data: &[u8]) -> bool {
         let fits = self.packets.len() < Self::MAX_PACKETS && self.bytes + data.len() <= Self::MAX_BYTES;
         if fits {
             self.bytes += data.len();
             self.packets.push_back(EarlyPacket {
-                arrival: now,
-                path: *path,
+                arrival,
+                known,
                 data: data.into(),
             });
         }
@@ -43,10 +54,21 @@ impl EarlyMedia {
     }
 
     /// Takes the oldest.
-    pub(crate) fn pop(&mut self) -> Option<EarlyPacket> {
+    pub(crate) fn pop(&mut self) -> Option<EarlyPacket<T>> {
         let packet = self.packets.pop_front()?;
         self.bytes -= packet.data.len();
         Some(packet)
+    }
+
+    /// What they waited for is there: they can be taken as soon as there is somebody to take them.
+    pub(crate) fn release(&mut self) {
+        self.released = !self.packets.is_empty();
+    }
+
+    /// Takes them all when they were released.
+    #[inline]
+    pub(crate) fn take_released(&mut self) -> Option<Self> {
+        self.released.then(|| core::mem::take(self))
     }
 
     /// Throws away what waited too long, and tells how many packets that were.
@@ -69,28 +91,45 @@ impl EarlyMedia {
 mod tests {
     use super::*;
 
-    fn path() -> Path {
-        Path::udp("192.0.2.1:1".parse().unwrap(), "192.0.2.2:2".parse().unwrap())
-    }
-
     #[test]
     fn packets_are_bounded_in_number_bytes_and_age() {
         let now = Instant::now();
-        let mut early = EarlyMedia::default();
-        for n in 0..EarlyMedia::MAX_PACKETS {
-            assert!(early.push(now + Duration::from_millis(n as u64), &path(), &[n as u8]));
+        let mut early = EarlyMedia::<()>::default();
+        for n in 0..EarlyMedia::<()>::MAX_PACKETS {
+            assert!(early.push(now + Duration::from_millis(n as u64), (), &[n as u8]));
         }
-        assert!(!early.push(now, &path(), &[99]));
-        assert_eq!(early.deadline(), Some(now + EarlyMedia::MAX_AGE));
-        assert_eq!(early.expire(now + EarlyMedia::MAX_AGE - Duration::from_nanos(1)), 0);
-        assert_eq!(early.expire(now + EarlyMedia::MAX_AGE + Duration::from_millis(1)), 2);
+        assert!(!early.push(now, (), &[99]));
+        assert_eq!(early.deadline(), Some(now + EarlyMedia::<()>::MAX_AGE));
+        assert_eq!(
+            early.expire(now + EarlyMedia::<()>::MAX_AGE - Duration::from_nanos(1)),
+            0
+        );
+        assert_eq!(
+            early.expire(now + EarlyMedia::<()>::MAX_AGE + Duration::from_millis(1)),
+            2
+        );
         assert_eq!(&*early.pop().unwrap().data, [2]);
 
-        let mut early = EarlyMedia::default();
-        assert!(early.push(now, &path(), &[0; EarlyMedia::MAX_BYTES - 10]));
-        assert!(!early.push(now, &path(), &[0; 11]));
-        assert!(early.push(now, &path(), &[0; 10]));
+        let mut early = EarlyMedia::<()>::default();
+        assert!(early.push(now, (), &[0; EarlyMedia::<()>::MAX_BYTES - 10]));
+        assert!(!early.push(now, (), &[0; 11]));
+        assert!(early.push(now, (), &[0; 10]));
         early.pop();
-        assert!(early.push(now, &path(), &[0; 1000]));
+        assert!(early.push(now, (), &[0; 1000]));
+    }
+
+    #[test]
+    fn what_is_released_is_taken_once() {
+        let now = Instant::now();
+        let mut early = EarlyMedia::default();
+        early.release();
+        assert!(early.take_released().is_none());
+        assert!(early.push(now, 7, b"a"));
+        assert!(early.take_released().is_none());
+        early.release();
+        let mut taken = early.take_released().unwrap();
+        assert_eq!(taken.pop().map(|packet| packet.known), Some(7));
+        assert!(early.take_released().is_none());
+        assert_eq!(early.deadline(), None);
     }
 }

@@ -86,7 +86,10 @@ pub struct Peer {
     /// What signalling said of the peer's certificate and of our role; never changes.
     identity: Option<(Vec<Fingerprint>, Role)>,
     srtp: Option<Srtp>,
-    early: EarlyMedia,
+    /// What waits for the keys.
+    early: EarlyMedia<Path>,
+    /// Opened packets that wait for the answer to our offer, with their extended sequence numbers.
+    unanswered: EarlyMedia<u64>,
     senders: Senders,
     receivers: Receivers,
     outbox: Outbox,
@@ -175,6 +178,7 @@ impl Peer {
             identity: None,
             srtp: None,
             early: EarlyMedia::default(),
+            unanswered: EarlyMedia::default(),
             senders: Senders::new(config.max_ssrcs, random(&mut rng)),
             receivers: Receivers::new(config.max_ssrcs, random(&mut rng)),
             outbox: Outbox::new(own, cname, clock),
@@ -380,7 +384,7 @@ impl Peer {
             self.handle_dtls_events(now);
         }
         if self.timers.take_due(Timer::EarlyMedia, now) {
-            self.counters.early_media_expired += self.early.expire(now);
+            self.counters.early_media_expired += self.early.expire(now) + self.unanswered.expire(now);
         }
         if self.timers.take_due(Timer::Report, now) {
             self.senders.send_reports();
@@ -454,9 +458,9 @@ impl Peer {
     fn begin_media(&mut self, now: Instant, sink: &mut impl Sink) {
         self.arm_report(now);
         while let Some(mut packet) = self.early.pop() {
-            self.handle_media(now, packet.arrival, &packet.path, &mut packet.data, sink);
+            self.handle_media(now, packet.arrival, &packet.known, &mut packet.data, sink);
         }
-        self.timers.set(Timer::EarlyMedia, None);
+        self.timers.set(Timer::EarlyMedia, self.early_deadline());
     }
 
     fn handle_dtls_events(&mut self, now: Instant) {
@@ -618,7 +622,7 @@ impl Peer {
         if self.state != State::Closed {
             self.state = State::Closed;
             self.timers = Timers::default();
-            self.early = EarlyMedia::default();
+            (self.early, self.unanswered) = Default::default();
             self.outbox.finish();
             if let Some(names) = &mut self.names {
                 names.close();
@@ -747,7 +751,7 @@ impl Peer {
         self.timers.set(Timer::Names, names);
         self.timers
             .set(Timer::Dtls, self.dtls.as_ref().and_then(Dtls::poll_timeout));
-        self.timers.set(Timer::EarlyMedia, self.early.deadline());
+        self.timers.set(Timer::EarlyMedia, self.early_deadline());
         // What cannot be sent is not waited for.
         let feedback = self.feedback.as_ref().filter(|_| self.ice.selected().is_some());
         self.timers

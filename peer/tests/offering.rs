@@ -213,6 +213,34 @@ impl Call {
                 .push_back((self.now + DELAY, path, out[..len].to_vec()));
         }
     }
+
+    /// Sends a packet from a section of the server's, under this MID.
+    fn send_back(&mut self, section: usize, sequence: u64, mid: Option<usize>) {
+        let section = self.server.peer.sections()[section].clone();
+        let mid = mid.map(|mid| mid.to_string());
+        let id = section.extensions().get(Extension::Mid).unwrap();
+        let extensions: Vec<(u8, &[u8])> = mid.iter().map(|mid| (id, mid.as_bytes())).collect();
+        let header = RtpOut {
+            payload_type: section.formats()[0].payload_type,
+            sequence_number: sequence,
+            timestamp: sequence as u32 * 3000,
+            extensions: &extensions,
+            ..RtpOut::default()
+        };
+        let mut out = [0; Peer::MIN_OUT];
+        let sender = section.sender().unwrap();
+        let peer = &mut self.server.peer;
+        let len = peer.write_rtp(self.now, sender, &header, &[b"slot"], &mut out).unwrap();
+        let path = Path::udp(CALLER.parse().unwrap(), SERVER.parse().unwrap());
+        let datagram = (self.now + DELAY, path, out[..len].to_vec());
+        self.caller.coming.push_back(datagram);
+    }
+
+    /// What came in a section of the caller's.
+    fn came(&self, section: usize) -> Vec<u64> {
+        let packets = self.caller.sink.rtp.iter().filter(|packet| packet.section == section);
+        packets.map(|packet| packet.sequence).collect()
+    }
 }
 
 #[test]
@@ -228,20 +256,7 @@ fn a_call_is_set_up_and_carries_media_both_ways() {
     assert_eq!(got[..2], ["0", "1"]);
     // And the other way: the slots of the caller.
     for slot in [AUDIO_SLOT, VIDEO_SLOT] {
-        let section = &call.server.peer.sections()[slot];
-        let (sender, payload_type) = (section.sender().unwrap(), section.formats()[0].payload_type);
-        let header = RtpOut {
-            payload_type,
-            sequence_number: 7,
-            ..RtpOut::default()
-        };
-        let mut out = [0; Peer::MIN_OUT];
-        let peer = &mut call.server.peer;
-        let len = peer.write_rtp(call.now, sender, &header, &[b"slot"], &mut out).unwrap();
-        let path = Path::udp(CALLER.parse().unwrap(), SERVER.parse().unwrap());
-        call.caller
-            .coming
-            .push_back((call.now + DELAY, path, out[..len].to_vec()));
+        call.send_back(slot, 7, None);
     }
     call.run(Duration::from_secs(3));
     let got: Vec<usize> = call.caller.sink.rtp.iter().map(|packet| packet.section).collect();
@@ -333,6 +348,91 @@ fn sections_are_added_in_steps() {
     let secured = |event: &&Event| matches!(event, Event::Secured(_));
     assert_eq!(call.caller.events.iter().filter(secured).count(), 1);
     assert_eq!(call.caller.counters(), BTreeMap::new());
+}
+
+/// RFC 3264 §5.1: from the offer on. The answer goes another way than the media, and may be the slower one.
+#[test]
+fn media_that_overtakes_the_answer_waits_for_it() {
+    let mut call = Call::connected();
+    let [slot, later] = [(); 2].map(|()| call.caller.peer.add_section(Kind::Video, Direction::RecvOnly).unwrap());
+    let offer = call.caller.peer.offer().unwrap();
+    let answer = call.answer(&offer);
+    for sequence in 1..=3 {
+        call.send_back(slot, sequence, Some(slot));
+    }
+    let arrival = call.now + DELAY;
+    call.run(Duration::from_millis(50));
+    assert_eq!(call.came(slot), []);
+    call.caller.peer.accept_answer(call.now, &answer).unwrap();
+    // The next packet brings them along, wherever it belongs.
+    call.send_back(VIDEO_SLOT, 1, Some(VIDEO_SLOT));
+    call.send_back(slot, 4, Some(slot));
+    call.run(Duration::from_millis(50));
+    assert_eq!((call.came(slot), call.came(VIDEO_SLOT)), (vec![1, 2, 3, 4], vec![1]));
+    assert!(call.caller.sink.rtp[..3].iter().all(|packet| packet.arrival == arrival));
+    assert_eq!(call.came(later), []);
+    assert_eq!(call.caller.counters(), BTreeMap::new());
+    // Nothing waits on: nor is it handed on twice.
+    call.send_back(slot, 5, Some(slot));
+    call.run(Duration::from_millis(500));
+    assert_eq!(call.came(slot), [1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn media_waits_for_no_answer_that_is_long_in_coming() {
+    let mut call = Call::connected();
+    let slot = call.caller.peer.add_section(Kind::Video, Direction::RecvOnly).unwrap();
+    let offer = call.caller.peer.offer().unwrap();
+    call.answer(&offer);
+    for sequence in 0..34 {
+        call.send_back(slot, sequence, Some(slot));
+    }
+    call.run(Duration::from_millis(50));
+    assert_eq!(call.caller.counters(), BTreeMap::from([("early_media_overflow", 2)]));
+    call.run(Duration::from_millis(300));
+    let expired = ("early_media_expired", 32);
+    assert_eq!(
+        call.caller.counters(),
+        BTreeMap::from([("early_media_overflow", 2), expired])
+    );
+    // Another offer is made before the answer is there, and the first one's section is in it.
+    call.send_back(slot, 34, Some(slot));
+    call.run(Duration::from_millis(50));
+    let offer = call.caller.peer.offer().unwrap();
+    let answer = call.answer(&offer);
+    call.caller.peer.accept_answer(call.now, &answer).unwrap();
+    call.send_back(slot, 35, Some(slot));
+    call.run(Duration::from_millis(50));
+    assert_eq!(call.came(slot), [34, 35]);
+}
+
+#[test]
+fn media_of_no_section_that_was_offered_waits_for_nothing() {
+    let mut call = Call::connected();
+    let slot = call.caller.peer.add_section(Kind::Video, Direction::RecvOnly).unwrap();
+    let screen = call.caller.peer.add_section(Kind::Video, Direction::SendOnly).unwrap();
+    let offer = call.caller.peer.offer().unwrap();
+    let answer = call.answer(&offer);
+    // Wanted, but not offered yet.
+    let wanted = call.caller.peer.add_section(Kind::Video, Direction::RecvOnly).unwrap();
+    for (sequence, mid) in [screen, wanted, wanted + 1].into_iter().enumerate() {
+        call.send_back(slot, sequence as u64, Some(mid));
+    }
+    call.run(Duration::from_millis(50));
+    assert_eq!(call.caller.counters(), BTreeMap::from([("unknown_mid", 3)]));
+    // What the answer turns down is told like all that comes there.
+    call.send_back(slot, 3, Some(slot));
+    call.run(Duration::from_millis(50));
+    let at = answer.find(&format!("a=mid:{slot}\r\n")).unwrap();
+    let begin = answer[..at].rfind("m=video").unwrap();
+    let (before, section) = answer.split_at(begin);
+    let answer = format!("{before}{}", section.replacen("a=sendonly", "a=inactive", 1));
+    call.caller.peer.accept_answer(call.now, &answer).unwrap();
+    call.send_back(slot, 4, Some(slot));
+    call.run(Duration::from_millis(500));
+    assert_eq!(call.came(slot), []);
+    let expected = BTreeMap::from([("not_receiving", 2), ("unknown_mid", 3)]);
+    assert_eq!(call.caller.counters(), expected);
 }
 
 #[test]

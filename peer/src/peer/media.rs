@@ -4,7 +4,8 @@ use rtp::{Arrival, Packet, rtx};
 use wire::Path;
 
 use super::Peer;
-use crate::receiver::Stray;
+use crate::early::EarlyMedia;
+use crate::receiver::{Identifiers, Place, Stray};
 use crate::remb::Remb;
 use crate::rtcp_in::Inbox;
 use crate::{Sink, State, StreamInfo, Timer};
@@ -29,6 +30,9 @@ impl Peer {
                 self.media_path = Some(*path);
             }
         }
+        if let Some(answered) = self.unanswered.take_released() {
+            self.take_answered(now, answered, sink);
+        }
         if self.srtp.is_none() {
             self.keep_early(now, path, data);
         } else if rtp::is_rtcp(data) {
@@ -42,11 +46,49 @@ impl Peer {
     fn keep_early(&mut self, now: Instant, path: &Path, data: &[u8]) {
         if self.dtls.is_none() {
             self.counters.before_offer += 1;
-        } else if self.early.push(now, path, data) {
-            self.timers.set(Timer::EarlyMedia, self.early.deadline());
+        } else {
+            let kept = self.early.push(now, *path, data);
+            self.count_kept(kept);
+        }
+    }
+
+    fn count_kept(&mut self, kept: bool) {
+        if kept {
+            self.timers.set(Timer::EarlyMedia, self.early_deadline());
         } else {
             self.counters.early_media_overflow += 1;
         }
+    }
+
+    /// When what came early has waited too long.
+    pub(super) fn early_deadline(&self) -> Option<Instant> {
+        let deadlines = [self.early.deadline(), self.unanswered.deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Takes up what waited for an answer that is there now.
+    #[cold]
+    fn take_answered(&mut self, now: Instant, mut answered: EarlyMedia<u64>, sink: &mut impl Sink) {
+        while let Some(mut packet) = answered.pop() {
+            let (arrival, sequence) = (packet.arrival, packet.known);
+            let Ok(packet) = Packet::parse(&mut packet.data[..]) else {
+                continue;
+            };
+            let identifiers = self.receivers.identify(&packet);
+            if let Some(place) = self.place(now, arrival, sequence, &packet, &identifiers) {
+                self.hand_on(now, arrival, sequence, &place, packet, sink);
+            }
+        }
+        self.timers.set(Timer::EarlyMedia, self.early_deadline());
+    }
+
+    /// Whether a MID names a section that we offered to receive in, and that no answer has told of yet: from the offer on
+    /// its media may come (RFC 3264 §5.1), and overtake the answer.
+    #[cold]
+    fn is_unanswered(&self, mid: Option<&[u8]>) -> bool {
+        let offered = self.wishes.get(self.sections.len()..self.offered.unwrap_or(0));
+        let mut offered = offered.unwrap_or_default().iter();
+        offered.any(|wish| wish.direction.receives() && mid == Some(wish.mid.as_bytes()))
     }
 
     fn handle_rtp(&mut self, now: Instant, arrival: Instant, path: &Path, data: &mut [u8], sink: &mut impl Sink) {
@@ -61,8 +103,7 @@ impl Peer {
             self.counters.malformed_rtp += 1;
             return;
         };
-        let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
-        self.media_ssrc = ssrc;
+        self.media_ssrc = packet.ssrc();
         let identifiers = self.receivers.identify(&packet);
         if let Some(recorder) = &mut self.feedback
             && let Some(number) = identifiers.transport_sequence
@@ -76,42 +117,74 @@ impl Peer {
             }
             remb.record(size);
         }
+        if let Some(place) = self.place(now, arrival, sequence, &packet, &identifiers) {
+            self.hand_on(now, arrival, sequence, &place, packet, sink);
+        }
+    }
+
+    /// Where an authentic packet belongs. What belongs nowhere waits for an answer or is counted.
+    #[inline]
+    fn place(
+        &mut self,
+        now: Instant,
+        arrival: Instant,
+        sequence: u64,
+        packet: &Packet<&mut [u8]>,
+        identifiers: &Identifiers<'_>,
+    ) -> Option<Place> {
+        let (ssrc, payload_type) = (packet.ssrc(), packet.payload_type());
         let mut place = self
             .receivers
-            .place(now, &self.sections, ssrc, payload_type, &identifiers);
+            .place(now, &self.sections, ssrc, payload_type, identifiers);
         if place == Err(Stray::New) {
             if self.senders.by_ssrc(ssrc).is_some() {
                 self.counters.ssrc_collision += 1;
-                return;
+                return None;
             }
-            place = self.receivers.bind(&self.sections, ssrc, payload_type, &identifiers);
+            place = self.receivers.bind(&self.sections, ssrc, payload_type, identifiers);
         }
-        let place = match place {
-            Ok(place) => place,
-            Err(stray) => {
-                *stray.counter(&mut self.counters) += 1;
-                return;
+        match place {
+            Ok(place) => return Some(place),
+            Err(Stray::UnknownMid) if self.is_unanswered(identifiers.mid) => {
+                let kept = self.unanswered.push(arrival, sequence, packet.as_bytes());
+                self.count_kept(kept);
             }
-        };
+            Err(stray) => *stray.counter(&mut self.counters) += 1,
+        }
+        None
+    }
+
+    /// Hands an authentic packet to the embedder.
+    #[inline]
+    fn hand_on(
+        &mut self,
+        now: Instant,
+        arrival: Instant,
+        sequence: u64,
+        place: &Place,
+        packet: Packet<&mut [u8]>,
+        sink: &mut impl Sink,
+    ) {
+        let ssrc = packet.ssrc();
         let section = &self.sections[usize::from(place.section)];
         let format = &section.formats[usize::from(place.format)];
         let followed = if place.repair {
             None
         } else {
-            self.receivers.follow(now, &place, sequence)
+            self.receivers.follow(now, place, sequence)
         };
         // Without a stream for them retransmissions are the packets themselves. Like those they do not count as
         // received: reports tell of the way here.
         if !(followed == Some(Arrival::Filled { asked: true }) && format.rtx.is_none()) {
             self.receivers
-                .record(arrival, &place, packet.sequence_number(), packet.timestamp());
+                .record(arrival, place, packet.sequence_number(), packet.timestamp());
         }
         let (packet, sequence, ssrc) = if place.repair {
             // What is here already, or nothing at all, is a probe for bandwidth.
             let Some((number, _)) = rtx::original(&packet) else {
                 return;
             };
-            let Some((ssrc, sequence)) = self.receivers.follow_repair(now, &place, number) else {
+            let Some((ssrc, sequence)) = self.receivers.follow_repair(now, place, number) else {
                 return;
             };
             let Ok(packet) = rtx::decapsulate(packet, ssrc, format.payload_type) else {

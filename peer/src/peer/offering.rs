@@ -186,6 +186,7 @@ impl Peer {
         }
         self.follow_sections(now);
         self.offered = None;
+        self.unanswered.release();
         self.push_event(Event::Negotiated);
         self.update(now);
         Ok(())
