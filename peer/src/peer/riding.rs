@@ -5,7 +5,8 @@ use ice::{Attachments, Rider};
 use stun::{Authenticated, Class};
 use wire::{Path, Transmit};
 
-use super::{Peer, agrees_to_data};
+use super::Peer;
+use super::securing::agrees_to_data;
 use crate::{Sink, Sped, SpedArrival};
 
 /// What a check has beside a DTLS datagram and the two ufrags, in bytes: header 20, USERNAME 4 with a colon and padding
