@@ -4,7 +4,7 @@ use core::time::Duration;
 use crate::scan;
 use crate::{
     Candidate, Dcmap, Dcsa, Direction, Extmap, Fingerprint, Fmtp, Group, List, Msid, MsidSemantic, RemoteCandidates,
-    Rid, Rtcp, RtcpFb, RtcpXr, RtpMap, Rule, SctpMap, Setup, Simulcast, Ssrc, SsrcGroup,
+    Rid, Rtcp, RtcpFb, RtcpXr, RtpMap, Rule, SctpInit, SctpMap, Setup, Simulcast, Ssrc, SsrcGroup,
 };
 
 /// Writes the enum [`Attribute`], the tags under which a parsed document remembers its lines, and what goes with them,
@@ -162,6 +162,8 @@ attributes! {
         "rtcp-xr" many => RtcpXr(RtcpXr<'a>) = RtcpXr::parse;
         /// `a=sctp-port` (RFC 8841 §5).
         "sctp-port" once => SctpPort(u16) = sctp_port;
+        /// `a=sctp-init`: how the writer's SCTP begins, so that it need not be said later on (SNAP).
+        "sctp-init" once => SctpInit(SctpInit<'a>) = SctpInit::parse;
         /// `a=max-message-size`: the longest message that the writer takes, in bytes; 0 is any (RFC 8841 §6).
         "max-message-size" once => MaxMessageSize(u64) = max_message_size;
         /// `a=rid`.
@@ -535,6 +537,7 @@ mod tests {
             "ice-pwd:pz61q+81Yz2YzEtOMueLdPDQ",
             "ice-options:trickle ice2",
             "sctp-port:5000",
+            "sctp-init:AQAAHols3R0AUAAA/////+B5ZR3AAAAEgAgABoLA",
             "max-message-size:0",
             "max-message-size:1073741823",
             "tls-id:abc3de65cddef001be82",
@@ -586,6 +589,8 @@ mod tests {
             "ice-pwd:tooshort",
             "ice-options:",
             "ice-options",
+            "sctp-init",
+            "sctp-init:AQA",
             "sctp-port:05",
             "sctp-port:65536",
             "max-message-size:01",

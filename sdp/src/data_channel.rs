@@ -52,6 +52,64 @@ impl fmt::Display for SctpMap<'_> {
     }
 }
 
+/// `a=sctp-init`: an SCTP INIT chunk in base64 (draft-hancke-tsvwg-snap §4). What it says only SCTP can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SctpInit<'a> {
+    base64: &'a str,
+}
+
+impl<'a> SctpInit<'a> {
+    /// Reads the value of `a=sctp-init`.
+    ///
+    /// # Errors
+    /// The rule that it breaks.
+    pub fn parse(value: &'a str) -> Result<Self, Rule> {
+        let digits = value
+            .strip_suffix("==")
+            .or_else(|| value.strip_suffix('='))
+            .unwrap_or(value);
+        // Base64 of RFC 8866 §9: groups of four, of which the last may be padded.
+        if !digits.is_empty() && value.len().is_multiple_of(4) && digits.bytes().all(|digit| sextet(digit).is_some()) {
+            Ok(Self { base64: value })
+        } else {
+            Err(Rule(
+                "a=sctp-init is an SCTP INIT chunk in base64 (draft-hancke-tsvwg-snap §4)",
+            ))
+        }
+    }
+
+    /// How many bytes the chunk has.
+    #[expect(clippy::len_without_is_empty, reason = "it is never empty")]
+    pub fn len(&self) -> usize {
+        self.bytes().count()
+    }
+
+    /// The chunk.
+    pub fn bytes(&self) -> impl Iterator<Item = u8> + use<'a> {
+        self.base64.as_bytes().chunks(4).flat_map(|group| {
+            let digits = group.iter().map_while(|digit| sextet(*digit));
+            let padded = digits.clone().chain(core::iter::repeat(0)).take(4);
+            let [_, bytes @ ..] = padded
+                .fold(0_u32, |bits, digit| bits << 6 | u32::from(digit))
+                .to_be_bytes();
+            bytes.into_iter().take(digits.count().saturating_sub(1))
+        })
+    }
+}
+
+impl fmt::Display for SctpInit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.base64)
+    }
+}
+
+/// The six bits of a digit of base64 (RFC 4648 §4).
+fn sextet(digit: u8) -> Option<u8> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let bits = DIGITS.iter().position(|known| *known == digit)?;
+    u8::try_from(bits).ok()
+}
+
 /// `a=dcmap`: a data channel that both ends open without asking (RFC 8864 §5.1).
 ///
 /// Equal when the options are, whatever spaces are around them.
@@ -258,6 +316,36 @@ mod tests {
             "1 priority=65536",
         ] {
             assert!(Dcmap::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    /// The example of draft-hancke-tsvwg-snap §4.1.
+    #[test]
+    fn an_init_chunk() {
+        let text = "AQAAHols3R0AUAAA/////+B5ZR3AAAAEgAgABoLA";
+        let init = SctpInit::parse(text).unwrap();
+        let chunk = [
+            1, 0, 0, 30, 0x89, 0x6c, 0xdd, 0x1d, 0, 0x50, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xe0, 0x79, 0x65, 0x1d, 0xc0,
+            0, 0, 4, 0x80, 8, 0, 6, 0x82, 0xc0,
+        ];
+        assert!(init.bytes().eq(chunk));
+        assert_eq!((init.len(), init.to_string().as_str()), (30, text));
+        for (text, bytes) in [
+            ("AQ==", &[1][..]),
+            ("AQI=", &[1, 2]),
+            ("AQID", &[1, 2, 3]),
+            ("+/+/", &[0xfb, 0xff, 0xbf]),
+        ] {
+            let init = SctpInit::parse(text).unwrap();
+            assert!(
+                init.bytes().eq(bytes.iter().copied()) && init.len() == bytes.len(),
+                "{text}"
+            );
+        }
+        for bad in [
+            "", "A", "AQ", "AQI", "=", "====", "A===", "AQ=I", "AQI=AQID", "AQ-_", "AQI ", "AQIDA",
+        ] {
+            assert!(SctpInit::parse(bad).is_err(), "{bad:?}");
         }
     }
 

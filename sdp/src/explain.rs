@@ -259,6 +259,11 @@ fn explain_attribute(f: &mut fmt::Formatter<'_>, attribute: &Attribute<'_>) -> f
             _ => f.write_str("The writer wants these extended RTCP reports."),
         },
         Attribute::SctpPort(port) => write!(f, "SCTP inside DTLS uses port {port}."),
+        Attribute::SctpInit(init) => write!(
+            f,
+            "The writer's SCTP begins as these {} bytes say; who answers with its own saves the handshake of SCTP (SNAP).",
+            init.len()
+        ),
         Attribute::MaxMessageSize(0) => f.write_str("The writer takes data-channel messages of any size."),
         Attribute::MaxMessageSize(bytes) => write!(f, "The writer takes data-channel messages of up to {bytes} bytes."),
         Attribute::Rid(rid) => {

@@ -70,7 +70,7 @@ pub use bandwidth::Bandwidth;
 pub use builder::Builder;
 pub use candidate::{Candidate, CandidateKind, Extensions, RemoteCandidates, TcpType, Transport};
 pub use connection::Connection;
-pub use data_channel::{Dcmap, Dcsa, SctpMap};
+pub use data_channel::{Dcmap, Dcsa, SctpInit, SctpMap};
 pub use direction::Direction;
 pub use explain::{Explanation, Sentence, explain, reprint};
 pub use extmap::Extmap;

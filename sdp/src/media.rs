@@ -5,7 +5,7 @@ use crate::document::Document;
 use crate::session::words;
 use crate::{
     Attribute, Bandwidth, Candidate, Connection, Dcmap, Dcsa, Direction, Extmap, Fingerprint, Fmtp, Key, Line, List,
-    MediaLine, Msid, Rid, Rtcp, RtcpFb, RtcpXr, RtpMap, Rule, Setup, Simulcast, Ssrc, SsrcGroup,
+    MediaLine, Msid, Rid, Rtcp, RtcpFb, RtcpXr, RtpMap, Rule, SctpInit, Setup, Simulcast, Ssrc, SsrcGroup,
 };
 
 /// One section of a description: an `m=` line and what follows it. Where RFCs let the session level speak for sections
@@ -291,6 +291,11 @@ impl<'a> Media<'a> {
             Attribute::SctpMap(map) => Some(map.port),
             _ => None,
         })
+    }
+
+    /// `a=sctp-init`: the INIT chunk with which the writer's SCTP begins (draft-hancke-tsvwg-snap).
+    pub fn sctp_init(&self) -> Option<SctpInit<'a>> {
+        self.values(Name::SctpInit, SctpInit::parse).next()
     }
 
     /// `a=max-message-size` in bytes; 0 means any. Without the line it is 64 KiB (RFC 8841 §6.1).

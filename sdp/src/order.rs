@@ -344,6 +344,7 @@ mod tests {
             "a=ice-pwd:abcdabcdabcdabcdabcdab",
             "a=setup:active",
             "a=sctp-port:5000",
+            "a=sctp-init:AQAA",
             "a=simulcast:send a",
             "a=rtpmap:0 PCMU/8000",
             "a=extmap:1 a:b",

@@ -70,6 +70,7 @@ const OTHERS: &[&str] = &[
     "a=flag",
     "x=unknown",
     "a=sctp-port:5000",
+    "a=sctp-init:AQAAHols3R0AUAAA/////+B5ZR3AAAAEgAgABoLA",
     "a=bundle-only",
 ];
 
