@@ -12,7 +12,7 @@ pub(crate) struct Watch {
 
 impl Dtls {
     /// How many datagrams were taken so far, before the connection was established: no part of them was refused, and some of it
-    /// is used or kept for good, be it a record that is authentic or a piece of the handshake in the clear. When a datagram
+    /// is used or kept, be it a record that is authentic or a piece of the handshake in the clear. When a datagram
     /// makes it rise it need not come again. One that tells nothing (a ChangeCipherSpec), or that waits for its keys and may
     /// be forged, does not.
     pub const fn taken_datagrams(&self) -> u64 {

@@ -35,7 +35,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// The longest handshake message taken from the peer, in bytes.
     pub max_message: usize,
-    /// How many bytes of incomplete handshake messages, and how many of early records, are kept.
+    /// How many bytes of incomplete handshake messages, and how many of early records, are kept. Behind
+    /// [`cookie`](Self::cookie) 1.1 KiB of them are what a hello in parts costs beside its bytes.
     pub max_pending: usize,
     /// How the peer is authenticated. Anything but fingerprints is for protocols other than WebRTC.
     pub authentication: Authentication,

@@ -320,8 +320,9 @@ impl Dtls {
             return false;
         }
         let pushed = self.reassembler.push(fragment);
+        let brings = !fragment.body.is_empty() || fragment.header.length == 0;
         let is_here = matches!(pushed, Pushed::Kept | Pushed::KeptInstead | Pushed::Repeated);
-        self.taken_fragments = self.taken_fragments.saturating_add(u64::from(is_here));
+        self.taken_fragments = self.taken_fragments.saturating_add(u64::from(is_here && brings));
         match pushed {
             Pushed::Kept => self.association.start_clock(now),
             Pushed::KeptInstead => {

@@ -38,6 +38,9 @@ fn what_tells_nothing_is_not_taken() {
         assert!(!takes(&mut pair.server, now, &record(HANDSHAKE, 1, &[0; 40])));
         assert!(!takes(&mut pair.server, now, &[]));
         assert!(!takes(&mut pair.server, now, &record(HANDSHAKE, 0, &[1, 2, 3])));
+        // Nor does a fragment of a hello in which there is nothing.
+        let empty = [&[1, 0, 0, 100, 0, 0][..], &[0; 6]].concat();
+        assert!(!takes(&mut pair.server, now, &record(HANDSHAKE, 0, &empty)));
         let hello = pair.client.transmits(now);
         for datagram in &hello {
             assert!(takes(&mut pair.server, now, datagram));

@@ -163,6 +163,9 @@ impl CookieExchange {
     /// only where a client of DTLS 1.2 comes late.
     const MAX_MESSAGE_SEQ: u16 = 7;
 
+    /// How many fragments are taken from one datagram. Real clients have one or two; each may have what is there moved.
+    const MAX_FRAGMENTS: usize = 16;
+
     /// How many times as many bytes as came go back at most (RFC 9147 §5.1).
     const AMPLIFICATION: usize = 3;
 
@@ -250,6 +253,7 @@ impl CookieExchange {
     /// Takes the parts of a hello out of a datagram, and what was kept of it.
     fn take_fragments(&mut self, source: &[u8], datagram: &[u8]) -> Option<Partial> {
         let mut partial = None;
+        let mut room = Self::MAX_FRAGMENTS;
         let mut r = Reader::new(datagram);
         while let Some(first) = r.peek_u8() {
             if UnifiedHeader::begins(first) {
@@ -266,7 +270,7 @@ impl CookieExchange {
                 ContentType::HANDSHAKE if header.sequence > Self::MAX_SEQUENCE => {
                     self.counters.unexpected_messages += 1;
                 }
-                ContentType::HANDSHAKE => self.take_record(source, &mut partial, header.sequence, body),
+                ContentType::HANDSHAKE => self.take_record(source, &mut partial, &mut room, header.sequence, body),
                 // RFC 8446 §4.2.2: servers without state ignore these.
                 ContentType::CHANGE_CIPHER_SPEC => {}
                 ContentType::ALERT => self.counters.unprotected_alerts += 1,
@@ -281,7 +285,14 @@ impl CookieExchange {
         partial
     }
 
-    fn take_record(&mut self, source: &[u8], partial: &mut Option<Partial>, sequence: u64, body: &[u8]) {
+    fn take_record(
+        &mut self,
+        source: &[u8],
+        partial: &mut Option<Partial>,
+        room: &mut usize,
+        sequence: u64,
+        body: &[u8],
+    ) {
         let mut r = Reader::new(body);
         loop {
             let Ok(fragment) = Fragment::read(&mut r) else {
@@ -293,9 +304,12 @@ impl CookieExchange {
             let is_other = |partial: &Partial| partial.message_seq != message_seq;
             if !is_hello || message_seq > Self::MAX_MESSAGE_SEQ || partial.as_ref().is_some_and(is_other) {
                 self.counters.unexpected_messages += 1;
-            } else {
+            } else if let Some(left) = room.checked_sub(1) {
+                *room = left;
                 let kept = partial.take().or_else(|| self.waiting.take(source, message_seq));
                 *partial = Some(self.add(kept, sequence, &fragment));
+            } else {
+                self.counters.fragments_beyond_budget += 1;
             }
             if r.is_empty() {
                 return;
