@@ -128,8 +128,8 @@ impl Agent {
     /// Whether what comes on a path may be the peer's: it is validated, or a check of the peer's under our newest
     /// credentials has come on it, not longer ago than [`Config::consent_expires_after`](crate::Config::consent_expires_after).
     ///
-    /// In full mode the peer may have its answer, and send, before ours comes (RFC 8445 §12.2: an agent is to be prepared to
-    /// receive on any pair). No more than in lite mode follows from it, and nothing is sent there.
+    /// In full mode the peer may have its answer, and send, before ours comes. RFC 8445 §12.2 would have an agent receive on
+    /// all its candidates, from anywhere. No more than in lite mode follows from it, and nothing is sent there.
     pub fn may_receive(&self, now: Instant, path: &Path) -> bool {
         self.pairs.contains(path) || self.full.as_ref().is_some_and(|full| full.checklist.hears(now, path))
     }
@@ -150,7 +150,7 @@ impl Agent {
     }
 
     /// How long a check that is sent now for the first time waits for its answer until it is sent again (RFC 8445 §14.3):
-    /// 500 ms, or more where more than ten pairs are open. `None` in lite mode, which sends none.
+    /// 500 ms, or Ta times the pairs that wait and are under way if that is more. `None` in lite mode, which sends none.
     pub fn rto(&self) -> Option<Duration> {
         self.full.as_ref().map(|full| full.checklist.rto())
     }

@@ -6,7 +6,7 @@ use wire::Path;
 
 use crate::{Connection, ConnectionId, Event};
 
-/// The longest frame that is taken as long as ICE has not validated the path: all that comes then are checks.
+/// The longest frame that is taken as long as no check of the peer's has come: all that comes then are checks.
 const MAX_STRANGE_FRAME: usize = 2 << 10;
 /// The longest frame that there can be (RFC 4571 §2).
 const MAX_FRAME: usize = u16::MAX as usize;

@@ -63,6 +63,9 @@ impl Checklist {
                 && pair.path.remote == path.remote
                 && (pair.path.local == path.local || opening)
         };
+        for pair in self.pairs.iter_mut().filter(|pair| on_it(pair)) {
+            pair.heard = None;
+        }
         while let Some(pair) = self
             .pairs
             .iter_mut()
@@ -70,7 +73,6 @@ impl Checklist {
         {
             let (id, worked, tried) = (pair.id, pair.works(), pair.path);
             pair.fail();
-            pair.heard = None;
             if worked {
                 self.lost.push(tried);
             }

@@ -172,8 +172,8 @@ impl Peer {
                 self.receive(now, &path, frame, sink);
             }
         });
-        let validated = self.ice.is_validated(&path);
-        self.connections.give_back(id, deframer, validated);
+        let heard = self.ice.may_receive(now, &path);
+        self.connections.give_back(id, deframer, heard);
         if pushed.is_err() && self.state != State::Closed {
             self.counters.connections_malformed += 1;
             self.connections.give_up(id);
