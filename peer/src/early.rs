@@ -81,9 +81,10 @@ impl<T> EarlyMedia<T> {
         expired
     }
 
-    /// When the oldest has waited too long.
+    /// When the oldest has waited too long; never once they are released.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.packets.front().map(|packet| packet.arrival + Self::MAX_AGE)
+        let oldest = self.packets.front().filter(|_| !self.released);
+        oldest.map(|packet| packet.arrival + Self::MAX_AGE)
     }
 }
 
@@ -124,9 +125,14 @@ mod tests {
         let mut early = EarlyMedia::default();
         early.release();
         assert!(early.take_released().is_none());
-        assert!(early.push(now, 7, b"a"));
+        assert!(early.push(now, 7_u8, b"a"));
         assert!(early.take_released().is_none());
         early.release();
+        // What they waited for is there, and nobody else may come for long.
+        assert_eq!(
+            (early.deadline(), early.expire(now + EarlyMedia::<u8>::MAX_AGE)),
+            (None, 0)
+        );
         let mut taken = early.take_released().unwrap();
         assert_eq!(taken.pop().map(|packet| packet.known), Some(7));
         assert!(early.take_released().is_none());

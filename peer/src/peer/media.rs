@@ -145,7 +145,7 @@ impl Peer {
         }
         match place {
             Ok(place) => return Some(place),
-            Err(Stray::UnknownMid) if self.is_unanswered(identifiers.mid) => {
+            Err(Stray::UnknownMid | Stray::NotReceiving) if self.is_unanswered(identifiers.mid) => {
                 let kept = self.unanswered.push(arrival, sequence, packet.as_bytes());
                 self.count_kept(kept);
             }
