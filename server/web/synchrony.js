@@ -91,7 +91,7 @@ export class Synchrony {
       // The browser's estimates run on when nothing new is shown.
       const moves = ['sound', 'picture', 'pictures'].every(what => now.made[what] > before.made?.[what]);
       const late = moves && { sound: age(entry) - per('added'), picture: age(seen) - picture.expected };
-      now.heard = late ? { late: late.sound, wait } : before.heard;
+      now.heard = late ? { late: late.sound, wait, source: picture.source } : before.heard;
       const counts = late && picture.look(late.sound - wait - late.picture, late.picture) && agrees(now.heard, before.heard);
       if (picture.knows) shares.push(picture.apart);
       picture.follow(ahead + (counts ? late.sound - picture.late : wait + (picture.apart ?? this.#device)));
@@ -163,7 +163,7 @@ const sums = ({ jitterBufferDelay: all, jitterBufferTargetDelay: target, jitterB
 const age = ({ timestamp, estimatedPlayoutTimestamp }) => timestamp - estimatedPlayoutTimestamp;
 
 /** Whether sound is as late as it was, or later by as much as it waits for longer; of somebody new there is nothing to compare. */
-const agrees = (now, before) => before === undefined
+const agrees = (now, before) => before?.source !== now.source
   || [0, now.wait - before.wait].some(change => Math.abs(now.late - before.late - change) <= SAME_MS);
 
 /** The one that as many are below as above, so that one that is far off changes nothing. */

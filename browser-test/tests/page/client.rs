@@ -226,7 +226,7 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 look('somebody else has the same device', {}, 1);
                 look('and keeps it', {}, 10);
                 synchrony.carries(picture, 'Dora');
-                look('sound of somebody new that comes late is played as others', { wait: 40, late: 50 }, 1);
+                look('sound of somebody new that comes late is played as late as that', { wait: 40, late: 100 }, 1);
                 look('and when it comes in time', { wait: 90, late: 0 }, 10);
                 synchrony.carries(picture, 'Cleo');
                 look('who is silent', { seconds: 0 }, 3);
@@ -284,7 +284,7 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 [340, "still the same"],
                 [340, "somebody else has the same device"],
                 [340, "and keeps it"],
-                [340, "sound of somebody new that comes late is played as others"],
+                [390, "sound of somebody new that comes late is played as late as that"],
                 [340, "and when it comes in time"],
                 [340, "who is silent"],
                 [300, "waits for nothing but the device"],
