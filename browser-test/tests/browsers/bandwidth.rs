@@ -25,6 +25,16 @@ const NOT_DROPS: &[&str] = &[
     "hyaline_udp_send_calls_total",
 ];
 
+/// What a handshake repeats, and what that is answered with. Both sides' timers start at 50 ms and more, and Firefox, where it
+/// has just begun to play and publish on two processors, leaves its network alone for 50 to 180 ms: on the wire it had our
+/// acknowledgement 3 ms after its last flight, and sent that flight again. Nothing was dropped then, and once there are
+/// pictures all of that is over.
+const REPEATS: &[&str] = &[
+    "hyaline_repeated_fragments_total",
+    "hyaline_retransmitted_flights_total",
+    "hyaline_stale_epoch_records_total",
+];
+
 #[test]
 fn a_publisher_of_720p_is_told_that_there_is_room() {
     let arena = Arena::new();
@@ -48,6 +58,7 @@ fn a_clean_minute_drops_nothing() {
     let bob = arena.join(Kind::Firefox, "Bob");
     ada.wait_to_see_and_hear("Bob");
     bob.wait_to_see_and_hear("Ada");
+    let before = arena.metrics();
     // The minute is the test's subject: it passes inside the page while media flows.
     let minute = Duration::from_secs(60);
     ada.wait(
@@ -62,7 +73,15 @@ fn a_clean_minute_drops_nothing() {
     let metrics = arena.metrics();
     let raised: Vec<_> = metrics
         .iter()
-        .filter(|(name, value)| !NOT_DROPS.contains(&name.as_str()) && **value != 0.0)
+        .filter(|(name, _)| !NOT_DROPS.contains(&name.as_str()))
+        .filter(|(name, value)| {
+            let allowed = if REPEATS.contains(&name.as_str()) {
+                before[*name]
+            } else {
+                0.0
+            };
+            **value != allowed
+        })
         .collect();
     assert!(raised.is_empty(), "{raised:?}");
     // Sound is placed by its arrival until sender reports tell its time (docs/sfu.md). Moving it back leaves packets of
