@@ -35,8 +35,8 @@ const PACE_MS = 100;
  * earlier. Nor does sound play later because it waits for longer: it may have come earlier. So wherever the browser estimates
  * the times at which both are played, it is these that are brought together, of somebody new from the first look on. Of pictures
  * several estimates in a row are heard; sound is followed at once where its estimate is as before, or has changed by as much as
- * its wait, and else when the next one says so too. Meanwhile, and when a clock leaps, pictures wait as sound does and as much
- * beside as before.
+ * its wait, and else when the next one says so too: until then pictures wait as before. When a clock leaps, or sound is found
+ * somewhere else at each look, they wait as sound does and as much beside as before.
  */
 export class Synchrony {
   #sounds = new Map(); // by track: its sums at the last look, when what was played was made, how late, and how long it meant to wait
@@ -92,9 +92,12 @@ export class Synchrony {
       const moves = ['sound', 'picture', 'pictures'].every(what => now.made[what] > before.made?.[what]);
       const late = moves && { sound: age(entry) - per('added'), picture: age(seen) - picture.expected };
       now.heard = late ? { late: late.sound, wait, source: picture.source } : before.heard;
-      const counts = late && picture.look(late.sound - wait - late.picture, late.picture) && agrees(now.heard, before.heard);
+      const counts = late && picture.look(late.sound - wait - late.picture, late.picture);
+      now.doubted = counts && !agrees(now.heard, before.heard);
       if (picture.knows) shares.push(picture.apart);
-      picture.follow(ahead + (counts ? late.sound - picture.late : wait + (picture.apart ?? this.#device)));
+      // What was beside counts no more where sound has leapt: the next look says where to.
+      if (now.doubted && !before.doubted) continue;
+      picture.follow(ahead + (counts && !now.doubted ? late.sound - picture.late : wait + (picture.apart ?? this.#device)));
     }
     if (shares.length > 0) this.#device = middle(shares);
   }

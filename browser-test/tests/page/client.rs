@@ -216,6 +216,13 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 look('for three seconds', {}, 5);
                 look('and no longer', {}, 1);
                 look('it does', { wait: 150 }, 10);
+                look('sound that waits longer and plays earlier is of another clock', { wait: 190, device: -60 }, 1);
+                look('which is followed when it is seen twice', {}, 1);
+                look('and back', { wait: 150, device: 30 }, 1);
+                look('once more', {}, 10);
+                look('sound that is somewhere else each time', { wait: 170, device: 90 }, 1);
+                look('pictures wait for as long', { wait: 200, device: -40 }, 1);
+                look('until it settles', { wait: 150, device: 30 }, 10);
                 look('two people', { wait: 90, goal: 0, device: 900 }, 2);
                 look('another device', { device: 250 }, 1);
                 look('is believed when it is seen twice', {}, 1);
@@ -277,6 +284,13 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 [150, "for three seconds"],
                 [120, "and no longer"],
                 [180, "it does"],
+                [180, "sound that waits longer and plays earlier is of another clock"],
+                [130, "which is followed when it is seen twice"],
+                [130, "and back"],
+                [180, "once more"],
+                [180, "sound that is somewhere else each time"],
+                [230, "pictures wait for as long"],
+                [180, "until it settles"],
                 [120, "two people"],
                 [120, "another device"],
                 [340, "is believed when it is seen twice"],
