@@ -112,10 +112,11 @@ globalThis.tracks = name => {
     return participant?.stream.getTracks().map(track => track.id) ?? [];
 };";
 
-/// Who only publishes has the processor for that: shows nobody, not even oneself, and is sent no pictures. (Without a
-/// graphics card Firefox takes two thirds of a core for drawing its own camera.)
+/// Who only publishes has the processor for that: shows nothing, not even oneself, and is sent no pictures. (Without a
+/// graphics card Firefox takes two thirds of a core for drawing its own camera, and leaves out sound, a tenth of a second
+/// at once, when it does not get to run.)
 const BLIND: &str = "void (() => {
-    for (const video of document.querySelectorAll('video')) video.style.display = 'none';
+    for (const part of document.body.children) part.style.display = 'none';
     const people = [...hyaline.room.participants.keys()];
     hyaline.room.show({
         tiles: 1,
@@ -145,10 +146,8 @@ fn assert_together(distances: &[f64], what: &str) {
     assert!(worst < APART, "{what}: {worst} ms apart: {distances:?}");
 }
 
-/// How far ahead of the browser that is looked at the server and those without one are (`nice(1)`), ...
+/// How far ahead of the browsers the server and those without one are (`nice(1)`).
 const AHEAD: i32 = -10;
-/// ... and the browser that publishes: Firefox leaves sound out, a tenth of a second at once, when it does not get to run.
-const PUBLISHES: i8 = -5;
 
 /// Five others of whom two are seen, Ada of them pinned. Then the pin moves to Bob, who gets sections that somebody
 /// had, and back to Ada, who has lost hers meanwhile. Each time `look` looks at who is pinned.
@@ -164,9 +163,9 @@ fn pin_one_after_the_other(viewer: Kind, publisher: Option<Kind>, mut look: impl
         let join = || Headless::join(&room, name, Arc::clone(&media));
         arena.network.run(join).unwrap().unwrap()
     };
-    let with = |kind, name, nice| {
+    let with = |kind, name| {
         let options = Options {
-            nice: Some(nice),
+            nice: Some(0),
             ..Options::within(&arena.network)
         };
         let browser = Browser::launch(kind, &options).unwrap_or_else(|error| panic!("{error}"));
@@ -175,13 +174,10 @@ fn pin_one_after_the_other(viewer: Kind, publisher: Option<Kind>, mut look: impl
     };
     let others = ["Guest 1", "Guest 2", "Guest 3"].map(without);
     let bob = without("Bob");
-    let cleo = with(viewer, "Cleo", 0);
+    let cleo = with(viewer, "Cleo");
     cleo.page.set_viewport(SMALL).unwrap();
     cleo.page.press("v").unwrap();
-    let ada = publisher.map_or_else(
-        || Ada::Without(without("Ada")),
-        |kind| Ada::With(with(kind, "Ada", PUBLISHES)),
-    );
+    let ada = publisher.map_or_else(|| Ada::Without(without("Ada")), |kind| Ada::With(with(kind, "Ada")));
     ada.speak(true);
     cleo.wait_to_see_and_hear("Ada");
     if let Ada::With(guest) = &ada {
