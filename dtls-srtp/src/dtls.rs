@@ -21,8 +21,8 @@ use crate::overhead::Overhead;
 use crate::profile::{KeyAndSalt, SrtpKeys};
 use crate::reassembly::{Reassembler, ReassemblyLimits};
 use crate::records::Unsealed;
-use crate::registry::{AlertDescription, ContentType, HandshakeType, Version};
-use crate::session::{Secrets, Session};
+use crate::registry::{AlertDescription, ContentType, Version};
+use crate::session::Session;
 use crate::timer::Due;
 use crate::v12;
 use crate::v13::{self, Ack, KeyUpdate};
@@ -275,7 +275,9 @@ impl Dtls {
                 Due::Acknowledge => self.association.received.due = true,
                 Due::GiveUp if matches!(self.state, State::Unproven(_)) => self.end(self.why_unproven()),
                 // A peer that talks to us has our last flight, even if it does not say so.
-                Due::GiveUp if self.is_connected() && self.heard && !self.is_updating() => self.flight_acknowledged(),
+                Due::GiveUp if self.is_connected() && self.heard && !self.awaits_acknowledgement() => {
+                    self.flight_acknowledged();
+                }
                 Due::GiveUp => self.end(CloseReason::Timeout),
             }
         }
@@ -510,7 +512,7 @@ impl Dtls {
         let (State::Unproven(_), Some(proof)) = (&self.state, self.association.identity.proof()) else {
             return;
         };
-        if let State::Unproven(mut session) = std::mem::replace(&mut self.state, State::Closed(CloseReason::Internal)) {
+        if let State::Unproven(session) = std::mem::replace(&mut self.state, State::Closed(CloseReason::Internal)) {
             // A client of DTLS 1.3 has its last flight acknowledged.
             if self.association.flight.is_empty() || session.version != Version::DTLS_1_3 {
                 self.association.timer.stop();
@@ -521,22 +523,8 @@ impl Dtls {
                 group: session.group,
                 profile: session.srtp.map(|srtp| srtp.profile),
             });
-            let wanted = match &mut session.secrets {
-                Secrets::V13(secrets) => secrets.wanted.take(),
-                Secrets::V12(_) => None,
-            };
             self.state = State::Connected(session, proof);
-            if let Some(wanted) = wanted {
-                self.want_update(wanted);
-            }
-        }
-    }
-
-    /// Whether an update of our keys waits for its acknowledgement, without which they must not change (RFC 9147 §8).
-    fn is_updating(&self) -> bool {
-        match &self.state {
-            State::Connected(session, _) => matches!(&session.secrets, Secrets::V13(secrets) if secrets.updating),
-            _ => false,
+            self.say_next();
         }
     }
 
@@ -572,84 +560,6 @@ impl Dtls {
             description => Alert::fatal(description),
         });
         self.events.push_back(Event::Closed { reason });
-    }
-
-    // Key updates
-
-    /// Starts a change of keys before the present ones have sealed too much (RFC 9147 §4.5.3). The mark may be passed by
-    /// a record that is not application data, so every one behind it counts, as long as no change is under way.
-    fn update_keys_in_time(&mut self) {
-        if let State::Connected(session, _) = &self.state
-            && let Secrets::V13(secrets) = &session.secrets
-            && !secrets.updating
-            && self.association.records.left(session.epoch) <= Self::UPDATE_WITH_LEFT
-        {
-            self.want_update(KeyUpdate { requested: true });
-        }
-    }
-
-    /// Asks the peer for new keys before too many records were forged for the present ones (RFC 9147 §4.5.3).
-    pub(crate) fn replace_forged_keys(&mut self) {
-        if matches!(self.state, State::Unproven(_) | State::Connected(..))
-            && self.association.records.should_ask_for_next()
-        {
-            self.want_update(KeyUpdate { requested: true });
-        }
-    }
-
-    /// With so many records left, keys are changed: at the highest rates some minutes before they are used up.
-    pub(crate) const UPDATE_WITH_LEFT: u64 = 1 << 23;
-
-    /// Says that our keys change, as soon as nothing of ours waits for an acknowledgement and the peer is proven.
-    pub(crate) fn want_update(&mut self, update: KeyUpdate) {
-        let (session, proven) = match &mut self.state {
-            State::Connected(session, _) => (session, true),
-            State::Unproven(session) => (session, false),
-            State::Handshaking(_) | State::Closed(_) => return,
-        };
-        let Secrets::V13(secrets) = &mut session.secrets else {
-            return;
-        };
-        if secrets.updating || !proven || !self.association.flight.is_empty() {
-            let requested = update.requested || secrets.wanted.is_some_and(|wanted| wanted.requested);
-            secrets.wanted = Some(KeyUpdate { requested });
-            return;
-        }
-        if session.epoch == u16::MAX {
-            return;
-        }
-        secrets.updating = true;
-        self.association.flight.clear();
-        self.association.timer.begin_flight();
-        let body = vec![u8::from(update.requested)];
-        self.association.say_unrecorded(HandshakeType::KEY_UPDATE, body);
-        self.association.send_flight();
-    }
-
-    /// All that we have sent is acknowledged: keys that were announced come into use (RFC 9147 §8).
-    pub(crate) fn flight_acknowledged(&mut self) {
-        self.association.flight.clear();
-        self.association.timer.stop_retransmitting();
-        let State::Connected(session, _) = &mut self.state else {
-            return;
-        };
-        self.association.timer.stop();
-        let Secrets::V13(secrets) = &mut session.secrets else {
-            return;
-        };
-        if std::mem::take(&mut secrets.updating) {
-            let epoch = session.epoch.saturating_add(1);
-            let Ok(keys) = secrets.next_sealing(epoch) else {
-                return self.end(CloseReason::Internal);
-            };
-            self.association.records.install_sealing(epoch, keys);
-            self.association.records.retire_sealing(epoch);
-            session.epoch = epoch;
-            self.association.write_epoch = epoch;
-        }
-        if let Some(wanted) = secrets.wanted.take() {
-            self.want_update(wanted);
-        }
     }
 
     // Keys

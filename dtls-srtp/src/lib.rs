@@ -36,6 +36,7 @@ mod mki;
 mod negotiation;
 mod offer;
 mod overhead;
+mod post_handshake;
 mod profile;
 mod reassembly;
 mod receive;

@@ -10,22 +10,19 @@ use crate::early::{EarlyEpoch, EarlyItem};
 use crate::event::CloseReason;
 use crate::flight::Acknowledgement;
 use crate::handshake::Fragment;
-use crate::negotiation::malformed;
 use crate::offer::{Accepted, Answer, accept};
 use crate::reassembly::{Message, Pushed};
 use crate::record::{RecordHeader, split_record};
 use crate::records::Opened;
 use crate::registry::{AlertDescription, ContentType, HandshakeType};
 use crate::session::Secrets;
-use crate::v13::{
-    Ack, FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, KeyUpdate, RecordNumber, UnifiedHeader, split_unified,
-};
+use crate::v13::{Ack, FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, RecordNumber, UnifiedHeader, split_unified};
 
 /// A record whose epoch is known.
 #[derive(Debug, Clone, Copy)]
-struct Origin {
-    epoch: u16,
-    number: RecordNumber,
+pub(crate) struct Origin {
+    pub(crate) epoch: u16,
+    pub(crate) number: RecordNumber,
 }
 
 impl Dtls {
@@ -314,7 +311,7 @@ impl Dtls {
     }
 
     /// Takes a fragment; whether it, or a copy of it, is kept or was used.
-    fn handle_fragment(&mut self, now: Instant, epoch: u16, fragment: &Fragment<'_>) -> bool {
+    pub(crate) fn handle_fragment(&mut self, now: Instant, epoch: u16, fragment: &Fragment<'_>) -> bool {
         if self.is_misprotected(epoch, fragment) {
             self.counters.misprotected_messages += 1;
             return false;
@@ -524,74 +521,6 @@ impl Dtls {
                 self.handle_repeated(now, &fragment);
             }
             _ => self.counters.unexpected_messages += 1,
-        }
-    }
-
-    /// Handshake messages after a handshake of DTLS 1.3: parts of the handshake again, new tickets, new keys. Each record
-    /// is acknowledged (RFC 9147 §7).
-    fn handle_post_handshake(&mut self, now: Instant, origin: Origin, body: &[u8]) {
-        let mut r = Reader::new(body);
-        let mut taken = true;
-        loop {
-            let Ok(fragment) = Fragment::read(&mut r) else {
-                self.counters.malformed_fragments += 1;
-                return;
-            };
-            let is_new = fragment.header.message_seq >= self.reassembler.next_seq();
-            if is_new && origin.epoch < FIRST_APPLICATION_EPOCH {
-                self.counters.misprotected_messages += 1;
-                taken = false;
-            } else if fragment.header.message_seq > self.reassembler.next_seq() {
-                // Not before its turn: what is acknowledged takes effect for the peer at once.
-                taken = false;
-            } else {
-                taken &= self.handle_fragment(now, origin.epoch, &fragment);
-            }
-            if r.is_empty() {
-                break;
-            }
-        }
-        // The server's flight, once more, is answered by ours, as long as that is not acknowledged.
-        let answered =
-            self.role == Role::Client && origin.epoch < FIRST_APPLICATION_EPOCH && !self.association.flight.is_empty();
-        if taken && !answered {
-            self.association.received.note(origin.number);
-            self.association.received.due = true;
-        }
-        while let Some(message) = self.reassembler.take() {
-            if let Err(reason) = self.take_post_handshake(origin.epoch, &message) {
-                self.end(reason);
-                return;
-            }
-        }
-    }
-
-    fn take_post_handshake(&mut self, epoch: u16, message: &Message) -> Result<(), CloseReason> {
-        match message.message_type {
-            // We resume no sessions.
-            HandshakeType::NEW_SESSION_TICKET if self.role == Role::Client => Ok(()),
-            HandshakeType::KEY_UPDATE => {
-                let update = KeyUpdate::parse(&message.body).map_err(malformed(message.message_type))?;
-                let (State::Unproven(session) | State::Connected(session, _)) = &mut self.state else {
-                    return Ok(());
-                };
-                let Secrets::V13(secrets) = &mut session.secrets else {
-                    return Ok(());
-                };
-                // RFC 9147 §8: an update comes with the latest keys, since the one before was acknowledged. So keys do not
-                // pile up.
-                if epoch != self.association.records.highest_opening_epoch() {
-                    return Err(CloseReason::UnexpectedMessage(message.message_type));
-                }
-                let epoch = epoch.checked_add(1).ok_or(CloseReason::Internal)?;
-                let keys = secrets.next_opening(epoch).map_err(|_| CloseReason::Internal)?;
-                self.association.records.install_opening(epoch, keys);
-                if update.requested {
-                    self.want_update(KeyUpdate { requested: false });
-                }
-                Ok(())
-            }
-            message_type => Err(CloseReason::UnexpectedMessage(message_type)),
         }
     }
 }
