@@ -1,6 +1,7 @@
 //! DTLS 1.3 against what others have written down and what browsers have sent.
 
 mod captures;
+pub(crate) mod pair;
 mod protection;
 mod vectors;
 mod wear;

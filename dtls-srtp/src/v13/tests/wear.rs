@@ -2,76 +2,16 @@
 //! they are changed when somebody wishes so, even early.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use wire::Seed;
 
+use super::pair::{Pair, config};
 use crate::dtls::{Dtls, Role};
 use crate::event::{CloseReason, Event};
-use crate::registry::Version;
+use crate::fake;
 use crate::v13::KeyUpdate;
-use crate::{Config, fake};
-
-fn config(number: u64) -> Config {
-    Config {
-        versions: vec![Version::DTLS_1_3],
-        ..Config::new(Arc::new(fake::FakeCrypto::new()), fake::certificate(number))
-    }
-}
-
-/// A client and a server.
-struct Pair {
-    now: Instant,
-    client: Dtls,
-    server: Dtls,
-}
 
 impl Pair {
-    fn connected() -> Self {
-        let mut pair = Self::new();
-        pair.exchange();
-        assert!(pair.client.is_connected() && pair.server.is_connected() && pair.client.is_13());
-        pair
-    }
-
-    fn new() -> Self {
-        let now = Instant::now();
-        let end = |role, number| {
-            let mut dtls = Dtls::new(Arc::new(config(number)), role, Seed::from_run(number), now);
-            dtls.set_remote_fingerprints(vec![fake::certificate(3 - number).fingerprint()]);
-            dtls
-        };
-        Self {
-            now,
-            client: end(Role::Client, 1),
-            server: end(Role::Server, 2),
-        }
-    }
-
-    /// Until nobody has anything to say.
-    fn exchange(&mut self) {
-        self.exchange_if(|_| true);
-    }
-
-    /// The same, but of what the server sends only this arrives.
-    fn exchange_if(&mut self, arrives: impl Fn(&[u8]) -> bool) {
-        let mut quiet = 0;
-        while quiet < 2 {
-            quiet += 1;
-            let mut out = [0; 1200];
-            while let Some(len) = self.client.poll_transmit(self.now, &mut out) {
-                self.server.handle_datagram(self.now, &mut out[..len], &mut |_| ());
-                quiet = 0;
-            }
-            while let Some(len) = self.server.poll_transmit(self.now, &mut out) {
-                if arrives(&out[..len]) {
-                    self.client.handle_datagram(self.now, &mut out[..len], &mut |_| ());
-                }
-                quiet = 0;
-            }
-        }
-    }
-
     /// The client's first keys have so many records left.
     fn wear(&mut self, left: u64) {
         let peer = &mut self.server.association.records;
