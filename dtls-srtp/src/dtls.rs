@@ -457,9 +457,11 @@ impl Dtls {
         let overhead = self.association.records.overhead(self.association.write_epoch)?;
         let room = out.len().saturating_sub(overhead.total()).saturating_sub(2) / Ack::NUMBER_LEN;
         let mut numbers = self.association.received.sorted();
-        // RFC 9147 §7: never in an epoch before that of the record.
-        let epoch = u64::from(self.association.write_epoch);
-        numbers.retain(|number| number.epoch <= epoch);
+        // RFC 9147 §7: during the handshake never in an epoch before that of the record. After it, each end counts its own.
+        if matches!(self.state, State::Handshaking(_)) {
+            let epoch = u64::from(self.association.write_epoch);
+            numbers.retain(|number| number.epoch <= epoch);
+        }
         let surplus = numbers.len().saturating_sub(room);
         numbers.drain(..surplus);
         if !matches!(self.state, State::Handshaking(_)) {

@@ -149,6 +149,19 @@ fn keys_change_when_an_acknowledgement_passes_the_mark() {
     }
 }
 
+/// RFC 9147 §7: what an end says is acknowledged, whatever epoch the other one has come to by itself.
+#[test]
+fn one_end_may_change_its_keys_alone() {
+    let mut pair = Pair::connected();
+    for epoch in 3..10 {
+        pair.client.want_update(KeyUpdate { requested: false });
+        pair.exchange();
+        let epochs = [&pair.client, &pair.server].map(|end| end.association.write_epoch);
+        assert_eq!(epochs, [epoch + 1, 3]);
+        assert_eq!(pair.say(), (epoch + 1) as u8 & 3);
+    }
+}
+
 /// The wish waits for the acknowledgement of the client's last flight. That may never come, while data shows that the
 /// server has it.
 #[test]
