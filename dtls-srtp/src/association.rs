@@ -8,6 +8,7 @@ use rand::{Rng, SeedableRng};
 use wire::{Full, Seed, Writer};
 
 use crate::config::Config;
+use crate::connection_id::AgreedIds;
 use crate::event::CloseReason;
 use crate::flight::Flight;
 use crate::hello::RANDOM_LEN;
@@ -73,8 +74,10 @@ pub(crate) struct Association {
     pub(crate) requires_srtp: bool,
     /// What of the peer's present flight is here.
     pub(crate) received: Received,
+    /// The connection IDs of both ends.
+    pub(crate) ids: AgreedIds,
     next_message_seq: u16,
-    rng: StdRng,
+    pub(crate) rng: StdRng,
 }
 
 impl Association {
@@ -89,6 +92,7 @@ impl Association {
             write_epoch: 0,
             requires_srtp: false,
             received: Received::default(),
+            ids: AgreedIds::default(),
             next_message_seq: 0,
             rng: StdRng::from_seed(seed.0),
         }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::certificate::Certificate;
+use crate::connection_id::ConnectionIds;
 use crate::crypto::Crypto;
 use crate::key_log::KeyLog;
 use crate::mki::Mki;
@@ -47,6 +48,10 @@ pub struct Config {
     /// a round trip. Off behind ICE, which has proven it. This is for a [`Dtls`](crate::Dtls) that is there already; a
     /// server that is to keep nothing for strangers has a [`CookieExchange`](crate::CookieExchange) instead.
     pub cookie: bool,
+    /// The connection IDs that we want the peer's records to carry (RFC 9146, RFC 9147 §4), which find the connection when
+    /// the peer's address has changed. `None`, the default, neither offers nor accepts any: ICE looks after addresses itself.
+    /// See [`Dtls::newer_records`](crate::Dtls::newer_records) for what to do about a new address.
+    pub connection_ids: Option<ConnectionIds>,
     /// Where secrets are logged; `None` in production.
     pub key_log: Option<Arc<dyn KeyLog>>,
 }
@@ -54,7 +59,7 @@ pub struct Config {
 impl Config {
     /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, the SRTP profiles of [`SrtpProfile::WEBRTC`] without MKI,
     /// datagrams of 1200 bytes, 30 s, messages of 16 KiB with 32 KiB pending, certificates on both sides that match
-    /// fingerprints, no cookie, and no key log.
+    /// fingerprints, no cookie, no connection IDs, and no key log.
     pub fn new(crypto: Arc<dyn Crypto>, certificate: Certificate) -> Self {
         Self {
             versions: vec![Version::DTLS_1_3, Version::DTLS_1_2],
@@ -71,6 +76,7 @@ impl Config {
             authentication: Authentication::default(),
             client_certificate: ClientCertificate::default(),
             cookie: false,
+            connection_ids: None,
             key_log: None,
         }
     }

@@ -10,6 +10,9 @@ wire::counters! {
         pub stale_epoch_records,
         /// Records of an epoch that is not reached yet, beyond the budget for keeping them.
         pub early_records_dropped,
+        /// Protected records with a connection ID that is none of ours, or without one where one was agreed on (RFC 9146 §3,
+        /// RFC 9147 §4).
+        pub misidentified_records,
         /// Protected records that were seen before or are too old for the window (RFC 6347 §4.1.2.6).
         pub replayed_records,
         /// Protected records whose tag is wrong (RFC 6347 §4.1.2.7).

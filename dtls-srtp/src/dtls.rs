@@ -25,7 +25,7 @@ use crate::registry::{AlertDescription, ContentType, Version};
 use crate::session::Session;
 use crate::timer::Due;
 use crate::v12;
-use crate::v13::{self, Ack, KeyUpdate};
+use crate::v13::{self, Ack, KeyUpdate, RecordNumber};
 
 /// Which end of the handshake we are: `a=setup:active` is the client (RFC 5763 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +59,9 @@ pub struct Dtls {
     /// Pieces of handshake messages that were kept.
     pub(crate) taken_fragments: u64,
     pub(crate) taken_datagrams: u64,
+    /// The newest authentic record, and how many in turn were so and named this connection.
+    pub(crate) newest: Option<RecordNumber>,
+    pub(crate) newer_records: u64,
     /// Whether the peer has used the keys of the connection.
     pub(crate) heard: bool,
     srtp_keys_taken: bool,
@@ -136,7 +139,8 @@ impl Handshake {
 }
 
 impl Dtls {
-    /// The shortest `out` that [`poll_transmit`](Self::poll_transmit) takes, in bytes.
+    /// The shortest `out` that [`poll_transmit`](Self::poll_transmit) takes, in bytes. A peer's connection ID of more than 200
+    /// bytes leaves no room in it: 512 will do for all.
     pub const MIN_OUT: usize = 256;
 
     /// A new connection. A client's first datagram waits at once; a server's clock starts with the peer's first one, or
@@ -177,6 +181,8 @@ impl Dtls {
             authentic_records: 0,
             taken_fragments: 0,
             taken_datagrams: 0,
+            newest: None,
+            newer_records: 0,
             heard: false,
             srtp_keys_taken: false,
             cookie_exchange: None,
@@ -238,14 +244,15 @@ impl Dtls {
 
     /// The room that [`seal`](Self::seal) needs around a plaintext; before the handshake the most that can be.
     pub fn overhead(&self) -> Overhead {
-        match &self.state {
-            State::Connected(session, _) => self
-                .association
-                .records
-                .overhead(session.epoch)
-                .unwrap_or(Overhead::MAX),
-            _ => Overhead::MAX,
-        }
+        let sealing = match &self.state {
+            State::Connected(session, _) => self.association.records.overhead(session.epoch),
+            _ => None,
+        };
+        let max = match self.config().connection_ids {
+            Some(_) => Overhead::MAX_WITH_ID,
+            None => Overhead::MAX,
+        };
+        sealing.unwrap_or(max)
     }
 
     /// Keying material for others (RFC 5705, in DTLS 1.3 RFC 8446 §7.5), filling `out`.
@@ -482,6 +489,9 @@ impl Dtls {
 
     /// What happened.
     pub fn poll_event(&mut self) -> Option<Event> {
+        if self.association.ids.take_changed() {
+            return Some(Event::ConnectionIds);
+        }
         self.events.pop_front()
     }
 
@@ -545,6 +555,7 @@ impl Dtls {
         self.association.timer.stop();
         self.association.transcript.clear();
         self.association.received.clear();
+        self.association.ids.clear();
         self.reassembler.clear();
         self.early.clear();
         self.close_door();
@@ -626,7 +637,7 @@ pub enum SealError {
     NotConnected,
     /// The buffer has no room for [`Dtls::overhead`].
     NoRoom,
-    /// More than 2^14 bytes.
+    /// More than 2^14 bytes; in DTLS 1.2 with a connection ID, more than 2^14 - 1.
     TooLong,
     /// All 2^48 sequence numbers are used up: a new connection is needed.
     Exhausted,

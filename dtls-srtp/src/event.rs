@@ -27,6 +27,10 @@ pub enum Event {
     /// [`refuse_certificate`](crate::Dtls::refuse_certificate). Who does neither before the patience of the handshake is
     /// over has refused.
     CertificateToJudge,
+    /// The connection IDs that the peer's records may carry are others now: read
+    /// [`connection_ids`](crate::Dtls::connection_ids). Only where [`Config::connection_ids`](crate::Config::connection_ids)
+    /// is set, and the peer agrees.
+    ConnectionIds,
     /// The connection is over. The last event; what [`poll_transmit`](crate::Dtls::poll_transmit) still gives is the
     /// alert that tells the peer.
     Closed {

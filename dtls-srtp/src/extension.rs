@@ -192,6 +192,14 @@ impl<'a> Extensions<'a> {
         self.bytes8(ExtensionType::EC_POINT_FORMATS)
     }
 
+    /// `connection_id` (RFC 9146 §3), empty when none is wanted.
+    ///
+    /// # Errors
+    /// When the extension is there but malformed.
+    pub fn connection_id(&self) -> Result<Option<&'a [u8]>, Error> {
+        self.bytes8(ExtensionType::CONNECTION_ID)
+    }
+
     /// Writes the block as it was read.
     ///
     /// # Errors
@@ -319,6 +327,22 @@ mod tests {
         let mut w = Writer::new(&mut out);
         extensions.write(&mut w).unwrap();
         assert_eq!(w.written(), bytes);
+    }
+
+    /// RFC 9146 §3.
+    #[test]
+    fn connection_ids_may_be_empty() {
+        for (data, id) in [
+            (&[0][..], Some(&[][..])),
+            (&[2, 7, 8], Some(&[7, 8])),
+            (&[], None),
+            (&[1, 7, 8], None),
+        ] {
+            let bytes = block(&[&[0, 54, 0, data.len() as u8], data]);
+            let extensions = Extensions::read(&mut Reader::new(&bytes)).unwrap();
+            assert_eq!(extensions.connection_id().ok().map(Option::unwrap), id, "{data:?}");
+        }
+        assert_eq!(Extensions::default().connection_id(), Ok(None));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! - [`Dtls`]: a connection. Datagrams go in, datagrams, events and keys come out.
 //! - [`CookieExchange`]: what stands in front of connections when anybody can send datagrams: it has clients prove their
 //!   addresses.
+//! - [`ConnectionIds`]: what finds a connection whose peer's address has changed, where that is switched on.
 //! - [`Certificate`], [`Fingerprint`]: who we are, and who signalling says the peer is.
 //! - [`SrtpProfile`], [`KeyAndSalt`], [`SrtpKeys`]: what the handshake hands to SRTP.
 //! - [`srtp`]: sealing and opening of media packets.
@@ -17,6 +18,7 @@ mod association;
 mod carried;
 mod certificate;
 mod config;
+mod connection_id;
 mod cookie;
 mod counters;
 mod crypto;
@@ -54,6 +56,7 @@ mod x509;
 
 pub use certificate::Certificate;
 pub use config::{Authentication, ClientCertificate, Config};
+pub use connection_id::{ConnectionId, ConnectionIds, peek_connection_id};
 pub use cookie::{CookieExchange, CookieLimits, Exchanged, ProvenHello};
 pub use counters::Counters;
 pub use crypto::{

@@ -160,6 +160,7 @@ fn may_be_answered(association: &Association, name: ExtensionType) -> bool {
     match name {
         ExtensionType::SUPPORTED_GROUPS | ExtensionType::SIGNATURE_ALGORITHMS => true,
         ExtensionType::USE_SRTP => !association.config.srtp_profiles.is_empty(),
+        ExtensionType::CONNECTION_ID => association.config.connection_ids.is_some(),
         ExtensionType::EXTENDED_MASTER_SECRET | ExtensionType::RENEGOTIATION_INFO | ExtensionType::EC_POINT_FORMATS => {
             speaks(&association.config, Version::DTLS_1_2)
         }

@@ -4,6 +4,7 @@
 use std::fmt;
 
 use crate::association::Association;
+use crate::connection_id::write_connection_id;
 use crate::crypto::KeyExchange;
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension, write_list16};
@@ -58,6 +59,7 @@ impl Offer {
             cookies: 0,
             retry: None,
         };
+        association.offer_connection_id();
         if own_versions(&association.config).next().is_none() {
             return Err(CloseReason::UnsupportedVersion);
         }
@@ -222,6 +224,7 @@ impl Offer {
             .map(|scheme| scheme.0)
             .collect();
         let mki = association.config.srtp_mki;
+        let connection_id = association.offered_connection_id();
         let profiles: Vec<_> = association
             .config
             .srtp_profiles
@@ -252,6 +255,9 @@ impl Offer {
             write_extension(w, ExtensionType::SIGNATURE_ALGORITHMS, |w| write_list16(w, schemes))?;
             if !profiles.is_empty() {
                 write_use_srtp(w, profiles, mki)?;
+            }
+            if let Some(id) = &connection_id {
+                write_connection_id(w, id)?;
             }
             if v13 {
                 write_extension(w, ExtensionType::SUPPORTED_VERSIONS, |w| {

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use wire::{Reader, Writer};
+use wire::{Full, Reader, Writer};
 
 use crate::alert::{Alert, AlertLevel};
+use crate::connection_id::{ConnectionIds, carries_id};
 use crate::dtls::{Dtls, Handshake, Role, State};
 use crate::early::{EarlyEpoch, EarlyItem};
 use crate::event::CloseReason;
@@ -12,7 +13,7 @@ use crate::flight::Acknowledgement;
 use crate::handshake::Fragment;
 use crate::offer::{Accepted, Answer, accept};
 use crate::reassembly::{Message, Pushed};
-use crate::record::{RecordHeader, split_record};
+use crate::record::{Parts, RecordHeader, split_record_with_id};
 use crate::records::Opened;
 use crate::registry::{AlertDescription, ContentType, HandshakeType};
 use crate::session::Secrets;
@@ -23,6 +24,11 @@ use crate::v13::{Ack, FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, RecordNumber, Un
 pub(crate) struct Origin {
     pub(crate) epoch: u16,
     pub(crate) number: RecordNumber,
+}
+
+/// What of a datagram is left behind a record that is not for us: nothing when it is another connection's (RFC 9147 §4).
+const fn behind_misidentified<'a>(id: &[u8], rest: &'a mut [u8]) -> &'a mut [u8] {
+    if id.is_empty() { rest } else { &mut [] }
 }
 
 impl Dtls {
@@ -65,12 +71,23 @@ impl Dtls {
         datagram: &'a mut [u8],
         sink: &mut dyn FnMut(&mut [u8]),
     ) -> Option<&'a mut [u8]> {
-        if datagram.first().is_some_and(|&first| UnifiedHeader::begins(first)) {
-            let (header, body, rest) = split_unified(datagram).ok()?;
-            self.handle_unified(now, &header, body, sink);
+        let first = *datagram.first()?;
+        let id_len = self.association.ids.own_len();
+        if carries_id(first) && id_len == 0 {
+            // Where it ends is not known.
+            self.counters.misidentified_records += 1;
+            return Some(&mut []);
+        }
+        if UnifiedHeader::begins(first) {
+            let (record, rest) = split_unified(datagram, id_len).ok()?;
+            if self.is_misidentified(record.id) {
+                return Some(behind_misidentified(record.id, rest));
+            }
+            self.handle_unified(now, record, sink);
             return Some(rest);
         }
-        let (header, body, rest) = split_record(datagram).ok()?;
+        let (record, rest) = split_record_with_id(datagram, id_len).ok()?;
+        let Parts { header, id, body } = record;
         let origin = Origin {
             epoch: header.epoch,
             number: RecordNumber {
@@ -80,38 +97,45 @@ impl Dtls {
         };
         if header.epoch == 0 {
             self.handle_unprotected(now, origin, header.content_type, body);
+        } else if self.is_misidentified(id) {
+            return Some(behind_misidentified(id, rest));
         } else if self.is_early(header.epoch) {
-            let mut head = [0; RecordHeader::LEN];
-            if header.write(&mut Writer::new(&mut head)).is_ok() {
-                let record = [&head[..], body].concat();
-                self.keep(EarlyItem::Record(EarlyEpoch::Whole(header.epoch), record));
-            }
+            let epoch = EarlyEpoch::Whole(header.epoch);
+            self.keep_record(epoch, body, |w| header.write_with_id(w, id));
         } else {
-            let opened = self.association.records.open(&header, body);
-            self.handle_opened(now, opened, sink);
+            let opened = self.association.records.open(Parts { header, id, body });
+            self.handle_opened(now, id, opened, sink);
         }
         Some(rest)
     }
 
-    fn handle_unified(
-        &mut self,
-        now: Instant,
-        header: &UnifiedHeader,
-        body: &mut [u8],
-        sink: &mut dyn FnMut(&mut [u8]),
-    ) {
+    /// Whether a protected record with this connection ID, or with an empty one for none, is not for us; counts it.
+    fn is_misidentified(&mut self, id: &[u8]) -> bool {
+        let refused = self.association.ids.refuses(id);
+        self.counters.misidentified_records += u64::from(refused);
+        refused
+    }
+
+    /// Keeps a record whose keys are not there yet.
+    fn keep_record(&mut self, epoch: EarlyEpoch, body: &[u8], head: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) {
+        let mut room = [0; RecordHeader::LEN + ConnectionIds::MAX_LEN];
+        let mut w = Writer::new(&mut room);
+        if head(&mut w).is_ok() {
+            let record = [w.written(), body].concat();
+            self.keep(EarlyItem::Record(epoch, record));
+        }
+    }
+
+    fn handle_unified(&mut self, now: Instant, record: Parts<'_, UnifiedHeader>, sink: &mut dyn FnMut(&mut [u8])) {
+        let Parts { header, id, .. } = record;
         let awaited =
             |state: &State| matches!(state, State::Handshaking(handshake) if handshake.awaits_bits(header.epoch_bits));
         if self.association.records.can_open_bits(header.epoch_bits) {
-            let opened = self.association.records.open_unified(header, body);
-            self.handle_opened(now, opened, sink);
+            let opened = self.association.records.open_unified(record);
+            self.handle_opened(now, id, opened, sink);
         } else if awaited(&self.state) {
-            let mut head = [0; UnifiedHeader::MAX_LEN];
-            let mut w = Writer::new(&mut head);
-            if header.write(&mut w).is_ok() {
-                let record = [w.written(), body].concat();
-                self.keep(EarlyItem::Record(EarlyEpoch::Bits(header.epoch_bits), record));
-            }
+            let epoch = EarlyEpoch::Bits(header.epoch_bits);
+            self.keep_record(epoch, record.body, |w| header.write_with_id(w, id));
             // The message that gives the keys is late or lost: an acknowledgement tells the peer (RFC 9147 §7.1).
             self.association.timer.acknowledge_later(now);
         } else {
@@ -119,7 +143,7 @@ impl Dtls {
         }
     }
 
-    fn handle_opened(&mut self, now: Instant, opened: Opened<'_>, sink: &mut dyn FnMut(&mut [u8])) {
+    fn handle_opened(&mut self, now: Instant, id: &[u8], opened: Opened<'_>, sink: &mut dyn FnMut(&mut [u8])) {
         match opened {
             Opened::Content {
                 content_type,
@@ -129,6 +153,7 @@ impl Dtls {
             } => {
                 self.authentic_records += 1;
                 self.heard |= epoch >= FIRST_APPLICATION_EPOCH;
+                self.note_newest(id, number);
                 self.handle_protected(now, Origin { epoch, number }, content_type, content, sink);
             }
             Opened::TooLong => {
@@ -148,6 +173,16 @@ impl Dtls {
                 }
             }
             Opened::NoKeys => self.counters.stale_epoch_records += 1,
+        }
+    }
+
+    /// An authentic record had this number, and this connection ID.
+    fn note_newest(&mut self, id: &[u8], number: RecordNumber) {
+        if self.newest.is_none_or(|newest| number > newest) {
+            self.newest = Some(number);
+            if !id.is_empty() {
+                self.newer_records += 1;
+            }
         }
     }
 
@@ -180,7 +215,10 @@ impl Dtls {
                 None => return,
                 Some(EarlyItem::Data(mut data)) => sink(&mut data),
                 Some(EarlyItem::Record(_, mut record)) => {
+                    // The datagram of the moment has not brought it.
+                    let newer_records = self.newer_records;
                     self.handle_record(now, &mut record, sink);
+                    self.newer_records = newer_records;
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Records in the clear form of RFC 6347 §4.1.
+//! Records in the clear form of RFC 6347 §4.1, with a connection ID in that of RFC 9146 §4.
 #![deny(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -18,6 +18,9 @@ use crate::registry::{ContentType, Version};
 /// | type  |    version    |     epoch     |    sequence_number    |     length    |
 /// +-------+-------+-------+-------+-------+-------+ ... +-------+-------+-------+
 /// ```
+///
+/// A record of type [`tls12_cid`](ContentType::TLS12_CID) has a connection ID before its length (RFC 9146 §4). It goes beside
+/// this header, since only the two ends know how long it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordHeader {
     /// What the record carries.
@@ -33,8 +36,11 @@ pub struct RecordHeader {
 }
 
 impl RecordHeader {
-    /// Bytes of the header.
+    /// Bytes of the header, without a connection ID.
     pub const LEN: usize = 13;
+
+    /// Where a connection ID stands.
+    pub(crate) const ID_OFFSET: usize = 11;
 
     /// The longest body of a record: 2^14 bytes of plaintext and 2048 of expansion (RFC 5246 §6.2.3).
     pub const MAX_BODY: u16 = (1 << 14) + 2048;
@@ -48,6 +54,15 @@ impl RecordHeader {
     /// When the input is too short, when the first byte or the version is not one of DTLS, or when the body is longer
     /// than RFC 5246 §6.2.3 allows.
     pub fn read(r: &mut Reader<'_>) -> Result<Self, Error> {
+        Self::read_with_id(r, 0).map(|(header, _)| header)
+    }
+
+    /// Reads a header; the connection ID, which has `id_len` bytes in a record of type
+    /// [`tls12_cid`](ContentType::TLS12_CID), is empty in all others.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_with_id<'a>(r: &mut Reader<'a>, id_len: usize) -> Result<(Self, &'a [u8]), Error> {
         let first = r.peek_u8().unwrap_or_default();
         r.ensure(
             (20..=63).contains(&first),
@@ -58,15 +73,18 @@ impl RecordHeader {
         r.ensure(version.is_dtls(), "the version of a DTLS record begins with 254")?;
         let epoch = r.u16()?;
         let sequence = r.u48()?;
+        let has_id = content_type == ContentType::TLS12_CID;
+        let id = r.take(if has_id { id_len } else { 0 })?;
         let length = r.u16()?;
         r.ensure(length <= Self::MAX_BODY, "a record is at most 2^14 + 2048 bytes long")?;
-        Ok(Self {
+        let header = Self {
             content_type,
             version,
             epoch,
             sequence,
             length,
-        })
+        };
+        Ok((header, id))
     }
 
     /// Writes the header.
@@ -74,10 +92,19 @@ impl RecordHeader {
     /// # Errors
     /// When it does not fit.
     pub fn write(&self, w: &mut Writer<'_>) -> Result<(), Full> {
+        self.write_with_id(w, &[])
+    }
+
+    /// Writes the header with a connection ID, which only one of type [`tls12_cid`](ContentType::TLS12_CID) has.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn write_with_id(&self, w: &mut Writer<'_>, id: &[u8]) -> Result<(), Full> {
         w.u8(self.content_type.0)?;
         w.u16(self.version.0)?;
         w.u16(self.epoch)?;
         w.u48(self.sequence)?;
+        w.put(id)?;
         w.u16(self.length)
     }
 
@@ -93,12 +120,47 @@ impl RecordHeader {
 /// As [`RecordHeader::read`], and when the body is cut off. Nothing behind a broken header can be found, so the rest of
 /// the datagram is lost with it.
 pub fn split_record(datagram: &mut [u8]) -> Result<(RecordHeader, &mut [u8], &mut [u8]), Error> {
+    let (parts, rest) = split_record_with_id(datagram, 0)?;
+    Ok((parts.header, parts.body, rest))
+}
+
+/// A record, taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Parts<'a, H> {
+    pub(crate) header: H,
+    /// The connection ID, empty when there is none.
+    pub(crate) id: &'a [u8],
+    pub(crate) body: &'a mut [u8],
+}
+
+/// [`split_record`] where connection IDs have `id_len` bytes.
+pub(crate) fn split_record_with_id(
+    datagram: &mut [u8],
+    id_len: usize,
+) -> Result<(Parts<'_, RecordHeader>, &mut [u8]), Error> {
     let mut r = Reader::new(datagram);
-    let header = RecordHeader::read(&mut r)?;
+    let (header, id) = RecordHeader::read_with_id(&mut r, id_len)?;
+    let (start, id_len) = (r.offset(), id.len());
     r.skip(usize::from(header.length))?;
     let (record, rest) = datagram.split_at_mut(r.offset());
-    let body = record.get_mut(RecordHeader::LEN..).unwrap_or_default();
-    Ok((header, body, rest))
+    let (head, body) = record.split_at_mut(start);
+    let id = id_at(head, RecordHeader::ID_OFFSET, id_len);
+    Ok((Parts { header, id, body }, rest))
+}
+
+/// The connection ID in the head of a record.
+pub(crate) fn id_at(head: &[u8], offset: usize, len: usize) -> &[u8] {
+    let id = head.get(offset..).and_then(|behind| behind.get(..len));
+    id.unwrap_or_default()
+}
+
+/// Takes a `DTLSInnerPlaintext` apart (RFC 9146 §4, RFC 9147 §4): zeros pad the content behind its type (RFC 8446 §5.4).
+/// Without a type, and that is the peer's fault, what is left is a record of no known type.
+pub(crate) fn split_inner(inner: &mut [u8]) -> (ContentType, &mut [u8]) {
+    let content_len = inner.iter().rposition(|&byte| byte != 0).unwrap_or(0);
+    let (content, rest) = inner.split_at_mut(content_len);
+    let content_type = rest.first().copied().unwrap_or_default();
+    (ContentType(content_type), content)
 }
 
 #[cfg(test)]
@@ -140,7 +202,41 @@ mod tests {
         assert!(split_record(&mut good[..12].to_vec()).is_err());
     }
 
+    #[test]
+    fn an_id_stands_before_the_length() {
+        let mut datagram = vec![25, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 2, 7, 8, 9, 0, 1, 0xaa, 22];
+        let (parts, rest) = split_record_with_id(&mut datagram, 3).unwrap();
+        assert_eq!((parts.header.epoch, parts.header.length), (1, 1));
+        assert_eq!(
+            (parts.id, &*parts.body, &*rest),
+            (&[7, 8, 9][..], &[0xaa][..], &[22][..])
+        );
+        // Of another length it is not what it was meant to be.
+        assert!(split_record_with_id(&mut datagram, 2).is_err());
+        assert!(split_record_with_id(&mut datagram, 20).is_err());
+        // Other types have none.
+        datagram[0] = 22;
+        datagram[11..13].copy_from_slice(&[0, 1]);
+        let (parts, _) = split_record_with_id(&mut datagram, 3).unwrap();
+        assert_eq!((parts.id, &*parts.body), (&[][..], &[9][..]));
+    }
+
     proptest! {
+        #[test]
+        fn headers_with_ids_go_there_and_back(id in proptest::collection::vec(any::<u8>(), 0..256), epoch: u16,
+                                              body in proptest::collection::vec(any::<u8>(), 0..50)) {
+            let header = RecordHeader {
+                content_type: ContentType::TLS12_CID, version: Version::DTLS_1_2, epoch, sequence: 5,
+                length: body.len() as u16,
+            };
+            let mut bytes = [0; RecordHeader::LEN + 255 + 50];
+            let mut w = Writer::new(&mut bytes);
+            header.write_with_id(&mut w, &id).unwrap();
+            w.put(&body).unwrap();
+            let (parts, rest) = split_record_with_id(w.into_written(), id.len()).unwrap();
+            prop_assert_eq!((parts.header, parts.id, &*parts.body, rest.len()), (header, &id[..], &body[..], 0));
+        }
+
         #[test]
         fn headers_go_there_and_back(content in 20u8..64, minor: u8, epoch: u16, sequence in 0u64..1 << 48,
                                      length in 0..=RecordHeader::MAX_BODY) {

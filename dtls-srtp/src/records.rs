@@ -9,8 +9,10 @@ use std::fmt;
 
 use wire::Writer;
 
+use crate::connection_id::ConnectionId;
+use crate::crypto::TAG_LEN;
 use crate::overhead::Overhead;
-use crate::record::RecordHeader;
+use crate::record::{Parts, RecordHeader, split_inner};
 use crate::registry::{ContentType, Version};
 use crate::replay::ReplayWindow;
 use crate::v12;
@@ -62,6 +64,8 @@ struct Opening {
 pub(crate) struct Records {
     sealing: Vec<Sealing>,
     opening: Vec<Opening>,
+    /// What stands in the protected records that we send; empty when they have no connection ID.
+    peer_id: ConnectionId,
     /// [`MAX_FORGERIES`], but for tests that cannot send so many.
     max_forgeries: u64,
 }
@@ -115,6 +119,7 @@ impl Records {
         Self {
             sealing: vec![clear],
             opening: Vec::new(),
+            peer_id: ConnectionId::default(),
             max_forgeries: MAX_FORGERIES,
         }
     }
@@ -124,6 +129,16 @@ impl Records {
         if let Some(clear) = self.sealing.iter_mut().find(|sealing| sealing.epoch == 0) {
             clear.next_sequence = sequence;
         }
+    }
+
+    /// The connection ID in the protected records that we send; empty when there is none.
+    pub(crate) const fn peer_id(&self) -> &ConnectionId {
+        &self.peer_id
+    }
+
+    /// Protected records have this connection ID from here on.
+    pub(crate) fn address_to(&mut self, id: ConnectionId) {
+        self.peer_id = id;
     }
 
     pub(crate) fn install_sealing(&mut self, epoch: u16, protection: impl Into<Protection>) {
@@ -187,7 +202,7 @@ impl Records {
 
     pub(crate) fn overhead(&self, epoch: u16) -> Option<Overhead> {
         let sealing = self.sealing.iter().find(|sealing| sealing.epoch == epoch)?;
-        Some(sealing.overhead())
+        Some(sealing.overhead(&self.peer_id))
     }
 
     /// How many more records the keys of this epoch can seal; 0 without keys.
@@ -230,27 +245,17 @@ impl Records {
         if sequence >= sealing.limit() {
             return Err(Unsealed::Exhausted);
         }
-        if len > MAX_PLAINTEXT {
+        if len > sealing.max_content(&self.peer_id) {
             return Err(Unsealed::TooLong);
         }
-        let total = sealing.overhead().total().saturating_add(len);
+        let total = sealing.overhead(&self.peer_id).total().saturating_add(len);
         let record = out.get_mut(..total).ok_or(Unsealed::NoRoom)?;
         match &sealing.protection {
-            Some(Protection::V13(keys)) => keys.seal(sequence, content_type, record).ok_or(Unsealed::NoRoom)?,
-            older => {
-                let (head, body) = record.split_at_mut_checked(RecordHeader::LEN).ok_or(Unsealed::NoRoom)?;
-                let header = RecordHeader {
-                    content_type,
-                    version: Version::DTLS_1_2,
-                    epoch,
-                    sequence,
-                    length: u16::try_from(body.len()).map_err(|_| Unsealed::TooLong)?,
-                };
-                if let Some(Protection::V12(keys)) = older {
-                    keys.seal(&header, body).ok_or(Unsealed::NoRoom)?;
-                }
-                header.write(&mut Writer::new(head)).map_err(|_| Unsealed::NoRoom)?;
+            Some(Protection::V13(keys)) => {
+                let id = self.peer_id.as_bytes();
+                keys.seal(sequence, id, content_type, record).ok_or(Unsealed::NoRoom)?;
             }
+            _ => sealing.seal_12(&self.peer_id, content_type, record)?,
         }
         sealing.next_sequence = sequence.saturating_add(1);
         Ok(Sealed {
@@ -263,7 +268,8 @@ impl Records {
     }
 
     /// Opens a protected record of DTLS 1.2 in place.
-    pub(crate) fn open<'a>(&mut self, header: &RecordHeader, body: &'a mut [u8]) -> Opened<'a> {
+    pub(crate) fn open<'a>(&mut self, record: Parts<'a, RecordHeader>) -> Opened<'a> {
+        let Parts { header, id, body } = record;
         let of_epoch = |opening: &&mut Opening| opening.epoch == header.epoch;
         let Some(opening) = self.opening.iter_mut().find(of_epoch) else {
             return Opened::NoKeys;
@@ -274,15 +280,21 @@ impl Records {
         if !opening.window.allows(header.sequence) {
             return Opened::Replayed;
         }
-        let Some(content) = keys.open(header, body) else {
+        let Some(plaintext) = keys.open(&header, id, body) else {
             return Opened::NotAuthentic;
         };
         opening.window.commit(header.sequence);
-        if content.len() > MAX_PLAINTEXT {
+        // RFC 9146 §5: with a connection ID this counts content type and padding, too.
+        if plaintext.len() > MAX_PLAINTEXT {
             return Opened::TooLong;
         }
+        let (content_type, content) = if id.is_empty() {
+            (header.content_type, plaintext)
+        } else {
+            split_inner(plaintext)
+        };
         Opened::Content {
-            content_type: header.content_type,
+            content_type,
             epoch: header.epoch,
             number: RecordNumber {
                 epoch: u64::from(header.epoch),
@@ -294,7 +306,8 @@ impl Records {
 
     /// Opens a protected record of DTLS 1.3 in place, with the keys of the latest epoch that has these bits (RFC 9147
     /// §4.2.2).
-    pub(crate) fn open_unified<'a>(&mut self, header: &UnifiedHeader, body: &'a mut [u8]) -> Opened<'a> {
+    pub(crate) fn open_unified<'a>(&mut self, record: Parts<'a, UnifiedHeader>) -> Opened<'a> {
+        let Parts { header, id, body } = record;
         let of_bits = |opening: &&mut Opening| match &opening.protection {
             Protection::V13(keys) => keys.epoch_bits() == header.epoch_bits,
             Protection::V12(_) => false,
@@ -306,7 +319,7 @@ impl Records {
         let Protection::V13(keys) = &opening.protection else {
             return Opened::NoKeys;
         };
-        let Some(short) = keys.reveal(header, body) else {
+        let Some(short) = keys.reveal(&header, body) else {
             return Opened::NotAuthentic;
         };
         let sequence = short.expand(opening.window.next());
@@ -315,9 +328,9 @@ impl Records {
         }
         let header = UnifiedHeader {
             sequence: short,
-            ..*header
+            ..header
         };
-        let Some((content_type, content)) = keys.open(&header, sequence, body) else {
+        let Some((content_type, content)) = keys.open(&header, id, sequence, body) else {
             opening.forgeries = opening.forgeries.saturating_add(1);
             return if opening.forgeries > self.max_forgeries {
                 Opened::TooManyForgeries(opening.epoch)
@@ -348,14 +361,51 @@ impl Records {
 }
 
 impl Sealing {
-    const fn overhead(&self) -> Overhead {
+    const fn overhead(&self, id: &ConnectionId) -> Overhead {
         match &self.protection {
             None => Overhead {
                 head: RecordHeader::LEN,
                 tail: 0,
             },
-            Some(Protection::V12(keys)) => keys.overhead(),
-            Some(Protection::V13(_)) => v13::Protection::overhead(),
+            Some(Protection::V12(keys)) => keys.overhead(id.len()),
+            Some(Protection::V13(_)) => v13::Protection::overhead(id.len()),
+        }
+    }
+
+    /// Seals a record of DTLS 1.2 in place, or finishes one in the clear, which never has a connection ID (RFC 9146 §3).
+    fn seal_12(&self, id: &ConnectionId, content_type: ContentType, record: &mut [u8]) -> Result<(), Unsealed> {
+        let id = match &self.protection {
+            Some(_) => id.as_bytes(),
+            None => &[],
+        };
+        let head_len = RecordHeader::LEN.saturating_add(id.len());
+        let (head, body) = record.split_at_mut_checked(head_len).ok_or(Unsealed::NoRoom)?;
+        let outer_type = if id.is_empty() {
+            content_type
+        } else {
+            let (inner, _tag) = body.split_last_chunk_mut::<TAG_LEN>().ok_or(Unsealed::NoRoom)?;
+            *inner.last_mut().ok_or(Unsealed::NoRoom)? = content_type.0;
+            ContentType::TLS12_CID
+        };
+        let header = RecordHeader {
+            content_type: outer_type,
+            version: Version::DTLS_1_2,
+            epoch: self.epoch,
+            sequence: self.next_sequence,
+            length: u16::try_from(body.len()).map_err(|_| Unsealed::TooLong)?,
+        };
+        if let Some(Protection::V12(keys)) = &self.protection {
+            keys.seal(&header, id, body).ok_or(Unsealed::NoRoom)?;
+        }
+        let mut w = Writer::new(head);
+        header.write_with_id(&mut w, id).map_err(|_| Unsealed::NoRoom)
+    }
+
+    /// The longest content. RFC 9146 §5 counts the content type, too.
+    const fn max_content(&self, id: &ConnectionId) -> usize {
+        match &self.protection {
+            Some(Protection::V12(_)) if !id.is_empty() => MAX_PLAINTEXT.saturating_sub(1),
+            _ => MAX_PLAINTEXT,
         }
     }
 
@@ -467,20 +517,20 @@ mod tests {
             sequence: ShortSequence::Bits16(0),
             length: None,
         };
+        let forged = |records: &mut Records, len: usize| {
+            let body = &mut vec![0; len][..];
+            let opened = records.open_unified(Parts { header, id: &[], body });
+            match opened {
+                Opened::NotAuthentic => None,
+                Opened::TooManyForgeries(epoch) => Some(epoch),
+                opened => panic!("{opened:?}"),
+            }
+        };
         // What is too short to be a record is no attempt at one.
-        assert!(matches!(
-            records.open_unified(&header, &mut [0; 15]),
-            Opened::NotAuthentic
-        ));
+        assert_eq!(forged(&mut records, 15), None);
         assert_eq!(records.opening[0].forgeries, 0);
         records.opening[0].forgeries = MAX_FORGERIES - 1;
-        assert!(matches!(
-            records.open_unified(&header, &mut [0; 20]),
-            Opened::NotAuthentic
-        ));
-        assert!(matches!(
-            records.open_unified(&header, &mut [0; 20]),
-            Opened::TooManyForgeries(3)
-        ));
+        assert_eq!(forged(&mut records, 20), None);
+        assert_eq!(forged(&mut records, 20), Some(3));
     }
 }

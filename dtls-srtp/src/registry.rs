@@ -30,6 +30,8 @@ wire::registry! {
         HANDSHAKE = 22 => "handshake",
         /// RFC 5246 §10.
         APPLICATION_DATA = 23 => "application_data",
+        /// RFC 9146 §4: protected, with a connection ID in the header and the true type inside.
+        TLS12_CID = 25 => "tls12_cid",
         /// RFC 9147 §7.
         ACK = 26 => "ack",
     }
@@ -226,6 +228,8 @@ wire::registry! {
         PSK_KEY_EXCHANGE_MODES = 45 => "psk_key_exchange_modes",
         /// RFC 8446 §4.2.8.
         KEY_SHARE = 51 => "key_share",
+        /// RFC 9146 §3.
+        CONNECTION_ID = 54 => "connection_id",
         /// RFC 5746 §3.2.
         RENEGOTIATION_INFO = 0xff01 => "renegotiation_info",
     }

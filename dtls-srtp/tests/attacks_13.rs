@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::{
-    AlertDescription, Certificate, CloseReason, Config, Event, ExtensionType, HandshakeType, NamedGroup, RingCrypto,
-    Role, fake,
+    AlertDescription, Certificate, CloseReason, Config, ConnectionIds, Event, ExtensionType, HandshakeType, NamedGroup,
+    RingCrypto, Role, fake,
 };
 use pair::{End, Network, Pair, Side, config_13};
 
@@ -468,19 +468,26 @@ fn extensions_that_nobody_offered_are_refused_as_such() {
             refusal(profiles.clone(), ExtensionType::EXTENDED_MASTER_SECRET),
             unsolicited(23)
         );
+        assert_eq!(refusal(profiles.clone(), ExtensionType::CONNECTION_ID), unsolicited(54));
         assert!(illegal(refusal(profiles, ExtensionType::USE_SRTP)));
     }
 
     // EncryptedExtensions has use_srtp behind the header and the length of its block.
-    let refusal_of = |extension: ExtensionType| {
-        let (client, server) = one_datagram_each();
+    let refusal_of = |extension: ExtensionType, connection_ids: Option<ConnectionIds>| {
+        let (mut client, mut server) = one_datagram_each();
+        client.connection_ids.clone_from(&connection_ids);
+        server.connection_ids = connection_ids;
         refusal(client, server, Side::Server, move |datagram| {
             records(behind_the_clear(datagram))[0][5 + 12 + 3] ^= (ExtensionType::USE_SRTP.0 ^ extension.0) as u8;
         })
     };
     let alpn = ExtensionType::APPLICATION_LAYER_PROTOCOL_NEGOTIATION;
-    assert_eq!(refusal_of(alpn), unsolicited(alpn.0));
-    assert!(illegal(refusal_of(ExtensionType::KEY_SHARE)));
+    assert_eq!(refusal_of(alpn, None), unsolicited(alpn.0));
+    assert!(illegal(refusal_of(ExtensionType::KEY_SHARE, None)));
+    // It belongs into the ServerHello (RFC 9146 §3).
+    let none = Some(ConnectionIds::none());
+    assert_eq!(refusal_of(ExtensionType::CONNECTION_ID, None), unsolicited(54));
+    assert!(illegal(refusal_of(ExtensionType::CONNECTION_ID, none)));
 }
 
 /// RFC 8446 §4.4.2: neither a ClientHello nor a CertificateRequest of ours asks for anything that stands there.

@@ -113,6 +113,8 @@ fn noise_is_counted_and_gets_no_answer() {
             c.unprotected_application_data += 1;
         }),
         (record(ContentType(30), 0, b"x"), |c| c.unknown_content_types += 1),
+        // Where a record with a connection ID ends is not known.
+        (record(ContentType::TLS12_CID, 1, b"x"), |c| c.stale_epoch_records += 1),
         (record(ContentType::CHANGE_CIPHER_SPEC, 0, &[1]), |_| ()),
         // Another message than a hello; a second hello without a cookie; a hello of 16 MiB.
         (changed(13, HandshakeType::FINISHED.0), |c| c.unexpected_messages += 1),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use certificates::Files;
 use dimpl::crypto::{Dtls12CipherSuite, Dtls13CipherSuite};
 use dimpl::{DtlsCertificate, Output};
-use dtls_srtp::{Certificate, CipherSuite, Config, NamedGroup, RingCrypto, Role, SrtpProfile, Version};
+use dtls_srtp::{Certificate, CipherSuite, Config, ConnectionIds, NamedGroup, RingCrypto, Role, SrtpProfile, Version};
 use meeting::{Foreign, Meeting, other};
 use pair::{Network, config_both};
 
@@ -314,6 +314,20 @@ fn versions_that_one_end_lacks() {
             let mut setup = Setup::new(role, Theirs::Both);
             setup.ours.versions = vec![version];
             assert_eq!(setup.meet().converse_cleanly().version, version);
+        }
+    }
+}
+
+/// dimpl has no connection IDs.
+#[test]
+fn our_offer_of_connection_ids_is_ignored() {
+    for role in ROLES {
+        for (versions, version) in AGREEMENTS {
+            let mut setup = Setup::new(role, versions);
+            setup.ours.connection_ids = ConnectionIds::random(&[], 8);
+            let mut meeting = setup.meet();
+            assert_eq!(meeting.converse_cleanly().version, version);
+            assert_eq!(meeting.ours.dtls.connection_ids().count(), 0);
         }
     }
 }

@@ -181,6 +181,16 @@ fn early_records_dropped() {
     before_the_handshake(&long, counters(|c| c.early_records_dropped = 1));
 }
 
+/// Nobody has agreed on connection IDs here; where somebody has, `connection_id.rs` looks at the rest.
+#[test]
+fn misidentified_records() {
+    let expected = counters(|c| c.misidentified_records = 1);
+    for bad in [record(ContentType::TLS12_CID, 1, 0, &[0; 40]), vec![0x3f; 40]] {
+        before_the_handshake(std::slice::from_ref(&bad), expected);
+        during_the_connection(|_, _| bad.clone(), expected);
+    }
+}
+
 /// RFC 5246 §6.2.1: authentic, and still never lent.
 #[test]
 fn overlong_records() {
@@ -742,7 +752,11 @@ fn what_a_client_refuses() {
     // A suite that was not offered; a compression method; extensions that were not offered.
     assert!(illegal(with_server_message(H::SERVER_HELLO, |body| body[36] ^= 0x40)));
     assert!(illegal(with_server_message(H::SERVER_HELLO, |body| body[37] = 1)));
-    for extension in [99, ExtensionType::KEY_SHARE.0 as u8] {
+    for extension in [
+        99,
+        ExtensionType::KEY_SHARE.0 as u8,
+        ExtensionType::CONNECTION_ID.0 as u8,
+    ] {
         assert_eq!(
             with_server_message(H::SERVER_HELLO, move |body| body[41] = extension),
             CloseReason::UnsolicitedExtension(ExtensionType(extension.into()))

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use certificates::Files;
 use dtls_srtp::{
-    Authentication, Certificate, ClientCertificate, CloseReason, Config, Event, NamedGroup, RingCrypto, Role,
-    SrtpProfile, Version,
+    Authentication, Certificate, ClientCertificate, CloseReason, Config, ConnectionIds, Event, NamedGroup, RingCrypto,
+    Role, SrtpProfile, Version,
 };
 use program::{Ours, Program};
 
@@ -280,6 +280,20 @@ fn a_cookie_of_dtls_1_2_is_answered_with_both_versions_on_offer() {
     let ours = dial(ours, P256, &["-listen"]);
     assert_eq!(ours.connected().0, Version::DTLS_1_2);
     assert_eq!(*ours.dtls.counters(), dtls_srtp::Counters::default());
+}
+
+/// OpenSSL has no connection IDs.
+#[test]
+fn our_offer_of_connection_ids_is_ignored() {
+    let config = || Config {
+        connection_ids: ConnectionIds::random(&[], 8),
+        ..both_versions(P256.ours())
+    };
+    for ours in [dial(config(), P256, &[]), serve(config(), P256, &[])] {
+        assert_eq!(ours.connected().0, Version::DTLS_1_2);
+        assert_eq!(ours.dtls.connection_ids().count(), 0);
+        assert_eq!(*ours.dtls.counters(), dtls_srtp::Counters::default());
+    }
 }
 
 #[test]

@@ -282,6 +282,7 @@ fn describe(event: &Event) -> String {
             version, suite, group, ..
         } => format!("connected: {version}, {suite}, {group}"),
         Event::CertificateToJudge => "a certificate to judge".to_owned(),
+        Event::ConnectionIds => "other connection IDs".to_owned(),
         Event::Closed { reason } => format!("over: {reason}"),
     }
 }

@@ -131,6 +131,8 @@ fn print_events(name: &str, dtls: &mut Dtls) {
             }
             // Where fingerprints do not decide.
             Event::CertificateToJudge => {}
+            // Where connection IDs are switched on.
+            Event::ConnectionIds => {}
             Event::Closed { reason } => println!("{name}: {reason}"),
         }
     }

@@ -8,13 +8,52 @@ use dtls_srtp::message::{
     ServerHello, ServerKeyExchange, UnifiedHeader, split_record,
 };
 use dtls_srtp::{
-    Authentication, ClientCertificate, CloseReason, Config, ContentType, Dtls, Event, HandshakeType, NamedGroup, Role,
-    Version, fake,
+    Authentication, ClientCertificate, CloseReason, Config, ConnectionIds, ContentType, Dtls, Event, HandshakeType,
+    NamedGroup, Role, Version, fake, peek_connection_id,
 };
 use wire::{Full, Reader, Seed, Writer};
 
-/// A datagram as the record layer sees it: every record that is found prints back to the same bytes.
+/// A datagram as the record layer sees it: every record that is found prints back to the same bytes, also where connection
+/// IDs were agreed on.
 pub fn dtls_records(data: &[u8]) {
+    records(data);
+    for id_len in [1, ID_LEN, 20, 255] {
+        records_with_ids(data, id_len);
+    }
+}
+
+/// The length of the connection IDs of engines here.
+const ID_LEN: usize = 4;
+
+fn records_with_ids(data: &[u8], id_len: usize) {
+    let mut r = Reader::new(data);
+    let peeked = peek_connection_id(data, id_len);
+    while let Some(first) = r.peek_u8() {
+        let start = r.offset();
+        let (printed, id, len) = if UnifiedHeader::begins(first) {
+            let Ok((header, id)) = UnifiedHeader::read_with_id(&mut r, id_len) else {
+                return;
+            };
+            let len = header.length.map_or_else(|| r.remaining(), usize::from);
+            (print(|w| header.write_with_id(w, id)), id, len)
+        } else {
+            let Ok((header, id)) = RecordHeader::read_with_id(&mut r, id_len) else {
+                return;
+            };
+            (print(|w| header.write_with_id(w, id)), id, usize::from(header.length))
+        };
+        assert_eq!(data[start..r.offset()], printed);
+        assert!(id.is_empty() || id.len() == id_len);
+        if start == 0 {
+            assert_eq!(peeked.unwrap_or_default(), id);
+        }
+        if r.skip(len).is_err() {
+            return;
+        }
+    }
+}
+
+fn records(data: &[u8]) {
     let mut datagram = data.to_vec();
     let mut rest = &mut datagram[..];
     while !rest.is_empty() {
@@ -89,6 +128,7 @@ pub fn dtls_handshake(data: &[u8]) {
                 .map(|srtp| srtp.map(|srtp| srtp.profiles().count()));
             let _ = message.extensions.renegotiation_info();
             let _ = message.extensions.ec_point_formats();
+            let _ = message.extensions.connection_id();
             let shares = message.extensions.client_key_shares();
             let _ = shares.map(|shares| shares.map(|shares| shares.iter().count()));
             let _ = message.extensions.cookie();
@@ -210,6 +250,12 @@ impl End {
             config.groups = vec![NamedGroup::SECP256R1];
         }
         config.cookie = settings & 64 != 0 && role == Role::Server;
+        // Connection IDs: a server always wants one, a client with short datagrams does not.
+        config.connection_ids = match role {
+            _ if settings & 128 == 0 => None,
+            Role::Client if settings & 2 != 0 => Some(ConnectionIds::none()),
+            _ => ConnectionIds::random(b"!", ID_LEN - 1),
+        };
         config.max_pending = 6000;
         config.max_message = 4000;
         // Clients without certificates.
@@ -256,6 +302,7 @@ impl End {
                     assert!(!self.connected, "connected twice");
                     self.connected = true;
                 }
+                Event::ConnectionIds => assert!(self.dtls.connection_ids().all(|id| id.len() == ID_LEN)),
                 Event::CertificateToJudge => {
                     assert!(!self.connected && self.dtls.peer_certificate().is_some());
                     self.dtls.accept_certificate();
@@ -392,7 +439,7 @@ impl Scene {
         };
         if let Some(mut datagram) = seal(&mut self.peer, plaintext) {
             let content_type = 20 + content_type % 7;
-            if UnifiedHeader::begins(datagram[0]) {
+            if UnifiedHeader::begins(datagram[0]) || datagram[0] == ContentType::TLS12_CID.0 {
                 // The type is the last of the content, before a tag of 16 bytes, under a mask.
                 let at = datagram.len() - 17;
                 datagram[at] ^= ContentType::APPLICATION_DATA.0 ^ content_type;
@@ -479,6 +526,7 @@ impl Scene {
         for end in [&self.victim, &self.peer] {
             assert!(end.dtls.held_bytes() <= 2 * end.dtls.config().max_pending);
             assert_eq!(end.dtls.is_closed(), end.closed.is_some());
+            assert!(end.dtls.connection_ids().count() <= 1 && end.dtls.newer_records() <= end.dtls.authentic_records());
         }
         if let (Some(ours), Some(theirs)) = (self.victim.exported(), self.peer.exported()) {
             assert_eq!(ours, theirs, "the two ends believe in different handshakes");
@@ -544,7 +592,7 @@ mod tests {
 
     #[test]
     fn an_empty_script_connects() {
-        for settings in 0..128 {
+        for settings in 0..=255 {
             assert!(attack(Role::Client, &[settings]) && attack(Role::Server, &[settings]));
         }
     }

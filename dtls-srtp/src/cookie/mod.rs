@@ -38,7 +38,8 @@ use crate::v13::{Retried, Retry, UnifiedHeader, check_legacy_cookie};
 /// answer in one datagram, of at most three times the bytes that it answers. A
 /// hello that comes in several datagrams is put together within a budget ([`CookieLimits`]).
 ///
-/// Behind ICE nobody needs it, since ICE has proven the address.
+/// Behind ICE nobody needs it, since ICE has proven the address. Where connections have ids, those of a datagram are looked up
+/// before its address ([`peek_connection_id`](crate::peek_connection_id)).
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -256,7 +257,7 @@ impl CookieExchange {
         let mut room = Self::MAX_FRAGMENTS;
         let mut r = Reader::new(datagram);
         while let Some(first) = r.peek_u8() {
-            if UnifiedHeader::begins(first) {
+            if UnifiedHeader::begins(first) || first == ContentType::TLS12_CID.0 {
                 // Nothing behind it can be found without its keys' header.
                 self.counters.stale_epoch_records += 1;
                 break;

@@ -41,13 +41,14 @@ struct ServerShare {
 }
 
 /// Extensions that a server of DTLS 1.2 may answer.
-const ANSWERED: [ExtensionType; 6] = [
+const ANSWERED: [ExtensionType; 7] = [
     ExtensionType::EXTENDED_MASTER_SECRET,
     ExtensionType::RENEGOTIATION_INFO,
     ExtensionType::SUPPORTED_GROUPS,
     ExtensionType::EC_POINT_FORMATS,
     ExtensionType::SIGNATURE_ALGORITHMS,
     ExtensionType::USE_SRTP,
+    ExtensionType::CONNECTION_ID,
 ];
 
 impl Client {
@@ -119,7 +120,11 @@ impl Client {
     }
 }
 
-fn take_server_hello(association: &Association, random: [u8; RANDOM_LEN], body: &[u8]) -> Result<Hellos, CloseReason> {
+fn take_server_hello(
+    association: &mut Association,
+    random: [u8; RANDOM_LEN],
+    body: &[u8],
+) -> Result<Hellos, CloseReason> {
     let malformed = malformed(HandshakeType::SERVER_HELLO);
     let hello = ServerHello::parse(body).map_err(&malformed)?;
     if hello.version != Version::DTLS_1_2 {
@@ -147,6 +152,7 @@ fn take_server_hello(association: &Association, random: [u8; RANDOM_LEN], body: 
         ));
     }
     let srtp = chosen_profile(association, &extensions, HandshakeType::SERVER_HELLO)?;
+    association.take_connection_id(&extensions)?;
     Ok(Hellos {
         suite,
         parameters,

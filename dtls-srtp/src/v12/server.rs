@@ -1,4 +1,5 @@
 use crate::association::Association;
+use crate::connection_id::write_connection_id;
 use crate::crypto::{CryptoError, KeyExchange};
 use crate::event::CloseReason;
 use crate::extension::{Extensions, List16, write_bytes8, write_extension};
@@ -155,6 +156,7 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
         .unwrap_or_default();
     let scheme = own_scheme(association, Version::DTLS_1_2, schemes.iter())?;
     let srtp = choose_profile(association, &extensions)?;
+    let connection_id = association.answer_connection_id(&extensions)?;
 
     let hellos = Hellos {
         suite,
@@ -193,6 +195,9 @@ fn answer_hello(association: &mut Association, body: &[u8]) -> Result<(Hellos, E
         }
         if let Some(srtp) = srtp {
             srtp.write(w)?;
+        }
+        if let Some(id) = &connection_id {
+            write_connection_id(w, id)?;
         }
         w.fill_length(block)
     })?;

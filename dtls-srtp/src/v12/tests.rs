@@ -1,5 +1,7 @@
 //! The captured DTLS 1.2 call (Chromium as server, Firefox as client) with its key log, message by message.
 
+mod connection_id;
+
 use std::sync::Arc;
 
 use wire::Reader;
@@ -11,7 +13,7 @@ use crate::fingerprint::{Fingerprint, FingerprintAlgorithm};
 use crate::handshake::Fragment;
 use crate::hello::{ClientHello, ServerHello};
 use crate::reassembly::{Message, Reassembler, ReassemblyLimits};
-use crate::record::{RecordHeader, split_record};
+use crate::record::{Parts, RecordHeader, split_record};
 use crate::records::{Opened, Records};
 use crate::registry::{ContentType, HandshakeType, SignatureScheme};
 use crate::transcript::Transcript;
@@ -182,7 +184,12 @@ fn browsers_signatures_finished_and_records() {
             (&mut from_server, End::Server)
         };
         let mut body = body.clone();
-        let Opened::Content { content: plaintext, .. } = records.open(header, &mut body) else {
+        let record = Parts {
+            header: *header,
+            id: &[],
+            body: &mut body[..],
+        };
+        let Opened::Content { content: plaintext, .. } = records.open(record) else {
             panic!("{header:?} does not open");
         };
         if header.content_type == ContentType::HANDSHAKE {

@@ -55,8 +55,13 @@ impl Client {
                 "the suite stays that of the HelloRetryRequest (RFC 8446 §4.1.4)",
             ));
         }
-        let belong = [ExtensionType::SUPPORTED_VERSIONS, ExtensionType::KEY_SHARE];
+        let belong = [
+            ExtensionType::SUPPORTED_VERSIONS,
+            ExtensionType::KEY_SHARE,
+            ExtensionType::CONNECTION_ID,
+        ];
         check_answers(association, &hello.extensions, &belong)?;
+        association.take_connection_id(&hello.extensions)?;
         let theirs = hello
             .extensions
             .server_key_share()

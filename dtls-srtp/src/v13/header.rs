@@ -8,18 +8,22 @@
 
 use wire::{Error, Full, Reader, Writer};
 
-/// The unified header (RFC 9147 §4), without a connection ID:
+/// The unified header (RFC 9147 §4):
 ///
 /// ```text
 ///  0 1 2 3 4 5 6 7
 /// +-+-+-+-+-+-+-+-+
 /// |0|0|1|C|S|L|E E|
 /// +-+-+-+-+-+-+-+-+
+/// | connection ID |  C: there is one, of a length that the two ends know
+/// +-+-+-+-+-+-+-+-+
 /// | 8 or 16 bits  |  S: 16 bits of sequence number, else 8
 /// +-+-+-+-+-+-+-+-+
 /// |    length     |  L: 16 bits of length, else the record fills the datagram
 /// +-+-+-+-+-+-+-+-+
 /// ```
+///
+/// The connection ID goes beside this header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnifiedHeader {
     /// The lower two bits of the epoch.
@@ -69,8 +73,11 @@ impl ShortSequence {
 }
 
 impl UnifiedHeader {
-    /// The longest that we write and read, in bytes.
+    /// The longest, in bytes, without a connection ID.
     pub const MAX_LEN: usize = 5;
+
+    /// Where a connection ID stands.
+    pub(crate) const ID_OFFSET: usize = 1;
 
     const FIXED: u8 = 0b0010_0000;
     const FIXED_MASK: u8 = 0b1110_0000;
@@ -83,19 +90,34 @@ impl UnifiedHeader {
         first & Self::FIXED_MASK == Self::FIXED
     }
 
+    /// Whether a record begins like this and has a connection ID.
+    pub(crate) const fn begins_with_id(first: u8) -> bool {
+        Self::begins(first) && first & Self::C != 0
+    }
+
     /// Reads a header; the cursor then stands at the body.
     ///
     /// # Errors
     /// When the input is too short, when the first byte is another, when there is a connection ID (none was agreed on),
     /// or when the length is above 2^14 + 256 (RFC 8446 §5.2).
     pub fn read(r: &mut Reader<'_>) -> Result<Self, Error> {
+        Self::read_with_id(r, 0).map(|(header, _)| header)
+    }
+
+    /// Reads a header and its connection ID, which is empty when there is none, and else has `id_len` bytes.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read), but a connection ID is taken when `id_len` is not 0.
+    pub fn read_with_id<'a>(r: &mut Reader<'a>, id_len: usize) -> Result<(Self, &'a [u8]), Error> {
         let first = r.peek_u8().unwrap_or_default();
         r.ensure(
             Self::begins(first),
             "a protected record of DTLS 1.3 begins with the bits 001",
         )?;
-        r.ensure(first & Self::C == 0, "no connection ID was agreed on")?;
+        let has_id = Self::begins_with_id(first);
+        r.ensure(!has_id || id_len > 0, "no connection ID was agreed on")?;
         r.skip(1)?;
+        let id = r.take(if has_id { id_len } else { 0 })?;
         let sequence = if first & Self::S == 0 {
             ShortSequence::Bits8(r.u8()?)
         } else {
@@ -106,11 +128,12 @@ impl UnifiedHeader {
             length.is_none_or(|length| length <= Self::MAX_BODY),
             "a record of DTLS 1.3 is at most 2^14 + 256 bytes long",
         )?;
-        Ok(Self {
+        let header = Self {
             epoch_bits: first & 0b11,
             sequence,
             length,
-        })
+        };
+        Ok((header, id))
     }
 
     /// The longest body: 2^14 bytes of plaintext and 256 of expansion (RFC 8446 §5.2).
@@ -132,12 +155,22 @@ impl UnifiedHeader {
     /// # Errors
     /// When it does not fit.
     pub fn write(&self, w: &mut Writer<'_>) -> Result<(), Full> {
+        self.write_with_id(w, &[])
+    }
+
+    /// Writes the header with a connection ID, or without when that is empty.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub fn write_with_id(&self, w: &mut Writer<'_>, id: &[u8]) -> Result<(), Full> {
+        let c = if id.is_empty() { 0 } else { Self::C };
         let s = match self.sequence {
             ShortSequence::Bits8(_) => 0,
             ShortSequence::Bits16(_) => Self::S,
         };
         let l = if self.length.is_some() { Self::L } else { 0 };
-        w.u8(Self::FIXED | s | l | (self.epoch_bits & 0b11))?;
+        w.u8(Self::FIXED | c | s | l | (self.epoch_bits & 0b11))?;
+        w.put(id)?;
         match self.sequence {
             ShortSequence::Bits8(sequence) => w.u8(sequence)?,
             ShortSequence::Bits16(sequence) => w.u16(sequence)?,
@@ -193,6 +226,27 @@ mod tests {
     }
 
     #[test]
+    fn an_id_stands_behind_the_first_byte() {
+        let bytes = [0x3e, 7, 8, 9, 0, 5, 0, 1, 0xaa];
+        let header = UnifiedHeader {
+            epoch_bits: 2,
+            sequence: ShortSequence::Bits16(5),
+            length: Some(1),
+        };
+        let mut r = Reader::new(&bytes);
+        assert_eq!(UnifiedHeader::read_with_id(&mut r, 3), Ok((header, &[7, 8, 9][..])));
+        assert_eq!(r.all(), [0xaa]);
+        assert!(UnifiedHeader::read_with_id(&mut Reader::new(&bytes), 8).is_err());
+        assert!(UnifiedHeader::read(&mut Reader::new(&bytes)).is_err());
+        // Without the bit there is none, whatever was agreed on.
+        let bytes = [0x2e, 0, 5, 0, 1];
+        assert_eq!(
+            UnifiedHeader::read_with_id(&mut Reader::new(&bytes), 3),
+            Ok((header, &[][..]))
+        );
+    }
+
+    #[test]
     fn numbers_are_the_closest_ones() {
         for (low, expected, full) in [
             (0, 0, 0),
@@ -218,11 +272,11 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..8)) {
-            if let Ok(header) = UnifiedHeader::read(&mut Reader::new(&bytes)) {
-                let mut out = [0; UnifiedHeader::MAX_LEN];
+        fn any_bytes_are_refused_or_read(bytes in proptest::collection::vec(any::<u8>(), 0..16), id_len in 0usize..10) {
+            if let Ok((header, id)) = UnifiedHeader::read_with_id(&mut Reader::new(&bytes), id_len) {
+                let mut out = [0; UnifiedHeader::MAX_LEN + 10];
                 let mut w = Writer::new(&mut out);
-                header.write(&mut w).unwrap();
+                header.write_with_id(&mut w, id).unwrap();
                 prop_assert!(bytes.starts_with(w.written()));
             }
         }

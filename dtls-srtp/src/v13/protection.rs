@@ -8,8 +8,10 @@ use wire::{Reader, Writer};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::header::{ShortSequence, UnifiedHeader};
+use crate::connection_id::ConnectionIds;
 use crate::crypto::{Aead, Crypto, CryptoError, NONCE_LEN, RecordKey, RecordNumberKey, SAMPLE_LEN, TAG_LEN};
 use crate::overhead::Overhead;
+use crate::record::{Parts, id_at, split_inner};
 use crate::registry::ContentType;
 
 /// The keys of one direction of one epoch in DTLS 1.3 (RFC 9147 §4, §4.2.3; RFC 8446 §5.2, §5.3).
@@ -48,9 +50,9 @@ impl Protection {
     }
 
     /// The sequence number has 16 bits, and the length is always there: then records can share a datagram.
-    pub(crate) const fn overhead() -> Overhead {
+    pub(crate) const fn overhead(id_len: usize) -> Overhead {
         Overhead {
-            head: UnifiedHeader::MAX_LEN,
+            head: UnifiedHeader::MAX_LEN.saturating_add(id_len),
             // The content type and the tag.
             tail: 1_usize.saturating_add(TAG_LEN),
         }
@@ -69,10 +71,10 @@ impl Protection {
         }
     }
 
-    /// Seals a whole record in place: head, plaintext, and room for content type and tag. `None` when that is too
-    /// short.
-    pub(crate) fn seal(&self, sequence: u64, content_type: ContentType, record: &mut [u8]) -> Option<()> {
-        let (head, body) = record.split_first_chunk_mut::<{ UnifiedHeader::MAX_LEN }>()?;
+    /// Seals a whole record in place: head, plaintext, and room for content type and tag. Its connection ID is `id`, or
+    /// none when that is empty. `None` when the room is too short.
+    pub(crate) fn seal(&self, sequence: u64, id: &[u8], content_type: ContentType, record: &mut [u8]) -> Option<()> {
+        let (head, body) = record.split_at_mut_checked(Self::overhead(id.len()).head)?;
         let [.., high, low] = sequence.to_be_bytes();
         let mut header = UnifiedHeader {
             epoch_bits: self.epoch_bits,
@@ -80,13 +82,13 @@ impl Protection {
             length: Some(u16::try_from(body.len()).ok()?),
         };
         // The additional data is the header with the number in the clear (RFC 9147 §4.2.3).
-        header.write(&mut Writer::new(head)).ok()?;
+        header.write_with_id(&mut Writer::new(head), id).ok()?;
         let (inner, tag) = body.split_last_chunk_mut::<TAG_LEN>()?;
         *inner.last_mut()? = content_type.0;
         *tag = self.key.seal(self.nonce(sequence), head, inner);
         let sample = body.first_chunk::<SAMPLE_LEN>()?;
         header.sequence = header.sequence.masked(self.numbers.mask(*sample));
-        header.write(&mut Writer::new(head)).ok()
+        header.write_with_id(&mut Writer::new(head), id).ok()
     }
 
     /// Reveals a record's number; `None` when the ciphertext is too short to be one.
@@ -100,19 +102,16 @@ impl Protection {
     pub(crate) fn open<'a>(
         &self,
         header: &UnifiedHeader,
+        id: &[u8],
         sequence: u64,
         body: &'a mut [u8],
     ) -> Option<(ContentType, &'a mut [u8])> {
-        let mut aad = [0; UnifiedHeader::MAX_LEN];
+        // What we open has an id of ours.
+        let mut aad = [0; UnifiedHeader::MAX_LEN + ConnectionIds::MAX_LEN];
         let mut w = Writer::new(&mut aad);
-        header.write(&mut w).ok()?;
+        header.write_with_id(&mut w, id).ok()?;
         let inner = self.key.open(self.nonce(sequence), w.written(), body)?;
-        // RFC 8446 §5.4: zeros pad the content behind its type. Without a type, and that is the peer's fault, what is
-        // left is a record of no known type.
-        let content_len = inner.iter().rposition(|&byte| byte != 0).unwrap_or(0);
-        let (content, rest) = inner.split_at_mut_checked(content_len)?;
-        let content_type = rest.first().copied().unwrap_or_default();
-        Some((ContentType(content_type), content))
+        Some(split_inner(inner))
     }
 
     fn nonce(&self, sequence: u64) -> [u8; NONCE_LEN] {
@@ -131,13 +130,17 @@ impl Drop for Protection {
     }
 }
 
-/// Takes the first record off `datagram`: its header, its body and what follows.
-pub(crate) fn split_unified(datagram: &mut [u8]) -> Result<(UnifiedHeader, &mut [u8], &mut [u8]), wire::Error> {
+/// Takes the first record off `datagram`, in which connection IDs have `id_len` bytes, and returns what follows, too.
+pub(crate) fn split_unified(
+    datagram: &mut [u8],
+    id_len: usize,
+) -> Result<(Parts<'_, UnifiedHeader>, &mut [u8]), wire::Error> {
     let mut r = Reader::new(datagram);
-    let header = UnifiedHeader::read(&mut r)?;
-    let start = r.offset();
+    let (header, id) = UnifiedHeader::read_with_id(&mut r, id_len)?;
+    let (start, id_len) = (r.offset(), id.len());
     r.skip(header.length.map_or_else(|| r.remaining(), usize::from))?;
     let (record, rest) = datagram.split_at_mut(r.offset());
-    let body = record.get_mut(start..).unwrap_or_default();
-    Ok((header, body, rest))
+    let (head, body) = record.split_at_mut(start);
+    let id = id_at(head, UnifiedHeader::ID_OFFSET, id_len);
+    Ok((Parts { header, id, body }, rest))
 }

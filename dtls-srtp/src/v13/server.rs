@@ -1,4 +1,5 @@
 use crate::association::Association;
+use crate::connection_id::write_connection_id;
 use crate::crypto::{CryptoError, SuiteParameters13};
 use crate::event::CloseReason;
 use crate::extension::write_extension;
@@ -146,12 +147,14 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
             _ => CloseReason::Internal,
         })?;
     let random = association.hello_random();
+    let connection_id = association.answer_connection_id(&offered.hello.extensions)?;
     association.begin_flight();
     association.say(HandshakeType::SERVER_HELLO, |w| {
         write_server_hello(w, random, suite, |w| {
             write_extension(w, ExtensionType::KEY_SHARE, |w| {
                 KeyShareEntry { group, share: &ours }.write(w)
-            })
+            })?;
+            connection_id.as_ref().map_or(Ok(()), |id| write_connection_id(w, id))
         })
     })?;
 

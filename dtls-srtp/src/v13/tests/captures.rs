@@ -396,7 +396,8 @@ impl<'a> Call<'a> {
         let mut rest = &mut payload[..];
         while !rest.is_empty() {
             if crate::v13::UnifiedHeader::begins(rest[0]) {
-                let (header, body, tail) = split_unified(rest).unwrap();
+                let (record, tail) = split_unified(rest, 0).unwrap();
+                let header = record.header;
                 // No browser leaves the length out, even at the end of a datagram.
                 assert!(header.length.is_some());
                 let Opened::Content {
@@ -404,7 +405,7 @@ impl<'a> Call<'a> {
                     number,
                     content,
                     ..
-                } = self.end(side).records.open_unified(&header, body)
+                } = self.end(side).records.open_unified(record)
                 else {
                     panic!("{header:?} of the {side:?} does not open");
                 };

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::{SUITES, protection, secret};
 use crate::crypto::{Aead, Crypto, RecordKey, RecordNumberKey, RingCrypto, SAMPLE_LEN, TAG_LEN};
+use crate::record::Parts;
 use crate::records::{Opened, Records};
 use crate::registry::{CipherSuite, ContentType};
 use crate::v13::schedule::Hkdf;
@@ -29,11 +30,16 @@ enum Outcome {
 
 /// Opens the only record of a datagram.
 fn open(records: &mut Records, datagram: &[u8]) -> Outcome {
+    open_with_id(records, 0, datagram)
+}
+
+/// The same where connection IDs have so many bytes.
+fn open_with_id(records: &mut Records, id_len: usize, datagram: &[u8]) -> Outcome {
     let mut datagram = datagram.to_vec();
-    let Ok((header, body, _)) = split_unified(&mut datagram) else {
+    let Ok((record, _)) = split_unified(&mut datagram, id_len) else {
         return Outcome::Malformed;
     };
-    match records.open_unified(&header, body) {
+    match records.open_unified(record) {
         Opened::Content {
             content_type,
             epoch,
@@ -53,9 +59,15 @@ fn open(records: &mut Records, datagram: &[u8]) -> Outcome {
 
 /// A record with this content.
 fn sealed(keys: &Protection, sequence: u64, content_type: ContentType, content: &[u8]) -> Vec<u8> {
-    let mut record = vec![0; Protection::overhead().total() + content.len()];
-    record[HEAD..][..content.len()].copy_from_slice(content);
-    keys.seal(sequence, content_type, &mut record).unwrap();
+    sealed_with_id(keys, &[], sequence, content_type, content)
+}
+
+/// The same with a connection ID.
+fn sealed_with_id(keys: &Protection, id: &[u8], sequence: u64, content_type: ContentType, content: &[u8]) -> Vec<u8> {
+    let overhead = Protection::overhead(id.len());
+    let mut record = vec![0; overhead.total() + content.len()];
+    record[overhead.head..][..content.len()].copy_from_slice(content);
+    keys.seal(sequence, id, content_type, &mut record).unwrap();
     record
 }
 
@@ -96,7 +108,12 @@ impl Peer {
 
     /// `inner` is a `DTLSInnerPlaintext`: content, type, padding.
     fn record(&self, first: u8, sequence: u64, inner: &[u8]) -> Vec<u8> {
-        let mut record = vec![first];
+        self.record_with_id(first, &[], sequence, inner)
+    }
+
+    fn record_with_id(&self, first: u8, id: &[u8], sequence: u64, inner: &[u8]) -> Vec<u8> {
+        let mut record = [&[first], id].concat();
+        let numbers_begin = record.len();
         let numbers_at = if first & 0b1000 == 0 { 7..8 } else { 6..8 };
         record.extend(&sequence.to_be_bytes()[numbers_at]);
         let numbers_end = record.len();
@@ -111,7 +128,7 @@ impl Peer {
         let tag = self.key.seal(nonce, &record, &mut body);
         body.extend(tag);
         let mask = self.numbers.mask(*body.first_chunk::<SAMPLE_LEN>().unwrap());
-        for (byte, mask) in record[1..numbers_end].iter_mut().zip(mask) {
+        for (byte, mask) in record[numbers_begin..numbers_end].iter_mut().zip(mask) {
             *byte ^= mask;
         }
         record.extend(body);
@@ -158,6 +175,47 @@ fn every_form_of_the_header_opens() {
         }
         // A connection ID was not agreed on.
         assert_eq!(open(&mut records, &peer.record(0x3f, 4, b"x\x17")), Outcome::Malformed);
+    }
+}
+
+/// RFC 9147 §4: the connection ID stands in the header, which is authentic as a whole.
+#[test]
+fn records_with_ids_are_those_of_others_and_open_again() {
+    for suite in SUITES {
+        let keys = protection(suite, 3);
+        let peer = Peer::new(suite, 3);
+        for id in [&b"x"[..], b"an id", &[0; 20]] {
+            let mut records = opener(suite, &[3]);
+            for (sequence, content) in [(0, &b""[..]), (1, b"content"), (300, &[7; 1200])] {
+                let record = sealed_with_id(&keys, id, sequence, ContentType::APPLICATION_DATA, content);
+                let inner = [content, &[ContentType::APPLICATION_DATA.0]].concat();
+                assert_eq!(record, peer.record_with_id(0x3f, id, sequence, &inner));
+                let expected = Outcome::Content(ContentType::APPLICATION_DATA, 3, sequence, content.to_vec());
+                assert_eq!(open_with_id(&mut records, id.len(), &record), expected);
+            }
+            // In the other forms of the header, and with padding.
+            for (sequence, first) in (301..).zip([0x33, 0x37, 0x3b, 0x3f]) {
+                let record = peer.record_with_id(first, id, sequence, b"content\x17\0\0\0");
+                let expected = Outcome::Content(ContentType::APPLICATION_DATA, 3, sequence, b"content".to_vec());
+                assert_eq!(open_with_id(&mut records, id.len(), &record), expected);
+            }
+            // A changed id, and one that was taken out or put in, is not authentic.
+            let good = sealed_with_id(&keys, id, 400, ContentType::APPLICATION_DATA, b"content");
+            for at in 1..=id.len() {
+                let mut altered = good.clone();
+                altered[at] ^= 1;
+                assert_eq!(open_with_id(&mut records, id.len(), &altered), Outcome::NotAuthentic);
+            }
+            let without = [&[good[0] & !0x10], &good[1 + id.len()..]].concat();
+            assert_eq!(open_with_id(&mut records, id.len(), &without), Outcome::NotAuthentic);
+            let plain = sealed(&keys, 400, ContentType::APPLICATION_DATA, b"content");
+            let with = [&[plain[0] | 0x10], id, &plain[1..]].concat();
+            assert_eq!(open_with_id(&mut records, id.len(), &with), Outcome::NotAuthentic);
+            assert!(matches!(
+                open_with_id(&mut records, id.len(), &good),
+                Outcome::Content(..)
+            ));
+        }
     }
 }
 
@@ -259,10 +317,14 @@ fn the_longest_record() {
 #[test]
 fn buffers_that_are_too_short_are_refused() {
     let keys = protection(SUITE, 3);
-    for len in 0..Protection::overhead().total() {
-        assert_eq!(keys.seal(0, ContentType::ALERT, &mut vec![0; len]), None);
+    for id in [&[][..], &[7; 9], &[7; 255]] {
+        let shortest = Protection::overhead(id.len()).total();
+        assert_eq!(shortest, HEAD + id.len() + 17);
+        for len in 0..shortest {
+            assert_eq!(keys.seal(0, id, ContentType::ALERT, &mut vec![0; len]), None);
+        }
+        assert!(keys.seal(0, id, ContentType::ALERT, &mut vec![0; shortest]).is_some());
     }
-    assert!(keys.seal(0, ContentType::ALERT, &mut [0; HEAD + 17]).is_some());
 }
 
 /// RFC 9147 §4.2.2: the number that is closest to the expected one.
@@ -306,14 +368,14 @@ fn the_highest_number() {
     let last = keys.seal_limit() - 1;
     assert_eq!(last, (1 << 48) - 1);
     let mut record = sealed(&keys, last, ContentType::APPLICATION_DATA, b"content");
-    let (header, body, _) = split_unified(&mut record).unwrap();
+    let (Parts { header, body, .. }, _) = split_unified(&mut record, 0).unwrap();
     let sequence = keys.reveal(&header, body).unwrap();
     assert_eq!(sequence, ShortSequence::Bits16(0xffff));
     for expected in [last - 0x7fff, last, last + 1] {
         assert_eq!(sequence.expand(expected), last);
     }
     let header = UnifiedHeader { sequence, ..header };
-    let (content_type, content) = keys.open(&header, last, body).unwrap();
+    let (content_type, content) = keys.open(&header, &[], last, body).unwrap();
     assert_eq!(
         (content_type, &*content),
         (ContentType::APPLICATION_DATA, &b"content"[..])
