@@ -48,7 +48,7 @@ pub struct Config {
     /// a round trip. Off behind ICE, which has proven it. This is for a [`Dtls`](crate::Dtls) that is there already; a
     /// server that is to keep nothing for strangers has a [`CookieExchange`](crate::CookieExchange) instead.
     pub cookie: bool,
-    /// The connection IDs that we want the peer's records to carry (RFC 9146, RFC 9147 §4), which find the connection when
+    /// The connection IDs that we want the peer's records to carry (RFC 9146, RFC 9147 §9), which find the connection when
     /// the peer's address has changed. `None`, the default, neither offers nor accepts any: ICE looks after addresses itself.
     /// See [`Dtls::newer_records`](crate::Dtls::newer_records) for what to do about a new address.
     pub connection_ids: Option<ConnectionIds>,

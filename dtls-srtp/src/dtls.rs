@@ -242,7 +242,8 @@ impl Dtls {
             .map_or(&self.counters, |door| door.counters())
     }
 
-    /// The room that [`seal`](Self::seal) needs around a plaintext; before the handshake the most that can be.
+    /// The room that [`seal`](Self::seal) needs around a plaintext; before the handshake the most that can be. Where
+    /// connection IDs are switched on, a datagram of the peer's can change it during a connection of DTLS 1.3.
     pub fn overhead(&self) -> Overhead {
         let sealing = match &self.state {
             State::Connected(session, _) => self.association.records.overhead(session.epoch),

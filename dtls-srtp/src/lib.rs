@@ -89,7 +89,7 @@ pub mod message {
     };
     pub use crate::v13::{
         Ack, CertificateChain13, CertificateRequest13, EncryptedExtensions, KeyShareEntry, KeyShares, KeyUpdate,
-        RecordNumber, ShortSequence, UnifiedHeader,
+        NewConnectionId, RecordNumber, RequestConnectionId, ShortSequence, UnifiedHeader,
     };
 }
 

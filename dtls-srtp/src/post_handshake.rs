@@ -1,4 +1,4 @@
-//! What is said after a handshake of DTLS 1.3: new keys (RFC 9147 §8), tickets.
+//! What is said after a handshake of DTLS 1.3: new keys (RFC 9147 §8), connection IDs (RFC 9147 §9), tickets.
 
 use std::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::reassembly::Message;
 use crate::receive::Origin;
 use crate::registry::HandshakeType;
 use crate::session::Secrets;
-use crate::v13::{self, FIRST_APPLICATION_EPOCH, KeyUpdate};
+use crate::v13::{self, FIRST_APPLICATION_EPOCH, KeyUpdate, NewConnectionId, RequestConnectionId};
 
 impl Dtls {
     // The peer's messages
@@ -81,6 +81,19 @@ impl Dtls {
                 }
                 Ok(())
             }
+            // RFC 9147 §9: not when the peer has to send without ids, or we have to.
+            HandshakeType::REQUEST_CONNECTION_ID if self.association.ids.may_be_requested() => {
+                let request = RequestConnectionId::parse(&message.body).map_err(malformed(message.message_type))?;
+                self.association.ids.owe(request.count);
+                self.say_next();
+                Ok(())
+            }
+            HandshakeType::NEW_CONNECTION_ID if !self.association.records.peer_id().is_empty() => {
+                let new = NewConnectionId::parse(&message.body).map_err(malformed(message.message_type))?;
+                self.association.take_new_ids(&new)?;
+                self.say_next();
+                Ok(())
+            }
             message_type => Err(CloseReason::UnexpectedMessage(message_type)),
         }
     }
@@ -134,18 +147,22 @@ impl Dtls {
         }
         let update = secrets.wanted.take().filter(|_| session.epoch < u16::MAX);
         secrets.updating = update.is_some();
-        if let Some(update) = update {
-            let body = vec![u8::from(update.requested)];
+        let update = update.map(|update| (HandshakeType::KEY_UPDATE, vec![u8::from(update.requested)]));
+        if let Some((message_type, body)) = update.or_else(|| self.association.next_about_ids()) {
             self.association.timer.begin_flight();
-            self.association.say_unrecorded(HandshakeType::KEY_UPDATE, body);
+            self.association.say_unrecorded(message_type, body);
             self.association.send_flight();
         }
     }
 
-    /// Whether a message of ours waits for its acknowledgement, without which keys must not change (RFC 9147 §8).
+    /// Whether a message of ours waits for its acknowledgement: without that neither keys nor ids come into use (RFC 9147 §8,
+    /// §9).
     pub(crate) fn awaits_acknowledgement(&self) -> bool {
         match &self.state {
-            State::Connected(session, _) => matches!(&session.secrets, Secrets::V13(secrets) if secrets.updating),
+            State::Connected(session, _) => {
+                let updating = matches!(&session.secrets, Secrets::V13(secrets) if secrets.updating);
+                updating || self.association.ids.is_saying()
+            }
             _ => false,
         }
     }
@@ -181,6 +198,7 @@ impl Dtls {
             session.epoch = epoch;
             self.association.write_epoch = epoch;
         }
+        self.association.ids.said();
         self.say_next();
     }
 }

@@ -181,6 +181,7 @@ impl Dtls {
         if self.newest.is_none_or(|newest| number > newest) {
             self.newest = Some(number);
             if !id.is_empty() {
+                self.association.ids.used(id);
                 self.newer_records += 1;
             }
         }

@@ -52,6 +52,10 @@ wire::registry! {
         NEW_SESSION_TICKET = 4 => "new_session_ticket",
         /// RFC 8446 §4.3.1.
         ENCRYPTED_EXTENSIONS = 8 => "encrypted_extensions",
+        /// RFC 9147 §9.
+        REQUEST_CONNECTION_ID = 9 => "request_connection_id",
+        /// RFC 9147 §9.
+        NEW_CONNECTION_ID = 10 => "new_connection_id",
         /// RFC 5246 §7.4.2.
         CERTIFICATE = 11 => "certificate",
         /// RFC 5246 §7.4.3.
@@ -106,6 +110,8 @@ wire::registry! {
         DECODE_ERROR = 50 => "decode_error",
         /// RFC 5246 §7.2.2.
         DECRYPT_ERROR = 51 => "decrypt_error",
+        /// RFC 9147 §9.
+        TOO_MANY_CIDS_REQUESTED = 52 => "too_many_cids_requested",
         /// RFC 5246 §7.2.2.
         PROTOCOL_VERSION = 70 => "protocol_version",
         /// RFC 5246 §7.2.2.

@@ -3,7 +3,7 @@
 
 mod pair;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -435,4 +435,30 @@ fn clients_are_followed_over_bad_networks() {
         found.sort_unstable();
         assert_eq!(found, [120, 220], "seed {seed}");
     }
+}
+
+/// RFC 9147 §9, §11: who has spare ids can move without anybody on the way being able to tell by the id that it was him.
+#[test]
+fn addresses_share_no_id() {
+    let mut scene = one(Version::DTLS_1_3);
+    for address in 101..130 {
+        scene.clients[0].end.dtls.request_connection_ids(4);
+        scene.say(0, "staying");
+        scene.run();
+        scene.clients[0].address = address;
+        assert!(scene.clients[0].end.dtls.change_connection_id());
+        scene.say(0, "moved");
+        scene.run();
+        assert_eq!(scene.connection(0).peer, address);
+    }
+    assert_eq!(scene.server.connections.len(), 1);
+    let mut seen: BTreeMap<&[u8], BTreeSet<Address>> = BTreeMap::new();
+    for (from, datagram) in &scene.sent {
+        if let Some(id) = peek_connection_id(datagram, ID_LEN) {
+            seen.entry(id).or_default().insert(*from);
+        }
+    }
+    assert_eq!(seen.len(), 30);
+    assert!(seen.values().all(|addresses| addresses.len() == 1));
+    assert!(scene.server.by_id.len() <= 8);
 }

@@ -1,4 +1,4 @@
-//! Connections whose records carry connection IDs (RFC 9146, RFC 9147 §4): agreement in every combination, bad networks, records
+//! Connections whose records carry connection IDs (RFC 9146, RFC 9147 §9): agreement in every combination, bad networks, records
 //! that are for somebody else. How peers that move are followed is in `address_change.rs`.
 
 mod pair;
@@ -250,6 +250,36 @@ fn flights_from_their_end() {
     }
 }
 
+/// Ids and keys change while the network loses and reorders what says so.
+#[test]
+fn ids_change_over_bad_networks() {
+    for seed in 0..30 {
+        let config = |number| fake(number, Version::DTLS_1_3, random());
+        let mut pair = Pair::new(config(1), config(2), Network::BAD, seed);
+        pair.settle();
+        for _ in 0..4 {
+            for side in [Side::Client, Side::Server] {
+                let dtls = &mut pair.end(side).dtls;
+                dtls.request_connection_ids(3);
+                dtls.change_connection_id();
+                dtls.renew_connection_id();
+                dtls.update_keys();
+            }
+            pair.run_for(Duration::from_secs(5));
+        }
+        pair.assert_connected();
+        pair.assert_talking();
+        for side in [Side::Client, Side::Server] {
+            let peers = pair.end(side.other()).dtls.peer_connection_id().clone();
+            let ours = ours(pair.end(side));
+            assert!(
+                ours.contains(&peers) && (5..=8).contains(&ours.len()),
+                "seed {seed}: {ours:?}"
+            );
+        }
+    }
+}
+
 // Records for somebody else
 
 /// Where the id stands.
@@ -368,6 +398,32 @@ fn what_follows_a_record_for_somebody_else_is_dropped() {
         // Late, but genuine.
         assert_eq!(deliver(&mut pair, &second), (vec![b"2".to_vec()], 0));
     }
+}
+
+/// The id is authentic: one of the same connection does not do in the place of another.
+#[test]
+fn another_id_of_the_same_connection_does_not_open() {
+    let mut pair = connected(Version::DTLS_1_3, Some(ConnectionIds::none()), random());
+    pair.client.dtls.request_connection_ids(2);
+    pair.run_for(Duration::from_secs(1));
+    let ids = ours(&pair.server);
+    assert_eq!(ids.len(), 3);
+    let good = pair.client.seal(b"data");
+    for other in &ids[1..] {
+        let mut changed = good.clone();
+        changed[1..=ID_LEN].copy_from_slice(other.as_bytes());
+        assert_eq!(deliver(&mut pair, &changed), NOTHING);
+    }
+    assert_eq!(
+        *pair.server.dtls.counters(),
+        counters(|c| c.unauthenticated_records = 2)
+    );
+    // Both of them are good for what is sealed with them, and what was sealed before is still taken.
+    assert!(pair.client.dtls.change_connection_id());
+    let later = pair.client.seal(b"later");
+    assert_eq!(later[1..=ID_LEN], *ids[1].as_bytes());
+    assert_eq!(deliver(&mut pair, &later), (vec![b"later".to_vec()], 1));
+    assert_eq!(deliver(&mut pair, &good), (vec![b"data".to_vec()], 0));
 }
 
 /// What is in the clear has no id, and no say in where the peer is.

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use dtls_srtp::message::{
     Ack, Alert, CertificateChain, CertificateChain13, CertificateRequest, CertificateRequest13, CertificateVerify,
-    ClientHello, ClientKeyExchange, EncryptedExtensions, Fragment, HelloVerifyRequest, KeyUpdate, RecordHeader,
-    ServerHello, ServerKeyExchange, UnifiedHeader, split_record,
+    ClientHello, ClientKeyExchange, EncryptedExtensions, Fragment, HelloVerifyRequest, KeyUpdate, NewConnectionId,
+    RecordHeader, RequestConnectionId, ServerHello, ServerKeyExchange, UnifiedHeader, split_record,
 };
 use dtls_srtp::{
     Authentication, ClientCertificate, CloseReason, Config, ConnectionIds, ContentType, Dtls, Event, HandshakeType,
@@ -144,6 +144,13 @@ pub fn dtls_handshake(data: &[u8]) {
             .ok()
             .map(|message| print(|w| message.write(w))),
         HandshakeType::KEY_UPDATE => KeyUpdate::parse(body).ok().map(|message| print(|w| message.write(w))),
+        HandshakeType::NEW_CONNECTION_ID => NewConnectionId::parse(body).ok().map(|message| {
+            assert!(message.iter().all(|id| id.len() <= 255));
+            print(|w| message.write(w))
+        }),
+        HandshakeType::REQUEST_CONNECTION_ID => RequestConnectionId::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
         HandshakeType::HELLO_VERIFY_REQUEST => HelloVerifyRequest::parse(body)
             .ok()
             .map(|message| print(|w| message.write(w))),
@@ -329,6 +336,7 @@ struct Scene {
     /// What went to the victim before, to be sent again.
     seen: Vec<Vec<u8>>,
     lenient: bool,
+    has_ids: bool,
 }
 
 impl Scene {
@@ -347,6 +355,7 @@ impl Scene {
             on_the_way: VecDeque::new(),
             seen: Vec::new(),
             lenient: settings & 1 != 0,
+            has_ids: settings & 128 != 0,
         }
     }
 
@@ -371,6 +380,21 @@ impl Scene {
             10 if bytes.is_empty() => {
                 self.victim.dtls.update_keys();
                 self.peer.dtls.update_keys();
+            }
+            // What there is about connection IDs, at the end that the first byte names.
+            10 if self.has_ids && bytes.len() == 2 => {
+                let end = if first & 1 == 0 {
+                    &mut self.victim
+                } else {
+                    &mut self.peer
+                };
+                match bytes[1] % 4 {
+                    0 => end.dtls.renew_connection_id(),
+                    1 => {
+                        end.dtls.change_connection_id();
+                    }
+                    _ => end.dtls.request_connection_ids(bytes[1] / 4),
+                }
             }
             10 => {
                 for to_victim in [true, false] {
@@ -526,7 +550,7 @@ impl Scene {
         for end in [&self.victim, &self.peer] {
             assert!(end.dtls.held_bytes() <= 2 * end.dtls.config().max_pending);
             assert_eq!(end.dtls.is_closed(), end.closed.is_some());
-            assert!(end.dtls.connection_ids().count() <= 1 && end.dtls.newer_records() <= end.dtls.authentic_records());
+            assert!(end.dtls.connection_ids().count() <= 8 && end.dtls.newer_records() <= end.dtls.authentic_records());
         }
         if let (Some(ours), Some(theirs)) = (self.victim.exported(), self.peer.exported()) {
             assert_eq!(ours, theirs, "the two ends believe in different handshakes");

@@ -1,11 +1,18 @@
-//! What the embedder of a connection knows about connection IDs.
+//! What the embedder of a connection knows and does about connection IDs.
 
 use super::ConnectionId;
+use crate::association::Association;
 use crate::dtls::Dtls;
+use crate::event::CloseReason;
+use crate::registry::HandshakeType;
+use crate::v13::NewConnectionId;
 
 impl Dtls {
+    // 1. Getters
+
     /// The connection IDs that datagrams of the peer's may come with, once they are agreed on: for the table in which the
-    /// datagrams' [`peek_connection_id`](crate::peek_connection_id) is looked up. [`Event::ConnectionIds`](crate::Event::ConnectionIds) tells when they are others; an end takes them all.
+    /// datagrams' [`peek_connection_id`](crate::peek_connection_id) is looked up. In DTLS 1.2 there is one at most, in DTLS
+    /// 1.3 up to 8. [`Event::ConnectionIds`](crate::Event::ConnectionIds) tells when they are others; an end takes them all.
     pub fn connection_ids(&self) -> impl Iterator<Item = &ConnectionId> {
         self.association.ids.ours()
     }
@@ -43,5 +50,57 @@ impl Dtls {
     /// ```
     pub const fn newer_records(&self) -> u64 {
         self.newer_records
+    }
+
+    // 3. Commands
+
+    /// Asks the peer for up to so many other connection IDs, in advance of a change of our address (RFC 9147 §9): it may give
+    /// fewer, and we keep 8. Only in an established connection of DTLS 1.3 in which we send with one; else nothing happens.
+    pub fn request_connection_ids(&mut self, count: u8) {
+        if self.is_connected() && self.is_13() && !self.peer_connection_id().is_empty() {
+            self.association.ids.want(count);
+            self.say_next();
+        }
+    }
+
+    /// Sends with another connection ID from here on, out of those that the peer has given to us; `false` when there is none.
+    /// To be called when our address has changed, so that nobody can tell that both are ours (RFC 9147 §9, §11). It may change
+    /// [`overhead`](Self::overhead).
+    pub fn change_connection_id(&mut self) -> bool {
+        let next = self.association.ids.next_spare();
+        let changes = next.is_some();
+        if let Some(next) = next {
+            self.association.records.address_to(next);
+        }
+        changes
+    }
+
+    /// Has the peer send with another connection ID of ours at once (RFC 9147 §9). Only in an established connection of DTLS
+    /// 1.3 whose peer sends with one, and only when the configuration can make others; else nothing happens.
+    pub fn renew_connection_id(&mut self) {
+        if self.is_connected() && self.is_13() && self.association.ids.may_be_requested() {
+            self.association.ids.renew();
+            self.say_next();
+        }
+    }
+}
+
+impl Association {
+    /// The next message about connection IDs that waits.
+    pub(crate) fn next_about_ids(&mut self) -> Option<(HandshakeType, Vec<u8>)> {
+        let config = self.config.connection_ids.as_ref();
+        self.ids.next_message(config, &mut self.rng)
+    }
+
+    /// Takes connection IDs that we may, or have to, send with.
+    pub(crate) fn take_new_ids(&mut self, new: &NewConnectionId<'_>) -> Result<(), CloseReason> {
+        let next = self.ids.take_new(new, self.records.peer_id());
+        let next = next.map_err(|()| {
+            CloseReason::IllegalParameter("an id to be used at once is there, and not empty (RFC 9147 §9)")
+        })?;
+        if let Some(next) = next {
+            self.records.address_to(next);
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! order of its flights. Records, reassembly, flights, timers and alerts are outside and know little of versions.
 
 mod client;
+mod connection_id;
 mod header;
 mod message;
 mod negotiation;
@@ -14,6 +15,7 @@ pub(crate) mod tests;
 mod update;
 
 pub(crate) use client::Client;
+pub use connection_id::{NewConnectionId, RequestConnectionId};
 pub use header::{ShortSequence, UnifiedHeader};
 pub use message::{
     Ack, CertificateChain13, CertificateRequest13, EncryptedExtensions, KeyShareEntry, KeyShares, KeyUpdate,
