@@ -46,6 +46,7 @@ mod record;
 mod records;
 mod registry;
 mod replay;
+mod rotation;
 mod session;
 pub mod srtp;
 mod timer;

@@ -1,30 +1,16 @@
-use std::fmt;
 use std::time::{Duration, Instant};
 
-use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
 use wire::{Seed, Writer};
-use zeroize::Zeroizing;
 
 use super::codec::{Content, Cookie, MAX_LEN, Stamp, TAG_LEN};
 use crate::crypto::{Crypto, HashAlgorithm, equal_in_constant_time};
 use crate::hello::RANDOM_LEN;
+use crate::rotation::{Generation, RotatingSecrets};
 
 /// The secrets that cookies are made with: the present one, and the one before, whose last cookies are still good (RFC
 /// 9147 §5.1).
-pub(super) struct Keys {
-    present: Key,
-    former: Option<Key>,
-    /// How long a key makes cookies, and how long each of them is good.
-    lifetime: Duration,
-    rng: StdRng,
-}
-
-struct Key {
-    secret: Zeroizing<[u8; 32]>,
-    generation: u8,
-    born: Instant,
-}
+#[derive(Debug)]
+pub(super) struct Keys(RotatingSecrets);
 
 /// Who shows a hello: what a cookie is bound to beside its own content.
 #[derive(Debug, Clone, Copy)]
@@ -36,25 +22,7 @@ pub(super) struct Sender<'a> {
 
 impl Keys {
     pub(super) fn new(lifetime: Duration, seed: Seed, now: Instant) -> Self {
-        let mut rng = StdRng::from_seed(seed.0);
-        Self {
-            present: Key::new(&mut rng, 0, now),
-            former: None,
-            lifetime,
-            rng,
-        }
-    }
-
-    /// Changes the key when its time is over.
-    fn rotate(&mut self, now: Instant) {
-        let age = now.saturating_duration_since(self.present.born);
-        if age < self.lifetime {
-            return;
-        }
-        let next = Key::new(&mut self.rng, self.present.generation.wrapping_add(1), now);
-        let former = std::mem::replace(&mut self.present, next);
-        // Its last cookie is at most as old as the key is beyond its own time.
-        self.former = Some(former).filter(|_| age < self.lifetime.saturating_mul(2));
+        Self(RotatingSecrets::new(lifetime, seed, now))
     }
 
     /// Makes a cookie, in the beginning of `out`.
@@ -66,13 +34,12 @@ impl Keys {
         content: Content<'_>,
         out: &'o mut [u8; MAX_LEN],
     ) -> Option<&'o [u8]> {
-        self.rotate(now);
-        let age = now.saturating_duration_since(self.present.born);
+        let key = self.0.present(now);
         let stamp = Stamp {
-            generation: self.present.generation,
-            issued: u32::try_from(age.as_millis()).ok()?,
+            generation: key.number(),
+            issued: key.age_millis(now)?,
         };
-        let tag = &self.present.tag(crypto, sender, stamp, content)?;
+        let tag = &tag(key, crypto, sender, stamp, content)?;
         let mut w = Writer::new(out);
         Cookie { stamp, content, tag }.write(&mut w).ok()?;
         Some(w.into_written())
@@ -86,67 +53,41 @@ impl Keys {
         sender: Sender<'_>,
         bytes: &'a [u8],
     ) -> Option<Content<'a>> {
-        self.rotate(now);
+        let lifetime = self.0.lifetime();
         let cookie = Cookie::parse(bytes).ok()?;
-        let keys = [Some(&self.present), self.former.as_ref()];
-        let mut keys = keys.into_iter().flatten();
-        let key = keys.find(|key| key.generation == cookie.stamp.generation)?;
-        let tag = key.tag(crypto, sender, cookie.stamp, cookie.content)?;
+        let key = self.0.get(now, cookie.stamp.generation)?;
+        let tag = tag(key, crypto, sender, cookie.stamp, cookie.content)?;
         if !equal_in_constant_time(&tag, cookie.tag) {
             return None;
         }
-        let issued = key
-            .born
-            .checked_add(Duration::from_millis(cookie.stamp.issued.into()))?;
-        (now.saturating_duration_since(issued) <= self.lifetime).then_some(cookie.content)
+        (key.since(now, cookie.stamp.issued)? <= lifetime).then_some(cookie.content)
     }
 }
 
-impl Key {
-    fn new(rng: &mut StdRng, generation: u8, born: Instant) -> Self {
-        let mut secret = Zeroizing::new([0; 32]);
-        rng.fill_bytes(&mut *secret);
-        Self {
-            secret,
-            generation,
-            born,
-        }
-    }
-
-    /// The beginning of an HMAC-SHA-256 over the sender, the random and the session id, each behind its length, and the cookie's own bytes.
-    fn tag(
-        &self,
-        crypto: &dyn Crypto,
-        sender: Sender<'_>,
-        stamp: Stamp,
-        content: Content<'_>,
-    ) -> Option<[u8; TAG_LEN]> {
-        let mut head = [0; MAX_LEN - TAG_LEN];
-        let mut w = Writer::new(&mut head);
-        stamp.write(&mut w).ok()?;
-        content.write(&mut w).ok()?;
-        let source_len = u64::try_from(sender.source.len()).ok()?.to_be_bytes();
-        let session_id_len = [u8::try_from(sender.session_id.len()).ok()?];
-        let message = [
-            &source_len,
-            sender.source,
-            &session_id_len,
-            sender.session_id,
-            sender.random,
-            w.written(),
-        ];
-        let whole = crypto.hmac(HashAlgorithm::Sha256, &*self.secret, &message);
-        whole.as_bytes().first_chunk().copied()
-    }
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys")
-            .field("generation", &self.present.generation)
-            .field("has_former", &self.former.is_some())
-            .finish_non_exhaustive()
-    }
+/// The beginning of an HMAC-SHA-256 over the sender, the random and the session id, each behind its length, and the cookie's own bytes.
+fn tag(
+    key: &Generation,
+    crypto: &dyn Crypto,
+    sender: Sender<'_>,
+    stamp: Stamp,
+    content: Content<'_>,
+) -> Option<[u8; TAG_LEN]> {
+    let mut head = [0; MAX_LEN - TAG_LEN];
+    let mut w = Writer::new(&mut head);
+    stamp.write(&mut w).ok()?;
+    content.write(&mut w).ok()?;
+    let source_len = u64::try_from(sender.source.len()).ok()?.to_be_bytes();
+    let session_id_len = [u8::try_from(sender.session_id.len()).ok()?];
+    let message = [
+        &source_len,
+        sender.source,
+        &session_id_len,
+        sender.session_id,
+        sender.random,
+        w.written(),
+    ];
+    let whole = crypto.hmac(HashAlgorithm::Sha256, key.secret(), &message);
+    whole.as_bytes().first_chunk().copied()
 }
 
 #[cfg(test)]

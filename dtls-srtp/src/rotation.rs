@@ -1,0 +1,106 @@
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+use wire::Seed;
+use zeroize::Zeroizing;
+
+/// Secrets for what others keep for us, and bring back within a lifetime: the present one, and the one before, whose last
+/// products are still good.
+pub(crate) struct RotatingSecrets {
+    present: Generation,
+    former: Option<Generation>,
+    /// How long a secret is in use, and how long each of its products is good.
+    lifetime: Duration,
+    rng: StdRng,
+}
+
+/// A secret, and what tells it from others.
+pub(crate) struct Generation {
+    secret: Zeroizing<[u8; 32]>,
+    number: u8,
+    born: Instant,
+}
+
+impl RotatingSecrets {
+    pub(crate) fn new(lifetime: Duration, seed: Seed, now: Instant) -> Self {
+        let mut rng = StdRng::from_seed(seed.0);
+        Self {
+            present: Generation::new(&mut rng, 0, now),
+            former: None,
+            lifetime,
+            rng,
+        }
+    }
+
+    pub(crate) const fn lifetime(&self) -> Duration {
+        self.lifetime
+    }
+
+    /// Changes the secret when its time is over.
+    fn rotate(&mut self, now: Instant) {
+        let age = self.present.age(now);
+        if age < self.lifetime {
+            return;
+        }
+        let next = Generation::new(&mut self.rng, self.present.number.wrapping_add(1), now);
+        let former = std::mem::replace(&mut self.present, next);
+        // Its last product is at most as old as the secret is beyond its own time.
+        self.former = Some(former).filter(|_| age < self.lifetime.saturating_mul(2));
+    }
+
+    /// The secret of the moment.
+    pub(crate) fn present(&mut self, now: Instant) -> &Generation {
+        self.rotate(now);
+        &self.present
+    }
+
+    /// The secret with this number, if it may have products that are still good.
+    pub(crate) fn get(&mut self, now: Instant, number: u8) -> Option<&Generation> {
+        self.rotate(now);
+        let known = [Some(&self.present), self.former.as_ref()];
+        known.into_iter().flatten().find(|each| each.number == number)
+    }
+}
+
+impl Generation {
+    fn new(rng: &mut StdRng, number: u8, born: Instant) -> Self {
+        let mut secret = Zeroizing::new([0; 32]);
+        rng.fill_bytes(&mut *secret);
+        Self { secret, number, born }
+    }
+
+    pub(crate) fn secret(&self) -> &[u8] {
+        &*self.secret
+    }
+
+    /// The lowest bits of a count.
+    pub(crate) const fn number(&self) -> u8 {
+        self.number
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.born)
+    }
+
+    /// How old the secret is, in milliseconds; `None` beyond 2^32 - 1.
+    pub(crate) fn age_millis(&self, now: Instant) -> Option<u32> {
+        u32::try_from(self.age(now).as_millis()).ok()
+    }
+
+    /// How long ago a product was made, at this age of the secret.
+    pub(crate) fn since(&self, now: Instant, age_millis: u32) -> Option<Duration> {
+        let made = self.born.checked_add(Duration::from_millis(age_millis.into()))?;
+        Some(now.saturating_duration_since(made))
+    }
+}
+
+impl fmt::Debug for RotatingSecrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RotatingSecrets")
+            .field("number", &self.present.number)
+            .field("has_former", &self.former.is_some())
+            .finish_non_exhaustive()
+    }
+}
