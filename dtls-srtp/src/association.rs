@@ -17,6 +17,7 @@ use crate::key_log;
 use crate::reassembly::Message;
 use crate::records::Records;
 use crate::registry::HandshakeType;
+use crate::resumption::SavedSession;
 use crate::timer::RetransmitTimer;
 use crate::transcript::Transcript;
 use crate::v13::RecordNumber;
@@ -72,6 +73,10 @@ pub(crate) struct Association {
     pub(crate) write_epoch: u16,
     /// Whether a handshake that settles no SRTP profile is a failure.
     pub(crate) requires_srtp: bool,
+    /// Whether our latest hello offers to resume a session.
+    pub(crate) offers_psk: bool,
+    /// The time of the last call that told it.
+    pub(crate) now: Instant,
     /// What of the peer's present flight is here.
     pub(crate) received: Received,
     /// The connection IDs of both ends.
@@ -81,7 +86,7 @@ pub(crate) struct Association {
 }
 
 impl Association {
-    pub(crate) fn new(config: Arc<Config>, seed: Seed) -> Self {
+    pub(crate) fn new(config: Arc<Config>, seed: Seed, now: Instant) -> Self {
         Self {
             identity: PeerIdentity::new(config.authentication),
             config,
@@ -91,6 +96,8 @@ impl Association {
             timer: RetransmitTimer::new(),
             write_epoch: 0,
             requires_srtp: false,
+            offers_psk: false,
+            now,
             received: Received::default(),
             ids: AgreedIds::default(),
             next_message_seq: 0,
@@ -104,6 +111,11 @@ impl Association {
         let mut random = [0; RANDOM_LEN];
         self.rng.fill_bytes(&mut random);
         random
+    }
+
+    /// A number that nobody can guess.
+    pub(crate) fn random_u32(&mut self) -> u32 {
+        self.rng.next_u32()
     }
 
     /// A seed for something that takes its own.
@@ -133,7 +145,7 @@ impl Association {
         message_type: HandshakeType,
         write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>,
     ) -> Result<(), CloseReason> {
-        // A hello with all its key shares and a cookie, or a certificate and little else.
+        // A hello with all its key shares, a cookie and a ticket, or a certificate and little else.
         let mut body = vec![0; Self::MAX_HELLO + self.config.certificate.der().len()];
         let mut w = Writer::new(&mut body);
         write(&mut w).map_err(|Full| CloseReason::Internal)?;
@@ -147,7 +159,7 @@ impl Association {
     }
 
     /// The longest message of ours that has no certificate, in bytes.
-    const MAX_HELLO: usize = 4096;
+    const MAX_HELLO: usize = 4096 + SavedSession::MAX_TICKET;
 
     /// Adds a message of ours to the flight alone: after the handshake there is no transcript.
     pub(crate) fn say_unrecorded(&mut self, message_type: HandshakeType, body: Vec<u8>) {

@@ -8,6 +8,7 @@ use crate::key_log::KeyLog;
 use crate::mki::Mki;
 use crate::profile::SrtpProfile;
 use crate::registry::{CipherSuite, NamedGroup, Version};
+use crate::resumption::TicketIssuer;
 
 /// What many connections have in common.
 #[derive(Debug, Clone)]
@@ -52,6 +53,12 @@ pub struct Config {
     /// the peer's address has changed. `None`, the default, neither offers nor accepts any: ICE looks after addresses itself.
     /// See [`Dtls::newer_records`](crate::Dtls::newer_records) for what to do about a new address.
     pub connection_ids: Option<ConnectionIds>,
+    /// As server of DTLS 1.3, what gives tickets to clients, with which they resume their sessions, and takes them back. `None`,
+    /// the default, gives none and knows none. In WebRTC both ends show certificates each time.
+    pub tickets: Option<Arc<TicketIssuer>>,
+    /// As client of DTLS 1.3, whether tickets are asked for and kept ([`Dtls::take_session`](crate::Dtls::take_session)), and
+    /// sessions resumed ([`Dtls::resume`](crate::Dtls::resume)). Off by default.
+    pub keep_sessions: bool,
     /// Where secrets are logged; `None` in production.
     pub key_log: Option<Arc<dyn KeyLog>>,
 }
@@ -59,7 +66,7 @@ pub struct Config {
 impl Config {
     /// The defaults: DTLS 1.3 and 1.2, everything that `crypto` has, the SRTP profiles of [`SrtpProfile::WEBRTC`] without MKI,
     /// datagrams of 1200 bytes, 30 s, messages of 16 KiB with 32 KiB pending, certificates on both sides that match
-    /// fingerprints, no cookie, no connection IDs, and no key log.
+    /// fingerprints, no cookie, no connection IDs, no resumption, and no key log.
     pub fn new(crypto: Arc<dyn Crypto>, certificate: Certificate) -> Self {
         Self {
             versions: vec![Version::DTLS_1_3, Version::DTLS_1_2],
@@ -77,6 +84,8 @@ impl Config {
             client_certificate: ClientCertificate::default(),
             cookie: false,
             connection_ids: None,
+            tickets: None,
+            keep_sessions: false,
             key_log: None,
         }
     }

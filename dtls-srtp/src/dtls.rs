@@ -22,6 +22,7 @@ use crate::profile::{KeyAndSalt, SrtpKeys};
 use crate::reassembly::{Reassembler, ReassemblyLimits};
 use crate::records::Unsealed;
 use crate::registry::{AlertDescription, ContentType, Version};
+use crate::resumption::{KeptSessions, SavedSession};
 use crate::session::Session;
 use crate::timer::Due;
 use crate::v12;
@@ -69,6 +70,8 @@ pub struct Dtls {
     pub(crate) cookie_exchange: Option<Box<CookieExchange>>,
     /// What it has to say; a later answer takes its place.
     pub(crate) cookie_answer: Option<Vec<u8>>,
+    /// What a client has been given to resume later.
+    pub(crate) sessions: KeptSessions,
 }
 
 pub(crate) enum State {
@@ -146,15 +149,9 @@ impl Dtls {
     /// A new connection. A client's first datagram waits at once; a server's clock starts with the peer's first one, or
     /// with its cookie ([`Config::cookie`]).
     pub fn new(config: Arc<Config>, role: Role, seed: Seed, now: Instant) -> Self {
-        let mut this = Self::idle(config, role, seed);
+        let mut this = Self::idle(config, role, seed, now);
         match role {
-            Role::Client => {
-                this.association.start_clock(now);
-                match Offer::start(&mut this.association) {
-                    Ok(offer) => this.state = State::Handshaking(Handshake::Offer(offer)),
-                    Err(reason) => this.end(reason),
-                }
-            }
+            Role::Client => this.offer(None, now),
             Role::Server if this.config().cookie => this.await_cookie(now),
             Role::Server => {}
         }
@@ -163,12 +160,21 @@ impl Dtls {
 
     /// A server that goes on from a hello whose sender has proven its address.
     pub fn accept(hello: ProvenHello, seed: Seed, now: Instant) -> Self {
-        let mut this = Self::idle(hello.config.clone(), Role::Server, seed);
+        let mut this = Self::idle(hello.config.clone(), Role::Server, seed, now);
         this.go_on_from(hello, now);
         this
     }
 
-    fn idle(config: Arc<Config>, role: Role, seed: Seed) -> Self {
+    /// As client: sends the first hello, which offers to resume this session.
+    pub(crate) fn offer(&mut self, session: Option<SavedSession>, now: Instant) {
+        self.association.start_clock(now);
+        match Offer::start(&mut self.association, session) {
+            Ok(offer) => self.state = State::Handshaking(Handshake::Offer(offer)),
+            Err(reason) => self.end(reason),
+        }
+    }
+
+    pub(crate) fn idle(config: Arc<Config>, role: Role, seed: Seed, now: Instant) -> Self {
         Self {
             role,
             reassembler: Reassembler::new(ReassemblyLimits::of(&config)),
@@ -187,8 +193,9 @@ impl Dtls {
             srtp_keys_taken: false,
             cookie_exchange: None,
             cookie_answer: None,
+            sessions: KeptSessions::default(),
             max_datagram: config.max_datagram.max(Self::MIN_OUT),
-            association: Association::new(config, seed),
+            association: Association::new(config, seed, now),
         }
     }
 
@@ -270,6 +277,7 @@ impl Dtls {
 
     /// Does what is due. Spurious and repeated calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.association.now = now;
         if let Some(door) = &mut self.cookie_exchange {
             door.handle_timeout(now);
         }
@@ -283,7 +291,12 @@ impl Dtls {
                 Due::Acknowledge => self.association.received.due = true,
                 Due::GiveUp if matches!(self.state, State::Unproven(_)) => self.end(self.why_unproven()),
                 // A peer that talks to us has our last flight, even if it does not say so.
-                Due::GiveUp if self.is_connected() && self.heard && !self.awaits_acknowledgement() => {
+                // A ticket is no loss.
+                Due::GiveUp
+                    if self.is_connected()
+                        && (self.heard || self.is_giving_tickets())
+                        && !self.awaits_acknowledgement() =>
+                {
                     self.flight_acknowledged();
                 }
                 Due::GiveUp => self.end(CloseReason::Timeout),
@@ -493,7 +506,8 @@ impl Dtls {
         if self.association.ids.take_changed() {
             return Some(Event::ConnectionIds);
         }
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        event.or_else(|| (self.is_connected() && self.sessions.take_news()).then_some(Event::Session))
     }
 
     // States
@@ -557,6 +571,7 @@ impl Dtls {
         self.association.transcript.clear();
         self.association.received.clear();
         self.association.ids.clear();
+        self.sessions.clear();
         self.reassembler.clear();
         self.early.clear();
         self.close_door();

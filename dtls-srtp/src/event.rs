@@ -31,6 +31,10 @@ pub enum Event {
     /// [`connection_ids`](crate::Dtls::connection_ids). Only where [`Config::connection_ids`](crate::Config::connection_ids)
     /// is set, and the peer agrees.
     ConnectionIds,
+    /// As client: the server has given a ticket, with which this session can be resumed later
+    /// ([`take_session`](crate::Dtls::take_session)). Only with [`Config::keep_sessions`](crate::Config::keep_sessions), and
+    /// after [`Connected`](Self::Connected).
+    Session,
     /// The connection is over. The last event; what [`poll_transmit`](crate::Dtls::poll_transmit) still gives is the
     /// alert that tells the peer.
     Closed {
@@ -85,6 +89,8 @@ pub enum CloseReason {
     BadKeyShare,
     /// The peer's Finished is wrong: the two ends saw different handshakes.
     BadFinished,
+    /// The client's binder is wrong: it does not have the key of the ticket that it shows, or somebody has changed its hello.
+    BadBinder,
     /// A handshake message could not be read.
     Malformed {
         /// Which one.
@@ -129,7 +135,7 @@ impl CloseReason {
             | Self::NoPeerCertificate
             | Self::NoCertificateRequest => AlertDescription::HANDSHAKE_FAILURE,
             Self::WeakPeerKey | Self::UnsupportedPeerKey => AlertDescription::UNSUPPORTED_CERTIFICATE,
-            Self::BadSignature | Self::BadFinished => AlertDescription::DECRYPT_ERROR,
+            Self::BadSignature | Self::BadFinished | Self::BadBinder => AlertDescription::DECRYPT_ERROR,
             Self::TooManyForgeries => AlertDescription::BAD_RECORD_MAC,
             Self::MissingExtension => AlertDescription::MISSING_EXTENSION,
             Self::UnsolicitedExtension(_) => AlertDescription::UNSUPPORTED_EXTENSION,
@@ -171,6 +177,7 @@ impl fmt::Display for CloseReason {
             Self::BadSignature => "a signature of the peer's does not verify",
             Self::BadKeyShare => "the peer's key share is not a public key of the negotiated group",
             Self::BadFinished => "the peer's Finished is wrong: the two ends saw different handshakes",
+            Self::BadBinder => "the client does not have the key of the ticket that it shows",
             Self::Malformed { message, error } => return write!(f, "the peer's {message} cannot be read: {error}"),
             Self::UnexpectedMessage(message) => return write!(f, "the peer's {message} came out of turn"),
             Self::IllegalParameter(rule) => return write!(f, "the peer broke a rule: {rule}"),

@@ -90,6 +90,15 @@ impl PeerIdentity {
         self.compare()
     }
 
+    /// Whether the peer with this certificate, or without one, can be the one that is wanted, as far as that is known.
+    pub(crate) fn may_be(&self, certificate: Option<&[u8]>) -> bool {
+        match (&self.fingerprints, certificate) {
+            (None, _) => true,
+            (Some(fingerprints), Some(der)) => FingerprintMatched::check(fingerprints, der).is_some(),
+            (Some(_), None) => false,
+        }
+    }
+
     fn compare(&mut self) -> Result<(), CloseReason> {
         if let (Some(fingerprints), Some(certificate)) = (&self.fingerprints, &self.certificate) {
             let matched =

@@ -4,6 +4,7 @@
 //! - [`CookieExchange`]: what stands in front of connections when anybody can send datagrams: it has clients prove their
 //!   addresses.
 //! - [`ConnectionIds`]: what finds a connection whose peer's address has changed, where that is switched on.
+//! - [`TicketIssuer`], [`SavedSession`]: what lets clients come back without certificates, where that is switched on.
 //! - [`Certificate`], [`Fingerprint`]: who we are, and who signalling says the peer is.
 //! - [`SrtpProfile`], [`KeyAndSalt`], [`SrtpKeys`]: what the handshake hands to SRTP.
 //! - [`srtp`]: sealing and opening of media packets.
@@ -46,6 +47,7 @@ mod record;
 mod records;
 mod registry;
 mod replay;
+mod resumption;
 mod rotation;
 mod session;
 pub mod srtp;
@@ -75,6 +77,7 @@ pub use registry::{
     AlertDescription, CipherSuite, ClientCertificateType, ContentType, ExtensionType, HandshakeType, NamedGroup,
     SignatureScheme, Version,
 };
+pub use resumption::{SavedSession, TicketIssuer};
 pub use x509::PublicKey;
 
 /// The wire formats of records and handshake messages.
@@ -90,7 +93,8 @@ pub mod message {
     };
     pub use crate::v13::{
         Ack, CertificateChain13, CertificateRequest13, EncryptedExtensions, KeyShareEntry, KeyShares, KeyUpdate,
-        NewConnectionId, RecordNumber, RequestConnectionId, ShortSequence, UnifiedHeader,
+        NewConnectionId, NewSessionTicket, OfferedPsk, OfferedPsks, RecordNumber, RequestConnectionId, ShortSequence,
+        UnifiedHeader,
     };
 }
 

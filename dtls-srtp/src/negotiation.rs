@@ -161,6 +161,10 @@ fn may_be_answered(association: &Association, name: ExtensionType) -> bool {
         ExtensionType::SUPPORTED_GROUPS | ExtensionType::SIGNATURE_ALGORITHMS => true,
         ExtensionType::USE_SRTP => !association.config.srtp_profiles.is_empty(),
         ExtensionType::CONNECTION_ID => association.config.connection_ids.is_some(),
+        ExtensionType::PRE_SHARED_KEY => association.offers_psk,
+        ExtensionType::PSK_KEY_EXCHANGE_MODES => {
+            association.config.keep_sessions && speaks(&association.config, Version::DTLS_1_3)
+        }
         ExtensionType::EXTENDED_MASTER_SECRET | ExtensionType::RENEGOTIATION_INFO | ExtensionType::EC_POINT_FORMATS => {
             speaks(&association.config, Version::DTLS_1_2)
         }

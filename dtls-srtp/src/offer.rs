@@ -14,8 +14,9 @@ use crate::negotiation::{
 };
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, Version};
+use crate::resumption::SavedSession;
 use crate::v12::HelloVerifyRequest;
-use crate::v13::KeyShareEntry;
+use crate::v13::{KeyShareEntry, PskOffer, write_psk_modes};
 use crate::{v12, v13};
 
 /// A client whose server has not chosen the version.
@@ -27,6 +28,8 @@ pub(crate) struct Offer {
     cookies: u8,
     /// What a `HelloRetryRequest` has settled.
     retry: Option<Retry>,
+    /// The session that our hello offers to resume.
+    session: Option<SavedSession>,
 }
 
 /// What a `HelloRetryRequest` has settled.
@@ -51,13 +54,14 @@ impl Offer {
     /// The longest cookie that is given back in DTLS 1.3, in bytes; known servers make it a few hundred.
     const MAX_COOKIE_LEN: usize = 1024;
 
-    /// Sends the first `ClientHello`.
-    pub(crate) fn start(association: &mut Association) -> Result<Self, CloseReason> {
+    /// Sends the first `ClientHello`, which offers to resume a session, if it fits.
+    pub(crate) fn start(association: &mut Association, session: Option<SavedSession>) -> Result<Self, CloseReason> {
         let mut this = Self {
             random: association.hello_random(),
             shares: Vec::new(),
             cookies: 0,
             retry: None,
+            session: session.filter(|session| session.fits(association)),
         };
         association.offer_connection_id();
         if own_versions(&association.config).next().is_none() {
@@ -106,7 +110,8 @@ impl Offer {
                 }
                 let suite = self.retry.as_ref().map(|retry| retry.suite);
                 let shares = std::mem::take(&mut self.shares);
-                let client = v13::Client::begin(association, self.random, shares, suite, message)?;
+                let session = self.session.take();
+                let client = v13::Client::begin(association, self.random, shares, suite, session, message)?;
                 Ok(Answer::V13(Box::new(client)))
             }
             Some(_) => Err(CloseReason::IllegalParameter(
@@ -189,6 +194,8 @@ impl Offer {
             suite: suite.0,
             cookie: cookie.to_vec(),
         });
+        // RFC 8446 §4.1.4: no key that is for another hash.
+        self.session.take_if(|session| session.hash() != suite.1.hash);
         association.transcript.become_13();
         let hash = association
             .config
@@ -240,6 +247,9 @@ impl Offer {
             compression_methods: &[0],
             extensions: Extensions::default(),
         };
+        let psk = self.session.as_ref().map(|session| PskOffer::new(association, session));
+        association.offers_psk = psk.is_some();
+        let asks_for_tickets = association.config.keep_sessions;
         association.begin_flight();
         association.say(HandshakeType::CLIENT_HELLO, |w| {
             head.write_head(w)?;
@@ -285,8 +295,16 @@ impl Offer {
                     }
                     w.fill_length(list)
                 })?;
+                if asks_for_tickets {
+                    write_psk_modes(w)?;
+                }
             }
-            w.fill_length(block)
+            let Some(psk) = &psk else {
+                return w.fill_length(block);
+            };
+            psk.write(w)?;
+            w.fill_length(block)?;
+            psk.bind(w)
         })?;
         association.send_flight();
         Ok(())

@@ -12,7 +12,9 @@ use crate::reassembly::Message;
 use crate::receive::Origin;
 use crate::registry::HandshakeType;
 use crate::session::Secrets;
-use crate::v13::{self, FIRST_APPLICATION_EPOCH, KeyUpdate, NewConnectionId, RequestConnectionId};
+use crate::v13::{
+    self, FIRST_APPLICATION_EPOCH, KeyUpdate, NewConnectionId, NewSessionTicket, RequestConnectionId, received_ticket,
+};
 
 impl Dtls {
     // The peer's messages
@@ -58,8 +60,7 @@ impl Dtls {
 
     fn take_post_handshake(&mut self, epoch: u16, message: &Message) -> Result<(), CloseReason> {
         match message.message_type {
-            // We resume no sessions.
-            HandshakeType::NEW_SESSION_TICKET if self.role == Role::Client => Ok(()),
+            HandshakeType::NEW_SESSION_TICKET if self.role == Role::Client => self.take_ticket(message),
             HandshakeType::KEY_UPDATE => {
                 let update = KeyUpdate::parse(&message.body).map_err(malformed(message.message_type))?;
                 let (State::Unproven(session) | State::Connected(session, _)) = &mut self.state else {
@@ -98,6 +99,21 @@ impl Dtls {
         }
     }
 
+    /// Takes a ticket, and keeps it where that is wanted.
+    fn take_ticket(&mut self, message: &Message) -> Result<(), CloseReason> {
+        let (State::Unproven(session) | State::Connected(session, _)) = &self.state else {
+            return Ok(());
+        };
+        let Some(resumable) = session.secrets.resumable() else {
+            return Ok(());
+        };
+        let ticket = NewSessionTicket::parse(&message.body).map_err(malformed(message.message_type))?;
+        if let Some(ticket) = received_ticket(&self.association, resumable, &ticket) {
+            self.sessions.keep(ticket);
+        }
+        Ok(())
+    }
+
     // Ours
 
     /// Starts a change of keys before the present ones have sealed too much (RFC 9147 §4.5.3). The mark may be passed by
@@ -134,7 +150,8 @@ impl Dtls {
     }
 
     /// Says the next thing that waits, if nothing of ours waits for an acknowledgement and the peer is proven. One message is on
-    /// its way at a time: none of a kind may follow one of the same kind that is not acknowledged (RFC 9147 §5.8.4).
+    /// its way at a time, of tickets all: none of another kind may follow one of the same kind that is not acknowledged (RFC 9147
+    /// §5.8.4).
     pub(crate) fn say_next(&mut self) {
         let State::Connected(session, _) = &mut self.state else {
             return;
@@ -148,10 +165,26 @@ impl Dtls {
         let update = secrets.wanted.take().filter(|_| session.epoch < u16::MAX);
         secrets.updating = update.is_some();
         let update = update.map(|update| (HandshakeType::KEY_UPDATE, vec![u8::from(update.requested)]));
-        if let Some((message_type, body)) = update.or_else(|| self.association.next_about_ids()) {
+        let next = update.or_else(|| self.association.next_about_ids());
+        let mut messages: Vec<_> = next.into_iter().collect();
+        if let (true, Some(resumable)) = (messages.is_empty(), &mut secrets.resumable) {
+            messages = self.association.new_tickets(resumable);
+            secrets.giving_tickets = !messages.is_empty();
+        }
+        if !messages.is_empty() {
             self.association.timer.begin_flight();
-            self.association.say_unrecorded(message_type, body);
+            for (message_type, body) in messages {
+                self.association.say_unrecorded(message_type, body);
+            }
             self.association.send_flight();
+        }
+    }
+
+    /// Whether our tickets wait for their acknowledgement, without which the connection is as good.
+    pub(crate) const fn is_giving_tickets(&self) -> bool {
+        match &self.state {
+            State::Connected(session, _) => matches!(&session.secrets, Secrets::V13(secrets) if secrets.giving_tickets),
+            _ => false,
         }
     }
 
@@ -188,6 +221,7 @@ impl Dtls {
         let Secrets::V13(secrets) = &mut session.secrets else {
             return;
         };
+        secrets.giving_tickets = false;
         if std::mem::take(&mut secrets.updating) {
             let epoch = session.epoch.saturating_add(1);
             let Ok(keys) = secrets.next_sealing(epoch) else {

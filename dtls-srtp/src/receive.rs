@@ -37,6 +37,7 @@ impl Dtls {
     /// Data that came before the connection was established is kept within a budget and lent at the first call after;
     /// an empty datagram fetches it when the fingerprints, or the word of who decides, came last.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &mut [u8], sink: &mut dyn FnMut(&mut [u8])) {
+        self.association.now = now;
         self.handle_early(now, sink);
         if let State::Closed(reason) = self.state {
             // After our own goodbye the peer's answer is on its way, and what it sent before it knew.

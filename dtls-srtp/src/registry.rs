@@ -226,6 +226,8 @@ wire::registry! {
         RECORD_SIZE_LIMIT = 28 => "record_size_limit",
         /// RFC 5077 §3.2.
         SESSION_TICKET = 35 => "session_ticket",
+        /// RFC 8446 §4.2.11.
+        PRE_SHARED_KEY = 41 => "pre_shared_key",
         /// RFC 8446 §4.2.1.
         SUPPORTED_VERSIONS = 43 => "supported_versions",
         /// RFC 8446 §4.2.2.

@@ -62,6 +62,13 @@ impl RotatingSecrets {
         let known = [Some(&self.present), self.former.as_ref()];
         known.into_iter().flatten().find(|each| each.number == number)
     }
+
+    /// Random bytes for a product.
+    pub(crate) fn random<const N: usize>(&mut self) -> [u8; N] {
+        let mut random = [0; N];
+        self.rng.fill_bytes(&mut random);
+        random
+    }
 }
 
 impl Generation {

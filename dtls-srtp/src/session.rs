@@ -2,6 +2,7 @@ use std::fmt;
 
 use crate::negotiation::AgreedSrtp;
 use crate::registry::{CipherSuite, NamedGroup, Version};
+use crate::resumption::Resumable;
 use crate::{v12, v13};
 
 /// What a completed handshake leaves behind.
@@ -12,6 +13,8 @@ pub(crate) struct Session {
     pub(crate) group: NamedGroup,
     pub(crate) srtp: Option<AgreedSrtp>,
     pub(crate) secrets: Secrets,
+    /// Whether it goes on from an earlier one.
+    pub(crate) resumed: bool,
     /// The epoch of application data that we send.
     pub(crate) epoch: u16,
 }
@@ -33,6 +36,14 @@ impl Session {
 }
 
 impl Secrets {
+    /// What the connection can be resumed with.
+    pub(crate) const fn resumable(&self) -> Option<&Resumable> {
+        match self {
+            Self::V12(_) => None,
+            Self::V13(secrets) => secrets.resumable.as_ref(),
+        }
+    }
+
     pub(crate) const fn master(&self) -> Option<&v12::Master> {
         match self {
             Self::V12(master) => Some(master),

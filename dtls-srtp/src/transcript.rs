@@ -16,7 +16,7 @@ use crate::registry::HandshakeType;
 ///
 /// The bytes themselves are kept, not a running hash: signers and verifiers of DTLS 1.2's `CertificateVerify` hash the
 /// messages themselves, with a hash that is not that of the suite. A handshake with P-256 certificates has about 2 kB.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Transcript {
     bytes: Vec<u8>,
     form: Form,
@@ -93,6 +93,14 @@ impl Transcript {
         &self.bytes
     }
 
+    /// Everything so far, as DTLS 1.3 has it, and the beginning of another message of this length (RFC 8446 §4.2.11.2).
+    pub(crate) fn and_beginning(&self, message_type: HandshakeType, len: usize, beginning: &[u8]) -> Vec<u8> {
+        debug_assert!(self.form == Form::V13 || self.bytes.is_empty());
+        // A message of ours, or one that was taken.
+        let [_, l0, l1, l2] = u32::try_from(len).unwrap_or_default().to_be_bytes();
+        [self.bytes.as_slice(), &[message_type.0, l0, l1, l2][..], beginning].concat()
+    }
+
     /// Forgets everything: after a `HelloVerifyRequest`, and at the end.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
@@ -123,6 +131,10 @@ mod tests {
         transcript.push(HandshakeType::SERVER_HELLO, 0, b"c").unwrap();
         transcript.become_13();
         assert_eq!(transcript.as_bytes(), [1, 0, 0, 2, b'a', b'b', 2, 0, 0, 1, b'c']);
+        assert_eq!(
+            transcript.and_beginning(HandshakeType::CLIENT_HELLO, 0x0102_0304, b"d"),
+            [transcript.as_bytes(), &[1, 2, 3, 4, b'd']].concat()
+        );
         transcript.replace_by_hash(&Digest::new(&[7; 32]));
         assert_eq!(transcript.as_bytes(), [&[254, 0, 0, 32][..], &[7; 32]].concat());
         assert_eq!(

@@ -283,6 +283,7 @@ fn describe(event: &Event) -> String {
         } => format!("connected: {version}, {suite}, {group}"),
         Event::CertificateToJudge => "a certificate to judge".to_owned(),
         Event::ConnectionIds => "other connection IDs".to_owned(),
+        Event::Session => "a session to resume".to_owned(),
         Event::Closed { reason } => format!("over: {reason}"),
     }
 }

@@ -133,6 +133,8 @@ fn print_events(name: &str, dtls: &mut Dtls) {
             Event::CertificateToJudge => {}
             // Where connection IDs are switched on.
             Event::ConnectionIds => {}
+            // Where sessions are kept.
+            Event::Session => {}
             Event::Closed { reason } => println!("{name}: {reason}"),
         }
     }

@@ -27,6 +27,7 @@ pub(super) struct Hellos {
 impl Hellos {
     pub(super) fn into_session(self, group: NamedGroup, master: Master) -> Session {
         Session {
+            resumed: false,
             version: Version::DTLS_1_2,
             suite: self.suite,
             group,

@@ -5,18 +5,22 @@ use crate::hello::{RANDOM_LEN, ServerHello};
 use crate::negotiation::{AgreedSrtp, check_answers, chosen_profile, malformed, requires_client_certificate};
 use crate::reassembly::Message;
 use crate::registry::{CipherSuite, ExtensionType, HandshakeType, NamedGroup, SignatureScheme};
+use crate::resumption::SavedSession;
 use crate::session::Session;
 use crate::v13::message::{CLIENT_SIGNATURE, CertificateRequest13, EncryptedExtensions, SERVER_SIGNATURE};
 use crate::v13::negotiation::{
     FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, Hellos, hkdf, log_application, log_handshake, offered_suite,
     say_certificate, say_finished, scheme, session, take_certificate, verify,
 };
-use crate::v13::schedule::HandshakeSecrets;
+use crate::v13::resumption::{agreed_session, client_resumable};
+use crate::v13::schedule::{EarlySecret, HandshakeSecrets};
 
 /// The client's side of a DTLS 1.3 handshake from the `ServerHello` on (RFC 8446 §2, RFC 9147 §5.7).
 #[derive(Debug)]
 pub(crate) struct Client {
     hellos: Hellos,
+    /// The session that goes on.
+    resumed: Option<SavedSession>,
     step: Step,
 }
 
@@ -39,12 +43,13 @@ const ANSWERED: [ExtensionType; 2] = [ExtensionType::SUPPORTED_GROUPS, Extension
 
 impl Client {
     /// Goes on from the hellos: the server has chosen this version. `suite` is that of a `HelloRetryRequest`, if there
-    /// was one.
+    /// was one, and `session` the one that our hello offers.
     pub(crate) fn begin(
         association: &mut Association,
         random: [u8; RANDOM_LEN],
         shares: Vec<(NamedGroup, Box<dyn KeyExchange>)>,
         suite: Option<CipherSuite>,
+        session: Option<SavedSession>,
         server_hello: &Message,
     ) -> Result<Self, CloseReason> {
         let malformed = malformed(HandshakeType::SERVER_HELLO);
@@ -59,8 +64,10 @@ impl Client {
             ExtensionType::SUPPORTED_VERSIONS,
             ExtensionType::KEY_SHARE,
             ExtensionType::CONNECTION_ID,
+            ExtensionType::PRE_SHARED_KEY,
         ];
         check_answers(association, &hello.extensions, &belong)?;
+        let resumed = agreed_session(association, &hello.extensions, session, chosen.1)?;
         association.take_connection_id(&hello.extensions)?;
         let theirs = hello
             .extensions
@@ -83,7 +90,10 @@ impl Client {
         association.transcript.become_13();
         association.hear(server_hello)?;
         let secrets = HandshakeSecrets::new(
-            hkdf(association, chosen.1),
+            &EarlySecret::new(
+                hkdf(association, chosen.1.hash),
+                resumed.as_ref().map(SavedSession::psk),
+            ),
             chosen.1,
             &shared,
             association.transcript.as_bytes(),
@@ -107,6 +117,7 @@ impl Client {
         association.flight.clear();
         Ok(Self {
             hellos,
+            resumed,
             step: Step::EncryptedExtensions,
         })
     }
@@ -122,7 +133,15 @@ impl Client {
         self.step = match (step, message.message_type) {
             (Step::EncryptedExtensions, HandshakeType::ENCRYPTED_EXTENSIONS) => {
                 association.hear(message)?;
-                Step::CertificateRequest(take_encrypted_extensions(association, body)?)
+                let srtp = take_encrypted_extensions(association, body)?;
+                match &self.resumed {
+                    // The server has the session's key. Nobody shows a certificate (RFC 8446 §2.2).
+                    Some(session) => {
+                        association.identity.set_certificate(session.peer_certificate())?;
+                        Step::Finished(srtp, None)
+                    }
+                    None => Step::CertificateRequest(srtp),
+                }
             }
             (Step::CertificateRequest(srtp), HandshakeType::CERTIFICATE_REQUEST) => {
                 association.hear(message)?;
@@ -185,12 +204,14 @@ impl Client {
         association.records.install_sealing(FIRST_APPLICATION_EPOCH, sealing);
         association.records.install_opening(FIRST_APPLICATION_EPOCH, opening);
         association.write_epoch = FIRST_APPLICATION_EPOCH;
+        let resumed = self.resumed.as_ref();
+        let resumable = client_resumable(association, &secrets, resumed, scheme.is_some());
         Ok(session(
             &self.hellos,
             srtp,
-            secrets.client,
-            secrets.server,
-            secrets.exporter,
+            (secrets.client, secrets.server, secrets.exporter),
+            resumed.is_some(),
+            resumable,
         ))
     }
 }

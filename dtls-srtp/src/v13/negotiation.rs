@@ -2,11 +2,12 @@
 
 use crate::association::Association;
 use crate::config::Config;
-use crate::crypto::SuiteParameters13;
+use crate::crypto::{HashAlgorithm, SuiteParameters13};
 use crate::event::CloseReason;
 use crate::hello::{RANDOM_LEN, ServerHello};
 use crate::negotiation::{AgreedSrtp, check_answers, malformed, own_scheme};
 use crate::registry::{CipherSuite, HandshakeType, NamedGroup, SignatureScheme, Version};
+use crate::resumption::Resumable;
 use crate::session::{Secrets as SessionSecrets, Session};
 use crate::v12::CertificateVerify;
 use crate::v13::Secrets;
@@ -61,8 +62,8 @@ pub(crate) fn offered_suite(
         .ok_or(CloseReason::IllegalParameter("the server picks an offered suite"))
 }
 
-pub(super) fn hkdf(association: &Association, parameters: SuiteParameters13) -> Hkdf {
-    Hkdf::new(association.config.crypto.clone(), parameters.hash)
+pub(super) fn hkdf(association: &Association, hash: HashAlgorithm) -> Hkdf {
+    Hkdf::new(association.config.crypto.clone(), hash)
 }
 
 /// Writes the secrets of the handshake to the key log.
@@ -164,20 +165,21 @@ pub(super) fn scheme(
     own_scheme(association, Version::DTLS_1_3, offered)
 }
 
-/// What remains when all is said.
+/// What remains when all is said: the secrets are ours, the peer's, and the exporter's.
 pub(super) fn session(
     hellos: &Hellos,
     srtp: Option<AgreedSrtp>,
-    ours: Traffic,
-    theirs: Traffic,
-    exporter: Exporter,
+    (ours, theirs, exporter): (Traffic, Traffic, Exporter),
+    resumed: bool,
+    resumable: Option<Resumable>,
 ) -> Session {
     Session {
         version: Version::DTLS_1_3,
         suite: hellos.suite,
         group: hellos.group,
         srtp,
-        secrets: SessionSecrets::V13(Box::new(Secrets::new(ours, theirs, exporter))),
+        secrets: SessionSecrets::V13(Box::new(Secrets::new(ours, theirs, exporter, resumable))),
         epoch: FIRST_APPLICATION_EPOCH,
+        resumed,
     }
 }

@@ -16,7 +16,9 @@ use crate::v13::negotiation::own_suites;
 pub(super) struct Offered<'a> {
     pub(super) hello: ClientHello<'a>,
     pub(super) shares: KeyShares<'a>,
-    pub(super) schemes: List16<'a>,
+    /// How the client would resume.
+    pub(super) psk_modes: &'a [u8],
+    schemes: Option<List16<'a>>,
     groups: List16<'a>,
 }
 
@@ -37,8 +39,19 @@ impl<'a> Offered<'a> {
                 "the version stays that of the HelloRetryRequest (RFC 8446 §4.1.4)",
             ));
         }
-        // RFC 8446 §9.2: what a ClientHello without pre-shared keys has.
+        if !extensions.psks_are_last() {
+            return Err(CloseReason::IllegalParameter(
+                "the extension pre_shared_key is the last one (RFC 8446 §4.2.11)",
+            ));
+        }
+        let offers_psks = extensions.contains(ExtensionType::PRE_SHARED_KEY);
+        let psk_modes = extensions.psk_modes().map_err(&malformed)?;
+        let schemes = extensions.signature_algorithms().map_err(&malformed)?;
+        // RFC 8446 §9.2: what a ClientHello has with pre-shared keys, and without.
         let missing = || CloseReason::MissingExtension;
+        if (offers_psks && psk_modes.is_none()) || (!offers_psks && schemes.is_none()) {
+            return Err(missing());
+        }
         Ok(Self {
             hello,
             groups: extensions.supported_groups().map_err(&malformed)?.ok_or_else(missing)?,
@@ -46,11 +59,14 @@ impl<'a> Offered<'a> {
                 .client_key_shares()
                 .map_err(&malformed)?
                 .ok_or_else(missing)?,
-            schemes: extensions
-                .signature_algorithms()
-                .map_err(&malformed)?
-                .ok_or_else(missing)?,
+            psk_modes: psk_modes.unwrap_or_default(),
+            schemes,
         })
+    }
+
+    /// The signature schemes that the client knows.
+    pub(super) fn schemes(&self) -> Result<List16<'a>, CloseReason> {
+        self.schemes.ok_or(CloseReason::MissingExtension)
     }
 
     /// The suite that we choose.

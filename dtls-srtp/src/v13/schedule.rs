@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::Protection;
 use crate::crypto::{
     Crypto, CryptoError, Digest, HashAlgorithm, SharedSecret, SuiteParameters13, equal_in_constant_time,
@@ -92,16 +94,25 @@ impl Hkdf {
         Ok(())
     }
 
+    /// HKDF-Expand-Label for another secret. Label and context are never too long here.
+    fn expand_secret(&self, secret: &[u8], label: &[u8], context: &[u8]) -> Secret {
+        let mut out = Zeroizing::new([0; 48]);
+        let out = out.get_mut(..self.hash.digest_len()).unwrap_or_default();
+        let expanded = self.expand(secret, label, context, out);
+        debug_assert!(expanded.is_ok());
+        Digest::new(out)
+    }
+
     /// Derive-Secret (RFC 8446 §7.1), with the hash of the messages.
     pub(super) fn derive(&self, secret: &Secret, label: &[u8], transcript: &Digest) -> Secret {
-        let mut out = [0; 48];
-        let out = out.get_mut(..self.hash.digest_len()).unwrap_or_default();
-        // A label of ours and a digest as context are never too long.
-        let derived = self.expand(secret.as_bytes(), label, transcript.as_bytes(), out);
-        debug_assert!(derived.is_ok());
-        let secret = Digest::new(out);
-        zeroize::Zeroize::zeroize(out);
-        secret
+        self.expand_secret(secret.as_bytes(), label, transcript.as_bytes())
+    }
+
+    /// What a Finished holds, and a binder (RFC 8446 §4.4.4, §4.2.11.2).
+    fn verify_data(&self, secret: &Secret, transcript: &[u8]) -> Digest {
+        let key = self.expand_secret(secret.as_bytes(), b"finished", &[]);
+        let digest = self.hash(transcript);
+        self.crypto.hmac(self.hash, key.as_bytes(), &[digest.as_bytes()])
     }
 }
 
@@ -128,12 +139,7 @@ impl Traffic {
 
     /// What the Finished of this direction holds (RFC 8446 §4.4.4).
     pub(super) fn verify_data(&self, transcript: &[u8]) -> Digest {
-        let mut key = zeroize::Zeroizing::new([0; 48]);
-        let key = key.get_mut(..self.suite.hash.digest_len()).unwrap_or_default();
-        let expanded = self.hkdf.expand(self.secret.as_bytes(), b"finished", &[], key);
-        debug_assert!(expanded.is_ok());
-        let digest = self.hkdf.hash(transcript);
-        self.hkdf.crypto.hmac(self.suite.hash, key, &[digest.as_bytes()])
+        self.hkdf.verify_data(&self.secret, transcript)
     }
 
     /// Whether a Finished of this direction is right.
@@ -143,14 +149,10 @@ impl Traffic {
 
     /// The next generation of secrets (RFC 8446 §7.2).
     pub(super) fn next(&self) -> Self {
-        let mut out = zeroize::Zeroizing::new([0; 48]);
-        let out = out.get_mut(..self.suite.hash.digest_len()).unwrap_or_default();
-        let expanded = self.hkdf.expand(self.secret.as_bytes(), b"traffic upd", &[], out);
-        debug_assert!(expanded.is_ok());
         Self {
             hkdf: self.hkdf.clone(),
             suite: self.suite,
-            secret: Digest::new(out),
+            secret: self.hkdf.expand_secret(self.secret.as_bytes(), b"traffic upd", &[]),
         }
     }
 }
@@ -161,7 +163,34 @@ impl fmt::Debug for Traffic {
     }
 }
 
-/// The secrets of a handshake from the key exchange on (RFC 8446 §7.1, without pre-shared keys).
+/// Where the schedule begins (RFC 8446 §7.1): with a pre-shared key, or without.
+#[derive(Debug)]
+pub(super) struct EarlySecret {
+    hkdf: Hkdf,
+    secret: Secret,
+}
+
+impl EarlySecret {
+    pub(super) fn new(hkdf: Hkdf, psk: Option<&Secret>) -> Self {
+        let zeros = [0; 48];
+        let zeros = zeros.get(..hkdf.hash.digest_len()).unwrap_or_default();
+        let secret = hkdf.extract(&[], psk.map_or(zeros, Digest::as_bytes));
+        Self { hkdf, secret }
+    }
+
+    /// The binder of a key that was given with a ticket, over the messages up to the binders (RFC 8446 §4.2.11.2).
+    pub(super) fn binder(&self, transcript: &[u8]) -> Digest {
+        let key = self.hkdf.derive(&self.secret, b"res binder", &self.hkdf.hash(&[]));
+        self.hkdf.verify_data(&key, transcript)
+    }
+
+    /// Whether a binder is right.
+    pub(super) fn verifies(&self, transcript: &[u8], binder: &[u8]) -> bool {
+        equal_in_constant_time(self.binder(transcript).as_bytes(), binder)
+    }
+}
+
+/// The secrets of a handshake from the key exchange on (RFC 8446 §7.1).
 #[derive(Debug)]
 pub(super) struct HandshakeSecrets {
     hkdf: Hkdf,
@@ -177,6 +206,44 @@ pub(super) struct ApplicationSecrets {
     pub(super) client: Traffic,
     pub(super) server: Traffic,
     pub(super) exporter: Exporter,
+    hkdf: Hkdf,
+    master: Secret,
+}
+
+impl ApplicationSecrets {
+    /// What the keys of tickets come from, with the messages up to the client's Finished (RFC 8446 §7.1).
+    pub(super) fn resumption(&self, transcript: &[u8]) -> ResumptionSecret {
+        ResumptionSecret {
+            secret: self
+                .hkdf
+                .derive(&self.master, b"res master", &self.hkdf.hash(transcript)),
+            hkdf: self.hkdf.clone(),
+        }
+    }
+}
+
+/// What the keys of a connection's tickets come from.
+pub(crate) struct ResumptionSecret {
+    hkdf: Hkdf,
+    secret: Secret,
+}
+
+impl ResumptionSecret {
+    /// The key of the ticket with this nonce, of at most 255 bytes (RFC 8446 §4.6.1).
+    pub(crate) fn psk(&self, nonce: &[u8]) -> Digest {
+        self.hkdf.expand_secret(self.secret.as_bytes(), b"resumption", nonce)
+    }
+
+    /// The hash that the key is for.
+    pub(crate) const fn hash(&self) -> HashAlgorithm {
+        self.hkdf.hash
+    }
+}
+
+impl fmt::Debug for ResumptionSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResumptionSecret({:?})", self.hkdf.hash)
+    }
 }
 
 /// Two secrets for the two directions.
@@ -196,11 +263,9 @@ fn both(
 
 impl HandshakeSecrets {
     /// From the shared secret and the messages up to the `ServerHello`.
-    pub(super) fn new(hkdf: Hkdf, suite: SuiteParameters13, shared: &SharedSecret, transcript: &[u8]) -> Self {
-        let zeros = [0; 48];
-        let zeros = zeros.get(..suite.hash.digest_len()).unwrap_or_default();
-        let early = hkdf.extract(&[], zeros);
-        let salt = hkdf.derive(&early, b"derived", &hkdf.hash(&[]));
+    pub(super) fn new(early: &EarlySecret, suite: SuiteParameters13, shared: &SharedSecret, transcript: &[u8]) -> Self {
+        let hkdf = early.hkdf.clone();
+        let salt = hkdf.derive(&early.secret, b"derived", &hkdf.hash(&[]));
         let secret = hkdf.extract(salt.as_bytes(), shared.as_bytes());
         let digest = hkdf.hash(transcript);
         let [client, server] = both(&hkdf, suite, &secret, [b"c hs traffic", b"s hs traffic"], &digest);
@@ -229,6 +294,8 @@ impl HandshakeSecrets {
                 secret: self.hkdf.derive(&master, b"exp master", &digest),
                 hkdf: self.hkdf.clone(),
             },
+            hkdf: self.hkdf.clone(),
+            master,
         }
     }
 }
@@ -247,7 +314,7 @@ impl Exporter {
     /// Fills `out`. No context is the same as an empty one.
     pub(crate) fn export(&self, label: &[u8], context: Option<&[u8]>, out: &mut [u8]) -> Result<(), ExportTooLong> {
         // Derive-Secret's label is the caller's: it may be too long.
-        let mut secret = zeroize::Zeroizing::new([0; 48]);
+        let mut secret = Zeroizing::new([0; 48]);
         let secret = secret.get_mut(..self.hkdf.hash.digest_len()).unwrap_or_default();
         let nothing = self.hkdf.hash(&[]);
         self.hkdf

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use crate::association::Association;
 use crate::connection_id::write_connection_id;
 use crate::crypto::{CryptoError, SuiteParameters13};
@@ -12,8 +14,9 @@ use crate::v13::negotiation::{
     FIRST_APPLICATION_EPOCH, HANDSHAKE_EPOCH, Hellos, hkdf, log_application, log_handshake, say_certificate,
     say_finished, scheme, session, take_certificate, verify,
 };
+use crate::v13::resumption::{owed_tickets, server_resumable, take_psk};
 use crate::v13::retry::{Offered, Retried, Retry, write_server_hello};
-use crate::v13::schedule::{ApplicationSecrets, HandshakeSecrets, Traffic};
+use crate::v13::schedule::{ApplicationSecrets, EarlySecret, HandshakeSecrets, Traffic};
 
 /// The server's side of a DTLS 1.3 handshake (RFC 8446 §2, RFC 9147 §5.7). It asks for no cookie itself: that is up to
 /// [`CookieExchange`](crate::CookieExchange), and behind ICE the peer's address is proven already (RFC 9147 §5.1).
@@ -40,6 +43,10 @@ struct Flying {
     hellos: Hellos,
     srtp: Option<AgreedSrtp>,
     secrets: ApplicationSecrets,
+    /// When the session began that goes on.
+    resumed_since: Option<Instant>,
+    /// How many tickets the client gets.
+    owed_tickets: u8,
 }
 
 impl Server {
@@ -94,18 +101,26 @@ impl Server {
             (Step::Finished(flying), HandshakeType::FINISHED) => {
                 // As above, when no certificate was asked for.
                 association.flight.clear();
-                let Flying { hellos, srtp, secrets } = flying;
+                let Flying {
+                    hellos,
+                    srtp,
+                    secrets,
+                    resumed_since,
+                    owed_tickets,
+                } = flying;
                 if !hellos.secrets.client.verifies(association.transcript.as_bytes(), body) {
                     return Err(CloseReason::BadFinished);
                 }
+                association.hear(message)?;
+                let resumable = server_resumable(association, &secrets, resumed_since, owed_tickets);
                 // Nothing answers the client's last flight (RFC 9147 §7.1).
                 association.received.due = true;
                 return Ok(Some(session(
                     &hellos,
                     srtp,
-                    secrets.server,
-                    secrets.client,
-                    secrets.exporter,
+                    (secrets.server, secrets.client, secrets.exporter),
+                    resumed_since.is_some(),
+                    resumable,
                 )));
             }
             (_, message_type) => return Err(CloseReason::UnexpectedMessage(message_type)),
@@ -119,7 +134,6 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
     let offered = Offered::parse(&message.body)?;
     let config = association.config.clone();
     let (suite, parameters) = offered.suite(&config)?;
-    let scheme = scheme(association, offered.schemes.iter())?;
     let srtp = choose_profile(association, &offered.hello.extensions)?;
     let (group, share) = match retry {
         Some(retry) => offered.second_share(&config, retry.group)?,
@@ -136,6 +150,12 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
             "a second ClientHello offers what the first did (RFC 8446 §4.1.2)",
         ));
     }
+    let resumed = take_psk(association, &offered, parameters, &message.body)?;
+    let owed_tickets = owed_tickets(association, &offered);
+    let scheme = match &resumed {
+        Some(_) => None,
+        None => Some(scheme(association, offered.schemes()?.iter())?),
+    };
     association.hear(message)?;
 
     let seed = association.seed();
@@ -154,12 +174,20 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
             write_extension(w, ExtensionType::KEY_SHARE, |w| {
                 KeyShareEntry { group, share: &ours }.write(w)
             })?;
-            connection_id.as_ref().map_or(Ok(()), |id| write_connection_id(w, id))
+            if let Some(id) = &connection_id {
+                write_connection_id(w, id)?;
+            }
+            resumed.as_ref().map_or(Ok(()), |taken| {
+                write_extension(w, ExtensionType::PRE_SHARED_KEY, |w| w.u16(taken.selected))
+            })
         })
     })?;
 
     let secrets = HandshakeSecrets::new(
-        hkdf(association, parameters),
+        &EarlySecret::new(
+            hkdf(association, parameters.hash),
+            resumed.as_ref().map(|taken| &taken.psk),
+        ),
         parameters,
         &shared,
         association.transcript.as_bytes(),
@@ -185,20 +213,29 @@ fn answer(association: &mut Association, message: &Message, retry: Option<Retry>
         }
         w.fill_length(block)
     })?;
-    let asks = requires_client_certificate(association);
+    // In a resumed session nobody shows a certificate (RFC 8446 §2.2, §4.3.2).
+    let asks = resumed.is_none() && requires_client_certificate(association);
     if asks {
         let wanted = config.crypto.verification_schemes().iter().map(|scheme| scheme.0);
         association.say(HandshakeType::CERTIFICATE_REQUEST, |w| {
             CertificateRequest13::write_schemes(w, wanted)
         })?;
     }
-    say_certificate(association, &hellos, scheme, SERVER_SIGNATURE)?;
+    if let Some(scheme) = scheme {
+        say_certificate(association, &hellos, scheme, SERVER_SIGNATURE)?;
+    }
     say_finished(association, &hellos.secrets.server)?;
     let secrets = hellos.secrets.application(association.transcript.as_bytes());
     log_application(association, &hellos, &secrets);
     install(association, FIRST_APPLICATION_EPOCH, &secrets.server, &secrets.client)?;
     association.send_flight();
-    let flying = Flying { hellos, srtp, secrets };
+    let flying = Flying {
+        hellos,
+        srtp,
+        secrets,
+        resumed_since: resumed.map(|taken| taken.since),
+        owed_tickets,
+    };
     Ok(if asks {
         Step::Certificate(flying)
     } else {

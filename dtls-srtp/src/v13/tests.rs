@@ -3,6 +3,7 @@
 mod captures;
 pub(crate) mod pair;
 mod protection;
+mod resumption;
 mod vectors;
 mod wear;
 

@@ -3,6 +3,7 @@
 use super::schedule::{Exporter, Traffic};
 use super::{KeyUpdate, Protection};
 use crate::crypto::CryptoError;
+use crate::resumption::Resumable;
 
 /// The secrets of an established connection.
 pub(crate) struct Secrets {
@@ -13,16 +14,22 @@ pub(crate) struct Secrets {
     pub(crate) updating: bool,
     /// A KeyUpdate that waits until what is under way is acknowledged.
     pub(crate) wanted: Option<KeyUpdate>,
+    /// What the connection can be resumed with, where that is wanted.
+    pub(crate) resumable: Option<Resumable>,
+    /// Our tickets, of which the acknowledgement is awaited.
+    pub(crate) giving_tickets: bool,
 }
 
 impl Secrets {
-    pub(super) const fn new(ours: Traffic, theirs: Traffic, exporter: Exporter) -> Self {
+    pub(super) const fn new(ours: Traffic, theirs: Traffic, exporter: Exporter, resumable: Option<Resumable>) -> Self {
         Self {
             ours,
             theirs,
             exporter,
             updating: false,
             wanted: None,
+            resumable,
+            giving_tickets: false,
         }
     }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dtls_srtp::{Certificate, Config, Crypto, Dtls, Event, Role, SrtpProfile, Version, fake};
+use dtls_srtp::{Certificate, Config, Crypto, Dtls, Event, Role, SavedSession, SrtpProfile, Version, fake};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use wire::Seed;
@@ -53,6 +53,15 @@ impl End {
     pub fn new(config: Arc<Config>, role: Role, run: u64, now: Instant) -> Self {
         Self {
             dtls: Dtls::new(config, role, Seed::from_run(run), now),
+            events: Vec::new(),
+            received: Vec::new(),
+        }
+    }
+
+    /// A client that offers a session.
+    pub fn resuming(config: Arc<Config>, session: SavedSession, run: u64, now: Instant) -> Self {
+        Self {
+            dtls: Dtls::resume(config, session, Seed::from_run(run), now),
             events: Vec::new(),
             received: Vec::new(),
         }
@@ -171,7 +180,38 @@ impl Pair {
 
     /// A pair in which nobody knows a fingerprint.
     pub fn strangers(client: Config, server: Config, network: Network, run: u64) -> Self {
-        let now = Instant::now();
+        Self::strangers_at(Instant::now(), client, server, network, run)
+    }
+
+    /// A pair at that time, in which each knows the other's fingerprint, and the client offers a session.
+    pub fn resuming(
+        now: Instant,
+        client: Config,
+        session: SavedSession,
+        server: Config,
+        network: Network,
+        run: u64,
+    ) -> Self {
+        let mut pair = Self::strangers_resuming(now, client, session, server, network, run);
+        pair.introduce();
+        pair
+    }
+
+    /// The same, but nobody knows a fingerprint.
+    pub fn strangers_resuming(
+        now: Instant,
+        client: Config,
+        session: SavedSession,
+        server: Config,
+        network: Network,
+        run: u64,
+    ) -> Self {
+        let mut pair = Self::strangers_at(now, client.clone(), server, network, run);
+        pair.client = End::resuming(Arc::new(client), session, 2 * run, now);
+        pair
+    }
+
+    fn strangers_at(now: Instant, client: Config, server: Config, network: Network, run: u64) -> Self {
         Self {
             start: now,
             now,

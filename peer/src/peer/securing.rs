@@ -92,8 +92,8 @@ impl Peer {
                         srtp_profile: profile.and_then(|profile| profile.id().name()).unwrap_or("none"),
                     }));
                 }
-                // Fingerprints decide, and ICE knows where the peer is.
-                dtls_srtp::Event::CertificateToJudge | dtls_srtp::Event::ConnectionIds => {}
+                // Fingerprints decide, ICE knows where the peer is, and each call has its certificates.
+                dtls_srtp::Event::CertificateToJudge | dtls_srtp::Event::ConnectionIds | dtls_srtp::Event::Session => {}
                 dtls_srtp::Event::Closed { reason } => {
                     if let Some(sped) = self.sped.as_mut().filter(|_| reason != dtls_srtp::CloseReason::Local) {
                         sped.end();

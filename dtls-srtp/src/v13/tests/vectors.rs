@@ -11,21 +11,22 @@ use crate::registry::{CipherSuite, HandshakeType, NamedGroup, SignatureScheme, V
 use crate::transcript::Transcript;
 use crate::v12::CertificateVerify;
 use crate::v13::message::{CertificateChain13, EncryptedExtensions};
-use crate::v13::schedule::{Exporter, HandshakeSecrets, Hkdf, Traffic};
+use crate::v13::schedule::{EarlySecret, Exporter, HandshakeSecrets, Hkdf, Traffic};
 
 // The messages, with the headers of TLS.
-const CLIENT_HELLO: &str = concat!(
+pub(super) const CLIENT_HELLO: &str = concat!(
     "010000c00303cb34ecb1e78163ba1c38c6dacb196a6dffa21a8d9912ec18a2ef6283024dece700000613011303130201000091000000",
     "0b0009000006736572766572ff01000100000a00140012001d0017001800190100010101020103010400230000003300260024001d00",
     "2099381de560e4bd43d23d8e435a7dbafeb3c06e51c13cae4d5413691e529aaf2c002b0003020304000d0020001e0403050306030203",
     "08040805080604010501060102010402050206020202002d00020101001c00024001",
 );
-const SERVER_HELLO: &str = concat!(
+pub(super) const SERVER_HELLO: &str = concat!(
     "020000560303a6af06a4121860dc5e6e60249cd34c95930c8ac5cb1434dac155772ed3e2692800130100002e00330024001d0020c982",
     "8876112095fe66762bdbf7c672e156d6cc253b833df1dd69b1b04e751f0f002b00020304",
 );
-const ENCRYPTED_EXTENSIONS: &str = "080000240022000a00140012001d00170018001901000101010201030104001c0002400100000000";
-const CERTIFICATE: &str = concat!(
+pub(super) const ENCRYPTED_EXTENSIONS: &str =
+    "080000240022000a00140012001d00170018001901000101010201030104001c0002400100000000";
+pub(super) const CERTIFICATE: &str = concat!(
     "0b0001b9000001b50001b0308201ac30820115a003020102020102300d06092a864886f70d01010b0500300e310c300a060355040313",
     "03727361301e170d3136303733303031323335395a170d3236303733303031323335395a300e310c300a060355040313037273613081",
     "9f300d06092a864886f70d010101050003818d0030818902818100b4bb498f8279303d980836399b36c6988c0c68de55e1bdb826d390",
@@ -36,30 +37,30 @@ const CERTIFICATE: &str = concat!(
     "5e67f2dbf102702e608ccae6bec1fc63a42a99be5c3eb7107c3c54e9b9eb2bd5203b1c3b84e0a8b2f759409ba3eac9d91d402dcc0cc8",
     "f8961229ac9187b42b4de10000",
 );
-const CERTIFICATE_VERIFY: &str = concat!(
+pub(super) const CERTIFICATE_VERIFY: &str = concat!(
     "0f000084080400805a747c5d88fa9bd2e55ab085a61015b7211f824cd484145ab3ff52f1fda8477b0b7abc90db78e2d33a5c141a0786",
     "53fa6bef780c5ea248eeaaa785c4f394cab6d30bbe8d4859ee511f602957b15411ac027671459e46445c9ea58c181e818e95b8c3fb0b",
     "f3278409d3be152a3da5043e063dda65cdf5aea20d53dfacd42f74f3",
 );
-const SERVER_FINISHED: &str = "140000209b9b141d906337fbd2cbdce71df4deda4ab42c309572cb7fffee5454b78f0718";
-const CLIENT_FINISHED: &str = "14000020a8ec436d677634ae525ac1fcebe11a039ec17694fac6e98527b642f2edd5ce61";
+pub(super) const SERVER_FINISHED: &str = "140000209b9b141d906337fbd2cbdce71df4deda4ab42c309572cb7fffee5454b78f0718";
+pub(super) const CLIENT_FINISHED: &str = "14000020a8ec436d677634ae525ac1fcebe11a039ec17694fac6e98527b642f2edd5ce61";
 
-const SUITE: SuiteParameters13 = SuiteParameters13 {
+pub(super) const SUITE: SuiteParameters13 = SuiteParameters13 {
     aead: Aead::Aes128Gcm,
     hash: HashAlgorithm::Sha256,
 };
 
-fn hkdf() -> Hkdf {
+pub(super) fn hkdf() -> Hkdf {
     Hkdf::of_tls(Arc::new(RingCrypto::new()), HashAlgorithm::Sha256)
 }
 
 /// X25519 of the two ephemeral keys.
-fn shared() -> SharedSecret {
+pub(super) fn shared() -> SharedSecret {
     SharedSecret::new(hex("8bd4054fb55b9d63fdfbacf9f04b9f0d35e6d63f537563efd46272900f89492d"))
 }
 
 /// The messages with these digits, their headers in the form of DTLS until the version is known.
-fn transcript(messages: &[&str]) -> Transcript {
+pub(super) fn transcript(messages: &[&str]) -> Transcript {
     let mut transcript = Transcript::default();
     for (seq, message) in (0..).zip(messages) {
         let message = hex(message);
@@ -116,7 +117,12 @@ fn traffic_secrets_keys_and_finished() {
         hkdf.hash(hellos.as_bytes()).as_bytes(),
         hex("860c06edc07858ee8e78f0e7428c58edd6b43f2ca3e6e95f02ed063cf0e1cad8")
     );
-    let secrets = HandshakeSecrets::new(hkdf.clone(), SUITE, &shared(), hellos.as_bytes());
+    let secrets = HandshakeSecrets::new(
+        &EarlySecret::new(hkdf.clone(), None),
+        SUITE,
+        &shared(),
+        hellos.as_bytes(),
+    );
     expect(
         &hkdf,
         &secrets.client,
@@ -178,7 +184,7 @@ fn traffic_secrets_keys_and_finished() {
 }
 
 /// Compares a traffic secret and what comes of it (RFC 8446 §7.3).
-fn expect(hkdf: &Hkdf, traffic: &Traffic, secret: &str, key: &str, iv: &str) {
+pub(super) fn expect(hkdf: &Hkdf, traffic: &Traffic, secret: &str, key: &str, iv: &str) {
     assert_eq!(traffic.secret(), hex(secret));
     let mut out = [0; 16];
     hkdf.expand(traffic.secret(), b"key", &[], &mut out).unwrap();
@@ -366,7 +372,7 @@ fn another_hello() {
         hex("8aa8e828ec2f8a884fec95a3139de01c15a3daa7ff5bfc3f4bfcc21b438d7bf8")
     );
     let shared = SharedSecret::new(hex("c142ce13ca11b5c2233652e63ad3d97844f1621fbfb9de69d547dc8fedeabeb4"));
-    let secrets = HandshakeSecrets::new(hkdf, SUITE, &shared, transcript.as_bytes());
+    let secrets = HandshakeSecrets::new(&EarlySecret::new(hkdf, None), SUITE, &shared, transcript.as_bytes());
     assert_eq!(
         secrets.client.secret(),
         hex("158aa7ab8855073582b41d674b4055cabcc534728f659314861b4e08e2011566")
