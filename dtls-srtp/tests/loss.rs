@@ -4,10 +4,11 @@
 mod pair;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use dtls_srtp::{Certificate, CipherSuite, Config, NamedGroup, RingCrypto, SrtpProfile, Version, fake};
+use dtls_srtp::{Certificate, CipherSuite, Config, NamedGroup, RingCrypto, SrtpProfile, TicketIssuer, Version, fake};
 use pair::{Network, Pair};
+use wire::Seed;
 
 /// How many seeds each combination is tried with.
 fn seeds() -> u64 {
@@ -109,6 +110,62 @@ fn with_a_cookie() {
             println!("{what}: {slowest:?} at most");
         }
     }
+}
+
+/// The ticket comes for certain, and takes its client back.
+#[test]
+fn resumed_sessions() {
+    for (cookie, groups) in [
+        (false, None),
+        (false, Some(NamedGroup::SECP256R1)),
+        (true, None),
+        (true, Some(NamedGroup::SECP256R1)),
+    ] {
+        let config = fake(2, BOTH);
+        let groups = groups.map_or_else(|| config.groups.clone(), |group| vec![group]);
+        let issuer = TicketIssuer::new(Duration::from_secs(3600), Seed::from_run(9), Instant::now());
+        let server = Config {
+            tickets: Some(Arc::new(issuer)),
+            cookie,
+            groups,
+            ..config
+        };
+        let client = Config {
+            keep_sessions: true,
+            ..fake(1, BOTH)
+        };
+        let what = format!("resumed, cookie {cookie}, {:?}", server.groups);
+        let slowest = run_resumed(&what, &client, &server);
+        println!("{what}: {slowest:?} at most");
+    }
+}
+
+/// The same as [`run`] for sessions that are resumed.
+fn run_resumed(what: &str, client: &Config, server: &Config) -> Duration {
+    let mut slowest = Duration::ZERO;
+    for network in [LOSS, WORSE] {
+        for size in [1200, SMALL] {
+            for seed in 0..seeds() {
+                let sized = |config: &Config| Config {
+                    max_datagram: size,
+                    ..config.clone()
+                };
+                let mut pair = Pair::new(sized(client), sized(server), network, seed);
+                pair.settle();
+                pair.run_for(Duration::from_secs(25));
+                let session = pair.client.dtls.take_session();
+                let session = session.unwrap_or_else(|| panic!("{what}, {size} bytes, seed {seed}: no ticket"));
+                let mut pair = Pair::resuming(pair.now, sized(client), session, sized(server), network, seed);
+                pair.settle();
+                pair.assert_connected();
+                assert!(pair.client.dtls.is_resumed() && pair.server.dtls.is_resumed());
+                let took = pair.now - pair.start;
+                assert!(took < Duration::from_secs(30), "{what}, seed {seed}: {took:?}");
+                slowest = slowest.max(took);
+            }
+        }
+    }
+    slowest
 }
 
 #[test]
