@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use dtls_srtp::message::{
     Ack, Alert, CertificateChain, CertificateChain13, CertificateRequest, CertificateRequest13, CertificateVerify,
     ClientHello, ClientKeyExchange, EncryptedExtensions, Fragment, HelloVerifyRequest, KeyUpdate, NewConnectionId,
-    RecordHeader, RequestConnectionId, ServerHello, ServerKeyExchange, UnifiedHeader, split_record,
+    NewSessionTicket, OfferedPsks, RecordHeader, RequestConnectionId, ServerHello, ServerKeyExchange, UnifiedHeader,
+    split_record,
 };
 use dtls_srtp::{
-    Authentication, ClientCertificate, CloseReason, Config, ConnectionIds, ContentType, Dtls, Event, HandshakeType,
-    NamedGroup, Role, Version, fake, peek_connection_id,
+    Authentication, ClientCertificate, CloseReason, Config, ConnectionIds, ContentType, Dtls, Event, ExtensionType,
+    HandshakeType, NamedGroup, Role, SavedSession, TicketIssuer, Version, fake, peek_connection_id,
 };
 use wire::{Full, Reader, Seed, Writer};
 
@@ -132,18 +133,31 @@ pub fn dtls_handshake(data: &[u8]) {
             let shares = message.extensions.client_key_shares();
             let _ = shares.map(|shares| shares.map(|shares| shares.iter().count()));
             let _ = message.extensions.cookie();
+            let _ = message.extensions.psk_modes();
+            if let Ok(Some(offered)) = message.extensions.offered_psks() {
+                assert!(offered.iter().count() > 0 && offered.uncovered_len() <= body.len());
+                let data = message
+                    .extensions
+                    .get(ExtensionType::PRE_SHARED_KEY)
+                    .expect("it is there");
+                assert_eq!(print(|w| OfferedPsks::write(w, offered.iter())), data.peek());
+            }
             print(|w| message.write(w))
         }),
         HandshakeType::SERVER_HELLO => ServerHello::parse(body).ok().map(|message| {
             let _ = message.extensions.selected_version();
             let _ = message.extensions.server_key_share();
             let _ = message.extensions.retry_group();
+            let _ = message.extensions.selected_psk();
             print(|w| message.write(w))
         }),
         HandshakeType::ENCRYPTED_EXTENSIONS => EncryptedExtensions::parse(body)
             .ok()
             .map(|message| print(|w| message.write(w))),
         HandshakeType::KEY_UPDATE => KeyUpdate::parse(body).ok().map(|message| print(|w| message.write(w))),
+        HandshakeType::NEW_SESSION_TICKET => NewSessionTicket::parse(body)
+            .ok()
+            .map(|message| print(|w| message.write(w))),
         HandshakeType::NEW_CONNECTION_ID => NewConnectionId::parse(body).ok().map(|message| {
             assert!(message.iter().all(|id| id.len() <= 255));
             print(|w| message.write(w))
@@ -206,7 +220,8 @@ fn print(write: impl FnOnce(&mut Writer<'_>) -> Result<(), Full>) -> Vec<u8> {
 /// A client under attack while it talks to a genuine server, on fake cryptography.
 ///
 /// The input is one byte of settings and then any number of steps: operation, length modulo 64, that many bytes. What
-/// the steps leave undone is delivered in order at the end, so most inputs reach an established connection.
+/// the steps leave undone is delivered in order at the end, so most inputs reach an established connection. A step begins
+/// another connection, from where there are tickets, and the client resumes what it can.
 pub fn dtls_client(data: &[u8]) {
     attack(Role::Client, data);
 }
@@ -240,7 +255,8 @@ struct End {
 }
 
 impl End {
-    fn new(role: Role, settings: u8, now: Instant) -> Self {
+    /// A client resumes the session, if there is one.
+    fn new(role: Role, settings: u8, resumption: Resumption, now: Instant) -> Self {
         let crypto = if settings & 1 == 0 {
             fake::FakeCrypto::new()
         } else {
@@ -263,6 +279,8 @@ impl End {
             Role::Client if settings & 2 != 0 => Some(ConnectionIds::none()),
             _ => ConnectionIds::random(b"!", ID_LEN - 1),
         };
+        config.keep_sessions = resumption.issuer.is_some();
+        config.tickets = resumption.issuer.filter(|_| role == Role::Server);
         config.max_pending = 6000;
         config.max_message = 4000;
         // Clients without certificates.
@@ -276,7 +294,11 @@ impl End {
             _ => Authentication::Fingerprint,
         };
         config.authentication = authentication;
-        let mut dtls = Dtls::new(Arc::new(config), role, Seed::from_run(ours), now);
+        let (config, seed) = (Arc::new(config), Seed::from_run(ours));
+        let mut dtls = match resumption.session {
+            Some(session) if role == Role::Client => Dtls::resume(config, session, seed, now),
+            _ => Dtls::new(config, role, seed, now),
+        };
         if authentication == Authentication::Fingerprint {
             dtls.set_remote_fingerprints(vec![fake::certificate(theirs).fingerprint()]);
         }
@@ -309,6 +331,7 @@ impl End {
                     assert!(!self.connected, "connected twice");
                     self.connected = true;
                 }
+                Event::Session => assert!(self.connected),
                 Event::ConnectionIds => assert!(self.dtls.connection_ids().all(|id| id.len() == ID_LEN)),
                 Event::CertificateToJudge => {
                     assert!(!self.connected && self.dtls.peer_certificate().is_some());
@@ -326,9 +349,18 @@ impl End {
     }
 }
 
+/// What there is of sessions: at first nothing.
+#[derive(Default)]
+struct Resumption {
+    issuer: Option<Arc<TicketIssuer>>,
+    session: Option<SavedSession>,
+}
+
 struct Scene {
     now: Instant,
     start: Instant,
+    settings: u8,
+    issuer: Option<Arc<TicketIssuer>>,
     victim: End,
     peer: End,
     /// Datagrams on their way, with whether they go to the victim.
@@ -350,8 +382,10 @@ impl Scene {
         Self {
             now,
             start: now,
-            victim: End::new(victim, settings, now),
-            peer: End::new(other, settings, now),
+            settings,
+            issuer: None,
+            victim: End::new(victim, settings, Resumption::default(), now),
+            peer: End::new(other, settings, Resumption::default(), now),
             on_the_way: VecDeque::new(),
             seen: Vec::new(),
             lenient: settings & 1 != 0,
@@ -396,6 +430,7 @@ impl Scene {
                     _ => end.dtls.request_connection_ids(bytes[1] / 4),
                 }
             }
+            10 if bytes.len() == 1 => self.begin_anew(bytes[0]),
             10 => {
                 for to_victim in [true, false] {
                     self.talk(to_victim, bytes);
@@ -419,6 +454,34 @@ impl Scene {
             }
         }
         self.flush();
+    }
+
+    /// Two other connections take the place of these, with tickets from here on. The client resumes unless the lowest bit says
+    /// otherwise; the server has forgotten its tickets when the next one is set.
+    fn begin_anew(&mut self, choice: u8) {
+        let client = match self.victim.dtls.role() {
+            Role::Client => &mut self.victim,
+            Role::Server => &mut self.peer,
+        };
+        let session = client.dtls.take_session().filter(|_| choice & 1 == 0);
+        if choice & 2 != 0 || self.issuer.is_none() {
+            let (lifetime, seed) = (Duration::from_secs(60), Seed::from_run(choice.into()));
+            self.issuer = Some(Arc::new(TicketIssuer::new(lifetime, seed, self.now)));
+        }
+        let resumption = |session| Resumption {
+            issuer: self.issuer.clone(),
+            session,
+        };
+        let (now, settings) = (self.now, self.settings);
+        let [victim, peer] = [&self.victim, &self.peer].map(|end| end.dtls.role());
+        let (of_victim, of_peer) = match victim {
+            Role::Client => (session, None),
+            Role::Server => (None, session),
+        };
+        let victim = End::new(victim, settings, resumption(of_victim), now);
+        let peer = End::new(peer, settings, resumption(of_peer), now);
+        (self.victim, self.peer, self.start) = (victim, peer, now);
+        self.on_the_way.clear();
     }
 
     /// Gives the victim a datagram; a strict one that is connected stays so.
@@ -554,6 +617,7 @@ impl Scene {
         }
         if let (Some(ours), Some(theirs)) = (self.victim.exported(), self.peer.exported()) {
             assert_eq!(ours, theirs, "the two ends believe in different handshakes");
+            assert_eq!(self.victim.dtls.is_resumed(), self.peer.dtls.is_resumed());
         }
     }
 }
@@ -611,6 +675,28 @@ mod tests {
             println!("{victim:?}, DTLS 1.3 {is_13}: {connected} of {runs} scripts reach a connection");
             assert!(connected > 300, "{victim:?}: {connected} of {runs}");
             assert!(connected < 990, "{victim:?}: no attack ever succeeds in anything");
+        }
+    }
+
+    #[test]
+    fn a_script_resumes() {
+        // Anew with tickets, all delivered, anew with the session.
+        let deliver = [0_u8, 0].repeat(30);
+        for settings in 0..=255_u8 {
+            let script = [&[settings, 10, 1, 0][..], &deliver, &[10, 1, 0], &deliver].concat();
+            for victim in [Role::Client, Role::Server] {
+                assert!(attack(victim, &script));
+                let mut scene = Scene::new(victim, settings);
+                scene.begin_anew(0);
+                scene.settle();
+                scene.begin_anew(0);
+                scene.settle();
+                let resumed = scene.victim.dtls.is_resumed();
+                assert_eq!(resumed, settings & 4 != 0, "{settings}");
+                scene.begin_anew(2);
+                scene.settle();
+                assert!(!scene.victim.dtls.is_resumed() && scene.victim.connected);
+            }
         }
     }
 
