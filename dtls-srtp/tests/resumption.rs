@@ -407,6 +407,38 @@ fn a_session_without_the_clients_certificate_is_not_enough_for_those_who_want_on
     assert_eq!(pair.server.dtls.peer_certificate(), Some(client.certificate.der()));
 }
 
+/// Nobody has said which one it is to be.
+#[test]
+fn any_certificate_is_one() {
+    let (client, server) = anonymous();
+    let wants_any = Config {
+        client_certificate: ClientCertificate::Required,
+        ..server.clone()
+    };
+    let (before, session) = first(&client, &server);
+    let mut pair = Pair::strangers_resuming(before.now, client.clone(), session, wants_any, Network::CLEAN, 2);
+    introduce(&mut pair, &client, &server);
+    pair.settle();
+    assert_resumed(&pair, false);
+    assert_eq!(pair.server.dtls.peer_certificate(), Some(client.certificate.der()));
+}
+
+/// Who is not awaited may yet be, so a session of another's is no end.
+#[test]
+fn a_server_asks_again_whom_it_does_not_await() {
+    let (client, server) = (client(), server());
+    let (before, session) = first(&client, &server);
+    let mut pair = Pair::strangers_resuming(before.now, client.clone(), session, server.clone(), Network::CLEAN, 2);
+    let another = fake::certificate(7).fingerprint();
+    pair.server.dtls.set_remote_fingerprints(vec![another]);
+    while !pair.log.iter().any(|(_, side, _)| *side == Side::Server) {
+        assert!(pair.step());
+    }
+    introduce(&mut pair, &client, &server);
+    pair.settle();
+    assert_resumed(&pair, false);
+}
+
 #[test]
 fn fingerprints_count_for_the_certificates_of_then() {
     let (client, server) = (client(), server());
