@@ -290,13 +290,11 @@ impl Dtls {
                 }
                 Due::Acknowledge => self.association.received.due = true,
                 Due::GiveUp if matches!(self.state, State::Unproven(_)) => self.end(self.why_unproven()),
+                Due::GiveUp if self.is_connected() && !self.awaits_acknowledgement() && self.is_giving_tickets() => {
+                    self.leave_tickets();
+                }
                 // A peer that talks to us has our last flight, even if it does not say so.
-                // A ticket is no loss.
-                Due::GiveUp
-                    if self.is_connected()
-                        && (self.heard || self.is_giving_tickets())
-                        && !self.awaits_acknowledgement() =>
-                {
+                Due::GiveUp if self.is_connected() && !self.awaits_acknowledgement() && self.heard => {
                     self.flight_acknowledged();
                 }
                 Due::GiveUp => self.end(CloseReason::Timeout),

@@ -150,8 +150,8 @@ impl Dtls {
     }
 
     /// Says the next thing that waits, if nothing of ours waits for an acknowledgement and the peer is proven. One message is on
-    /// its way at a time, of tickets all: none of another kind may follow one of the same kind that is not acknowledged (RFC 9147
-    /// §5.8.4).
+    /// its way at a time, of tickets all. Behind [tickets that are left](Self::leave_tickets) it is said with them: the peer takes
+    /// messages in their order.
     pub(crate) fn say_next(&mut self) {
         let State::Connected(session, _) = &mut self.state else {
             return;
@@ -159,7 +159,7 @@ impl Dtls {
         let Secrets::V13(secrets) = &mut session.secrets else {
             return;
         };
-        if secrets.updating || !self.association.flight.is_empty() {
+        if secrets.updating || !(self.association.flight.is_empty() || secrets.tickets_left) {
             return;
         }
         let update = secrets.wanted.take().filter(|_| session.epoch < u16::MAX);
@@ -167,11 +167,14 @@ impl Dtls {
         let update = update.map(|update| (HandshakeType::KEY_UPDATE, vec![u8::from(update.requested)]));
         let next = update.or_else(|| self.association.next_about_ids());
         let mut messages: Vec<_> = next.into_iter().collect();
-        if let (true, Some(resumable)) = (messages.is_empty(), &mut secrets.resumable) {
+        if let (true, false, Some(resumable)) = (messages.is_empty(), secrets.tickets_left, &mut secrets.resumable) {
             messages = self.association.new_tickets(resumable);
             secrets.giving_tickets = !messages.is_empty();
         }
         if !messages.is_empty() {
+            secrets.tickets_left = false;
+            // A message of the peer's may have started the clock, which was for that.
+            self.association.timer.stop();
             self.association.timer.begin_flight();
             for (message_type, body) in messages {
                 self.association.say_unrecorded(message_type, body);
@@ -185,6 +188,13 @@ impl Dtls {
         match &self.state {
             State::Connected(session, _) => matches!(&session.secrets, Secrets::V13(secrets) if secrets.giving_tickets),
             _ => false,
+        }
+    }
+
+    /// Our tickets were not acknowledged in time, which is no loss: they are sent no more for their own sake.
+    pub(crate) const fn leave_tickets(&mut self) {
+        if let Some(secrets) = self.secrets_13() {
+            secrets.tickets_left = true;
         }
     }
 
@@ -221,7 +231,7 @@ impl Dtls {
         let Secrets::V13(secrets) = &mut session.secrets else {
             return;
         };
-        secrets.giving_tickets = false;
+        (secrets.giving_tickets, secrets.tickets_left) = (false, false);
         if std::mem::take(&mut secrets.updating) {
             let epoch = session.epoch.saturating_add(1);
             let Ok(keys) = secrets.next_sealing(epoch) else {

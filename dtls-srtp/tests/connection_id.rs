@@ -282,6 +282,25 @@ fn ids_change_over_bad_networks() {
 
 // Records for somebody else
 
+/// What the peer said long ago takes nothing from the patience with what is said now.
+#[test]
+fn each_message_has_the_patience_of_a_handshake() {
+    let patience = fake(1, Version::DTLS_1_3, None).handshake_timeout;
+    let mut pair = connected(Version::DTLS_1_3, random(), random());
+    pair.client.dtls.renew_connection_id();
+    pair.run_for(patience - Duration::from_millis(50));
+    pair.network.loss_percent = 100;
+    pair.server.dtls.update_keys();
+    pair.run_for(patience - Duration::from_secs(1));
+    assert!(pair.server.dtls.is_connected(), "{:?}", pair.server.events);
+    pair.network.loss_percent = 0;
+    pair.assert_talking();
+    pair.network.loss_percent = 100;
+    pair.server.dtls.update_keys();
+    pair.run_for(patience);
+    assert!(!pair.server.dtls.is_connected());
+}
+
 /// Where the id stands.
 fn id_offset(version: Version) -> usize {
     if version == Version::DTLS_1_2 { 11 } else { 1 }

@@ -149,8 +149,8 @@ impl KeptSessions {
     }
 
     /// Whether there is something to tell; once.
-    pub(crate) const fn take_news(&mut self) -> bool {
-        std::mem::replace(&mut self.news, false)
+    pub(crate) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news) && !self.tickets.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {

@@ -18,6 +18,8 @@ pub(crate) struct Secrets {
     pub(crate) resumable: Option<Resumable>,
     /// Our tickets, of which the acknowledgement is awaited.
     pub(crate) giving_tickets: bool,
+    /// They are sent no more, and stay before what is said next.
+    pub(crate) tickets_left: bool,
 }
 
 impl Secrets {
@@ -30,6 +32,7 @@ impl Secrets {
             wanted: None,
             resumable,
             giving_tickets: false,
+            tickets_left: false,
         }
     }
 
