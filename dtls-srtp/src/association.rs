@@ -151,6 +151,8 @@ impl Association {
         write(&mut w).map_err(|Full| CloseReason::Internal)?;
         let len = w.position();
         body.truncate(len);
+        // It may be kept for as long as a handshake has patience.
+        body.shrink_to_fit();
         self.transcript
             .push(message_type, self.next_message_seq, &body)
             .map_err(|_| CloseReason::HandshakeTooLong)?;
