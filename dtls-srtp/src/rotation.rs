@@ -17,6 +17,7 @@ pub(crate) struct RotatingSecrets {
 }
 
 /// A secret, and what tells it from others.
+#[derive(Clone)]
 pub(crate) struct Generation {
     secret: Zeroizing<[u8; 32]>,
     number: u8,
@@ -78,8 +79,8 @@ impl Generation {
         Self { secret, number, born }
     }
 
-    pub(crate) fn secret(&self) -> &[u8] {
-        &*self.secret
+    pub(crate) const fn secret(&self) -> &Zeroizing<[u8; 32]> {
+        &self.secret
     }
 
     /// The lowest bits of a count.

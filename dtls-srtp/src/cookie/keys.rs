@@ -86,7 +86,7 @@ fn tag(
         sender.random,
         w.written(),
     ];
-    let whole = crypto.hmac(HashAlgorithm::Sha256, key.secret(), &message);
+    let whole = crypto.hmac(HashAlgorithm::Sha256, key.secret().as_slice(), &message);
     whole.as_bytes().first_chunk().copied()
 }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::MAX_LIFETIME;
 use super::codec::{Content, Envelope, SALT_LEN};
 use crate::crypto::{Aead, Crypto, Digest, HashAlgorithm, NONCE_LEN, RecordKey, TAG_LEN};
-use crate::rotation::{Generation, RotatingSecrets};
+use crate::rotation::RotatingSecrets;
 use crate::v13::OfferedPsk;
 
 /// Gives clients of DTLS 1.3 tickets, and takes them back: who shows one resumes the session that it was given in, without
@@ -107,19 +107,23 @@ impl TicketIssuer {
         server: &[u8],
         state: &TicketState<'_>,
     ) -> Option<(Vec<u8>, u32)> {
-        let mut secrets = self.secrets();
-        let left = secrets.lifetime().checked_sub(state.age)?;
-        let lifetime = u32::try_from(left.as_secs()).ok().filter(|&seconds| seconds > 0)?;
         let certificate = state.certificate.unwrap_or_default();
         if certificate.len() > Content::MAX_CERTIFICATE {
             return None;
         }
+        let mut secrets = self.secrets();
+        let left = secrets.lifetime().checked_sub(state.age)?;
+        let lifetime = u32::try_from(left.as_secs()).ok().filter(|&seconds| seconds > 0)?;
         let salt: [u8; SALT_LEN] = secrets.random();
         let secret = secrets.present(now);
+        let (generation, issued) = (secret.number(), secret.age_millis(now)?);
+        let secret = secret.secret().clone();
+        // All connections share the secrets; what is done with this one takes its time.
+        drop(secrets);
         let content = Content {
             hash: state.hash,
             age_add: state.age_add,
-            issued: secret.age_millis(now)?,
+            issued,
             age: u32::try_from(state.age.as_millis()).ok()?,
             psk: state.psk.as_bytes(),
             certificate,
@@ -128,9 +132,9 @@ impl TicketIssuer {
         let mut w = Writer::new(&mut *plaintext);
         content.write(&mut w).ok()?;
         let body = w.into_written();
-        let tag = ticket_key(crypto, secret, &salt)?.seal(NONCE, &bound_to(crypto, server), body);
+        let tag = ticket_key(crypto, &secret, &salt)?.seal(NONCE, &bound_to(crypto, server), body);
         let mut head = [0; Envelope::HEAD_LEN];
-        Envelope::write_head(&mut Writer::new(&mut head), secret.number(), &salt).ok()?;
+        Envelope::write_head(&mut Writer::new(&mut head), generation, &salt).ok()?;
         Some(([&head[..], body, &tag].concat(), lifetime))
     }
 
@@ -153,13 +157,14 @@ impl TicketIssuer {
         }
         let mut secrets = self.secrets();
         let lifetime = secrets.lifetime();
-        let secret = secrets.get(now, generation)?;
-        let key = ticket_key(crypto, secret, salt)?;
+        let generation = secrets.get(now, generation)?.clone();
+        drop(secrets);
+        let key = ticket_key(crypto, generation.secret(), salt)?;
         let mut sealed = Zeroizing::new(sealed.to_vec());
         let body = key.open(NONCE, &bound_to(crypto, server), &mut sealed)?;
         let content = Content::parse(body).ok()?;
         let age_then = Duration::from_millis(content.age.into());
-        let age = secret.since(now, content.issued)?.saturating_add(age_then);
+        let age = generation.since(now, content.issued)?.saturating_add(age_then);
         // A client must not show a ticket beyond the lifetime that it was told (RFC 8446 §4.2.11.1).
         let told = Duration::from_millis(offered.obfuscated_age.wrapping_sub(content.age_add).into());
         if age > lifetime || told.saturating_add(age_then) > lifetime.saturating_add(Self::TOLERANCE) {
@@ -182,8 +187,8 @@ impl TicketIssuer {
 /// Each key seals one ticket.
 const NONCE: [u8; NONCE_LEN] = [0; NONCE_LEN];
 
-fn ticket_key(crypto: &dyn Crypto, secret: &Generation, salt: &[u8]) -> Option<Box<dyn RecordKey>> {
-    let key = crypto.hmac(HashAlgorithm::Sha256, secret.secret(), &[b"ticket", salt]);
+fn ticket_key(crypto: &dyn Crypto, secret: &[u8; 32], salt: &[u8]) -> Option<Box<dyn RecordKey>> {
+    let key = crypto.hmac(HashAlgorithm::Sha256, secret, &[b"ticket", salt]);
     let key = key.as_bytes().get(..TicketIssuer::AEAD.key_len())?;
     crypto.record_key(TicketIssuer::AEAD, key).ok()
 }
