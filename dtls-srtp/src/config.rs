@@ -31,7 +31,8 @@ pub struct Config {
     pub cipher_suites: Vec<CipherSuite>,
     /// Groups, best first; as server this order decides. Those that `crypto` does not have are left out.
     pub groups: Vec<NamedGroup>,
-    /// The largest datagram that the handshake sends, in bytes, without UDP and IP headers.
+    /// The largest datagram that the handshake sends, in bytes, without UDP and IP headers. With
+    /// [`connection_ids`](Self::connection_ids) not below 512: those of the peer may have 255 bytes.
     pub max_datagram: usize,
     /// How long a handshake may take, from the first datagram on.
     pub handshake_timeout: Duration,

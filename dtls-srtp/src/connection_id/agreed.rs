@@ -168,7 +168,10 @@ impl AgreedIds {
 
     fn keep_spares<'a>(&mut self, ids: impl Iterator<Item = &'a [u8]>, current: &ConnectionId) {
         for id in ids.filter_map(ConnectionId::new) {
-            if self.spares.len() < Self::MAX_SPARES && id != *current && !self.spares.contains(&id) {
+            if self.spares.len() >= Self::MAX_SPARES {
+                break;
+            }
+            if id != *current && !self.spares.contains(&id) {
                 self.spares.push_back(id);
             }
         }

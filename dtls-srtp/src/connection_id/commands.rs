@@ -55,7 +55,9 @@ impl Dtls {
     // 3. Commands
 
     /// Asks the peer for up to so many other connection IDs, in advance of a change of our address (RFC 9147 §9): it may give
-    /// fewer, and we keep 8. Only in an established connection of DTLS 1.3 in which we send with one; else nothing happens.
+    /// fewer, and we keep 8. Only in an established connection of DTLS 1.3 in which we send with one; else nothing happens. Nor
+    /// does it while the peer still owes an answer to the last call. A peer that does not acknowledge it for
+    /// [`Config::handshake_timeout`](crate::Config::handshake_timeout) ends the connection, as with all that we say.
     pub fn request_connection_ids(&mut self, count: u8) {
         if self.is_connected() && self.is_13() && !self.peer_connection_id().is_empty() {
             self.association.ids.want(count);
@@ -64,8 +66,9 @@ impl Dtls {
     }
 
     /// Sends with another connection ID from here on, out of those that the peer has given to us; `false` when there is none.
-    /// To be called when our address has changed, so that nobody can tell that both are ours (RFC 9147 §9, §11). It may change
-    /// [`overhead`](Self::overhead).
+    /// To be called when our address has changed, so that nobody can tell by what we send that both are ours (RFC 9147 §9, §11);
+    /// and when the peer's has, for the other direction: a client that must not be followed has itself sent to without an id
+    /// ([`ConnectionIds::none`](crate::ConnectionIds::none)), or its server does so. It may change [`overhead`](Self::overhead).
     pub fn change_connection_id(&mut self) -> bool {
         let next = self.association.ids.next_spare();
         let changes = next.is_some();
@@ -76,7 +79,8 @@ impl Dtls {
     }
 
     /// Has the peer send with another connection ID of ours at once (RFC 9147 §9). Only in an established connection of DTLS
-    /// 1.3 whose peer sends with one, and only when the configuration can make others; else nothing happens.
+    /// 1.3 whose peer sends with one, and only when the configuration can make others; else nothing happens. A peer that does not
+    /// acknowledge it for [`Config::handshake_timeout`](crate::Config::handshake_timeout) ends the connection.
     pub fn renew_connection_id(&mut self) {
         if self.is_connected() && self.is_13() && self.association.ids.may_be_requested() {
             self.association.ids.renew();

@@ -18,6 +18,9 @@ impl Dtls {
     ///
     /// In a resumed connection ([`is_resumed`](Self::is_resumed)) the certificates count that were shown in the session's first
     /// handshake, as if they were shown now: fingerprints have to match, and the embedder is asked where it is to decide.
+    /// Fingerprints that are required only after the hello ([`require_fingerprint`](Self::require_fingerprint)) come too late, and
+    /// end a resumed connection with [`CloseReason::NoPeerCertificate`](crate::CloseReason::NoPeerCertificate).
+    ///
     /// A session is for one connection: who shows a ticket twice can be recognized by it (RFC 8446 §C.4).
     pub fn resume(config: Arc<Config>, session: SavedSession, seed: Seed, now: Instant) -> Self {
         let mut this = Self::idle(config, Role::Client, seed, now);
