@@ -38,6 +38,11 @@ impl Dtls {
                 taken = false;
             } else {
                 taken &= self.handle_fragment(now, origin.epoch, &fragment);
+                // Before the next fragment: it may be the next message, of the same flight (RFC 9147 §5.5).
+                if let Err(reason) = self.take_post_handshakes(origin.epoch) {
+                    self.end(reason);
+                    return;
+                }
             }
             if r.is_empty() {
                 break;
@@ -50,12 +55,13 @@ impl Dtls {
             self.association.received.note(origin.number);
             self.association.received.due = true;
         }
+    }
+
+    fn take_post_handshakes(&mut self, epoch: u16) -> Result<(), CloseReason> {
         while let Some(message) = self.reassembler.take() {
-            if let Err(reason) = self.take_post_handshake(origin.epoch, &message) {
-                self.end(reason);
-                return;
-            }
+            self.take_post_handshake(epoch, &message)?;
         }
+        Ok(())
     }
 
     fn take_post_handshake(&mut self, epoch: u16, message: &Message) -> Result<(), CloseReason> {
