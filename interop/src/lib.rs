@@ -4,11 +4,15 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use boring::error::ErrorStack;
 use boring::pkey::PKey;
-use boring::ssl::{ErrorCode, Ssl, SslContextBuilder, SslMethod, SslStream, SslVerifyMode, SslVersion};
+use boring::ssl::{
+    ErrorCode, Ssl, SslContext, SslContextBuilder, SslMethod, SslSession, SslSessionCacheMode, SslStream,
+    SslVerifyMode, SslVersion,
+};
 use boring::x509::X509;
 use boring_sys as ffi;
 use foreign_types::ForeignTypeRef;
@@ -31,6 +35,19 @@ pub struct Config {
     /// The largest datagram.
     pub mtu: u32,
 }
+
+/// What the connections of a client or of a server have in common: a server's keys for tickets, and the sessions that a
+/// client was given.
+pub struct Context {
+    context: SslContext,
+    sessions: Sessions,
+    mtu: u32,
+    is_client: bool,
+    epoch: Instant,
+}
+
+/// The sessions that a client has not offered yet, in the order of their tickets.
+type Sessions = Arc<Mutex<VecDeque<SslSession>>>;
 
 /// A connection.
 #[derive(Debug)]
@@ -90,8 +107,8 @@ unsafe extern "C" fn tell_time(_: *const ffi::SSL, out: *mut ffi::timeval) {
     }
 }
 
-impl Boring {
-    /// A client or a server, which asks for the peer's certificate and takes any.
+impl Context {
+    /// One of a client or of a server, which asks for the peer's certificate and takes any. `now` is when its clock begins.
     ///
     /// # Errors
     /// When BoringSSL does not like the configuration.
@@ -107,6 +124,10 @@ impl Boring {
         context.set_curves_list(config.groups)?;
         context.set_cipher_list(config.suites_12)?;
         context.set_tlsext_use_srtp(config.profiles)?;
+        let sessions = Sessions::default();
+        let kept = sessions.clone();
+        context.set_session_cache_mode(SslSessionCacheMode::CLIENT | SslSessionCacheMode::NO_INTERNAL);
+        context.set_new_session_callback(move |_, session| kept.lock().unwrap().push_back(session));
         // SAFETY: the context is alive; the list is copied; the function lives for ever.
         unsafe {
             let raw = context.as_ptr();
@@ -114,21 +135,59 @@ impl Boring {
             assert_eq!(ffi::SSL_CTX_set1_tls13_ciphers(raw, list, std::ptr::null(), len), 1);
             ffi::SSL_CTX_set_current_time_cb(raw, Some(tell_time));
         }
-        let mut ssl = Ssl::new(&context.build())?;
-        ssl.set_mtu(config.mtu)?;
-        let mut this = Self {
-            stream: SslStream::new(ssl, Wire::default())?,
+        Ok(Self {
+            context: context.build(),
+            sessions,
+            mtu: config.mtu,
             is_client,
             epoch: now,
+        })
+    }
+
+    /// A connection of its own.
+    ///
+    /// # Errors
+    /// When BoringSSL cannot make one.
+    pub fn connection(&self, now: Instant) -> Result<Boring, ErrorStack> {
+        self.begin(None, now)
+    }
+
+    /// A connection that offers the oldest session that was not offered yet, if there is one.
+    ///
+    /// # Errors
+    /// When BoringSSL cannot make one.
+    pub fn resuming(&self, now: Instant) -> Result<Boring, ErrorStack> {
+        let session = self.sessions.lock().unwrap().pop_front();
+        self.begin(session, now)
+    }
+
+    /// How many sessions there are to offer.
+    pub fn sessions(&self) -> usize {
+        self.sessions.lock().unwrap().len()
+    }
+
+    fn begin(&self, session: Option<SslSession>, now: Instant) -> Result<Boring, ErrorStack> {
+        let mut ssl = Ssl::new(&self.context)?;
+        ssl.set_mtu(self.mtu)?;
+        if let Some(session) = session {
+            // SAFETY: the session is of this context.
+            unsafe { ssl.set_session(&session)? };
+        }
+        let mut connection = Boring {
+            stream: SslStream::new(ssl, Wire::default())?,
+            is_client: self.is_client,
+            epoch: self.epoch,
             connected: false,
             heard: None,
             left: false,
             failure: None,
         };
-        this.turn(now);
-        Ok(this)
+        connection.turn(now);
+        Ok(connection)
     }
+}
 
+impl Boring {
     fn raw(&self) -> *mut ffi::SSL {
         self.stream.ssl().as_ptr()
     }
@@ -207,6 +266,11 @@ impl Boring {
     /// Whether the handshake is complete.
     pub fn is_connected(&self) -> bool {
         self.connected
+    }
+
+    /// Whether it resumes a session.
+    pub fn is_resumed(&self) -> bool {
+        self.stream.ssl().session_reused()
     }
 
     /// The peer's certificate in DER.

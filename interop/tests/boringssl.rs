@@ -7,13 +7,15 @@ mod certificates;
 mod meeting;
 #[path = "../../dtls-srtp/tests/pair/mod.rs"]
 mod pair;
+#[path = "boringssl/resumption.rs"]
+mod resumption;
 
 use std::time::{Duration, Instant};
 
 use boring::ssl::SslVersion;
 use certificates::Files;
 use dtls_srtp::{CipherSuite, Config, Counters, NamedGroup, RingCrypto, Role, SrtpProfile, Version};
-use hyaline_interop::Boring;
+use hyaline_interop::{Boring, Context};
 use meeting::{Foreign, Meeting, other};
 use pair::{Network, config_both};
 
@@ -176,9 +178,20 @@ impl Setup {
         self
     }
 
+    fn context(&self, now: Instant) -> Context {
+        Context::new(&self.theirs, other(self.role) == Role::Client, now).unwrap()
+    }
+
     fn meet(self) -> Meeting<Theirs> {
-        let make = |now| Theirs(Boring::new(&self.theirs, other(self.role) == Role::Client, now).unwrap());
-        Meeting::new(self.ours, self.role, self.certificate, self.network, self.run, make)
+        let theirs = |now| Theirs(self.context(now).connection(now).unwrap());
+        Meeting::new(
+            self.ours.clone(),
+            self.role,
+            self.certificate,
+            self.network,
+            self.run,
+            theirs,
+        )
     }
 }
 

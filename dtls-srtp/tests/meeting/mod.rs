@@ -55,7 +55,7 @@ enum To {
 
 pub struct Meeting<T> {
     start: Instant,
-    now: Instant,
+    pub now: Instant,
     pub ours: End,
     pub theirs: T,
     certificate: Certificate,
@@ -76,15 +76,19 @@ impl<T: Foreign> Meeting<T> {
         make: impl FnOnce(Instant) -> T,
     ) -> Self {
         let now = Instant::now();
-        let ours = config.certificate.clone();
-        let mut end = End::new(Arc::new(config), role, run, now);
-        end.dtls.set_remote_fingerprints(vec![certificate.fingerprint()]);
+        let ours = End::new(Arc::new(config), role, run, now);
+        Self::between(now, ours, make(now), certificate, network, run)
+    }
+
+    /// The same for ends that are there already, at that time.
+    pub fn between(now: Instant, mut ours: End, theirs: T, certificate: Files, network: Network, run: u64) -> Self {
+        ours.dtls.set_remote_fingerprints(vec![certificate.fingerprint()]);
         Self {
             start: now,
             now,
-            ours: end,
-            theirs: make(now),
-            certificate: ours,
+            certificate: ours.dtls.config().certificate.clone(),
+            ours,
+            theirs,
             network,
             on_the_way: BTreeMap::new(),
             sent: 0,
@@ -170,6 +174,7 @@ impl<T: Foreign> Meeting<T> {
 
     pub fn connected(&self) -> Agreement {
         match self.ours.events[..] {
+            // Tickets may have come since, if they are kept.
             [
                 Event::Connected {
                     version,
@@ -177,7 +182,8 @@ impl<T: Foreign> Meeting<T> {
                     group,
                     profile,
                 },
-            ] => Agreement {
+                ref since @ ..,
+            ] if since.iter().all(|event| *event == Event::Session) => Agreement {
                 version,
                 suite,
                 group,
