@@ -325,6 +325,39 @@ fn a_malformed_ticket_ends_the_connection_of_those_who_want_it() {
     assert!(client.is_connected() && client.take_session().is_none());
 }
 
+/// RFC 9147 §5.5, as BoringSSL sends them.
+#[test]
+fn tickets_in_one_record() {
+    let mut pair = Pair::connected_as(config);
+    pair.client.take_session();
+    let next_seq = pair.client.reassembler.next_seq();
+    let association = &mut pair.server.association;
+    let mut out = [0; 1200];
+    let head = association.records.overhead(association.write_epoch).unwrap().head;
+    let mut w = Writer::new(&mut out[head..]);
+    for more in 0..3 {
+        let body = ticket(60, &[more]);
+        let length = u32::try_from(body.len()).unwrap();
+        let message_seq = next_seq + u16::from(more);
+        let header = HandshakeHeader::whole(HandshakeType::NEW_SESSION_TICKET, message_seq, length);
+        header.write(&mut w).unwrap();
+        w.put(&body).unwrap();
+    }
+    let len = w.into_written().len();
+    let epoch = association.write_epoch;
+    let sealed = association
+        .records
+        .seal(epoch, ContentType::HANDSHAKE, &mut out, len)
+        .unwrap();
+    pair.client
+        .handle_datagram(pair.now, &mut out[..sealed.len], &mut |_| ());
+    assert_eq!(std::iter::from_fn(|| pair.client.take_session()).count(), 3);
+    // They are acknowledged together.
+    let mut out = [0; 1200];
+    assert!(pair.client.poll_transmit(pair.now, &mut out).is_some());
+    assert!(pair.client.poll_transmit(pair.now, &mut out).is_none());
+}
+
 #[test]
 fn the_latest_tickets_are_kept() {
     let mut kept = KeptSessions::default();
