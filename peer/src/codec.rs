@@ -1,5 +1,7 @@
 use core::fmt;
 
+use sdp::Parameters;
+
 /// What a section carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -171,6 +173,11 @@ impl Codec {
     /// `None` for formats unknown here, for retransmission and for forward error correction.
     pub fn from_format(encoding_name: &str, clock_rate: u32, channels: Option<u32>, fmtp: &str) -> Option<Self> {
         let is = |name: &str| encoding_name.eq_ignore_ascii_case(name);
+        let fmtp = Parameters::new(fmtp);
+        let number = |name| match fmtp.get(name) {
+            Some(_) => fmtp.number(name)?.try_into().ok(),
+            None => Some(0),
+        };
         let codec = if is("opus") {
             // RFC 7587 §7: always 48000/2, whatever is sent.
             return (clock_rate == 48_000 && channels == Some(2)).then_some(Self::Opus);
@@ -178,17 +185,16 @@ impl Codec {
             Self::Vp8
         } else if is("H264") {
             // RFC 6184 §8.1: without profile-level-id Baseline at level 1 is meant.
-            let id = parameter(fmtp, "profile-level-id").unwrap_or("42000a");
-            let mode = parameter(fmtp, "packetization-mode").unwrap_or("0");
+            let id = fmtp.get("profile-level-id").unwrap_or("42000a");
             Self::H264 {
                 profile: H264Profile::from_profile_level_id(id)?,
-                packetization_mode: mode.parse().ok().filter(|mode| *mode <= 1)?,
+                packetization_mode: number("packetization-mode").filter(|mode| *mode <= 1)?,
             }
         } else if is("VP9") {
-            let profile = parameter(fmtp, "profile-id").unwrap_or("0").parse().ok()?;
+            let profile = number("profile-id")?;
             Self::Vp9 { profile }
         } else if is("AV1") {
-            let profile = parameter(fmtp, "profile").unwrap_or("0").parse().ok()?;
+            let profile = number("profile")?;
             Self::Av1 { profile }
         } else {
             return None;
@@ -204,7 +210,7 @@ impl Codec {
         match self {
             // In-band FEC repairs the last hop, whose loss the publisher cannot see: always wanted. Who offers stereo
             // may send it (RFC 7587 §6.1): the viewers' decoders take both.
-            Self::Opus if receives && parameter(offered, "stereo") == Some("1") => {
+            Self::Opus if receives && Parameters::new(offered).get("stereo") == Some("1") => {
                 "minptime=10;useinbandfec=1;stereo=1".into()
             }
             Self::Opus => "minptime=10;useinbandfec=1".into(),
@@ -226,14 +232,6 @@ impl fmt::Display for Codec {
             Self::Vp9 { profile } | Self::Av1 { profile } => write!(f, " profile {profile}"),
         }
     }
-}
-
-/// A parameter of a format-specific list `a=1;b=2`; names are compared without regard to case.
-pub(crate) fn parameter<'a>(fmtp: &'a str, name: &str) -> Option<&'a str> {
-    fmtp.split(';').find_map(|pair| {
-        let (key, value) = pair.split_once('=')?;
-        key.trim().eq_ignore_ascii_case(name).then(|| value.trim())
-    })
 }
 
 #[cfg(test)]
@@ -258,7 +256,7 @@ mod tests {
 
     #[test]
     fn formats_match_by_their_parameters() {
-        let h264 = |fmtp| Codec::from_format("h264", 90_000, None, fmtp);
+        let h264 = |fmtp: &str| Codec::from_format("h264", 90_000, None, fmtp);
         assert_eq!(
             h264("packetization-mode=1;profile-level-id=42e01f"),
             Some(Codec::H264[0])
@@ -268,7 +266,16 @@ mod tests {
             Some(Codec::H264[1])
         );
         assert_ne!(h264("profile-level-id=42e01f"), Some(Codec::H264[0]));
-        assert_eq!(h264("packetization-mode=2;profile-level-id=42e01f"), None);
+        assert_eq!(
+            h264("packetization-mode=01;profile-level-id=42e01f"),
+            Some(Codec::H264[0])
+        );
+        for mode in ["2", "+1", "", "256"] {
+            assert_eq!(
+                h264(&format!("packetization-mode={mode};profile-level-id=42e01f")),
+                None
+            );
+        }
         assert_eq!(
             Codec::from_format("VP9", 90_000, None, ""),
             Some(Codec::Vp9 { profile: 0 })

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sdp::{
-    Attribute, Candidate, Direction, Extmap, Fingerprint, Fmtp, MediaLine, RidDirection, RtcpFb, RtpMap, Session,
-    Setup, Simulcast, SsrcGroup, XrFormat,
+    Attribute, Candidate, Direction, Extmap, Fingerprint, Fmtp, MediaLine, Parameters, RidDirection, RtcpFb, RtpMap,
+    Session, Setup, Simulcast, SsrcGroup, XrFormat,
 };
 
 use crate::{Codec, Kind};
@@ -214,8 +214,8 @@ impl<'a> OfferedSection<'a> {
     pub(crate) fn rtx(&self, payload_type: u8, clock_rate: u32) -> Option<u8> {
         self.payload_types.iter().copied().find(|&rtx| {
             let is_rtx = |map: &RtpMap<'_>| map.encoding.eq_ignore_ascii_case("rtx") && map.clock_rate == clock_rate;
-            let apt = crate::codec::parameter(self.fmtp(rtx), "apt").and_then(|apt| apt.parse().ok());
-            self.rtpmap(rtx).is_some_and(is_rtx) && apt == Some(payload_type)
+            let apt = Parameters::new(self.fmtp(rtx)).number("apt");
+            self.rtpmap(rtx).is_some_and(is_rtx) && apt == Some(payload_type.into())
         })
     }
 

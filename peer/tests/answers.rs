@@ -163,6 +163,31 @@ fn slots_form_pairs_and_keep_them() {
     }
 }
 
+#[test]
+fn what_rtx_repairs_is_a_number() {
+    let offer = fixture("chromium156-sendonly-av-offer.sdp");
+    for (apt, formats) in [
+        ("apt=0096", &[96, 97][..]),
+        (" ; apt=96", &[96, 97]),
+        ("apt=+96", &[96]),
+        ("apt=", &[96]),
+        ("apt;apt=96", &[96]),
+        ("apt=352", &[96]),
+    ] {
+        let offer = offer.replace("a=fmtp:97 apt=96", &format!("a=fmtp:97 {apt}"));
+        let answer = answer(
+            Config {
+                video_codecs: vec![Codec::Vp8],
+                ..config()
+            },
+            &offer,
+        );
+        let session = Session::parse(&answer).unwrap();
+        let answered: Vec<u8> = session.media_at(1).unwrap().payload_types().collect();
+        assert_eq!(answered, formats, "{apt}");
+    }
+}
+
 /// What both browsers get for their common offers, to be read by people. `UPDATE_GOLDEN=1` writes them anew.
 #[test]
 fn answers_are_as_they_were() {

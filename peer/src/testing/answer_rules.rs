@@ -136,14 +136,14 @@ fn formats(offered: Media<'_>, answered: Media<'_>) -> Result<(), String> {
             )?;
         }
         if ours.is("rtx") {
-            let apt = parameter(answered, "apt")
-                .and_then(|apt| apt.parse().ok())
-                .ok_or("rtx has an apt (RFC 4588 §8.1)")?;
+            // A number, however many zeros the offer writes before it.
+            let apt = |media: Media<'_>| media.fmtp(*pt).and_then(|fmtp| fmtp.parameters.number("apt"));
+            let repaired = apt(answered).ok_or("rtx has an apt (RFC 4588 §8.1)")?;
+            ensure(apt(offered) == Some(repaired), "rtx repairs what was offered")?;
             ensure(
-                parameter(offered, "apt") == parameter(answered, "apt"),
-                "rtx repairs what was offered",
+                own.iter().any(|pt| u64::from(*pt) == repaired),
+                "rtx repairs a format of the answer",
             )?;
-            ensure(own.contains(&apt), "rtx repairs a format of the answer")?;
             ensure(
                 answered.rtcp_fbs_of(*pt).next().is_none(),
                 "no feedback about retransmissions",
