@@ -2,7 +2,7 @@
 //!
 //! - [`Guest`]: joins a room, plays files in a loop, receives and checks everything; one thread each, in real time.
 //! - [`Media`]: what it plays: VP8 in IVF, Opus in Ogg.
-//! - [`Report`], [`SlotReport`]: what it has received.
+//! - [`Report`], [`SlotReport`]: what it has received; [`Strange`]: two pictures in it that cannot follow each other.
 //! - [`Room`], [`Access`]: where a room is, and how it is reached.
 
 mod access;
@@ -32,5 +32,6 @@ pub use access::{Access, RelayOver};
 pub use guest::{Guest, JoinError};
 pub use ivf::{IvfError, read_ivf};
 pub use media::{Media, MediaError};
+pub use pictures::Strange;
 pub use report::{Report, SlotReport};
 pub use room::{Room, RoomError};

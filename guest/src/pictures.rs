@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rtp::codec::vp8::{Descriptor, PictureId};
 
@@ -19,6 +20,13 @@ pub(crate) struct Head {
     pub(crate) tl0: Option<u8>,
     /// Whether it is of the lowest temporal layer, whose pictures TL0PICIDX counts.
     pub(crate) base: bool,
+}
+
+/// Two packets, one behind the other, of which the second cannot be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Strange {
+    before: (u64, Head),
+    own: (u64, Head),
 }
 
 /// Packets that wait at most; the sender's numbers may be anything.
@@ -71,21 +79,46 @@ impl Pictures {
         }
     }
 
-    /// Looks at everything in front of the first number that may still come. How many pictures do not follow the one
-    /// before.
-    pub(crate) fn settle(&mut self, first_open: Option<u64>) -> u64 {
-        let mut faults = 0;
+    /// Looks at everything in front of the first number that may still come, and gives to `fault` each picture that does
+    /// not follow the one before.
+    pub(crate) fn settle(&mut self, first_open: Option<u64>, mut fault: impl FnMut(Strange)) {
         while let Some((&sequence, &head)) = self.waiting.first_key_value() {
             if first_open.is_some_and(|open| sequence > open) && self.waiting.len() <= MAX_WAITING {
                 break;
             }
             self.waiting.pop_first();
-            if let Some((before, last)) = self.last {
-                faults += u64::from(!head.follows(&last, sequence - before - 1));
+            let own = (sequence, head);
+            if let Some(before) = self.last
+                && !head.follows(&before.1, sequence - before.0 - 1)
+            {
+                fault(Strange { before, own });
             }
-            self.last = Some((sequence, head));
+            self.last = Some(own);
         }
-        faults
+    }
+}
+
+impl fmt::Display for Strange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ((before, last), (sequence, head)) = (self.before, self.own);
+        write!(f, "packet {before} ({last}), then packet {sequence} ({head})")
+    }
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "timestamp {}", self.timestamp)?;
+        if let Some(picture) = self.picture {
+            let bits = match picture {
+                PictureId::Short(_) => 7,
+                PictureId::Long(_) => 15,
+            };
+            write!(f, ", picture {} of {bits} bits", picture.value())?;
+        }
+        if let Some(tl0) = self.tl0 {
+            write!(f, ", TL0PICIDX {tl0}")?;
+        }
+        f.write_str(if self.base { "" } else { ", an upper layer" })
     }
 }
 
@@ -107,7 +140,13 @@ mod tests {
         for (sequence, head) in packets {
             pictures.take(*sequence, *head);
         }
-        pictures.settle(None)
+        settle(&mut pictures, None)
+    }
+
+    fn settle(pictures: &mut Pictures, first_open: Option<u64>) -> u64 {
+        let mut faults = 0;
+        pictures.settle(first_open, |_| faults += 1);
+        faults
     }
 
     #[test]
@@ -151,6 +190,25 @@ mod tests {
             assert_eq!(faults(&[&good[..], &[(5, bad)]].concat()), 1, "{bad:?}");
         }
         assert_eq!(faults(&[&good[..], &[(5, head(40, 2, 2))]].concat()), 0);
+    }
+
+    #[test]
+    fn what_does_not_follow_is_told_with_its_numbers() {
+        let mut pictures = Pictures::default();
+        pictures.take(7, head(10, 0x7fff, 255));
+        let upper = Head {
+            picture: Some(PictureId::Short(9)),
+            base: false,
+            ..head(20, 0, 3)
+        };
+        pictures.take(9, upper);
+        let mut told = Vec::new();
+        pictures.settle(None, |strange| told.push(strange.to_string()));
+        assert_eq!(
+            told,
+            ["packet 7 (timestamp 10, picture 32767 of 15 bits, TL0PICIDX 255), \
+              then packet 9 (timestamp 20, picture 9 of 7 bits, TL0PICIDX 3, an upper layer)"]
+        );
     }
 
     #[test]
@@ -202,17 +260,17 @@ mod tests {
         let mut pictures = Pictures::default();
         pictures.take(1, head(10, 1, 1));
         pictures.take(3, head(30, 3, 3));
-        assert_eq!(pictures.settle(Some(2)), 0);
+        assert_eq!(settle(&mut pictures, Some(2)), 0);
         assert_eq!(pictures.waiting.len(), 1);
         // It comes, and is of another picture than its neighbours tell.
         pictures.take(2, head(20, 7, 7));
-        assert_eq!(pictures.settle(None), 2);
+        assert_eq!(settle(&mut pictures, None), 2);
         // What is behind was looked at.
         pictures.take(2, head(20, 2, 2));
         assert!(pictures.waiting.is_empty());
         for sequence in 5..3 * MAX_WAITING as u64 {
             pictures.take(sequence, head(sequence as u32, sequence as u16, sequence as u8));
-            pictures.settle(Some(4));
+            settle(&mut pictures, Some(4));
             assert!(pictures.waiting.len() <= MAX_WAITING);
         }
     }

@@ -2,6 +2,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::pictures::Strange;
+
 /// What a guest has received so far.
 #[derive(Debug, Clone, Default)]
 pub struct Report {
@@ -64,6 +66,8 @@ pub struct SlotReport {
     pub leaps: u64,
     /// Pictures of VP8 whose picture id or TL0PICIDX does not follow that of the picture before (RFC 7741 §4.2).
     pub strange_pictures: u64,
+    /// The first of them.
+    pub strange: Vec<Strange>,
     /// Times at which somebody's picture did not begin with a key frame.
     pub without_key_frame: u64,
 }
@@ -86,6 +90,9 @@ impl Report {
                 if count > 0 {
                     complaints.push(format!("{}: section {}: {count} {what}", self.name, slot.mid));
                 }
+            }
+            for strange in &slot.strange {
+                complaints.push(format!("{}: section {}: {strange}", self.name, slot.mid));
             }
         }
         complaints

@@ -52,6 +52,9 @@ const MAX_OPEN: usize = 4096;
 /// So long after it was noticed each missing number may be repaired; then it is a loss.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// So many pictures that do not follow the one before are told one by one.
+const MAX_STRANGE: usize = 8;
+
 impl Slot {
     /// Takes what the server says about who is in it. When the first picture of that participant came, if it came
     /// before the word: that goes another way than media, and on a busy machine takes longer.
@@ -169,7 +172,13 @@ impl Slot {
     fn look(&mut self) {
         self.report.open = self.open.len() as u64;
         let first = self.open.first_key_value();
-        self.report.strange_pictures += self.pictures.settle(first.map(|(number, _)| *number));
+        let report = &mut self.report;
+        self.pictures.settle(first.map(|(number, _)| *number), |strange| {
+            report.strange_pictures += 1;
+            if report.strange.len() < MAX_STRANGE {
+                report.strange.push(strange);
+            }
+        });
     }
 
     /// Gives up what is missing for too long.
@@ -297,6 +306,13 @@ mod tests {
         assert_eq!(slot.report.strange_pictures, 1);
         slot.settle(now + Duration::from_secs(2));
         assert_eq!(slot.report.strange_pictures, 2);
+        // Each is told, as long as they are few.
+        assert_eq!(slot.report.strange.len(), 2);
+        for n in 9..30 {
+            slot.take(now, vp8(n, 2 * n as u32, 0));
+        }
+        assert_eq!(slot.report.strange_pictures, 23);
+        assert_eq!(slot.report.strange.len(), MAX_STRANGE);
     }
 
     #[test]
