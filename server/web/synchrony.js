@@ -93,10 +93,11 @@ export class Synchrony {
       const late = moves && { sound: age(entry) - per('added'), picture: age(seen) - picture.expected };
       now.heard = late ? { late: late.sound, wait, source: picture.source } : before.heard;
       const counts = late && picture.look(late.sound - wait - late.picture, late.picture);
-      now.doubted = counts && !agrees(now.heard, before.heard);
+      // While nothing is shown there is nothing to see.
+      now.doubted = late ? counts && !agrees(now.heard, before.heard) : before.doubted;
       if (picture.knows) shares.push(picture.apart);
       // What was beside counts no more where sound has leapt: the next look says where to.
-      if (now.doubted && !before.doubted) continue;
+      if (now.doubted && !(late && before.doubted)) continue;
       picture.follow(ahead + (counts && !now.doubted ? late.sound - picture.late : wait + (picture.apart ?? this.#device)));
     }
     if (shares.length > 0) this.#device = middle(shares);

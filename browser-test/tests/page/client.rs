@@ -220,6 +220,10 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 look('which is followed when it is seen twice', {}, 1);
                 look('and back', { wait: 150, device: 30 }, 1);
                 look('once more', {}, 10);
+                look('sound is of another clock', { wait: 190, device: -60 }, 1);
+                look('while nothing is shown this is not seen', { frames: 0 }, 3);
+                look('but then', { frames: 15 }, 2);
+                look('and as it was', { wait: 150, device: 30 }, 10);
                 look('sound that is somewhere else each time', { wait: 170, device: 90 }, 1);
                 look('pictures wait for as long', { wait: 200, device: -40 }, 1);
                 look('until it settles', { wait: 150, device: 30 }, 10);
@@ -288,6 +292,10 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 [130, "which is followed when it is seen twice"],
                 [130, "and back"],
                 [180, "once more"],
+                [180, "sound is of another clock"],
+                [180, "while nothing is shown this is not seen"],
+                [130, "but then"],
+                [180, "and as it was"],
                 [180, "sound that is somewhere else each time"],
                 [230, "pictures wait for as long"],
                 [180, "until it settles"],
