@@ -39,16 +39,15 @@ impl RotatingSecrets {
         self.lifetime
     }
 
-    /// Changes the secret when its time is over.
+    /// Changes the secret when its time is over, and forgets the one before when nothing of it is good any more.
     fn rotate(&mut self, now: Instant) {
-        let age = self.present.age(now);
-        if age < self.lifetime {
-            return;
+        if self.present.age(now) >= self.lifetime {
+            let next = Generation::new(&mut self.rng, self.present.number.wrapping_add(1), now);
+            self.former = Some(std::mem::replace(&mut self.present, next));
         }
-        let next = Generation::new(&mut self.rng, self.present.number.wrapping_add(1), now);
-        let former = std::mem::replace(&mut self.present, next);
         // Its last product is at most as old as the secret is beyond its own time.
-        self.former = Some(former).filter(|_| age < self.lifetime.saturating_mul(2));
+        let most = self.lifetime.saturating_mul(2);
+        self.former.take_if(|former| former.age(now) >= most);
     }
 
     /// The secret of the moment.
@@ -110,5 +109,28 @@ impl fmt::Debug for RotatingSecrets {
             .field("number", &self.present.number)
             .field("has_former", &self.former.is_some())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_kept_for_two_lifetimes() {
+        const MINUTE: Duration = Duration::from_secs(60);
+        let begin = Instant::now();
+        let mut secrets = RotatingSecrets::new(60 * MINUTE, Seed::from_run(1), begin);
+        assert!(secrets.get(begin + 59 * MINUTE, 0).is_some());
+        // Its last product may be of the minute before.
+        assert!(secrets.get(begin + 110 * MINUTE, 0).is_some());
+        assert_eq!(secrets.present(begin + 110 * MINUTE).number, 1);
+        // With the first use behind that time it goes, although the one after it is young.
+        assert!(secrets.get(begin + 120 * MINUTE, 0).is_none());
+        assert!(secrets.former.is_none());
+        assert_eq!(secrets.present(begin + 120 * MINUTE).number, 1);
+        // Nobody came for long: there is nothing to keep.
+        assert_eq!(secrets.present(begin + 300 * MINUTE).number, 2);
+        assert!(secrets.former.is_none());
     }
 }
