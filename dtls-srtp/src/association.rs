@@ -171,6 +171,18 @@ impl Association {
             .push_handshake(self.write_epoch, message_type, message_seq, body);
     }
 
+    /// Whether there are numbers left for all that is said at once, four tickets at most: they do not begin anew (RFC 9147
+    /// §5.2).
+    pub(crate) const fn has_message_numbers(&self) -> bool {
+        self.next_message_seq < u16::MAX - 4
+    }
+
+    /// Goes on with this number.
+    #[cfg(test)]
+    pub(crate) const fn skip_message_numbers(&mut self, next: u16) {
+        self.next_message_seq = next;
+    }
+
     /// Adds a message of the peer's to the transcript.
     pub(crate) fn hear(&mut self, message: &Message) -> Result<(), CloseReason> {
         self.transcript

@@ -29,11 +29,12 @@ impl Dtls {
                 self.counters.malformed_fragments += 1;
                 return;
             };
-            let is_new = fragment.header.message_seq >= self.reassembler.next_seq();
+            let message_seq = u32::from(fragment.header.message_seq);
+            let is_new = message_seq >= self.reassembler.next_seq();
             if is_new && origin.epoch < FIRST_APPLICATION_EPOCH {
                 self.counters.misprotected_messages += 1;
                 taken = false;
-            } else if fragment.header.message_seq > self.reassembler.next_seq() {
+            } else if message_seq > self.reassembler.next_seq() {
                 // Not before its turn: what is acknowledged takes effect for the peer at once.
                 taken = false;
             } else {
@@ -168,6 +169,9 @@ impl Dtls {
         if secrets.updating || !(self.association.flight.is_empty() || secrets.tickets_left) {
             return;
         }
+        if !self.association.has_message_numbers() {
+            return;
+        }
         let update = secrets.wanted.take().filter(|_| session.epoch < u16::MAX);
         secrets.updating = update.is_some();
         let update = update.map(|update| (HandshakeType::KEY_UPDATE, vec![u8::from(update.requested)]));
@@ -197,10 +201,12 @@ impl Dtls {
         }
     }
 
-    /// Our tickets were not acknowledged in time, which is no loss: they are sent no more for their own sake.
-    pub(crate) const fn leave_tickets(&mut self) {
+    /// Our tickets were not acknowledged in time, which is no loss: they are sent no more for their own sake. What waited for
+    /// that has its turn.
+    pub(crate) fn leave_tickets(&mut self) {
         if let Some(secrets) = self.secrets_13() {
             secrets.tickets_left = true;
+            self.say_next();
         }
     }
 

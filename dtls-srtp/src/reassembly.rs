@@ -64,8 +64,9 @@ pub(crate) enum Pushed {
 /// differently each time (RFC 6347 §4.2.3), within a budget.
 #[derive(Debug)]
 pub(crate) struct Reassembler {
-    next_seq: u16,
-    messages: BTreeMap<u16, Partial>,
+    /// Beyond all numbers when the last one was taken: they do not begin anew.
+    next_seq: u32,
+    messages: BTreeMap<u32, Partial>,
     limits: ReassemblyLimits,
     /// Whether what is kept stays: it may have been acknowledged.
     keeps_all: bool,
@@ -91,7 +92,7 @@ impl ReassemblyLimits {
 
 impl Reassembler {
     /// How many messages ahead of the next one are kept. The longest flight of DTLS 1.2 has five messages.
-    const AHEAD: u16 = 8;
+    const AHEAD: u32 = 8;
 
     pub(crate) const fn new(limits: ReassemblyLimits) -> Self {
         Self::starting_at(0, limits)
@@ -100,7 +101,7 @@ impl Reassembler {
     /// One whose first message has this number.
     pub(crate) const fn starting_at(next_seq: u16, limits: ReassemblyLimits) -> Self {
         Self {
-            next_seq,
+            next_seq: next_seq as u32,
             messages: BTreeMap::new(),
             limits,
             keeps_all: false,
@@ -108,7 +109,7 @@ impl Reassembler {
     }
 
     /// The number of the message that [`take`](Self::take) waits for.
-    pub(crate) const fn next_seq(&self) -> u16 {
+    pub(crate) const fn next_seq(&self) -> u32 {
         self.next_seq
     }
 
@@ -138,6 +139,7 @@ impl Reassembler {
             fragment_offset,
             ..
         } = fragment.header;
+        let message_seq = u32::from(message_seq);
         let Some(ahead) = message_seq.checked_sub(self.next_seq) else {
             return Pushed::Stale;
         };
@@ -225,9 +227,9 @@ impl Reassembler {
         if !self.messages.get(&self.next_seq)?.is_whole() {
             return None;
         }
-        let message_seq = self.next_seq;
-        let mut partial = self.messages.remove(&message_seq)?;
-        self.next_seq = message_seq.checked_add(1)?;
+        let message_seq = u16::try_from(self.next_seq).ok()?;
+        let mut partial = self.messages.remove(&self.next_seq)?;
+        self.next_seq += 1;
         Some(Message {
             message_type: partial.message_type,
             message_seq,
@@ -376,6 +378,17 @@ mod tests {
         assert_eq!(r.take().unwrap().body, b"");
         assert_eq!(r.push(&fragment(1, 0, 0, b"")), Pushed::Stale);
         assert_eq!(r.next_seq(), 2);
+    }
+
+    #[test]
+    fn the_last_number_is_taken_and_nothing_after_it() {
+        let mut r = Reassembler::starting_at(u16::MAX, LIMITS);
+        assert_eq!(r.push(&fragment(u16::MAX, 1, 0, b"a")), Pushed::Kept);
+        assert_eq!(r.take().unwrap().message_seq, u16::MAX);
+        for seq in [0, u16::MAX] {
+            assert_eq!(r.push(&fragment(seq, 1, 0, b"a")), Pushed::Stale);
+            assert_eq!(r.take(), None);
+        }
     }
 
     #[test]

@@ -392,7 +392,7 @@ impl Dtls {
     fn is_misprotected(&self, epoch: u16, fragment: &Fragment<'_>) -> bool {
         let finished = fragment.header.message_type == HandshakeType::FINISHED;
         let in_the_clear = epoch == 0;
-        let is_new = fragment.header.message_seq >= self.reassembler.next_seq();
+        let is_new = u32::from(fragment.header.message_seq) >= self.reassembler.next_seq();
         match &self.state {
             State::Handshaking(Handshake::Offer(_) | Handshake::Listening) => !in_the_clear || finished,
             // In DTLS 1.2 Finished is the only protected message until the handshake is over.
@@ -408,8 +408,8 @@ impl Dtls {
     /// The end of the peer's last flight came again: it has not seen ours (RFC 6347 §4.2.4). Ours is sent again, unless
     /// it left so recently that the two may have crossed.
     fn handle_repeated(&mut self, now: Instant, fragment: &Fragment<'_>) {
-        let ends_flight = fragment.header.is_last()
-            && fragment.header.message_seq.checked_add(1) == Some(self.reassembler.next_seq());
+        let ends_flight =
+            fragment.header.is_last() && u32::from(fragment.header.message_seq) + 1 == self.reassembler.next_seq();
         let quiet = self.association.timer.interval() / 2;
         if ends_flight
             && self
@@ -556,7 +556,7 @@ impl Dtls {
                     description: AlertDescription::NO_RENEGOTIATION,
                 });
             }
-            HandshakeType::FINISHED if fragment.header.message_seq < self.reassembler.next_seq() => {
+            HandshakeType::FINISHED if u32::from(fragment.header.message_seq) < self.reassembler.next_seq() => {
                 self.counters.repeated_fragments += 1;
                 self.handle_repeated(now, &fragment);
             }

@@ -280,8 +280,6 @@ fn ids_change_over_bad_networks() {
     }
 }
 
-// Records for somebody else
-
 /// What the peer said long ago takes nothing from the patience with what is said now.
 #[test]
 fn each_message_has_the_patience_of_a_handshake() {
@@ -300,6 +298,8 @@ fn each_message_has_the_patience_of_a_handshake() {
     pair.run_for(patience);
     assert!(!pair.server.dtls.is_connected());
 }
+
+// Records for somebody else
 
 /// Where the id stands.
 fn id_offset(version: Version) -> usize {

@@ -556,8 +556,8 @@ fn as_many_tickets_as_the_server_gives() {
     assert_resumed(&next(&pair, MINUTE, &client, session, &with(0)), true);
 }
 
-#[test]
-fn a_ticket_that_nobody_acknowledges_is_no_loss() {
+/// A connected pair over a network that has lost everything since the server sent its ticket.
+fn losing_the_ticket() -> Pair {
     // Tickets are for those who are proven, so that they leave when the rest is acknowledged.
     let mut pair = Pair::strangers(client(), server(), Network::CLEAN, 1);
     let (theirs, ours) = (pair.client.dtls.config(), pair.server.dtls.config());
@@ -567,14 +567,18 @@ fn a_ticket_that_nobody_acknowledges_is_no_loss() {
     assert!(pair.client.dtls.is_connected() && !pair.server.dtls.is_connected());
     pair.server.dtls.set_remote_fingerprints(vec![theirs]);
     pair.network.loss_percent = 100;
-    pair.run_for(5 * MINUTE);
-    assert!(pair.server.dtls.is_connected(), "{:?}", pair.server.events);
-    assert_eq!(pair.server.dtls.poll_timeout(), None);
-    // It comes before what is said next, which would not be taken without it.
-    pair.network.loss_percent = 0;
-    pair.server.dtls.update_keys();
-    pair.run_for(5 * MINUTE);
-    pair.client.dtls.update_keys();
+    pair
+}
+
+/// Both change their keys as the server wished, once more as the client wishes, and the client has its ticket.
+fn assert_changes(mut pair: Pair) {
+    let mut epochs = Vec::new();
+    for _ in 0..2 {
+        pair.run_for(5 * MINUTE);
+        epochs.push([Side::Client, Side::Server].map(|side| pair.end(side).seal(b"x")[0] & 3));
+        pair.client.dtls.update_keys();
+    }
+    assert_eq!(epochs, [[0, 0], [1, 1]]);
     pair.run_for(5 * MINUTE);
     pair.assert_talking();
     assert!(pair.client.dtls.take_session().is_some());
@@ -585,18 +589,34 @@ fn a_ticket_that_nobody_acknowledges_is_no_loss() {
 }
 
 #[test]
-fn a_session_that_was_taken_is_told_of_no_more() {
-    let mut pair = Pair::new(client(), server(), Network::CLEAN, 1);
-    while pair.client.dtls.take_session().is_none() {
-        assert!(pair.step());
-        pair.client.events.retain(|event| *event != Event::Session);
-    }
-    pair.run_for(MINUTE);
-    assert!(
-        !pair.client.events.contains(&Event::Session),
-        "{:?}",
-        pair.client.events
-    );
+fn a_ticket_that_nobody_acknowledges_is_no_loss() {
+    let mut pair = losing_the_ticket();
+    pair.run_for(5 * MINUTE);
+    assert!(pair.server.dtls.is_connected(), "{:?}", pair.server.events);
+    assert_eq!(pair.server.dtls.poll_timeout(), None);
+    // It comes before what is said next, which would not be taken without it.
+    pair.network.loss_percent = 0;
+    pair.server.dtls.update_keys();
+    assert_changes(pair);
+}
+
+#[test]
+fn what_waits_for_a_ticket_is_said_when_that_is_left() {
+    let mut pair = losing_the_ticket();
+    let patience = pair.server.dtls.config().handshake_timeout;
+    pair.run_for(patience / 3);
+    pair.server.dtls.update_keys();
+    pair.run_for(patience);
+    pair.network.loss_percent = 0;
+    assert_changes(pair);
+    // With all the patience that there is for what is said.
+    let mut pair = losing_the_ticket();
+    pair.run_for(patience / 3);
+    pair.server.dtls.update_keys();
+    pair.run_for(patience + patience / 2);
+    assert!(pair.server.dtls.is_connected());
+    pair.run_for(patience);
+    assert!(!pair.server.dtls.is_connected());
 }
 
 #[test]

@@ -55,9 +55,10 @@ impl Dtls {
     // 3. Commands
 
     /// Asks the peer for up to so many other connection IDs, in advance of a change of our address (RFC 9147 §9): it may give
-    /// fewer, and we keep 8. Only in an established connection of DTLS 1.3 in which we send with one; else nothing happens. Nor
-    /// does it while the peer still owes an answer to the last call. A peer that does not acknowledge it for
-    /// [`Config::handshake_timeout`](crate::Config::handshake_timeout) ends the connection, as with all that we say.
+    /// fewer, and we keep 8. Only in an established connection of DTLS 1.3 in which we send with one; else nothing happens.
+    /// While the peer still owes an answer to an earlier call, the latest one waits for that. A peer that does not acknowledge
+    /// it for [`Config::handshake_timeout`](crate::Config::handshake_timeout) ends the connection, as with all that we say but
+    /// for tickets.
     pub fn request_connection_ids(&mut self, count: u8) {
         if self.is_connected() && self.is_13() && !self.peer_connection_id().is_empty() {
             self.association.ids.want(count);

@@ -330,7 +330,7 @@ fn a_malformed_ticket_ends_the_connection_of_those_who_want_it() {
 fn tickets_in_one_record() {
     let mut pair = Pair::connected_as(config);
     pair.client.take_session();
-    let next_seq = pair.client.reassembler.next_seq();
+    let next_seq = u16::try_from(pair.client.reassembler.next_seq()).unwrap();
     let association = &mut pair.server.association;
     let mut out = [0; 1200];
     let head = association.records.overhead(association.write_epoch).unwrap().head;
@@ -362,19 +362,23 @@ fn tickets_in_one_record() {
 fn the_latest_tickets_are_kept() {
     let mut kept = KeptSessions::default();
     assert!(!kept.take_news());
+    let received = |number| ReceivedTicket {
+        ticket: vec![number],
+        psk: Digest::new(&[]),
+        hash: HashAlgorithm::Sha256,
+        age_add: 0,
+        lifetime: HOUR,
+        received: Instant::now(),
+    };
     for number in 0..9 {
-        kept.keep(ReceivedTicket {
-            ticket: vec![number],
-            psk: Digest::new(&[]),
-            hash: HashAlgorithm::Sha256,
-            age_add: 0,
-            lifetime: HOUR,
-            received: Instant::now(),
-        });
+        kept.keep(received(number));
     }
     assert!(kept.take_news() && !kept.take_news());
     let left: Vec<_> = std::iter::from_fn(|| kept.take())
         .map(|ticket| ticket.ticket[0])
         .collect();
     assert_eq!(left, [5, 6, 7, 8]);
+    // What was taken before it was told of is no news.
+    kept.keep(received(9));
+    assert!(kept.take().is_some() && !kept.take_news());
 }

@@ -9,6 +9,7 @@ use super::pair::{Pair, config};
 use crate::dtls::{Dtls, Role};
 use crate::event::{CloseReason, Event};
 use crate::fake;
+use crate::reassembly::{Reassembler, ReassemblyLimits};
 use crate::v13::KeyUpdate;
 
 impl Pair {
@@ -47,6 +48,23 @@ fn keys_change_in_time_and_once() {
         pair.exchange();
         assert_eq!(pair.say(), 0);
     }
+}
+
+/// RFC 9147 §5.2: what had the numbers of old messages would be taken for these.
+#[test]
+fn with_the_last_numbers_of_messages_nothing_more_changes() {
+    let mut pair = Pair::connected();
+    let last = u16::MAX - 5;
+    pair.client.association.skip_message_numbers(last);
+    let limits = ReassemblyLimits::of(&config(1));
+    pair.server.reassembler = Reassembler::starting_at(last, limits);
+    for _ in 0..3 {
+        pair.client.update_keys();
+        pair.exchange();
+        assert_eq!(pair.say(), 0);
+    }
+    assert!(pair.client.is_connected() && pair.server.is_connected());
+    assert_eq!(pair.client.poll_timeout(), None);
 }
 
 /// A record that the client could have sent, but for its tag.
