@@ -114,7 +114,13 @@ fn format(settings: &Settings) -> Outcome {
 }
 
 /// The crates that need no more than `core` and `alloc`.
-const NO_STD: [&str; 4] = ["hyaline-wire", "hyaline-sdp", "hyaline-stun", "hyaline-rtp"];
+const NO_STD: [&str; 5] = [
+    "hyaline-wire",
+    "hyaline-sdp",
+    "hyaline-stun",
+    "hyaline-rtp",
+    "hyaline-sctp",
+];
 
 fn lint(settings: &Settings) -> Outcome {
     let workspace = check(&mut settings.cargo(&[
