@@ -16,6 +16,7 @@ mod mdns;
 mod peer;
 mod rtcp;
 mod rtp;
+mod sctp;
 mod sdp;
 mod server;
 mod sfu;
@@ -36,6 +37,7 @@ pub use mdns::mdns;
 pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
+pub use sctp::sctp_packet;
 pub use sdp::sdp;
 pub use server::client_message;
 pub use sfu::sfu_session;
@@ -80,6 +82,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rtcp", run: rtcp, seeds: &["fuzz/seeds/rtcp"] },
     Target { name: "rtp", run: rtp, seeds: &["fuzz/seeds/rtp"] },
     Target { name: "rtp_receive", run: rtp_receive, seeds: &["fuzz/seeds/rtp_receive"] },
+    Target { name: "sctp_packet", run: sctp_packet, seeds: &["fuzz/seeds/sctp_packet"] },
     Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp", "fuzz/seeds/sdp"] },
     Target { name: "sfu_session", run: sfu_session, seeds: &["fuzz/seeds/sfu_session"] },
     Target { name: "sped", run: sped, seeds: &["fuzz/seeds/sped"] },
