@@ -129,14 +129,16 @@ impl<'a, T: Element<'a>> TlvList<'a, T> {
         Self(Form::Wire(all))
     }
 
-    /// The types and lengths add up; whether the values keep the rules of their types is not checked.
-    pub(crate) fn check_framing(&self) -> Result<(), Error> {
-        if let Form::Wire(mut r) = self.0 {
+    /// Everything that is left. The types and lengths have to add up; whether the values keep the rules of their types is
+    /// not checked before it is iterated.
+    pub(crate) fn read_framed(r: &mut Reader<'a>) -> Result<Self, Error> {
+        let all = Self::read(r);
+        if let Form::Wire(mut r) = all.0 {
             while !r.is_empty() {
                 Tlv::<T::Kind>::read(&mut r)?;
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// The elements in order. One whose value breaks the rules of its type is an error and does not hinder the others;

@@ -64,16 +64,14 @@ impl<'a> Init<'a> {
     }
 
     pub(super) fn read(r: &mut Reader<'a>) -> Result<Self, Error> {
-        let init = Self {
+        Ok(Self {
             initiate_tag: r.u32()?,
             a_rwnd: r.u32()?,
             outbound_streams: r.u16()?,
             inbound_streams: r.u16()?,
             initial_tsn: r.u32()?,
-            parameters: Parameters::read(r),
-        };
-        init.parameters.check_framing()?;
-        Ok(init)
+            parameters: Parameters::read_framed(r)?,
+        })
     }
 
     pub(super) fn value_len(&self) -> usize {

@@ -81,8 +81,8 @@ pub enum Chunk<'a> {
     Unknown(RawChunk<'a>),
 }
 
-/// Ends an association at once (RFC 9260 §3.3.7). Its causes are not checked before they are iterated: it counts, whatever
-/// stands in it.
+/// Ends an association at once (RFC 9260 §3.3.7). One with a format error is to be discarded: the types and lengths of its
+/// causes were checked, their values are not before they are iterated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Abort<'a> {
     /// The T bit: the verification tag is that of the packet that this one answers.
@@ -110,7 +110,7 @@ impl<'a> Chunk<'a> {
             ChunkType::HEARTBEAT_ACK => Self::HeartbeatAck(heartbeat_info(&mut r)?),
             ChunkType::ABORT => Self::Abort(Abort {
                 reflected: raw.flags() & REFLECTED != 0,
-                causes: Causes::read(&mut r),
+                causes: Causes::read_framed(&mut r)?,
             }),
             ChunkType::SHUTDOWN => Self::Shutdown {
                 cumulative_tsn_ack: r.u32()?,
@@ -252,8 +252,7 @@ impl<'a> Chunk<'a> {
 /// The first parameter; others that follow are skipped, as all that nobody knows there (RFC 9260 §3.2.1).
 fn heartbeat_info<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], Error> {
     let start = *r;
-    let parameters = Parameters::read(r);
-    parameters.check_framing()?;
+    let parameters = Parameters::read_framed(r)?;
     match parameters.iter().next() {
         Some(Ok(Parameter::HeartbeatInfo(info))) => Ok(info),
         _ => Err(start.broken("a HEARTBEAT begins with its Heartbeat Info")),

@@ -17,8 +17,7 @@ pub struct ReConfig<'a> {
 impl<'a> ReConfig<'a> {
     pub(super) fn read(r: &mut Reader<'a>) -> Result<Self, Error> {
         let start = *r;
-        let parameters = Parameters::read(r);
-        parameters.check_framing()?;
+        let parameters = Parameters::read_framed(r)?;
         let count = parameters.iter().take(3).count();
         start.ensure(matches!(count, 1 | 2), "a RE-CONFIG has one or two parameters")?;
         Ok(Self { parameters })

@@ -456,15 +456,23 @@ fn abort() {
         "ABORT {User-Initiated Abort \"Close called\"}",
     );
     same(&[6, 1, 0, 4], &abort(true, &[]), "ABORT T");
-    // It counts whatever stands in it.
-    let Ok(Chunk::Abort(abort)) = read(&[6, 0, 0, 8, 0, 4, 0, 9]) else {
-        panic!()
-    };
+    // One with a format error is none (RFC 9260 §3.3.7), in an ERROR it does not hinder the causes before.
+    let rule = "a length counts the type and itself";
+    let short = [6, 0, 0, 12, 0, 10, 0, 4, 0, 4, 0, 3];
+    assert_eq!(read(&short), Err(Error::Rule { offset: 8, rule }));
+    let long = [6, 1, 0, 12, 0, 10, 0, 4, 0, 4, 0, 9];
+    assert_eq!(read(&long), Err(Error::Short { offset: 12, needed: 5 }));
+    let mut error = long;
+    error[0] = 9;
     assert_eq!(
-        abort.causes.to_string(),
-        " {malformed (input ends: 5 bytes wanted at offset 8)}"
+        read(&error).unwrap().to_string(),
+        "ERROR {Cookie Received While Shutting Down} {malformed (input ends: 5 bytes wanted at offset 12)}"
     );
-    assert_eq!(abort.causes.iter().count(), 1);
+    // A cause whose value is wrong is not a fault of the chunk.
+    assert_eq!(
+        read(&[6, 0, 0, 9, 0, 4, 0, 5, 1]).unwrap().to_string(),
+        "ABORT {malformed (bytes left over at offset 8)}"
+    );
 }
 
 #[test]
