@@ -249,14 +249,18 @@ impl<'a> Chunk<'a> {
     }
 }
 
-/// The first parameter; others that follow are skipped, as all that nobody knows there (RFC 9260 §3.2.1).
+/// The Heartbeat Info. Other parameters are those that nobody knows there (RFC 9260 §3.2.1): what follows it is skipped,
+/// and so is what stands before it, as far as the type allows.
 fn heartbeat_info<'a>(r: &mut Reader<'a>) -> Result<&'a [u8], Error> {
     let start = *r;
-    let parameters = Parameters::read_framed(r)?;
-    match parameters.iter().next() {
-        Some(Ok(Parameter::HeartbeatInfo(info))) => Ok(info),
-        _ => Err(start.broken("a HEARTBEAT begins with its Heartbeat Info")),
+    for parameter in Parameters::read_framed(r)? {
+        match parameter? {
+            Parameter::HeartbeatInfo(info) => return Ok(info),
+            other if other.parameter_type().when_unrecognized().stops() => break,
+            _ => {}
+        }
     }
+    Err(start.broken("a HEARTBEAT has a Heartbeat Info"))
 }
 
 /// One line: `SACK cumulative=7 a_rwnd=5242880 gaps=[2-3] duplicates=[]`.

@@ -363,13 +363,28 @@ fn heartbeats() {
     same(&bytes, &Chunk::Heartbeat(&[1, 2, 3]), "HEARTBEAT 3 bytes");
     let bytes = [5, 0, 0, 8, 0, 1, 0, 4];
     same(&bytes, &Chunk::HeartbeatAck(&[]), "HEARTBEAT ACK 0 bytes");
-    // Further parameters are skipped.
-    let rule = "a HEARTBEAT begins with its Heartbeat Info";
-    let bytes = [4, 0, 0, 16, 0, 1, 0, 5, 1, 0, 0, 0, 0x80, 9, 0, 4];
-    assert_eq!(read(&bytes), Ok(Chunk::Heartbeat(&[1])));
-    let bytes = [4, 0, 0, 8, 0x80, 9, 0, 4];
-    assert_eq!(read(&bytes), Err(Error::Rule { offset: 4, rule }));
-    assert_eq!(read(&[4, 0, 0, 4]), Err(Error::Rule { offset: 4, rule }));
+    // Other parameters are skipped, before it only where their type allows that.
+    let info = [0, 1, 0, 5, 1, 0, 0, 0];
+    let with = |others: &[u8], after: &[u8]| {
+        let len = u8::try_from(4 + others.len() + info.len() + after.len()).unwrap();
+        let bytes = [&[4, 0, 0, len], others, &info, after].concat();
+        read(&bytes).map(|chunk| chunk == Chunk::Heartbeat(&[1]))
+    };
+    let rule = "a HEARTBEAT has a Heartbeat Info";
+    let none = Error::Rule { offset: 4, rule };
+    assert_eq!(with(&[], &[0x80, 9, 0, 4]), Ok(true));
+    assert_eq!(with(&[], &[0, 9, 0, 4]), Ok(true));
+    assert_eq!(with(&[0x80, 9, 0, 4, 0xc0, 9, 0, 4], &[]), Ok(true));
+    assert_eq!(with(&[0x40, 9, 0, 4], &[]), Err(none));
+    assert_eq!(with(&[0x3f, 9, 0, 4], &[]), Err(none));
+    assert_eq!(
+        with(&[0x80, 9, 0, 4], &[0x80, 9, 0, 5]),
+        Err(Error::Short { offset: 20, needed: 1 })
+    );
+    // Of two the first one counts.
+    assert_eq!(with(&[], &[0, 1, 0, 4]), Ok(true));
+    assert_eq!(read(&[4, 0, 0, 8, 0x80, 9, 0, 4]), Err(none));
+    assert_eq!(read(&[4, 0, 0, 4]), Err(none));
 }
 
 #[test]
