@@ -152,7 +152,7 @@ fn payload<'w>(w: &'w mut Writer<'_>, len: usize) -> Result<&'w mut [u8], Full> 
 pub struct Data<'a> {
     /// What stands before the user data.
     pub header: DataHeader,
-    /// The user data, lent from the packet. It may be empty here, which the receiver has to answer with ABORT
+    /// The user data, lent from the packet. It may be empty here, which the receiver should answer with ABORT
     /// (RFC 9260 §6.2).
     pub payload: &'a [u8],
 }
@@ -278,7 +278,7 @@ impl fmt::Display for IDataHeader {
 pub struct IData<'a> {
     /// What stands before the user data.
     pub header: IDataHeader,
-    /// The user data, lent from the packet. It may be empty here, which the receiver has to answer with ABORT
+    /// The user data, lent from the packet. It may be empty here, which the receiver should answer with ABORT
     /// (RFC 9260 §6.2).
     pub payload: &'a [u8],
 }
