@@ -229,7 +229,7 @@ impl Reassembler {
         }
         let message_seq = u16::try_from(self.next_seq).ok()?;
         let mut partial = self.messages.remove(&self.next_seq)?;
-        self.next_seq += 1;
+        self.next_seq = self.next_seq.saturating_add(1);
         Some(Message {
             message_type: partial.message_type,
             message_seq,
