@@ -93,8 +93,8 @@ export class Synchrony {
       const late = moves && { sound: age(entry) - per('added'), picture: age(seen) - picture.expected };
       now.heard = late ? { late: late.sound, wait, source: picture.source } : before.heard;
       const counts = late && picture.look(late.sound - wait - late.picture, late.picture);
-      // While nothing is shown there is nothing to see.
-      now.doubted = late ? counts && !agrees(now.heard, before.heard) : before.doubted;
+      // While nothing is shown, or the browser has no estimates, there is nothing to see; but for somebody else.
+      now.doubted = late ? counts && !agrees(now.heard, before.heard) : before.doubted && before.heard.source === picture.source;
       if (picture.knows) shares.push(picture.apart);
       // What was beside counts no more where sound has leapt: the next look says where to.
       if (now.doubted && !(late && before.doubted)) continue;

@@ -227,6 +227,12 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 look('sound that is somewhere else each time', { wait: 170, device: 90 }, 1);
                 look('pictures wait for as long', { wait: 200, device: -40 }, 1);
                 look('until it settles', { wait: 150, device: 30 }, 10);
+                look('doubts about somebody', { wait: 190, device: -60 }, 1);
+                look('who shows nothing', { frames: 0 }, 3);
+                synchrony.carries(picture, 'Bob');
+                look('are none about somebody else', { wait: 60, device: 30 }, 1);
+                synchrony.carries(picture, 'Ada');
+                look('nor do they come back', { wait: 150, frames: 15 }, 10);
                 look('two people', { wait: 90, goal: 0, device: 900 }, 2);
                 look('another device', { device: 250 }, 1);
                 look('is believed when it is seen twice', {}, 1);
@@ -299,6 +305,10 @@ fn pictures_wait_for_what_delays_sound_beside() {
                 [180, "sound that is somewhere else each time"],
                 [230, "pictures wait for as long"],
                 [180, "until it settles"],
+                [180, "doubts about somebody"],
+                [180, "who shows nothing"],
+                [90, "are none about somebody else"],
+                [180, "nor do they come back"],
                 [120, "two people"],
                 [120, "another device"],
                 [340, "is believed when it is seen twice"],

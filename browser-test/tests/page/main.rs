@@ -2,6 +2,8 @@
 //! what it shows, and what it says when something fails. (The page against the real server is in `tests/browsers`.)
 //!
 //! No test sleeps: the page's time passes at a test's word (`clock.js`).
+// Long tables in `json!`.
+#![recursion_limit = "256"]
 
 mod access;
 mod client;
