@@ -24,13 +24,16 @@ impl<'a> Parameters<'a> {
         self.iter().next().is_none()
     }
 
-    /// Name and value of each; a lone word has no value. Spaces around a parameter do not count.
+    /// Name and value of each; a lone word has no value. Spaces around a parameter, and around its `=`, do not count.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
         self.0
             .split(';')
             .map(str::trim_ascii)
             .filter(|text| !text.is_empty())
-            .map(|text| scan::split_once(text, b'=').map_or((text, None), |(name, value)| (name, Some(value))))
+            .map(|text| match scan::split_once(text, b'=') {
+                Some((name, value)) => (name.trim_ascii_end(), Some(value.trim_ascii_start())),
+                None => (text, None),
+            })
     }
 
     /// The value of the parameter with this name, which is compared without regard to case (RFC 4855 §3).
@@ -85,5 +88,7 @@ mod tests {
         assert_eq!(parameters, Parameters::new("minptime=10 ;useinbandfec=1; cbr;"));
         assert_eq!(Parameters::new(" ; "), Parameters::default());
         assert_ne!(parameters, Parameters::new("minptime=10;useinbandfec=1;cbr="));
+        let spaced = Parameters::new("minptime =10; useinbandfec= 1 ; cbr");
+        assert_eq!((spaced, spaced.number("useinbandfec")), (parameters, Some(1)));
     }
 }
