@@ -195,6 +195,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Report;
 
     fn packet(sequence: u64, timestamp: u32) -> Received {
         Received {
@@ -313,6 +314,15 @@ mod tests {
         }
         assert_eq!(slot.report.strange_pictures, 23);
         assert_eq!(slot.report.strange.len(), MAX_STRANGE);
+        let report = Report {
+            slots: vec![slot.report],
+            ..Report::default()
+        };
+        let told = report
+            .complaints()
+            .into_iter()
+            .filter(|text| text.contains("then packet"));
+        assert_eq!(told.count(), MAX_STRANGE);
     }
 
     #[test]
