@@ -171,8 +171,8 @@ impl Association {
             .push_handshake(self.write_epoch, message_type, message_seq, body);
     }
 
-    /// Whether there are numbers left for all that is said at once, four tickets at most: they do not begin anew (RFC 9147
-    /// §5.2).
+    /// Whether there are numbers left for all that is said at once, four tickets at most: to the peer those that begin anew are
+    /// of old messages.
     pub(crate) const fn has_message_numbers(&self) -> bool {
         self.next_message_seq < u16::MAX - 4
     }

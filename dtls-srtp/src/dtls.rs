@@ -399,9 +399,10 @@ impl Dtls {
             })
     }
 
-    /// Asks for new keys in both directions (RFC 9147 §8); the change is under way when this returns, or as soon as what we said
-    /// before is acknowledged, and data may be sealed all the time. DTLS 1.2 has no such thing: there nothing happens, and in both before the connection is
-    /// established. Nobody has to call this: keys change by themselves before they have sealed too much.
+    /// Asks for new keys in both directions (RFC 9147 §8); the change is under way when this returns, or as soon as nothing
+    /// that we said before waits for an acknowledgement, and data may be sealed all the time. DTLS 1.2 has no such thing:
+    /// there nothing happens, and in both before the connection is established. Nobody has to call this: keys change by
+    /// themselves before they have sealed too much.
     pub fn update_keys(&mut self) {
         if self.is_connected() {
             self.want_update(KeyUpdate { requested: true });
