@@ -1,9 +1,10 @@
-//! AES in counter mode (SP 800-38A §6.5) and HMAC-SHA1 (RFC 2104) for packets, several at once.
+//! AES in counter mode (SP 800-38A §6.5) and HMAC-SHA1 (RFC 2104) for packets, several at once, and CRC32c.
 //!
 //! - [`AesCtr`]: a key schedule of AES-128 or AES-256. Its pass over a payload that lies elsewhere is also the copy.
 //! - [`HmacSha1`]: the two hash states that a key begins with. [`HmacSha1::mac_each`] authenticates up to four messages side by
 //!   side in less time than one after the other: SHA-1 is one long chain of dependent instructions, and a core that follows one chain has room for
 //!   others.
+//! - [`crc32c`]: the checksum of SCTP (RFC 9260 §6.8).
 //! - [`AesPath`], [`Sha1Path`]: which instructions do it. The best that the machine has are found at run time; on other
 //!   architectures, and on old machines, it is the portable path, which is RustCrypto's.
 //!
@@ -15,6 +16,7 @@
 //! bit-sliced code.
 
 mod counter;
+mod crc32c;
 mod hmac;
 mod path;
 #[cfg(test)]
@@ -23,5 +25,6 @@ mod tests;
 mod x86;
 
 pub use counter::{AesCtr, LengthMismatch};
+pub use crc32c::crc32c;
 pub use hmac::{HmacSha1, MAX_LANES, Message};
 pub use path::{AesPath, Sha1Path};

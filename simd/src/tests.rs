@@ -401,3 +401,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_crc32c_of_well_known_bytes() {
+    // The check value of CRC-32/ISCSI, and RFC 3720 §B.4.
+    assert_eq!(crc32c(0, b"123456789"), 0xe306_9283);
+    assert_eq!(crc32c(0, &[0; 32]), 0x8a91_36aa);
+    assert_eq!(crc32c(0, &[0xff; 32]), 0x62a8_ab43);
+    assert_eq!(crc32c(7, &[]), 7);
+}
+
+/// All ways to divide the bytes into three parts, and what is left over.
+#[test]
+fn crc32c_at_every_length() {
+    let bytes: Vec<u8> = (0..4000_u32)
+        .map(|n| (n.wrapping_mul(0x9e37_79b1) >> 13) as u8)
+        .collect();
+    for (start, len) in (0..=3).flat_map(|start| (0..=bytes.len() - 3).map(move |len| (start, len))) {
+        let bytes = &bytes[start..start + len];
+        for before in [0, 0xdead_beef] {
+            assert_eq!(
+                crc32c(before, bytes),
+                ::crc32c::crc32c_append(before, bytes),
+                "{len} bytes"
+            );
+        }
+    }
+}

@@ -2,4 +2,5 @@
 //! features that a function names.
 
 pub(crate) mod aes;
+pub(crate) mod crc32c;
 pub(crate) mod sha1;
