@@ -1,5 +1,13 @@
-//! The wire formats of SCTP (RFC 9260) as WebRTC uses it, over DTLS (RFC 8261) and for data channels (RFC 8831), without
-//! I/O and without allocation.
+//! SCTP (RFC 9260) as WebRTC uses it, over DTLS (RFC 8261), and data channels (RFC 8831, RFC 8832), without I/O.
+//!
+//! With the feature `std`, which is on by default:
+//!
+//! - [`Transport`]: data channels over an association of their own. [`ChannelInit`] opens one, [`ChannelSink`] takes what
+//!   comes, [`ChannelEvent`] tells what happens.
+//! - [`Association`]: streams of messages, without channels. [`Config`] has its budgets, [`Event`] what happens,
+//!   [`CloseReason`] why it ended.
+//!
+//! In any case, without allocation:
 //!
 //! - [`Packet`]: a view of one packet: the common header, the checksum, the chunks as they stand there.
 //! - [`Chunk`]: one chunk by its type, with the user data lent from the packet; [`Parameter`], [`Cause`]: what is nested
@@ -32,9 +40,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! What a packet means to an association is not known here: which chunks may stand together, whether a tag is right, and
+//! The wire formats do not judge what only an association can: which chunks may stand together, whether a tag is right, and
 //! what values a peer may choose.
-#![no_std]
+#![cfg_attr(not(any(test, feature = "std")), no_std)]
 #![deny(
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects,
@@ -51,12 +59,15 @@
     )
 )]
 
-#[cfg(any(test, feature = "std"))]
-extern crate std;
-
 mod cause;
 mod checksum;
 mod chunk;
+#[cfg(feature = "std")]
+mod close;
+#[cfg(feature = "std")]
+mod config;
+#[cfg(feature = "std")]
+mod counters;
 pub mod dcep;
 mod list;
 mod packet;
@@ -72,6 +83,12 @@ pub use chunk::{
     IncomingSsnReset, Init, NextTsns, OutgoingSsnReset, ReConfig, ReconfigResponse, Sack, SkippedMessage,
     SkippedStream,
 };
+#[cfg(feature = "std")]
+pub use close::CloseReason;
+#[cfg(feature = "std")]
+pub use config::{Config, Congestion, Scheduler};
+#[cfg(feature = "std")]
+pub use counters::Counters;
 pub use list::{List, ListIter};
 pub use packet::{Chunks, CommonHeader, Packet, RawChunk};
 pub use parameter::{Parameter, Parameters, RawParameter};
