@@ -24,7 +24,7 @@ pub(crate) fn of_packet(packet: &[u8]) -> [u8; 4] {
 /// Goes on with a CRC32c (Castagnoli), which begins with 0.
 #[cfg(feature = "std")]
 fn append(crc: u32, bytes: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc, bytes)
+    simd::crc32c(crc, bytes)
 }
 
 #[cfg(not(feature = "std"))]

@@ -59,6 +59,8 @@
     )
 )]
 
+#[cfg(feature = "std")]
+mod association;
 mod cause;
 mod checksum;
 mod chunk;
@@ -69,6 +71,8 @@ mod config;
 #[cfg(feature = "std")]
 mod counters;
 pub mod dcep;
+#[cfg(feature = "std")]
+mod engine;
 mod list;
 mod packet;
 mod parameter;
@@ -76,6 +80,8 @@ mod registry;
 mod tlv;
 mod writer;
 
+#[cfg(feature = "std")]
+pub use association::{Association, Event, Message, ResetStreams, SendError, Sink, State, Stats, UnusableInit};
 pub use cause::{Cause, Causes, RawCause};
 pub use checksum::Checksum;
 pub use chunk::{

@@ -78,6 +78,12 @@ impl<'a> Packet<'a> {
         (accepted == Checksum::Zero && self.checksum == [0; 4]) || self.checksum == checksum::of_packet(self.bytes)
     }
 
+    /// The type of the first chunk, whether that is framed well or not.
+    #[cfg(feature = "std")]
+    pub(crate) fn first_type(&self) -> Option<ChunkType> {
+        self.chunks.peek().first().copied().map(ChunkType)
+    }
+
     /// The chunks in order, as they stand in the packet.
     pub const fn chunks(&self) -> Chunks<'a> {
         Chunks { reader: self.chunks }
