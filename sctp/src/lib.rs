@@ -62,6 +62,8 @@
 #[cfg(feature = "std")]
 mod association;
 mod cause;
+#[cfg(feature = "std")]
+mod channels;
 mod checksum;
 mod chunk;
 #[cfg(feature = "std")]
@@ -78,11 +80,18 @@ mod packet;
 mod parameter;
 mod registry;
 mod tlv;
+#[cfg(feature = "std")]
+mod transport;
 mod writer;
 
 #[cfg(feature = "std")]
 pub use association::{Association, Event, Message, ResetStreams, SendError, Sink, State, Stats, UnusableInit};
 pub use cause::{Cause, Causes, RawCause};
+#[cfg(feature = "std")]
+pub use channels::{
+    Channel, ChannelEvent, ChannelId, ChannelInit, ChannelLimits, ChannelSink, Kind, OpenError, ReadyState, Role,
+    SendError as ChannelSendError,
+};
 pub use checksum::Checksum;
 pub use chunk::{
     Abort, AddStreams, Chunk, Data, DataFlags, DataHeader, ForwardTsn, GapAckBlock, IData, IDataHeader, IForwardTsn,
@@ -100,4 +109,6 @@ pub use packet::{Chunks, CommonHeader, Packet, RawChunk};
 pub use parameter::{Parameter, Parameters, RawParameter};
 pub use registry::{CauseCode, ChunkType, ErrorDetectionMethod, ParameterType, Ppid, ReconfigResult, Unrecognized};
 pub use tlv::{Tlv, TlvIter, TlvList};
+#[cfg(feature = "std")]
+pub use transport::{Transport, TransportEvent};
 pub use writer::{PacketWriter, padded_len};
