@@ -7,6 +7,7 @@
 
 mod answer;
 mod cookie;
+mod dcep;
 mod dtls;
 mod framing;
 mod guest;
@@ -17,6 +18,8 @@ mod peer;
 mod rtcp;
 mod rtp;
 mod sctp;
+mod sctp_association;
+mod sctp_pair;
 mod sdp;
 mod server;
 mod sfu;
@@ -28,6 +31,7 @@ mod turn_server;
 
 pub use answer::peer_answer;
 pub use cookie::dtls_cookie;
+pub use dcep::dcep;
 pub use dtls::{dtls_client, dtls_handshake, dtls_records, dtls_server};
 pub use framing::deframer;
 pub use guest::ivf;
@@ -38,6 +42,8 @@ pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
 pub use rtp::{rtp, rtp_receive};
 pub use sctp::sctp_packet;
+pub use sctp_association::sctp_association;
+pub use sctp_pair::sctp_pair;
 pub use sdp::sdp;
 pub use server::client_message;
 pub use sfu::sfu_session;
@@ -66,6 +72,7 @@ pub struct Target {
 #[rustfmt::skip]
 pub const TARGETS: &[Target] = &[
     Target { name: "client_message", run: client_message, seeds: &["fuzz/seeds/client_message"] },
+    Target { name: "dcep", run: dcep, seeds: &["fuzz/seeds/dcep"] },
     Target { name: "deframer", run: deframer, seeds: &["fuzz/seeds/deframer"] },
     Target { name: "dtls_client", run: dtls_client, seeds: &["fuzz/seeds/dtls_script"] },
     Target { name: "dtls_cookie", run: dtls_cookie, seeds: &["fuzz/seeds/dtls_cookie"] },
@@ -82,7 +89,9 @@ pub const TARGETS: &[Target] = &[
     Target { name: "rtcp", run: rtcp, seeds: &["fuzz/seeds/rtcp"] },
     Target { name: "rtp", run: rtp, seeds: &["fuzz/seeds/rtp"] },
     Target { name: "rtp_receive", run: rtp_receive, seeds: &["fuzz/seeds/rtp_receive"] },
+    Target { name: "sctp_association", run: sctp_association, seeds: &["fuzz/seeds/sctp_association"] },
     Target { name: "sctp_packet", run: sctp_packet, seeds: &["fuzz/seeds/sctp_packet"] },
+    Target { name: "sctp_pair", run: sctp_pair, seeds: &["fuzz/seeds/sctp_pair"] },
     Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp", "fuzz/seeds/sdp"] },
     Target { name: "sfu_session", run: sfu_session, seeds: &["fuzz/seeds/sfu_session"] },
     Target { name: "sped", run: sped, seeds: &["fuzz/seeds/sped"] },

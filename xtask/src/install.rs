@@ -3,7 +3,7 @@ use std::process::Command;
 use crate::report::Outcome;
 use crate::stage::{Settings, check};
 
-/// A program that the tests run, and the Debian package that has it.
+/// A program that the tests run, or a file that they build one with, and the Debian package that has it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("chromium", "chromium"),
     ("firefox-esr", "firefox-esr"),
@@ -13,6 +13,8 @@ const PROGRAMS: &[(&str, &str)] = &[
     // The foreign TURN server, and the foreign TURN clients.
     ("turnserver", "coturn"),
     ("turnutils_uclient", "coturn"),
+    // The foreign SCTP peer.
+    ("/usr/include/usrsctp.h", "libusrsctp-dev"),
     // Network namespaces, and packet loss in them.
     ("ip", "iproute2"),
     ("nft", "nftables"),
@@ -76,7 +78,8 @@ fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-/// Whether `PATH`, or one of the folders where Debian and cargo put programs that `PATH` may lack, has it.
+/// Whether `PATH`, or one of the folders where Debian and cargo put programs that `PATH` may lack, has it; or whether there is
+/// such a file, if the path is absolute.
 fn present(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let cargo_home = std::env::var_os("CARGO_HOME").map(std::path::PathBuf::from);
@@ -95,5 +98,7 @@ mod tests {
     fn a_program_that_is_there_and_one_that_is_not() {
         assert!(present("sh"));
         assert!(!present("no-program-has-this-name"));
+        assert!(present(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")));
+        assert!(!present("/usr/include/no-file-has-this-name"));
     }
 }

@@ -54,7 +54,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "interop",
-        about: "DTLS against BoringSSL, with --long alone: it takes minutes to build",
+        about: "DTLS against BoringSSL, SCTP against other stacks in Rust, with --long alone: it takes minutes to build",
         run: interop,
     },
     Stage {
