@@ -129,6 +129,11 @@ impl<'a> Agreement<'a> {
         if offered.media.formats.first() != Some("webrtc-datachannel") {
             return Err("the format is not webrtc-datachannel");
         }
+        match offered.level.sctp_port {
+            None => return Err("a data section needs a=sctp-port (RFC 8841 §5.1)"),
+            Some(0) => return Err("a=sctp-port:0 wants no SCTP association (RFC 8841 §10.3)"),
+            Some(_) => {}
+        }
         Ok(Self {
             direction: Direction::SendRecv,
             formats: Vec::new(),

@@ -2,7 +2,7 @@ use core::net::{IpAddr, Ipv4Addr};
 
 use sdp::{
     Attribute, Builder, Candidate, Connection, Direction, Fingerprint, Group, Line, List, MediaLine, Milliseconds,
-    Msid, MsidSemantic, Origin, Parameters, ParseError, Rid, RidDirection, RtcpXr, Session, Setup, Simulcast,
+    Msid, MsidSemantic, Origin, Parameters, ParseError, Rid, RidDirection, RtcpXr, SctpInit, Session, Setup, Simulcast,
     SimulcastStreams,
 };
 
@@ -28,6 +28,9 @@ pub(crate) struct Local<'a> {
     /// Whether no more come.
     pub(crate) gathered: bool,
     pub(crate) lite: bool,
+    pub(crate) sctp: &'a sctp::Config,
+    /// SNAP: our INIT chunk in base64.
+    pub(crate) sctp_init: Option<&'a str>,
     /// Whether both ends follow each further nomination.
     pub(crate) renomination: bool,
     /// Which of the options for DTLS in checks both have.
@@ -131,9 +134,7 @@ impl Local<'_> {
             }
         }
         if section.kind == Kind::Application {
-            builder
-                .attribute(Attribute::SctpPort(5000))
-                .attribute(Attribute::MaxMessageSize(MAX_MESSAGE_SIZE));
+            data_lines(builder, self.sctp, self.sctp_init);
             return;
         }
         if offered.level.allow_mixed && !session_allow_mixed {
@@ -168,8 +169,15 @@ impl Local<'_> {
     }
 }
 
-/// The largest message that a data channel may bring, in bytes: what Chromium takes.
-const MAX_MESSAGE_SIZE: u64 = 262_144;
+/// What data channels need to be told (RFC 8841 §5, §6).
+pub(crate) fn data_lines(builder: &mut Builder, config: &sctp::Config, init: Option<&str>) {
+    builder
+        .attribute(Attribute::SctpPort(config.source_port))
+        .attribute(Attribute::MaxMessageSize(config.max_receive_message as u64));
+    if let Some(init) = init.and_then(|init| SctpInit::parse(init).ok()) {
+        builder.attribute(Attribute::SctpInit(init));
+    }
+}
 
 fn formats_of(builder: &mut Builder, offered: &OfferedSection<'_>, agreement: &Agreement<'_>) {
     let receives = agreement.direction.receives();

@@ -50,9 +50,17 @@ pub struct Config {
     pub nack: bool,
     /// Whether simulcast is agreed to: every offered layer is received then. Without, the peer sends one.
     pub simulcast: bool,
-    /// Whether a data section is agreed to. What DTLS carries then goes to
-    /// [`Sink::application`](crate::Sink::application).
+    /// Whether a data section is agreed to: data channels.
     pub application: bool,
+    /// What carries data channels. Its packets must leave room for DTLS in [`max_datagram`](Self::max_datagram): its
+    /// `max_receive_message` is what the peer is told to send at most in one message. Who lets it try larger packets
+    /// (`largest_packet`) gives [`poll_transmit`](crate::Peer::poll_transmit) room for these, and for DTLS.
+    pub sctp: sctp::Config,
+    /// What channels the peer may open.
+    pub channel_limits: sctp::ChannelLimits,
+    /// Whether SCTP is set up by signalling (SNAP, draft-hancke-tsvwg-snap), where the peer does it, too. That saves two
+    /// round trips until the first message. Off by default: the draft is not finished, and browsers have it behind a switch.
+    pub snap: bool,
     /// The largest datagram that is sent, in bytes, without what a TURN server needs around it
     /// ([`Peer::RELAY_ROOM`](crate::Peer::RELAY_ROOM)).
     pub max_datagram: usize,
@@ -94,6 +102,9 @@ impl Config {
             nack: true,
             simulcast: true,
             application: false,
+            sctp: sctp::Config::default(),
+            channel_limits: sctp::ChannelLimits::default(),
+            snap: false,
             max_datagram: 1200,
             report_interval: Duration::from_secs(1),
             max_sections: 256,

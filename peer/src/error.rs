@@ -124,7 +124,7 @@ pub enum SectionError {
     Answering,
     /// The peer is closed.
     Closed,
-    /// Only sound and pictures can be offered, and in a direction.
+    /// Sound and pictures are offered in a direction, and data channels once and where they are configured.
     Unusable,
     /// There are as many sections, or SSRCs, as the configuration allows.
     Full,
@@ -139,7 +139,9 @@ impl fmt::Display for SectionError {
         f.write_str(match self {
             Self::Answering => "the peer answers and does not offer",
             Self::Closed => "the peer is closed",
-            Self::Unusable => "only audio and video in a direction can be offered",
+            Self::Unusable => {
+                "audio and video are offered in a direction, and data channels once and where they are configured"
+            }
             Self::Full => "there are as many sections as are allowed",
             Self::NoCodec => "no codec is configured for it",
             Self::Empty => "there is no section to offer",

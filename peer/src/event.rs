@@ -69,6 +69,14 @@ pub enum Event {
         /// Of which stream.
         stream: StreamId,
     },
+    /// Data channels can be used: SCTP is set up. With SNAP it is so as soon as offer and answer are exchanged, before there is
+    /// anything to carry it. It comes again when the peer has begun anew, with new channels.
+    DataConnected,
+    /// Something happened to a data channel, or there is room for messages again.
+    Channel(sctp::ChannelEvent),
+    /// SCTP is over, and all data channels are closed. Sound and pictures go on. Another section for data channels can be
+    /// offered when this one was rejected or stopped.
+    DataClosed(sctp::CloseReason),
     /// [`State::Closed`] was reached; the last event. Connections and streams are to be closed, behind what is still to
     /// be sent there.
     Closed {
@@ -150,11 +158,13 @@ pub enum Timer {
     Nack,
     /// The next bit rate for a peer without transport-wide feedback.
     Remb,
+    /// Data channels: acknowledgements, retransmissions, pacing, heartbeats.
+    Data,
 }
 
 impl Timer {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ice,
         Self::Relays,
         Self::Names,
@@ -164,6 +174,7 @@ impl Timer {
         Self::TransportFeedback,
         Self::Nack,
         Self::Remb,
+        Self::Data,
     ];
 }
 

@@ -7,7 +7,7 @@ use crate::agreement::{Agreement, ExtensionTable, Feedback};
 use crate::bundle::{Bundle, Member};
 use crate::offer::{Offer, OfferedSection};
 use crate::receiver::Receivers;
-use crate::section::{KeyFrameRequest, Section, Stream};
+use crate::section::{KeyFrameRequest, RemoteData, Section, Stream};
 use crate::sender::{Sender, Senders};
 use crate::wish::Wish;
 use crate::{Config, Extension, ExtensionIds, Kind, OfferError, SenderId};
@@ -69,6 +69,12 @@ impl<'o> Plan<'o> {
                 .ok_or("there are as many streams as are allowed")
         };
         let mut agreements: Vec<_> = offered.iter().enumerate().map(agreement).collect();
+        let is_data = |section: &OfferedSection<'_>| section.kind == Some(Kind::Application);
+        let data = offered.iter().zip(&mut agreements);
+        let data = data.filter(|(section, agreement)| is_data(section) && agreement.is_ok());
+        for (_, surplus) in data.skip(1) {
+            *surplus = Err("one data section is for all channels");
+        }
         let members: Vec<Member<'_>> = offered
             .iter()
             .zip(&agreements)
@@ -227,6 +233,7 @@ impl<'o> Plan<'o> {
             asks_again: agreed.asks_again,
             reduced_size: offered.level.rtcp_rsize,
             remb: any(|feedback| feedback.remb),
+            data: (offered.kind == Some(Kind::Application)).then(|| RemoteData::of(&offered.level)),
         }
     }
 }
@@ -253,6 +260,7 @@ fn rejected(offered: &OfferedSection<'_>, reason: &'static str) -> Section {
         asks_again: false,
         reduced_size: false,
         remb: false,
+        data: None,
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use sdp::{
     Attribute, Candidate, Direction, Extmap, Fingerprint, Fmtp, MediaLine, Parameters, RidDirection, RtcpFb, RtpMap,
-    Session, Setup, Simulcast, SsrcGroup, XrFormat,
+    SctpInit, Session, Setup, Simulcast, SsrcGroup, XrFormat,
 };
 
 use crate::{Codec, Kind};
@@ -80,6 +80,9 @@ pub(crate) struct Level<'a> {
     pub(crate) ssrcs: Vec<u32>,
     pub(crate) ssrc_groups: Vec<SsrcGroup<'a>>,
     pub(crate) candidates: Vec<Candidate<'a>>,
+    pub(crate) sctp_port: Option<u16>,
+    pub(crate) max_message_size: Option<u64>,
+    pub(crate) sctp_init: Option<SctpInit<'a>>,
 }
 
 impl<'a> Level<'a> {
@@ -126,6 +129,9 @@ impl<'a> Level<'a> {
             Attribute::Ssrc(ssrc) if self.ssrcs.last() != Some(&ssrc.ssrc) => self.ssrcs.push(ssrc.ssrc),
             Attribute::SsrcGroup(group) => self.ssrc_groups.push(group),
             Attribute::Candidate(candidate) => self.candidates.push(candidate),
+            Attribute::SctpPort(port) => self.sctp_port = Some(port),
+            Attribute::MaxMessageSize(size) => self.max_message_size = Some(size),
+            Attribute::SctpInit(init) => self.sctp_init = Some(init),
             _ => {}
         }
     }

@@ -5,6 +5,7 @@ use sdp::{
     Milliseconds, Msid, MsidSemantic, Origin, ParseError, Session, Setup,
 };
 
+use crate::answer::data_lines;
 use crate::format_lines::{format_lines, ssrc_lines};
 use crate::offer::{RENOMINATION, SPED};
 use crate::section::Format;
@@ -32,6 +33,9 @@ pub(crate) struct OfferText<'a> {
     pub(crate) senders: &'a Senders,
     /// Whether missing packets are asked for again.
     pub(crate) nack: bool,
+    pub(crate) sctp: &'a sctp::Config,
+    /// SNAP: our INIT chunk in base64.
+    pub(crate) sctp_init: Option<&'a str>,
 }
 
 impl OfferText<'_> {
@@ -72,12 +76,17 @@ impl OfferText<'_> {
             .iter()
             .flat_map(|format| [Some(format.payload_type), format.rtx]);
         let types: Vec<String> = types.flatten().map(|number| number.to_string()).collect();
-        let types: Vec<&str> = types.iter().map(String::as_str).collect();
+        let is_data = wish.kind == Kind::Application;
+        let types: Vec<&str> = if is_data {
+            vec!["webrtc-datachannel"]
+        } else {
+            types.iter().map(String::as_str).collect()
+        };
         builder.media(&MediaLine {
             kind: wish.kind.as_str(),
             port: if wish.stopped { 0 } else { 9 },
             port_count: None,
-            protocol: "UDP/TLS/RTP/SAVPF",
+            protocol: if is_data { "UDP/DTLS/SCTP" } else { "UDP/TLS/RTP/SAVPF" },
             formats: List::from(&types[..]),
         });
         builder.line(&Line::Connection(Connection::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED))));
@@ -98,6 +107,10 @@ impl OfferText<'_> {
             if self.gathered {
                 builder.attribute(Attribute::EndOfCandidates);
             }
+        }
+        if is_data {
+            data_lines(builder, self.sctp, self.sctp_init);
+            return;
         }
         for (extension, id) in wish.extensions.iter() {
             builder.attribute(Attribute::Extmap(Extmap::new(u16::from(id), extension.uri())));

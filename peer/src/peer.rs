@@ -27,6 +27,7 @@ use crate::{
     State, StreamId, Timer,
 };
 
+mod data;
 mod gathering;
 mod media;
 mod offering;
@@ -36,6 +37,7 @@ mod riding;
 mod securing;
 mod signalling;
 
+pub(crate) use data::init_chunk;
 use securing::{Srtp, sealer};
 
 /// A PeerConnection without I/O.
@@ -49,6 +51,7 @@ use securing::{Srtp, sealer};
 pub struct Peer {
     config: Arc<Config>,
     rng: StdRng,
+    born: Instant,
     state: State,
     /// Whether [`State::Connected`] was reached once.
     was_connected: bool,
@@ -86,6 +89,8 @@ pub struct Peer {
     /// What signalling said of the peer's certificate and of our role; never changes.
     identity: Option<(Vec<Fingerprint>, Role)>,
     srtp: Option<Srtp>,
+    /// SCTP, where a data section is agreed to or wished for.
+    data: Option<Box<data::Data>>,
     /// What waits for the keys.
     early: EarlyMedia<Path>,
     /// Opened packets that wait for the answer to our offer, with their extended sequence numbers.
@@ -146,6 +151,7 @@ impl Peer {
             .wall_clock
             .unwrap_or_else(|| NtpClock::new(now, NtpTime::from_unix(Duration::ZERO)));
         Self {
+            born: now,
             state: State::New,
             was_connected: false,
             sections: Vec::new(),
@@ -170,6 +176,7 @@ impl Peer {
             sped,
             identity: None,
             srtp: None,
+            data: None,
             early: EarlyMedia::default(),
             unanswered: EarlyMedia::default(),
             senders: Senders::new(config.max_ssrcs, random(&mut rng)),
@@ -301,6 +308,7 @@ impl Peer {
             .each(visit);
         let sped = self.sped.as_ref().map(|sped| *sped.counters()).unwrap_or_default();
         sped.each(visit);
+        self.data_counters().each(visit);
         let mut srtp = dtls_srtp::srtp::Counters::default();
         if let Some(both) = &self.srtp {
             srtp.absorb(both.sealer.counters());
@@ -376,6 +384,7 @@ impl Peer {
             dtls.handle_timeout(now);
             self.handle_dtls_events(now);
         }
+        self.handle_data_timeout(now);
         if self.timers.take_due(Timer::EarlyMedia, now) {
             self.counters.early_media_expired += self.early.expire(now) + self.unanswered.expire(now);
         }
@@ -580,8 +589,10 @@ impl Peer {
         if let Some(rtt) = self.ice.rtt() {
             dtls.set_rtt(rtt);
         }
-        let len = dtls.poll_transmit(now, out)?;
-        Some(Transmit::one(path, len))
+        if let Some(len) = dtls.poll_transmit(now, out) {
+            return Some(Transmit::one(path, len));
+        }
+        self.poll_data(now, out)
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is armed. Valid once
@@ -597,7 +608,14 @@ impl Peer {
 
     /// What happened; call until it gives `None`.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.poll_connections().or_else(|| self.events.pop_front())
+        self.poll_connections()
+            .or_else(|| {
+                // The end comes last.
+                let is_over = matches!(self.events.front(), Some(Event::Closed { .. }));
+                if is_over { None } else { self.events.pop_front() }
+            })
+            .or_else(|| self.poll_data_event())
+            .or_else(|| self.events.pop_front())
     }
 
     fn push_event(&mut self, event: Event) {
@@ -623,6 +641,7 @@ impl Peer {
         self.timers.set(Timer::Names, names);
         self.timers
             .set(Timer::Dtls, self.dtls.as_ref().and_then(Dtls::poll_timeout));
+        self.timers.set(Timer::Data, self.data_timeout());
         self.timers.set(Timer::EarlyMedia, self.early_deadline());
         // What cannot be sent is not waited for.
         let feedback = self.feedback.as_ref().filter(|_| self.ice.selected().is_some());

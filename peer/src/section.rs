@@ -1,5 +1,7 @@
 use rtp::PayloadType;
 
+use crate::offer::Level;
+use crate::peer::init_chunk;
 use crate::wish::Wish;
 use crate::{Codec, Direction, ExtensionIds, Kind, SenderId, StreamId};
 
@@ -22,6 +24,31 @@ pub struct Section {
     pub(crate) reduced_size: bool,
     /// Whether a bit rate is announced to the peer.
     pub(crate) remb: bool,
+    /// What the peer says of data channels, in a section of these.
+    pub(crate) data: Option<RemoteData>,
+}
+
+/// What the peer says of its end of data channels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RemoteData {
+    pub(crate) port: u16,
+    /// In bytes; 0 is any.
+    pub(crate) max_message_size: u64,
+    /// SNAP: its INIT chunk.
+    pub(crate) init: Option<Vec<u8>>,
+}
+
+impl RemoteData {
+    /// What counts when nothing is said (RFC 8841 §6.1).
+    const MAX_MESSAGE_SIZE: u64 = 65_536;
+
+    pub(crate) fn of(level: &Level<'_>) -> Self {
+        Self {
+            port: level.sctp_port.unwrap_or_default(),
+            max_message_size: level.max_message_size.unwrap_or(Self::MAX_MESSAGE_SIZE),
+            init: level.sctp_init.and_then(init_chunk),
+        }
+    }
 }
 
 /// The two ways to ask for a key frame.
@@ -70,6 +97,7 @@ impl Section {
             asks_again: false,
             reduced_size: false,
             remb: false,
+            data: None,
         }
     }
 

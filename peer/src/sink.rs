@@ -47,8 +47,19 @@ pub trait Sink {
         let _ = stream;
     }
 
-    /// What DTLS carried, when a data section is agreed to: one SCTP packet.
-    fn application(&mut self, data: &mut [u8]) {
-        let _ = data;
+    /// The peer has opened a data channel, which is open at once.
+    fn channel_opened(&mut self, channel: &sctp::Channel) {
+        let _ = channel;
+    }
+
+    /// A message has come on a data channel; it is lent.
+    fn message(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8]) {
+        let _ = (channel, kind, payload);
+    }
+
+    /// A part of a message that is longer than `receive_parts` of [`sctp::Config`]. The last one never comes where the
+    /// channel is closed first, or the peer gives the message up.
+    fn message_part(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8], first: bool, last: bool) {
+        let _ = (channel, kind, payload, first, last);
     }
 }

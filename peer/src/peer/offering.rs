@@ -14,16 +14,34 @@ use crate::{AnswerError, Direction, Event, Kind, Section, SectionError, State};
 /// offer.
 impl Peer {
     /// Wants a section, from the next offer on, and gives its index. Its mid is the index as text. A section that sends
-    /// gets its SSRCs now.
+    /// gets its SSRCs now. Of data channels there is one section, whose direction does not matter.
     ///
     /// # Errors
     /// [`SectionError`]; nothing has changed then.
     pub fn add_section(&mut self, kind: Kind, direction: Direction) -> Result<usize, SectionError> {
         self.may_offer()?;
-        if kind == Kind::Application || direction == Direction::Inactive {
+        let index = self.wishes.len();
+        if kind == Kind::Application {
+            let is_there = self.wishes.iter().any(|wish| wish.kind == kind && !wish.stopped);
+            if is_there || !self.config.application {
+                return Err(SectionError::Unusable);
+            }
+            if index >= self.config.max_sections {
+                return Err(SectionError::Full);
+            }
+            self.ensure_data();
+            self.wishes.push(Wish::new(
+                &self.config,
+                index.to_string(),
+                kind,
+                Direction::SendRecv,
+                None,
+            ));
+            return Ok(index);
+        }
+        if direction == Direction::Inactive {
             return Err(SectionError::Unusable);
         }
-        let index = self.wishes.len();
         let mut wish = Wish::new(&self.config, index.to_string(), kind, direction, None);
         let Some(first) = wish.formats.first() else {
             return Err(SectionError::NoCodec);
@@ -96,6 +114,7 @@ impl Peer {
             self.update(now);
         }
         let local = self.ice.local_credentials();
+        let init = self.local_init();
         let candidates: Vec<sdp::Candidate<'_>> = self.local_candidates().collect();
         let text = OfferText {
             session_id: self.session_id,
@@ -110,6 +129,8 @@ impl Peer {
             cname: self.outbox.cname(),
             senders: &self.senders,
             nack: self.config.nack,
+            sctp: &self.config.sctp,
+            sctp_init: init.as_deref(),
         };
         let offer = text.write(&self.wishes);
         debug_assert!(offer.is_ok(), "an offer that we write parses: {offer:?}");

@@ -6,7 +6,6 @@ use stun::{Authenticated, Class};
 use wire::{Path, Transmit};
 
 use super::Peer;
-use super::securing::agrees_to_data;
 use crate::{Sink, Sped, SpedArrival};
 
 /// What a check has beside a DTLS datagram and the two ufrags, in bytes: header 20, USERNAME 4 with a colon and padding
@@ -34,14 +33,14 @@ impl Peer {
         };
         self.ice.handle_datagram_with(now, path, data, &mut **sped);
         let mut unexpected = 0;
-        let agreed = agrees_to_data(&self.sections);
-        self.take_ridden(now, &mut |data| {
-            if agreed {
-                sink.application(data);
-            } else {
+        let mut channels = self.data.take();
+        self.take_ridden(now, &mut |packet| {
+            if !Self::receive_data(channels.as_deref_mut(), now, packet, sink) {
                 unexpected += 1;
             }
         });
+        self.data = channels;
+        self.connect_data(now);
         self.counters.unexpected_application_data += unexpected;
         self.begin_media_if_secure(now, sink);
     }

@@ -6,7 +6,7 @@ use wire::Path;
 
 use super::Peer;
 use super::riding::Plain;
-use crate::{Blocked, CloseReason, Event, Section, Secured, Sink, State, Timer};
+use crate::{Blocked, CloseReason, Event, Secured, Sink, State, Timer};
 
 /// The two directions of SRTP.
 #[derive(Debug)]
@@ -35,12 +35,9 @@ impl Peer {
             }
             return self.update(now);
         }
-        let agreed = agrees_to_data(&self.sections);
         let authentic_before = dtls.authentic_records();
-        dtls.handle_datagram(now, data, &mut |data| {
-            if agreed {
-                sink.application(data);
-            } else {
+        dtls.handle_datagram(now, data, &mut |packet| {
+            if !Self::receive_data(self.data.as_deref_mut(), now, packet, sink) {
                 self.counters.unexpected_application_data += 1;
             }
         });
@@ -60,7 +57,7 @@ impl Peer {
     }
 
     pub(super) fn begin_media_if_secure(&mut self, now: Instant, sink: &mut impl Sink) {
-        if self.srtp.is_some() && self.timers.get(Timer::Report).is_none() {
+        if self.state != State::Closed && self.srtp.is_some() && self.timers.get(Timer::Report).is_none() {
             self.begin_media(now, sink);
         }
     }
@@ -85,6 +82,7 @@ impl Peer {
                 } => {
                     self.secure();
                     self.complete_riding(now, version);
+                    self.connect_data(now);
                     self.push_event(Event::Secured(Secured {
                         version: version.name().unwrap_or("unknown"),
                         suite: suite.name().unwrap_or("unknown"),
@@ -121,13 +119,6 @@ impl Peer {
         self.senders.attach(&mut sealer);
         self.srtp = Some(Srtp { sealer, opener });
     }
-}
-
-/// Whether application data is agreed to.
-pub(super) fn agrees_to_data(sections: &[Section]) -> bool {
-    sections
-        .iter()
-        .any(|s| s.kind == crate::Kind::Application && s.rejected.is_none())
 }
 
 /// Those who may seal now.

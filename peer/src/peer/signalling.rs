@@ -275,6 +275,7 @@ impl Peer {
 
     /// Sets up what depends on all sections together.
     pub(super) fn follow_sections(&mut self, now: Instant) {
+        self.follow_data_section(now);
         if let Some(srtp) = &mut self.srtp {
             self.senders.attach(&mut srtp.sealer);
         }
@@ -309,6 +310,7 @@ impl Peer {
 
     fn answer(&self, plan: &Plan<'_>, fingerprint: sdp::Fingerprint<'_>) -> Result<String, OfferError> {
         let local = self.ice.local_credentials();
+        let init = self.answered_init();
         let candidates: Vec<sdp::Candidate<'_>> = self.local_candidates().collect();
         let local = Local {
             session_id: self.session_id,
@@ -323,6 +325,8 @@ impl Peer {
             candidates: &candidates,
             gathered: self.has_gathered(),
             lite: self.config.ice.mode == ice::Mode::Lite,
+            sctp: &self.config.sctp,
+            sctp_init: init.as_deref(),
             renomination: self.config.ice.mode == ice::Mode::Full
                 && plan
                     .transport()

@@ -21,8 +21,12 @@ pub struct Collected {
     pub sender_reports: Vec<(StreamId, u64, u32)>,
     /// Streams that ended.
     pub byes: Vec<StreamId>,
-    /// Application data.
-    pub application: Vec<Vec<u8>>,
+    /// Data channels that the peer opened, by their labels.
+    pub channels: Vec<(sctp::ChannelId, String)>,
+    /// Messages on data channels.
+    pub messages: Vec<(sctp::ChannelId, sctp::Kind, Vec<u8>)>,
+    /// Parts of long ones, and whether they are the first and the last one.
+    pub parts: Vec<(sctp::ChannelId, Vec<u8>, bool, bool)>,
 }
 
 /// An RTP packet with what was known of it.
@@ -106,7 +110,15 @@ impl Sink for Collected {
         self.byes.push(stream);
     }
 
-    fn application(&mut self, data: &mut [u8]) {
-        self.application.push(data.to_vec());
+    fn channel_opened(&mut self, channel: &sctp::Channel) {
+        self.channels.push((channel.id(), channel.init().label.clone()));
+    }
+
+    fn message(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8]) {
+        self.messages.push((channel.id(), kind, payload.to_vec()));
+    }
+
+    fn message_part(&mut self, channel: &sctp::Channel, _: sctp::Kind, payload: &[u8], first: bool, last: bool) {
+        self.parts.push((channel.id(), payload.to_vec(), first, last));
     }
 }

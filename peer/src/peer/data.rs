@@ -1,0 +1,310 @@
+use std::num::NonZeroU16;
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use dtls_srtp::{Dtls, Role};
+use sctp::{
+    Channel, ChannelId, ChannelInit, ChannelSendError, ChannelSink, Kind, OpenError, Transport, TransportEvent,
+};
+use wire::{Seed, Transmit};
+
+use super::{Peer, random};
+use crate::section::RemoteData;
+use crate::{Event, Section, Sink, State};
+
+/// Bytes of one run of packets at most: what a message of GSO may have.
+const MAX_RUN: usize = 65_000;
+
+/// Datagrams of one run at most.
+const MAX_DATAGRAMS: usize = 64;
+
+/// Longer chunks than this are no INIT of anybody's.
+const MAX_INIT: usize = 1024;
+
+/// SCTP in DTLS, and where it stands.
+#[derive(Debug)]
+pub(super) struct Data {
+    transport: Transport,
+    stage: Stage,
+    /// What those before it have counted.
+    earlier: sctp::Counters,
+}
+
+/// How far signalling has brought it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// No section is agreed to yet.
+    Wished,
+    /// It connects as soon as DTLS is there.
+    Agreed,
+    /// It connects, or has done so.
+    Begun,
+    /// It was set up by signalling.
+    Signalled,
+    /// The section was rejected or stopped: the next one has another association.
+    Stopped,
+}
+
+/// Hands what comes on channels to the sink of the peer.
+struct Lend<'a, S>(&'a mut S);
+
+impl<S: Sink> ChannelSink for Lend<'_, S> {
+    fn opened(&mut self, channel: &Channel) {
+        self.0.channel_opened(channel);
+    }
+
+    fn message(&mut self, channel: &Channel, kind: Kind, payload: &[u8]) {
+        self.0.message(channel, kind, payload);
+    }
+
+    fn part(&mut self, channel: &Channel, kind: Kind, payload: &[u8], first: bool, last: bool) {
+        self.0.message_part(channel, kind, payload, first, last);
+    }
+}
+
+/// Data channels. They can be opened as soon as a data section is agreed to, or wished for.
+impl Peer {
+    /// Opens a data channel. Messages can be sent on it as soon as offer and answer are exchanged, before it is confirmed:
+    /// they wait until there is SCTP.
+    ///
+    /// # Errors
+    /// What hinders it.
+    pub fn open_channel(&mut self, now: Instant, init: ChannelInit) -> Result<ChannelId, OpenError> {
+        match &mut self.data {
+            Some(data) if self.state != State::Closed => data.transport.open(now, init),
+            _ => Err(OpenError::NoTransport),
+        }
+    }
+
+    /// Sends a message on a data channel. The bytes are not copied before they are laid where they are sealed.
+    ///
+    /// # Errors
+    /// The message was not taken. After [`ChannelSendError::Blocked`] comes
+    /// [`ChannelEvent::Writable`](sctp::ChannelEvent::Writable) when there is room again.
+    pub fn send_message(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        kind: Kind,
+        payload: Bytes,
+    ) -> Result<(), ChannelSendError> {
+        match &mut self.data {
+            Some(data) if self.state != State::Closed => data.transport.send(now, channel, kind, payload),
+            _ => Err(ChannelSendError::NotOpen),
+        }
+    }
+
+    /// Closes a data channel, when what was accepted is sent.
+    pub fn close_channel(&mut self, now: Instant, channel: ChannelId) {
+        if let Some(data) = self.data.as_mut().filter(|_| self.state != State::Closed) {
+            data.transport.close(now, channel);
+        }
+    }
+
+    /// Sets the `bufferedAmountLowThreshold` of a channel, in bytes.
+    pub fn set_buffered_amount_low_threshold(&mut self, channel: ChannelId, bytes: usize) {
+        if let Some(data) = &mut self.data {
+            data.transport.set_buffered_amount_low_threshold(channel, bytes);
+        }
+    }
+
+    /// Bytes of received messages that the user has no more room for: the other end sends as much less.
+    pub fn set_retained(&mut self, bytes: usize) {
+        if let Some(data) = &mut self.data {
+            data.transport.set_retained(bytes);
+        }
+    }
+
+    /// What carries the data channels: to look at them. `None` without a data section.
+    pub fn data(&self) -> Option<&Transport> {
+        self.data.as_ref().map(|data| &data.transport)
+    }
+
+    /// Takes what DTLS carried.
+    pub(super) fn receive_data(data: Option<&mut Data>, now: Instant, packet: &[u8], sink: &mut impl Sink) -> bool {
+        let Some(data) = data else { return false };
+        data.transport.handle_packet(now, packet, &mut Lend(sink));
+        true
+    }
+
+    /// What all associations have counted that there were.
+    pub(super) fn data_counters(&self) -> sctp::Counters {
+        self.data.as_ref().map_or_else(Default::default, |data| data.counters())
+    }
+
+    /// Makes what carries data channels, if there is none that can be used.
+    pub(super) fn ensure_data(&mut self) {
+        if self.data.as_ref().is_some_and(|data| data.stage != Stage::Stopped) {
+            return;
+        }
+        let earlier = self.data_counters();
+        // What the former one has to tell comes first: the end of each of its channels at most.
+        while let Some(event) = self.poll_data_event() {
+            self.events.push_back(event);
+        }
+        let seed = Seed(random(&mut self.rng));
+        let transport = Transport::new(&self.config.sctp, self.config.channel_limits.clone(), seed, self.born);
+        self.data = Some(Box::new(Data {
+            transport,
+            stage: Stage::Wished,
+            earlier,
+        }));
+    }
+
+    /// Follows what the sections say about data channels.
+    pub(super) fn follow_data_section(&mut self, now: Instant) {
+        let Some(remote) = remote_data(&self.sections).cloned() else {
+            // One may be wished for that is not in this answer yet.
+            let mut wishes = self.wishes.iter();
+            let is_wished = wishes.any(|wish| wish.kind == crate::Kind::Application && !wish.stopped);
+            if let Some(data) = self.data.as_mut().filter(|_| !is_wished) {
+                data.stage = Stage::Stopped;
+                data.transport.abort(now);
+            }
+            return;
+        };
+        self.ensure_data();
+        let (Some(data), Some((_, role))) = (&mut self.data, &self.identity) else {
+            return;
+        };
+        let size = usize::try_from(remote.max_message_size).unwrap_or(usize::MAX);
+        data.transport.set_max_message_size(size);
+        if data.stage != Stage::Wished {
+            return;
+        }
+        data.stage = Stage::Agreed;
+        data.transport.set_destination_port(remote.port);
+        let role = match role {
+            Role::Client => sctp::Role::Client,
+            Role::Server => sctp::Role::Server,
+        };
+        data.transport.set_role(now, role);
+        // An INIT that cannot be used leaves the set-up as it would be without.
+        if let Some(init) = remote.init.filter(|_| self.config.snap)
+            && data.transport.connect_with(now, &init).is_ok()
+        {
+            data.stage = Stage::Signalled;
+        }
+        self.connect_data(now);
+    }
+
+    /// Begins the set-up of SCTP when DTLS is there. The other end may do the same.
+    pub(super) fn connect_data(&mut self, now: Instant) {
+        let is_secure = self.dtls.as_ref().is_some_and(Dtls::is_connected);
+        if let Some(data) = &mut self.data
+            && is_secure
+            && data.stage == Stage::Agreed
+        {
+            data.stage = Stage::Begun;
+            data.transport.connect(now);
+        }
+    }
+
+    /// Our INIT for `a=sctp-init` of an answer: only where that of the offer was taken.
+    pub(super) fn answered_init(&self) -> Option<String> {
+        self.data.as_ref().filter(|data| data.stage == Stage::Signalled)?;
+        self.local_init()
+    }
+
+    /// Our INIT for `a=sctp-init`, where SNAP is configured. It stays the same as long as the section does.
+    pub(super) fn local_init(&self) -> Option<String> {
+        let data = self.data.as_ref().filter(|_| self.config.snap)?;
+        let mut chunk = [0; 256];
+        let len = data.transport.association().local_init(&mut chunk)?;
+        Some(STANDARD.encode(chunk.get(..len)?))
+    }
+
+    /// The next packet of SCTP, sealed, or a run of packets.
+    pub(super) fn poll_data(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        let path = self.ice.selected().filter(|_| self.carries_data())?;
+        let (data, dtls) = (self.data.as_mut()?, self.dtls.as_mut()?);
+        let overhead = dtls.overhead();
+        // What a TURN server carries goes one by one.
+        let most = if self.relaying.is_some() { 1 } else { MAX_DATAGRAMS };
+        let limit = out.len().min(MAX_RUN);
+        let (mut total, mut segment, mut count) = (0, 0, 0);
+        while count < most {
+            let rest = out.get_mut(total..limit)?;
+            let longest = data.transport.association().max_packet() + overhead.total();
+            if count > 0 && (rest.len() < longest || segment < longest || !data.transport.is_uniform(now)) {
+                break;
+            }
+            let room = rest.len().checked_sub(overhead.tail)?;
+            let Some(len) = data.transport.poll_transmit(now, rest.get_mut(overhead.head..room)?) else {
+                break;
+            };
+            let Ok(len) = dtls.seal(rest, len) else { break };
+            total += len;
+            count += 1;
+            if count == 1 {
+                segment = len;
+            } else if len < segment {
+                break;
+            }
+        }
+        if count == 0 {
+            return None;
+        }
+        Some(Transmit {
+            len: total,
+            segment: u16::try_from(segment)
+                .ok()
+                .and_then(NonZeroU16::new)
+                .filter(|_| count > 1),
+            ..Transmit::one(path, total)
+        })
+    }
+
+    /// Whether packets of SCTP can go out.
+    fn carries_data(&self) -> bool {
+        matches!(self.state, State::Connected | State::Disconnected) && self.ice.selected().is_some()
+    }
+
+    /// When data channels have something to do.
+    pub(super) fn data_timeout(&self) -> Option<Instant> {
+        let data = self.data.as_ref().filter(|_| self.carries_data())?;
+        data.transport.poll_timeout()
+    }
+
+    pub(super) fn handle_data_timeout(&mut self, now: Instant) {
+        // What cannot be sent is not waited for: whether the peer is there is the affair of ICE.
+        let carries = self.carries_data();
+        if let Some(data) = self.data.as_mut().filter(|_| carries) {
+            data.transport.handle_timeout(now);
+        }
+    }
+
+    /// What has happened to data channels.
+    pub(super) fn poll_data_event(&mut self) -> Option<Event> {
+        let event = self.data.as_mut()?.transport.poll_event()?;
+        Some(match event {
+            TransportEvent::Established => Event::DataConnected,
+            TransportEvent::Channel(event) => Event::Channel(event),
+            TransportEvent::Closed(reason) => Event::DataClosed(reason),
+            _ => return None,
+        })
+    }
+}
+
+impl Data {
+    fn counters(&self) -> sctp::Counters {
+        let mut counters = self.earlier;
+        counters.absorb(&self.transport.counters());
+        counters
+    }
+}
+
+/// What the peer says in a data section that is agreed to.
+fn remote_data(sections: &[Section]) -> Option<&RemoteData> {
+    let live = sections
+        .iter()
+        .find(|section| section.kind == crate::Kind::Application && section.rejected.is_none())?;
+    live.data.as_ref()
+}
+
+/// The INIT chunk of `a=sctp-init`.
+pub(crate) fn init_chunk(init: sdp::SctpInit<'_>) -> Option<Vec<u8>> {
+    (init.len() <= MAX_INIT).then(|| init.bytes().collect())
+}
