@@ -5,7 +5,7 @@ use rtp::Packet;
 
 use crate::counters::Counters;
 use crate::extensions::{Elements, Ids};
-use crate::participant::Participant;
+use crate::participant::{Participant, Role};
 use crate::payload;
 use crate::ring::Header;
 use crate::slab::Slab;
@@ -156,6 +156,14 @@ impl Sink for Ingress<'_> {
             participant.mark(slot);
         }
         self.counters.nack_overflow += overflow;
+    }
+
+    fn message(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8]) {
+        if let Some(participant) = self.participants.get_mut(self.index)
+            && participant.role == Role::Echo
+        {
+            participant.echo.push(channel.id(), kind, payload);
+        }
     }
 
     fn receiver_report(&mut self, _: SenderId, expected: u32, lost: u32) {

@@ -10,6 +10,7 @@ mod config;
 mod counters;
 mod deadlines;
 mod demand;
+mod echo;
 mod event;
 mod extensions;
 mod flow;

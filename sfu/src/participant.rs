@@ -5,6 +5,7 @@ use std::time::Instant;
 use peer::SenderId;
 use wire::Path;
 
+use crate::echo::Echo;
 use crate::link::Link;
 use crate::slot::Slot;
 use crate::timeline::WallClock;
@@ -112,6 +113,8 @@ pub(crate) struct Participant {
     pub(crate) ufrags: Vec<String>,
     /// What it reports of the link to it.
     pub(crate) link: Link,
+    /// Messages on data channels that go back, in the echo.
+    pub(crate) echo: Echo,
     /// Its own wall clock, known from its first sender report on.
     pub(crate) wall_clock: Option<WallClock>,
 }
@@ -143,6 +146,7 @@ impl Participant {
             paths: Vec::new(),
             ufrags: Vec::new(),
             link: Link::default(),
+            echo: Echo::default(),
             wall_clock: None,
         }
     }

@@ -28,6 +28,8 @@ use crate::{Config, Connection, Event, Gone, ParticipantId, ParticipantView, ext
 #[derive(Debug)]
 pub struct Sfu {
     pub(crate) config: Arc<Config>,
+    /// What the echo agrees to: data channels, too.
+    pub(crate) echo: Arc<peer::Config>,
     /// What those agree to who only send, and those who only receive.
     pub(crate) publisher: Arc<peer::Config>,
     pub(crate) viewer: Arc<peer::Config>,
@@ -86,7 +88,12 @@ impl Sfu {
                 ..(*config.peer).clone()
             })
         };
+        let echo = Arc::new(peer::Config {
+            application: true,
+            ..(*config.peer).clone()
+        });
         Self {
+            echo,
             publisher: one_way(false, true),
             viewer: one_way(true, false),
             config,
@@ -227,6 +234,9 @@ impl Sfu {
             counters: &mut self.counters,
         };
         peer.handle_datagram(now, &path, data, &mut sink);
+        if let Some(participant) = self.participants.get_mut(index) {
+            participant.echo.flush(now, peer);
+        }
         if is_stun && self.router.by_path(&path) != Route::Peer(index) && peer.is_validated(&path) {
             self.add_path(now, path, index);
         }
@@ -631,6 +641,15 @@ impl Sfu {
             | peer::Event::OpenConnection(_)
             | peer::Event::CloseConnection(_)
             | peer::Event::RelayFailed { .. } => {}
+            peer::Event::Channel(sctp::ChannelEvent::Writable) => {
+                if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::as_mut)
+                    && let Some(participant) = self.participants.get_mut(index)
+                {
+                    participant.echo.flush(now, peer);
+                    self.touch(index);
+                }
+            }
+            peer::Event::DataConnected | peer::Event::Channel(_) | peer::Event::DataClosed(_) => {}
             peer::Event::Secured(secured) => self.event(id, Event::Secured(secured)),
             peer::Event::Connected => self.connected(now, index, id),
             peer::Event::Disconnected => self.tell_connection(index, id, Connection::Disconnected),

@@ -5,6 +5,7 @@
 mod arena;
 mod bandwidth;
 mod bare;
+mod data;
 mod direct;
 mod dtls;
 mod layers;
