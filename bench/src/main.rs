@@ -4,6 +4,7 @@
 //! times say more about the machine than about the code.
 
 mod allocations;
+mod data;
 mod forward;
 mod handshake;
 mod parse;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match std::env::args().nth(1).as_deref() {
+        Some("data") => data::run(),
         Some("forward") => forward::run(),
         Some("handshake") => handshake::run(),
         Some("parse") => parse::run(),
@@ -26,6 +28,9 @@ fn main() -> ExitCode {
         Some("srtp") => srtp::run(),
         _ => {
             eprintln!("usage: hyaline-bench COMPARISON\n");
+            eprintln!(
+                "  data       data channels, both ends, beside copying, checksums and sealing alone, rtc and str0m"
+            );
             eprintln!("  forward    server CPU per forwarded packet, beside str0m, rtc, and copying and sealing alone");
             eprintln!("  handshake  a whole DTLS handshake, beside its own primitives, dimpl and rtc-dtls");
             eprintln!("  parse      parsing STUN, RTP and RTCP, beside str0m and rtc");

@@ -13,16 +13,8 @@ pub(crate) struct Case<'a> {
 /// Runs all cases in turn, `rounds` times, and prints each one's median and the median of its ratios to its floor in
 /// the same round.
 pub(crate) fn compare(rounds: usize, cases: &mut [Case<'_>]) {
-    let mut times = vec![Vec::with_capacity(rounds); cases.len()];
-    for round in 0..rounds + 3 {
-        for (case, times) in cases.iter_mut().zip(&mut times) {
-            let time = (case.run)();
-            // The first rounds warm up caches and branch predictors.
-            if round >= 3 {
-                times.push(time);
-            }
-        }
-    }
+    let mut runs: Vec<_> = cases.iter_mut().map(|case| &mut case.run).collect();
+    let times = interleave(rounds, &mut runs);
     println!("{:56} {:>8} {:>10}", "", "ns", "of floor");
     for (case, own) in cases.iter().zip(&times) {
         let ratio = case.floor.map_or(String::new(), |floor| {
@@ -31,6 +23,21 @@ pub(crate) fn compare(rounds: usize, cases: &mut [Case<'_>]) {
         });
         println!("{:56} {:>8.0} {:>10}", case.name, median(own.clone()), ratio);
     }
+}
+
+/// Runs all cases in turn, `rounds` times after a few for warming up; what each gave in each round.
+pub(crate) fn interleave(rounds: usize, cases: &mut [impl FnMut() -> f64]) -> Vec<Vec<f64>> {
+    let mut times = vec![Vec::with_capacity(rounds); cases.len()];
+    for round in 0..rounds + 3 {
+        for (case, times) in cases.iter_mut().zip(&mut times) {
+            let time = case();
+            // The first rounds warm up caches and branch predictors.
+            if round >= 3 {
+                times.push(time);
+            }
+        }
+    }
+    times
 }
 
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
