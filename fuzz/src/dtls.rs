@@ -294,7 +294,7 @@ impl End {
             _ => Authentication::Fingerprint,
         };
         config.authentication = authentication;
-        let (config, seed) = (Arc::new(config), Seed::from_run(ours));
+        let (config, seed) = (Arc::new(config), Seed::from_run(ours + 2 * resumption.before));
         let mut dtls = match resumption.session {
             Some(session) if role == Role::Client => Dtls::resume(config, session, seed, now),
             _ => Dtls::new(config, role, seed, now),
@@ -354,6 +354,8 @@ impl End {
 struct Resumption {
     issuer: Option<Arc<TicketIssuer>>,
     session: Option<SavedSession>,
+    /// Connections before this one. Each has a seed of its own, and so keys of its own: records of one are noise to the next.
+    before: u64,
 }
 
 struct Scene {
@@ -369,6 +371,8 @@ struct Scene {
     seen: Vec<Vec<u8>>,
     lenient: bool,
     has_ids: bool,
+    /// Those that were begun anew.
+    connections: u64,
 }
 
 impl Scene {
@@ -390,6 +394,7 @@ impl Scene {
             seen: Vec::new(),
             lenient: settings & 1 != 0,
             has_ids: settings & 128 != 0,
+            connections: 0,
         }
     }
 
@@ -468,9 +473,12 @@ impl Scene {
             let (lifetime, seed) = (Duration::from_secs(60), Seed::from_run(choice.into()));
             self.issuer = Some(Arc::new(TicketIssuer::new(lifetime, seed, self.now)));
         }
+        self.connections += 1;
+        let before = self.connections;
         let resumption = |session| Resumption {
             issuer: self.issuer.clone(),
             session,
+            before,
         };
         let (now, settings) = (self.now, self.settings);
         let [victim, peer] = [&self.victim, &self.peer].map(|end| end.dtls.role());
