@@ -533,16 +533,12 @@ impl Peer {
 impl Peer {
     /// The next datagram to send that is not media. Call until it gives `None`.
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
-        let least = if self.relaying.is_some() {
-            Self::MIN_OUT_RELAYED
-        } else {
-            Self::MIN_OUT
-        };
+        let least = self.min_out();
         debug_assert!(out.len() >= least, "poll_transmit wants {least} bytes of room");
         if out.len() < least {
             return None;
         }
-        let transmit = self.next_transmit(now, out);
+        let transmit = self.next_transmit(now, out, true);
         if transmit.is_none() {
             self.follow_connections(now);
             self.refresh_timers();
@@ -550,12 +546,27 @@ impl Peer {
         transmit
     }
 
-    fn next_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+    /// As [`poll_transmit`](Self::poll_transmit), but for data channels: who writes media as it becomes due calls this
+    /// before, and `poll_transmit` after, so that nothing that is urgent waits behind what fills the link. That there is
+    /// nothing more to send is said by `poll_transmit` alone.
+    pub fn poll_control(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+        (out.len() >= self.min_out()).then(|| self.next_transmit(now, out, false))?
+    }
+
+    fn min_out(&self) -> usize {
+        if self.relaying.is_some() {
+            Self::MIN_OUT_RELAYED
+        } else {
+            Self::MIN_OUT
+        }
+    }
+
+    fn next_transmit(&mut self, now: Instant, out: &mut [u8], data: bool) -> Option<Transmit> {
         loop {
             if let Some(transmit) = self.poll_relays(now, out) {
                 return Some(transmit);
             }
-            let Some(transmit) = self.next_unwrapped(now, out) else {
+            let Some(transmit) = self.next_unwrapped(now, out, data) else {
                 break;
             };
             if let Some(transmit) = self.wrap(now, transmit, out) {
@@ -569,7 +580,7 @@ impl Peer {
     }
 
     /// As if there were no relays.
-    fn next_unwrapped(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
+    fn next_unwrapped(&mut self, now: Instant, out: &mut [u8], data: bool) -> Option<Transmit> {
         if self.state != State::Closed
             && let Some(transmit) = self.poll_ice(now, out)
         {
@@ -592,7 +603,7 @@ impl Peer {
         if let Some(len) = dtls.poll_transmit(now, out) {
             return Some(Transmit::one(path, len));
         }
-        self.poll_data(now, out)
+        data.then(|| self.poll_data(now, out))?
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is armed. Valid once

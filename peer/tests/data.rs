@@ -307,6 +307,22 @@ fn the_first_message_comes_as_soon_as_it_can() {
 }
 
 #[test]
+fn control_does_not_wait_behind_data() {
+    let mut call = Call::new(&|_| {});
+    let ours = call.open(0, ChannelInit::new("bulk"));
+    call.negotiate();
+    call.run(SOON);
+    for _ in 0..10 {
+        call.send(0, ours, MessageKind::Binary, &[0; 1000]);
+    }
+    let (mut out, now) = (vec![0; 65_000], call.now);
+    let peer = &mut call.ends[0].peer;
+    assert_eq!(peer.poll_control(now, &mut out), None);
+    assert!(peer.poll_transmit(now, &mut out).is_some());
+    assert_eq!(peer.poll_control(now, &mut [0; 100]), None, "no room for anything");
+}
+
+#[test]
 fn what_cannot_be_opened_says_why() {
     let now = Instant::now();
     let mut peer = Peer::new(config(0, &|config| config.application = false), Seed::from_run(1), now);
