@@ -89,7 +89,7 @@ impl Sfu {
         let mut seed = Seed([0; 32]);
         self.rng.fill_bytes(&mut seed.0);
         let config = match role {
-            Role::Member => &self.config.peer,
+            Role::Member => &self.member,
             Role::Echo => &self.echo,
             Role::Publisher => &self.publisher,
             Role::Viewer { .. } => &self.viewer,

@@ -38,6 +38,9 @@ pub struct Config {
     pub slot_step: usize,
     /// How long somebody whose first offer was accepted may take to connect.
     pub connect_timeout: Duration,
+    /// Bytes of messages that wait for a member on one of its data channels at most, if that loses nothing: the channel
+    /// is closed when more come.
+    pub max_waiting: usize,
     /// Events that may wait to be polled, in all; when more happen the oldest are dropped and counted.
     pub max_events: usize,
 }
@@ -61,6 +64,7 @@ impl Config {
             top_k: 3,
             slot_step: 4,
             connect_timeout: Duration::from_secs(30),
+            max_waiting: 4 << 20,
             max_events: 65_536,
         }
     }

@@ -41,6 +41,14 @@ wire::counters! {
         pub nack_without_rtx,
         /// Packets asked for again for which the queue had no room.
         pub nack_overflow,
+        /// Messages of members on data channels that do not begin with a line of receivers.
+        pub malformed_messages,
+        /// Messages that may get lost and did, since too much waited for the receiver; once for each receiver.
+        pub messages_dropped,
+        /// Messages that are longer than the receiver takes, or came while its channel closed.
+        pub messages_refused,
+        /// Data channels that were closed because too much waited for the receiver.
+        pub slow_channels_closed,
         /// Events that nobody polled in time.
         pub events_dropped,
     }

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use peer::{Kind, SenderId, Sink, StreamId, StreamInfo};
@@ -5,6 +6,7 @@ use rtp::Packet;
 
 use crate::counters::Counters;
 use crate::extensions::{Elements, Ids};
+use crate::lines::Said;
 use crate::participant::{Participant, Role};
 use crate::payload;
 use crate::ring::Header;
@@ -29,6 +31,8 @@ pub(crate) struct Ingress<'a> {
     pub(crate) begun: &'a mut Vec<u32>,
     /// Sources of which other layers can be had now.
     pub(crate) changed: &'a mut Vec<u32>,
+    /// What members said on data channels.
+    pub(crate) said: &'a mut VecDeque<Said>,
     pub(crate) counters: &'a mut Counters,
 }
 
@@ -158,11 +162,25 @@ impl Sink for Ingress<'_> {
         self.counters.nack_overflow += overflow;
     }
 
-    fn message(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8]) {
+    fn channel_opened(&mut self, channel: &sctp::Channel) {
         if let Some(participant) = self.participants.get_mut(self.index)
-            && participant.role == Role::Echo
+            && participant.role == Role::Member
         {
+            participant.lines.add(channel);
+        }
+    }
+
+    fn message(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8]) {
+        let Some(participant) = self.participants.get_mut(self.index) else {
+            return;
+        };
+        if participant.role == Role::Echo {
             participant.echo.push(channel.id(), kind, payload);
+            return;
+        }
+        match Said::read(participant.id, channel.id(), kind, payload) {
+            Some(said) => self.said.push_back(said),
+            None => self.counters.malformed_messages += 1,
         }
     }
 

@@ -19,6 +19,7 @@ mod ingress;
 mod key_frames;
 mod layer;
 mod layers;
+mod lines;
 mod link;
 mod numbering;
 mod participant;

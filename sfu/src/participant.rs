@@ -6,6 +6,7 @@ use peer::SenderId;
 use wire::Path;
 
 use crate::echo::Echo;
+use crate::lines::Lines;
 use crate::link::Link;
 use crate::slot::Slot;
 use crate::timeline::WallClock;
@@ -115,6 +116,8 @@ pub(crate) struct Participant {
     pub(crate) link: Link,
     /// Messages on data channels that go back, in the echo.
     pub(crate) echo: Echo,
+    /// The data channels of a member.
+    pub(crate) lines: Lines,
     /// Its own wall clock, known from its first sender report on.
     pub(crate) wall_clock: Option<WallClock>,
 }
@@ -147,6 +150,7 @@ impl Participant {
             ufrags: Vec::new(),
             link: Link::default(),
             echo: Echo::default(),
+            lines: Lines::default(),
             wall_clock: None,
         }
     }

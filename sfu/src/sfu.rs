@@ -11,6 +11,7 @@ use crate::counters::Counters;
 use crate::deadlines::Deadlines;
 use crate::ingress::Ingress;
 use crate::layer::Layer;
+use crate::lines::{self, Said};
 use crate::link::Link;
 use crate::participant::Participant;
 use crate::policy::Policy;
@@ -28,7 +29,8 @@ use crate::{Config, Connection, Event, Gone, ParticipantId, ParticipantView, ext
 #[derive(Debug)]
 pub struct Sfu {
     pub(crate) config: Arc<Config>,
-    /// What the echo agrees to: data channels, too.
+    /// What members agree to, and the echo: data channels, too.
+    pub(crate) member: Arc<peer::Config>,
     pub(crate) echo: Arc<peer::Config>,
     /// What those agree to who only send, and those who only receive.
     pub(crate) publisher: Arc<peer::Config>,
@@ -63,6 +65,8 @@ pub struct Sfu {
     pub(crate) reviews: Vec<u32>,
     /// When that is looked at again, by source index.
     pub(crate) demand_deadlines: Deadlines,
+    /// What members said on data channels, for the others.
+    pub(crate) said: VecDeque<Said>,
     events: VecDeque<(ParticipantId, Event)>,
     pub(crate) counters: Counters,
     /// What those who are gone had counted.
@@ -93,6 +97,7 @@ impl Sfu {
             ..(*config.peer).clone()
         });
         Self {
+            member: Arc::new(lines::member_config(&config.peer)),
             echo,
             publisher: one_way(false, true),
             viewer: one_way(true, false),
@@ -115,6 +120,7 @@ impl Sfu {
             changed: Vec::with_capacity(16),
             reviews: Vec::new(),
             demand_deadlines: Deadlines::default(),
+            said: VecDeque::new(),
             events: VecDeque::new(),
             counters: Counters::default(),
             retired: BTreeMap::new(),
@@ -231,6 +237,7 @@ impl Sfu {
             wanting: &mut self.wanting,
             begun: &mut self.begun,
             changed: &mut self.changed,
+            said: &mut self.said,
             counters: &mut self.counters,
         };
         peer.handle_datagram(now, &path, data, &mut sink);
@@ -241,6 +248,9 @@ impl Sfu {
             self.add_path(now, path, index);
         }
         self.touch(index);
+        if !self.said.is_empty() {
+            self.pass_on(now);
+        }
         while let Some(source) = self.begun.pop() {
             self.speech_begins(now, source);
         }
@@ -532,8 +542,9 @@ impl Sfu {
     fn poll_participant(&mut self, now: Instant, index: u32, out: &mut [u8]) -> Option<Transmit> {
         let peer = self.peers.get_mut(index as usize).and_then(Option::as_mut)?;
         let participant = self.participants.get_mut(index)?;
+        // Data channels come last: what fills the link is not to delay voices.
         if participant.stirred
-            && let Some(transmit) = peer.poll_transmit(now, out)
+            && let Some(transmit) = peer.poll_control(now, out)
         {
             return Some(transmit);
         }
@@ -647,6 +658,11 @@ impl Sfu {
                 {
                     participant.echo.flush(now, peer);
                     self.touch(index);
+                }
+            }
+            peer::Event::Channel(sctp::ChannelEvent::Closing(channel) | sctp::ChannelEvent::Closed(channel)) => {
+                if let Some(participant) = self.participants.get_mut(index) {
+                    participant.lines.remove(channel);
                 }
             }
             peer::Event::DataConnected | peer::Event::Channel(_) | peer::Event::DataClosed(_) => {}
