@@ -181,8 +181,6 @@ pub struct Other {
     pub name: String,
     /// What it sends.
     pub sources: Vec<Source>,
-    /// Whether its hand is up. No engine knows that: the worker keeps it.
-    pub hand: bool,
 }
 
 /// What a participant sends in one section.

@@ -57,11 +57,6 @@ pub enum ClientMessage {
     },
     /// What the client shows from now on.
     View(View),
-    /// The client's hand goes up, or down.
-    Hand {
-        /// Whether it is up.
-        raised: bool,
-    },
     /// Goodbye.
     Leave {},
     /// To be answered with `pong`.
@@ -113,8 +108,6 @@ pub enum ServerMessage {
         name: String,
         /// What it sends already.
         sources: Vec<Source>,
-        /// Whether its hand is up.
-        hand: bool,
     },
     /// Somebody went.
     ParticipantLeft {
@@ -143,13 +136,6 @@ pub enum ServerMessage {
         dominant: Option<ParticipantId>,
         /// Everybody who speaks, in the order in which they began.
         speaking: Vec<ParticipantId>,
-    },
-    /// Somebody's hand goes up, or down.
-    Hand {
-        /// Whose.
-        participant: ParticipantId,
-        /// Whether it is up.
-        raised: bool,
     },
     /// What of one of the client's own pictures somebody looks at; the rest need not be sent.
     Send {
@@ -352,7 +338,7 @@ pub enum Unreadable {
 }
 
 /// The types of [`ClientMessage`].
-pub(crate) const TYPES: [&str; 10] = [
+pub(crate) const TYPES: [&str; 9] = [
     "join",
     "resume",
     "offer",
@@ -360,7 +346,6 @@ pub(crate) const TYPES: [&str; 10] = [
     "sources",
     "mute",
     "view",
-    "hand",
     "leave",
     "ping",
 ];
@@ -416,7 +401,6 @@ impl ClientMessage {
             Self::Sources { .. } => "sources",
             Self::Mute { .. } => "mute",
             Self::View(_) => "view",
-            Self::Hand { .. } => "hand",
             Self::Leave {} => "leave",
             Self::Ping {} => "ping",
         }
@@ -514,7 +498,6 @@ mod tests {
                     ],
                 }),
             ),
-            (r#"{"type":"hand","raised":true}"#, ClientMessage::Hand { raised: true }),
             (r#"{"type":"leave"}"#, ClientMessage::Leave {}),
             (r#"{"type":"ping","more":1}"#, ClientMessage::Ping {}),
         ] {
@@ -547,7 +530,6 @@ mod tests {
             r#"{"type":"mute","mid":"1","muted":"yes"}"#,
             r#"{"type":"resume"}"#,
             r#"{"type":"resume","session":7}"#,
-            r#"{"type":"hand"}"#,
             r#"{"type":"view","tiles":-1}"#,
             r#"{"type":"view","pinned":[7]}"#,
             r#"{"type":"view","pinned":["Ada"]}"#,
@@ -624,11 +606,10 @@ mod tests {
                             kind: SourceKind::Camera,
                             muted: true,
                         }],
-                        hand: true,
                     }],
                     ice_servers: Vec::new(),
                 }),
-                r#"{"type":"joined","participant":"18446744073709551615","session":"5e55","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}],"hand":true}],"iceServers":[]}"#,
+                r#"{"type":"joined","participant":"18446744073709551615","session":"5e55","name":"Ada","room":"tea","participants":[{"participant":"3","name":"Bob","sources":[{"source":"camera","kind":"camera","muted":true}]}],"iceServers":[]}"#,
             ),
             (
                 ServerMessage::Slots {
@@ -642,13 +623,6 @@ mod tests {
                     }],
                 },
                 r#"{"type":"slots","slots":[{"mid":"4","kind":"audio","participant":null,"name":null,"source":null,"muted":false}]}"#,
-            ),
-            (
-                ServerMessage::Hand {
-                    participant,
-                    raised: false,
-                },
-                r#"{"type":"hand","participant":"18446744073709551615","raised":false}"#,
             ),
             (
                 ServerMessage::Speakers {

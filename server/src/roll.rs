@@ -30,8 +30,6 @@ struct Entry {
     former: Option<Secret>,
     /// How its media connection is, once there was one.
     media: Option<ConnectionState>,
-    /// Whether its hand is up.
-    hand: bool,
 }
 
 /// Somebody in a room, for whoever runs the server.
@@ -42,7 +40,6 @@ pub(crate) struct Present {
     kind: &'static str,
     /// Whether media flows.
     connected: bool,
-    hand: bool,
 }
 
 impl Roll {
@@ -66,7 +63,6 @@ impl Roll {
             session,
             former: None,
             media: None,
-            hand: false,
         };
         self.came += 1;
         self.entries.insert(participant, entry);
@@ -166,21 +162,6 @@ impl Roll {
         own.into_iter().chain(others).collect()
     }
 
-    /// Somebody raises its hand or takes it down. Whether that is news.
-    pub(crate) fn set_hand(&mut self, participant: ParticipantId, raised: bool) -> bool {
-        let entry = self.entries.get_mut(&participant);
-        entry.is_some_and(|entry| std::mem::replace(&mut entry.hand, raised) != raised)
-    }
-
-    /// Says of others whose hand is up.
-    pub(crate) fn with_hands(&self, mut others: Vec<Other>) -> Vec<Other> {
-        for other in &mut others {
-            let entry = self.entries.get(&other.participant);
-            other.hand = entry.is_some_and(|entry| entry.hand);
-        }
-        others
-    }
-
     /// Who is in a room.
     pub(crate) fn in_room(&self, room: &str) -> Vec<ParticipantId> {
         let entries = self.entries.iter().filter(|(_, entry)| entry.room == room);
@@ -202,7 +183,6 @@ impl Roll {
                 name: entry.join.name.as_str().into(),
                 kind: entry.join.kind.word(),
                 connected: entry.media == Some(ConnectionState::Connected),
-                hand: entry.hand,
             });
         }
         rooms
@@ -339,34 +319,7 @@ mod tests {
             participant,
             name: "somebody".into(),
             sources: Vec::new(),
-            hand: false,
         };
         assert_eq!(roll.connections(ada, &[bob, cid, dan].map(other)), told);
-    }
-
-    #[test]
-    fn a_hand_is_up_until_it_is_down() {
-        let (ada, bob) = (ParticipantId(1), ParticipantId(2));
-        let mut roll = Roll::default();
-        assert!(!roll.set_hand(ada, true), "nobody is there");
-        let (outbox, _messages) = Outbox::new(1);
-        add(&mut roll, ada, outbox);
-        let hands = |roll: &Roll| {
-            let other = |participant| Other {
-                participant,
-                name: "somebody".into(),
-                sources: Vec::new(),
-                hand: false,
-            };
-            let others = roll.with_hands(vec![other(ada), other(bob)]);
-            [others[0].hand, others[1].hand]
-        };
-        assert_eq!(hands(&roll), [false, false]);
-        assert!(roll.set_hand(ada, true) && !roll.set_hand(ada, true));
-        assert_eq!(hands(&roll), [true, false]);
-        assert!(roll.set_hand(ada, false) && !roll.set_hand(ada, false));
-        assert!(roll.set_hand(ada, true));
-        roll.remove(ada);
-        assert_eq!(hands(&roll), [false, false]);
     }
 }

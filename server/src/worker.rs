@@ -92,10 +92,6 @@ pub(crate) enum Command {
         participant: ParticipantId,
         view: View,
     },
-    Hand {
-        participant: ParticipantId,
-        raised: bool,
-    },
     /// Has no effect on who goes on with another session.
     Leave {
         participant: ParticipantId,
@@ -139,12 +135,7 @@ impl Command {
             }
             Self::Resume { session, .. } | Self::Confirm { session, .. } => session.length(),
             Self::Dismiss { room, .. } => room.len(),
-            Self::Join { .. }
-            | Self::Hand { .. }
-            | Self::Leave { .. }
-            | Self::Rooms { .. }
-            | Self::Report { .. }
-            | Self::Ping { .. } => 0,
+            Self::Join { .. } | Self::Leave { .. } | Self::Rooms { .. } | Self::Report { .. } | Self::Ping { .. } => 0,
         };
         size_of::<Self>() + text
     }
@@ -461,7 +452,7 @@ impl<E: Engine> Worker<E> {
                 reply,
             } => {
                 let joined = self.engine.join(now, &room, join.clone());
-                let joined = joined.map(|participant| (participant, self.others(participant)));
+                let joined = joined.map(|participant| (participant, self.engine.others(participant)));
                 let id = joined.as_ref().ok().map(|(participant, _)| *participant);
                 // Who asked may have gone while the command waited.
                 match (id, reply.send(joined)) {
@@ -518,13 +509,6 @@ impl<E: Engine> Worker<E> {
                 muted,
             } => drop(self.engine.set_muted(now, participant, &mid, muted)),
             Command::View { participant, view } => drop(self.engine.set_view(now, participant, view)),
-            Command::Hand { participant, raised } => {
-                if self.roll.set_hand(participant, raised) {
-                    for other in self.engine.others(participant) {
-                        self.tell(now, other.participant, ServerMessage::Hand { participant, raised });
-                    }
-                }
-            }
             Command::Leave {
                 participant,
                 session,
@@ -564,7 +548,7 @@ impl<E: Engine> Worker<E> {
             };
             return drop(reply.send(Err(refusal)));
         };
-        let others = self.others(participant);
+        let others = self.engine.others(participant);
         let connections = self.roll.connections(participant, &others);
         let resumed = Resumed {
             participant,
@@ -713,11 +697,6 @@ impl<E: Engine> Worker<E> {
         if let Err(reason) = self.roll.tell(participant, message) {
             self.engine.leave(now, participant, reason);
         }
-    }
-
-    /// Who is in the participant's room, without itself.
-    fn others(&self, participant: ParticipantId) -> Vec<Other> {
-        self.roll.with_hands(self.engine.others(participant))
     }
 
     fn report(&self) -> Report {

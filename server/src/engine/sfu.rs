@@ -41,7 +41,6 @@ impl SfuEngine {
                 participant: id(view.id),
                 name: view.name.to_string(),
                 sources: sources(&view.sources),
-                hand: false,
             },
             Event::ParticipantLeft { id: who, why } => ServerMessage::ParticipantLeft {
                 participant: id(who),
@@ -269,7 +268,6 @@ fn other(view: ParticipantView) -> Other {
         participant: id(view.id),
         name: view.name.to_string(),
         sources: sources(&view.sources),
-        hand: false,
     }
 }
 

@@ -365,7 +365,6 @@ impl Connection {
                 muted,
             },
             ClientMessage::View(view) => Command::View { participant, view },
-            ClientMessage::Hand { raised } => Command::Hand { participant, raised },
             ClientMessage::Join { .. }
             | ClientMessage::Resume { .. }
             | ClientMessage::Leave {}

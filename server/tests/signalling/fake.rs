@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use hyaline_server::{
     ConnectionState, Engine, Handshake, Join, Options, Other, ParticipantId, Reason, Refusal, RefusalKind, Server,
-    ServerMessage, SourceInfo, View,
+    ServerMessage, Source, SourceInfo, SourceKind, View,
 };
 use wire::{Ecn, Path, Transmit};
 
@@ -158,7 +158,6 @@ impl Engine for Fake {
                 participant,
                 name: name.clone(),
                 sources: Vec::new(),
-                hand: false,
             };
             self.events.push_back((other.participant, message));
         }
@@ -166,7 +165,6 @@ impl Engine for Fake {
             participant,
             name,
             sources: Vec::new(),
-            hand: false,
         });
         self.events
             .push_back((participant, ServerMessage::Need { audio: 4, video: 4 }));
@@ -219,6 +217,21 @@ impl Engine for Fake {
 
     fn set_muted(&mut self, _: Instant, id: ParticipantId, mid: &str, muted: bool) -> Result<(), Refusal> {
         self.write(format!("mute {id} {mid} {muted}"));
+        let is_here = |room: &&Vec<Other>| room.iter().any(|other| other.participant == id);
+        for other in self.rooms.values().find(is_here).into_iter().flatten() {
+            if other.participant != id {
+                let source = Source {
+                    source: mid.into(),
+                    kind: SourceKind::Camera,
+                    muted,
+                };
+                let message = ServerMessage::Sources {
+                    participant: id,
+                    sources: vec![source],
+                };
+                self.events.push_back((other.participant, message));
+            }
+        }
         Ok(())
     }
 

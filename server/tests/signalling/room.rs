@@ -22,11 +22,11 @@ fn two_people_meet() {
     assert_eq!(joined_bob["name"], "Bob");
     assert_eq!(
         joined_bob["participants"],
-        json!([{"participant": id_ada, "name": "Ada", "sources": [], "hand": false}])
+        json!([{"participant": id_ada, "name": "Ada", "sources": []}])
     );
     assert_eq!(
         ada.receive(),
-        json!({"type": "participant-joined", "participant": id_bob, "name": "Bob", "sources": [], "hand": false})
+        json!({"type": "participant-joined", "participant": id_bob, "name": "Bob", "sources": []})
     );
     bob.send(r#"{"type":"leave"}"#);
     assert_eq!(bob.closed(), (CloseCode::Normal, "left".into()));
@@ -35,47 +35,6 @@ fn two_people_meet() {
         json!({"type": "participant-left", "participant": id_bob, "reason": "left"})
     );
     fixture.await_line("leave 2 Left");
-}
-
-#[test]
-fn a_hand_is_seen_by_who_is_there_and_by_who_comes() {
-    let fixture = Fixture::new();
-    let (mut ada, joined) = Socket::join(fixture.http(), "tea", "Ada");
-    let (mut bob, _) = Socket::join(fixture.http(), "tea", "Bob");
-    let (mut elsewhere, _) = Socket::join(fixture.http(), "coffee", "Eve");
-    let id_ada = &joined["participant"];
-    let hand = |raised: bool| json!({"type": "hand", "participant": id_ada, "raised": raised});
-    // What is said twice is news once.
-    for text in [
-        r#"{"type":"hand","raised":false}"#,
-        r#"{"type":"hand","raised":true}"#,
-        r#"{"type":"hand","raised":true}"#,
-    ] {
-        ada.send(text);
-    }
-    assert_eq!(bob.receive(), hand(true));
-    let (mut cid, joined) = Socket::join(fixture.http(), "tea", "Cid");
-    let hands: Vec<_> = joined["participants"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|other| &other["hand"])
-        .collect();
-    assert_eq!(hands, [true, false]);
-    assert_eq!(bob.receive()["type"], "participant-joined");
-    ada.send(r#"{"type":"hand","raised":false}"#);
-    assert_eq!((bob.receive(), cid.receive()), (hand(false), hand(false)));
-    // Who leaves takes the hand along.
-    ada.send(r#"{"type":"hand","raised":true}"#);
-    ada.send(r#"{"type":"leave"}"#);
-    assert_eq!(
-        (bob.receive(), bob.receive()["type"].clone()),
-        (hand(true), json!("participant-left"))
-    );
-    let (_, joined) = Socket::join(fixture.http(), "tea", "Ada");
-    assert_eq!(joined["participants"][0]["hand"], false);
-    elsewhere.send(r#"{"type":"ping"}"#);
-    assert_eq!(elsewhere.receive(), json!({"type": "pong"}));
 }
 
 #[test]

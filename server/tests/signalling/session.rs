@@ -52,7 +52,7 @@ fn who_comes_back_is_told_everything() {
     }
     drop(ada);
     // What happens meanwhile is not lost.
-    bob.send(r#"{"type":"hand","raised":true}"#);
+    bob.send(r#"{"type":"mute","mid":"1","muted":true}"#);
     bob.send(r#"{"type":"ping"}"#);
     assert_eq!(bob.receive()["type"], "pong");
     media(&fixture, "disconnected", &joined_bob);
@@ -70,8 +70,8 @@ fn who_comes_back_is_told_everything() {
     assert_eq!(
         resumed["participants"],
         json!([
-            {"participant": joined_bob["participant"], "name": "Bob", "sources": [], "hand": true},
-            {"participant": joined_cid["participant"], "name": "Cid", "sources": [], "hand": false},
+            {"participant": joined_bob["participant"], "name": "Bob", "sources": []},
+            {"participant": joined_cid["participant"], "name": "Cid", "sources": []},
         ])
     );
     assert_eq!(ada.receive(), json!({"type": "need", "audio": 8, "video": 8}));
@@ -83,8 +83,8 @@ fn who_comes_back_is_told_everything() {
         );
     }
     // Nobody has noticed, and everything works as before.
-    ada.send(r#"{"type":"hand","raised":true}"#);
-    assert_eq!(bob.receive()["type"], "hand");
+    ada.send(r#"{"type":"mute","mid":"1","muted":true}"#);
+    assert_eq!(bob.receive()["type"], "sources");
     assert!(
         get(fixture.http(), "/metrics")
             .body
@@ -230,8 +230,8 @@ fn messages_for_who_is_away_are_not_kept() {
     let (mut bob, _) = Socket::join(fixture.http(), "tea", "Bob");
     drop(ada);
     for _ in 0..4 {
-        for raised in [true, false].repeat(100) {
-            bob.send(&json!({"type": "hand", "raised": raised}).to_string());
+        for muted in [true, false].repeat(100) {
+            bob.send(&json!({"type": "mute", "mid": "1", "muted": muted}).to_string());
         }
         // Below what counts as a flood.
         let (next, _) = Socket::join(fixture.http(), "tea", "Bob");
