@@ -13,6 +13,7 @@ mod framing;
 mod guest;
 mod ice;
 mod ice_agent;
+mod lines;
 mod mdns;
 mod peer;
 mod rtcp;
@@ -37,6 +38,7 @@ pub use framing::deframer;
 pub use guest::ivf;
 pub use ice::ice;
 pub use ice_agent::ice_agent;
+pub use lines::sfu_lines;
 pub use mdns::mdns;
 pub use peer::{peer_offer, peer_session};
 pub use rtcp::rtcp;
@@ -93,6 +95,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "sctp_packet", run: sctp_packet, seeds: &["fuzz/seeds/sctp_packet"] },
     Target { name: "sctp_pair", run: sctp_pair, seeds: &["fuzz/seeds/sctp_pair"] },
     Target { name: "sdp", run: sdp, seeds: &["fixtures/sdp", "fuzz/seeds/sdp"] },
+    Target { name: "sfu_lines", run: sfu_lines, seeds: &["fuzz/seeds/sfu_lines"] },
     Target { name: "sfu_session", run: sfu_session, seeds: &["fuzz/seeds/sfu_session"] },
     Target { name: "sped", run: sped, seeds: &["fuzz/seeds/sped"] },
     Target { name: "srtp_open", run: srtp_open, seeds: &["fuzz/seeds/srtp_open"] },
