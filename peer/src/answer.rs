@@ -171,9 +171,11 @@ impl Local<'_> {
 
 /// What data channels need to be told (RFC 8841 §5, §6).
 pub(crate) fn data_lines(builder: &mut Builder, config: &sctp::Config, init: Option<&str>) {
+    // RFC 8841 §6.1: 0 is any. What is taken in parts is never held whole.
+    let longest = config.receive_parts.map_or(config.max_receive_message, |_| 0);
     builder
         .attribute(Attribute::SctpPort(config.source_port))
-        .attribute(Attribute::MaxMessageSize(config.max_receive_message as u64));
+        .attribute(Attribute::MaxMessageSize(longest as u64));
     if let Some(init) = init.and_then(|init| SctpInit::parse(init).ok()) {
         builder.attribute(Attribute::SctpInit(init));
     }

@@ -53,7 +53,8 @@ pub struct Config {
     /// Whether a data section is agreed to: data channels.
     pub application: bool,
     /// What carries data channels. Its packets must leave room for DTLS in [`max_datagram`](Self::max_datagram): its
-    /// `max_receive_message` is what the peer is told to send at most in one message. Who lets it try larger packets
+    /// `max_receive_message` is what the peer is told to send at most in one message, unless long ones are taken in parts
+    /// (`receive_parts`): then they may have any length. Who lets it try larger packets
     /// (`largest_packet`) gives [`poll_transmit`](crate::Peer::poll_transmit) room for these, and for DTLS.
     pub sctp: sctp::Config,
     /// What channels the peer may open.

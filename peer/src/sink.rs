@@ -57,9 +57,24 @@ pub trait Sink {
         let _ = (channel, kind, payload);
     }
 
-    /// A part of a message that is longer than `receive_parts` of [`sctp::Config`]. The last one never comes where the
-    /// channel is closed first, or the peer gives the message up.
-    fn message_part(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8], first: bool, last: bool) {
-        let _ = (channel, kind, payload, first, last);
+    /// A part of a message that is longer than `receive_parts` of [`sctp::Config`]. Behind the first part come others, until one
+    /// is the last, or [`message_cut`](Self::message_cut) comes, or the channel closes. `unordered` tells two messages apart that
+    /// come in parts at the same time: [`sctp::ChannelSink::part`] says when there are such.
+    fn message_part(
+        &mut self,
+        channel: &sctp::Channel,
+        kind: sctp::Kind,
+        unordered: bool,
+        payload: &[u8],
+        first: bool,
+        last: bool,
+    ) {
+        let _ = (channel, kind, unordered, payload, first, last);
+    }
+
+    /// No more comes of the message of which parts have come, ordered or not: the peer has given it up, or closes the channel
+    /// in the middle of it, or has begun anew.
+    fn message_cut(&mut self, channel: &sctp::Channel, unordered: bool) {
+        let _ = (channel, unordered);
     }
 }

@@ -606,6 +606,115 @@ fn long_messages_come_in_parts() {
     assert!(whole == long);
 }
 
+const MIB: usize = 1 << 20;
+
+#[test]
+fn a_long_message_is_held_whole_by_nobody() {
+    let (mut call, [ours, theirs]) = connected(&|config| {
+        config.sctp.send_buffer = MIB;
+        config.sctp.receive_window = MIB as u32;
+        config.sctp.receive_parts = Some(64 << 10);
+    });
+    let writable = Event::Channel(ChannelEvent::Writable);
+    let total = 65 * MIB + 17;
+    let byte = |at: usize| (at % 251) as u8;
+    let (mut sent, mut came, mut blocked, mut held, mut longest) = (0, 0, 0, 0, 0);
+    let mut ended = false;
+    while came < total {
+        let is_blocked = blocked > 0 && !call.has(0, &writable);
+        while sent < total && !is_blocked {
+            let end = (sent + 64 * 1024).min(total);
+            let part: Bytes = (sent..end).map(byte).collect::<Vec<_>>().into();
+            let peer = &mut call.ends[0].peer;
+            let taken = if sent == 0 {
+                peer.send_first_message_part(call.now, ours, MessageKind::Binary, part, Some(total))
+            } else {
+                peer.send_message_part(call.now, ours, part, end == total)
+            };
+            match taken {
+                Ok(()) => sent = end,
+                Err(error) => {
+                    assert_eq!(error, ChannelSendError::Blocked);
+                    blocked += 1;
+                    call.ends[0].events.clear();
+                    break;
+                }
+            }
+        }
+        held = held.max(call.ends[0].peer.data().unwrap().association().stats().held);
+        call.run(Duration::from_millis(50));
+        for (id, part, first, last) in call.ends[1].sink.parts.drain(..) {
+            assert_eq!((id, first, ended), (theirs, came == 0, false));
+            assert!(part.iter().enumerate().all(|(at, got)| *got == byte(came + at)));
+            came += part.len();
+            longest = longest.max(part.len());
+            ended = last;
+        }
+        assert!(call.now - call.start < Duration::from_secs(60), "{came} bytes came");
+    }
+    assert_eq!((came, ended), (total, true));
+    assert!(blocked > 20, "{blocked}");
+    call.run(SOON);
+    assert_eq!(call.ends[0].peer.data().unwrap().buffered_amount(ours), 0);
+    // sctp's tests look at the memory that this takes.
+    assert!((MIB / 2..MIB + (64 << 10)).contains(&held), "{held}");
+    assert!(longest <= (64 << 10) + 1200, "{longest}");
+    assert_eq!(call.ends[1].sink.cuts, []);
+}
+
+#[test]
+fn a_message_that_is_cut_is_told_of() {
+    let (mut call, [ours, theirs]) = connected(&|config| config.sctp.receive_parts = Some(10_000));
+    let part = Bytes::from(vec![7; 100_000]);
+    let peer = &mut call.ends[0].peer;
+    peer.send_first_message_part(call.now, ours, MessageKind::Binary, part.clone(), None)
+        .unwrap();
+    call.run(SOON);
+    assert!(call.ends[1].sink.parts.len() > 1);
+    call.ends[0].peer.close_channel(call.now, ours);
+    let late = call.ends[0].peer.send_message_part(call.now, ours, part.clone(), true);
+    assert_eq!(late, Err(ChannelSendError::NotOpen));
+    call.run(SOON);
+    assert_eq!(call.ends[1].sink.cuts, [theirs]);
+    for (end, id) in [(0, ours), (1, theirs)] {
+        assert!(call.has(end, &Event::Channel(ChannelEvent::Closed(id))));
+    }
+    call.ends[0].peer.close(call.now);
+    let late = call.ends[0].peer.send_message_part(call.now, ours, part.clone(), true);
+    assert_eq!(late, Err(ChannelSendError::NotOpen));
+    let late = call.ends[0]
+        .peer
+        .send_first_message_part(call.now, ours, MessageKind::Text, part, None);
+    assert_eq!(late, Err(ChannelSendError::NotOpen));
+}
+
+#[test]
+fn who_takes_messages_in_parts_takes_any_length() {
+    for (parts, told) in [(None, "8388608"), (Some(10_000), "0")] {
+        let mut call = Call::new(&|config| config.sctp.receive_parts = parts);
+        for text in call.negotiate() {
+            assert!(text.contains(&format!("a=max-message-size:{told}\r\n")), "{text}");
+        }
+    }
+    // Known or not, what the other end does not take is not sent.
+    let mut call = Call::new(&|_| {});
+    let ours = call.open(0, ChannelInit::new("chat"));
+    call.negotiate();
+    call.run(SOON);
+    let max = 8 << 20;
+    let too_long = Err(ChannelSendError::TooLong { max });
+    let peer = &mut call.ends[0].peer;
+    let part = Bytes::from(vec![7; max - 1]);
+    let mut begin = |total| peer.send_first_message_part(call.now, ours, MessageKind::Binary, part.clone(), total);
+    assert_eq!(begin(Some(max + 1)), too_long);
+    assert_eq!(begin(None), Ok(()));
+    let two = Bytes::from_static(&[7; 2]);
+    assert_eq!(peer.send_message_part(call.now, ours, two.clone(), true), too_long);
+    assert_eq!(peer.send_message_part(call.now, ours, two.slice(1..), true), Ok(()));
+    call.run(Duration::from_secs(10));
+    assert_eq!(call.ends[1].sink.messages[0].2.len(), max);
+}
+
 #[test]
 fn negotiated_channels_are_not_announced() {
     for snap in [false, true] {

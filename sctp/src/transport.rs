@@ -8,7 +8,7 @@ use wire::Seed;
 use crate::association::{self, Association, Event, Message, ResetStreams, Sink};
 use crate::channels::{
     self, Blocked, Channel, ChannelEvent, ChannelId, ChannelInit, ChannelLimits, ChannelSink, Channels, Kind,
-    OpenError, Role, SendError as ChannelSendError, Streams,
+    OpenError, Part, Role, SendError as ChannelSendError, Streams,
 };
 use crate::close::CloseReason;
 use crate::config::Config;
@@ -53,11 +53,20 @@ impl<S: ChannelSink> Sink for Lanes<'_, S> {
         self.channels.handle_message(stream, ppid, payload, self.sink);
     }
 
-    fn part(&mut self, stream: u16, ppid: Ppid, _unordered: bool, payload: &[u8], first: bool, last: bool) {
-        self.channels.handle_part(stream, ppid, payload, first, last, self.sink);
+    fn part(&mut self, stream: u16, ppid: Ppid, unordered: bool, payload: &[u8], first: bool, last: bool) {
+        let part = Part {
+            ppid,
+            unordered,
+            payload,
+            first,
+            last,
+        };
+        self.channels.handle_part(stream, &part, self.sink);
     }
 
-    fn cut(&mut self, _stream: u16, _unordered: bool) {}
+    fn cut(&mut self, stream: u16, unordered: bool) {
+        self.channels.handle_cut(stream, unordered, self.sink);
+    }
 
     /// Channels are opened behind the COOKIE ECHO already, so that the event would come too late.
     fn restarted(&mut self) {
@@ -78,7 +87,7 @@ impl Streams for Association {
         self.outbound_streams().min(self.inbound_streams())
     }
 
-    fn send(&mut self, now: Instant, message: channels::Outgoing) -> Result<(), Blocked> {
+    fn send(&mut self, now: Instant, message: channels::Outgoing, is_whole: bool) -> Result<(), Blocked> {
         self.set_priority(message.stream, message.priority.0);
         let message = Message {
             stream: message.stream,
@@ -87,11 +96,21 @@ impl Streams for Association {
             reliability: message.reliability,
             payload: message.payload,
         };
+        let sent = if is_whole {
+            self.send(now, message)
+        } else {
+            self.send_first_part(now, message)
+        };
         // Streams that are being reset take messages later, like those without room.
-        self.send(now, message).map_err(|_| Blocked)
+        sent.map_err(|_| Blocked)
     }
 
-    fn reset(&mut self, stream: u16) {
+    fn send_part(&mut self, now: Instant, stream: u16, part: Bytes, is_last: bool) -> Result<(), Blocked> {
+        self.send_part(now, stream, part, is_last).map_err(|_| Blocked)
+    }
+
+    fn reset(&mut self, now: Instant, stream: u16) {
+        self.cut(now, stream);
         self.reset(stream);
     }
 
@@ -123,7 +142,8 @@ impl Transport {
         self.channels.get(channel)
     }
 
-    /// The longest message that can be sent, in bytes (`maxMessageSize`).
+    /// The longest message that can be sent whole, in bytes: what the peer takes (`maxMessageSize`), and no more than
+    /// [`Config::send_buffer`]. In parts it may be as long as the peer takes.
     pub fn max_message_size(&self) -> usize {
         self.channels.max_message_size()
     }
@@ -218,14 +238,54 @@ impl Transport {
         self.channels.send(now, &mut self.association, channel, kind, payload)
     }
 
+    /// Sends the beginning of a message that nobody has to hold whole; [`send_part`](Self::send_part) goes on with it. `total` is
+    /// its length in bytes where that is known. Until it has ended no other message is sent on the channel, and where the peer
+    /// has no I-DATA ([`Association::is_interleaving`]) on no other either. A lifetime counts from here on.
+    ///
+    /// When the channel or the association is closed before, what of it has come at the peer is cut there
+    /// ([`ChannelSink::cut`]).
+    ///
+    /// # Errors
+    /// The part was not taken; a later try may have better luck where it was [`ChannelSendError::Blocked`].
+    pub fn send_first_part(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        kind: Kind,
+        part: Bytes,
+        total: Option<usize>,
+    ) -> Result<(), ChannelSendError> {
+        self.channels
+            .send_first_part(now, &mut self.association, channel, kind, part, total)
+    }
+
+    /// Goes on with the message of a channel that has not ended. Parts are best 64 KiB long or more; one without bytes may be the
+    /// last.
+    ///
+    /// # Errors
+    /// The part was not taken. After [`ChannelSendError::Blocked`] a later try may have better luck. After
+    /// [`ChannelSendError::TooLong`] the message can end as long as it is, or be given up with its channel.
+    pub fn send_part(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        part: Bytes,
+        is_last: bool,
+    ) -> Result<(), ChannelSendError> {
+        self.channels
+            .send_part(now, &mut self.association, channel, part, is_last)
+    }
+
     /// Sets the `bufferedAmountLowThreshold`, in bytes; at first it is 0.
     pub fn set_buffered_amount_low_threshold(&mut self, channel: ChannelId, bytes: usize) {
         self.channels.set_buffered_amount_low_threshold(channel, bytes);
     }
 
-    /// Closes a channel: what was accepted is sent, then [`ChannelEvent::Closed`] tells that both directions are closed.
+    /// Closes a channel: what was accepted is sent, then [`ChannelEvent::Closed`] tells that both directions are closed. A
+    /// message in parts that has not ended is given up.
     pub fn close(&mut self, now: Instant, channel: ChannelId) {
         self.channels.close(now, &mut self.association, channel);
+        self.follow(now);
     }
 
     /// As [`Association::set_retained`].
@@ -233,7 +293,8 @@ impl Transport {
         self.association.set_retained(bytes);
     }
 
-    /// Ends it when all that was accepted is sent and acknowledged.
+    /// Ends it when all that was accepted is sent and acknowledged. Nothing is accepted any more, and messages in parts that
+    /// have not ended are given up.
     pub fn shutdown(&mut self, now: Instant) {
         self.association.shutdown(now);
         self.follow(now);
@@ -279,6 +340,10 @@ impl Transport {
 
     /// Lets the channels know what has happened to the association.
     fn follow(&mut self, now: Instant) {
+        if !self.association.accepts_messages() {
+            // A channel cannot go on with one.
+            self.association.cut_all(now);
+        }
         while let Some(event) = self.association.poll_event() {
             match event {
                 Event::Established => {

@@ -59,8 +59,12 @@ impl<S: Sink> ChannelSink for Lend<'_, S> {
         self.0.message(channel, kind, payload);
     }
 
-    fn part(&mut self, channel: &Channel, kind: Kind, payload: &[u8], first: bool, last: bool) {
-        self.0.message_part(channel, kind, payload, first, last);
+    fn part(&mut self, channel: &Channel, kind: Kind, unordered: bool, payload: &[u8], first: bool, last: bool) {
+        self.0.message_part(channel, kind, unordered, payload, first, last);
+    }
+
+    fn cut(&mut self, channel: &Channel, unordered: bool) {
+        self.0.message_cut(channel, unordered);
     }
 }
 
@@ -96,7 +100,48 @@ impl Peer {
         }
     }
 
-    /// Closes a data channel, when what was accepted is sent.
+    /// Sends the beginning of a message that nobody has to hold whole; [`send_message_part`](Self::send_message_part) goes on
+    /// with it. `total` is its length in bytes where that is known. Until it has ended no other message is sent on the channel,
+    /// and where the other end has no I-DATA on no other channel either.
+    ///
+    /// # Errors
+    /// As those of [`send_message`](Self::send_message).
+    pub fn send_first_message_part(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        kind: Kind,
+        part: Bytes,
+        total: Option<usize>,
+    ) -> Result<(), ChannelSendError> {
+        match &mut self.data {
+            Some(data) if self.state != State::Closed => {
+                data.transport.send_first_part(now, channel, kind, part, total)
+            }
+            _ => Err(ChannelSendError::NotOpen),
+        }
+    }
+
+    /// Goes on with the message of a channel that has not ended. Parts are best 64 KiB long or more; one without bytes may be the
+    /// last. A message whose channel is closed before is cut at the other end.
+    ///
+    /// # Errors
+    /// As those of [`send_message`](Self::send_message). After [`ChannelSendError::TooLong`] the message can end as long as it
+    /// is, or be given up with its channel.
+    pub fn send_message_part(
+        &mut self,
+        now: Instant,
+        channel: ChannelId,
+        part: Bytes,
+        is_last: bool,
+    ) -> Result<(), ChannelSendError> {
+        match &mut self.data {
+            Some(data) if self.state != State::Closed => data.transport.send_part(now, channel, part, is_last),
+            _ => Err(ChannelSendError::NotOpen),
+        }
+    }
+
+    /// Closes a data channel, when what was accepted is sent. A message in parts that has not ended is given up.
     pub fn close_channel(&mut self, now: Instant, channel: ChannelId) {
         if let Some(data) = self.data.as_mut().filter(|_| self.state != State::Closed) {
             data.transport.close(now, channel);

@@ -27,6 +27,8 @@ pub struct Collected {
     pub messages: Vec<(sctp::ChannelId, sctp::Kind, Vec<u8>)>,
     /// Parts of long ones, and whether they are the first and the last one.
     pub parts: Vec<(sctp::ChannelId, Vec<u8>, bool, bool)>,
+    /// Channels with a message in parts that was cut.
+    pub cuts: Vec<sctp::ChannelId>,
 }
 
 /// An RTP packet with what was known of it.
@@ -118,7 +120,19 @@ impl Sink for Collected {
         self.messages.push((channel.id(), kind, payload.to_vec()));
     }
 
-    fn message_part(&mut self, channel: &sctp::Channel, _: sctp::Kind, payload: &[u8], first: bool, last: bool) {
+    fn message_part(
+        &mut self,
+        channel: &sctp::Channel,
+        _: sctp::Kind,
+        _: bool,
+        payload: &[u8],
+        first: bool,
+        last: bool,
+    ) {
         self.parts.push((channel.id(), payload.to_vec(), first, last));
+    }
+
+    fn message_cut(&mut self, channel: &sctp::Channel, _: bool) {
+        self.cuts.push(channel.id());
     }
 }

@@ -270,7 +270,8 @@ impl Association {
         self.accept(now, message, false)
     }
 
-    /// Goes on with the message of the stream that has not ended. Parts are best a few packets long or more.
+    /// Goes on with the message of the stream that has not ended. Parts are best a few packets long or more; one without bytes
+    /// may be the last.
     ///
     /// # Errors
     /// Why the part was not accepted.
@@ -279,6 +280,22 @@ impl Association {
             return Err(SendError::Closed);
         }
         self.outbound.append(now, stream, part, is_last).map_err(SendError::of)
+    }
+
+    /// Gives up the message of the stream that has not ended, if there is one. What was sent of it arrives, and the peer learns
+    /// that no more comes. One that knows no FORWARD TSN would wait for the end: the association ends instead.
+    pub(crate) fn cut(&mut self, now: Instant, stream: u16) {
+        if let Err(rule) = self.outbound.cut(stream) {
+            self.close(CloseReason::ProtocolViolation(rule));
+        }
+        self.settle(now);
+    }
+
+    /// No message goes on any more.
+    pub(crate) fn cut_all(&mut self, now: Instant) {
+        while let Some(stream) = self.outbound.first_unfinished() {
+            self.cut(now, stream);
+        }
     }
 
     fn accept(&mut self, now: Instant, message: Message, is_whole: bool) -> Result<(), SendError> {
@@ -310,7 +327,7 @@ impl Association {
         matches!(
             self.setup.state(),
             State::Closed | State::CookieWait | State::CookieEchoed | State::Established
-        )
+        ) && !self.setup.wants_shutdown()
     }
 
     /// A stream's share against others where they compete: 256 is usual (RFC 8831 §6.4).
@@ -344,7 +361,8 @@ impl Association {
         }
     }
 
-    /// Ends the association when all that was accepted is sent and acknowledged.
+    /// Ends the association when all that was accepted is sent and acknowledged. A message in parts that has not ended is waited
+    /// for.
     pub fn shutdown(&mut self, now: Instant) {
         if let Some(reason) = self.setup.shutdown() {
             self.ended(reason);

@@ -2,6 +2,7 @@ use core::fmt;
 use std::string::String;
 
 use crate::dcep::{Priority, Reliability};
+use crate::registry::Ppid;
 
 /// Names a channel from [`open`](crate::Transport::open) or [`opened`](super::ChannelSink::opened) until its
 /// [`ChannelEvent::Closed`], and no other one after that.
@@ -73,6 +74,10 @@ pub struct Channel {
     pub(super) init: ChannelInit,
     pub(super) by_peer: bool,
     pub(super) low_threshold: usize,
+    /// Bytes that were accepted of a message that has not ended.
+    pub(super) unfinished: Option<usize>,
+    /// Whether a message comes in parts, an ordered and an unordered one.
+    pub(super) parted: [bool; 2],
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +151,32 @@ impl Channel {
         self.low_threshold
     }
 
+    /// Whether an ordered, or an unordered message comes in parts.
+    pub(super) const fn parted(&mut self, unordered: bool) -> &mut bool {
+        let [ordered_parts, unordered_parts] = &mut self.parted;
+        if unordered { unordered_parts } else { ordered_parts }
+    }
+
+    /// One that nothing was sent or received on.
+    pub(super) const fn new(
+        id: ChannelId,
+        stream: Option<u16>,
+        state: State,
+        init: ChannelInit,
+        by_peer: bool,
+    ) -> Self {
+        Self {
+            id,
+            stream,
+            state,
+            init,
+            by_peer,
+            low_threshold: 0,
+            unfinished: None,
+            parted: [false; 2],
+        }
+    }
+
     pub(super) const fn text_len(&self) -> usize {
         self.init.label.len().saturating_add(self.init.protocol.len())
     }
@@ -158,6 +189,16 @@ pub enum Kind {
     Text,
     /// Bytes.
     Binary,
+}
+
+impl Kind {
+    /// For what is not empty.
+    pub(super) const fn ppid(self) -> Ppid {
+        match self {
+            Self::Text => Ppid::STRING,
+            Self::Binary => Ppid::BINARY,
+        }
+    }
 }
 
 /// What happens to channels. What the peer sends goes to a [`ChannelSink`](super::ChannelSink).
@@ -213,11 +254,15 @@ impl core::error::Error for OpenError {}
 pub enum SendError {
     /// The association has no room: [`ChannelEvent::Writable`] tells when.
     Blocked,
-    /// The message is longer than the peer or the send buffer takes.
+    /// The message is longer than the peer takes, or, if it is not sent in parts, the send buffer.
     TooLong {
         /// The most that they take, in bytes.
         max: usize,
     },
+    /// The last message of the channel, which is sent in parts, has not ended; or none has begun that could go on.
+    Busy,
+    /// The first part of a message has one byte at least.
+    Empty,
     /// The channel is not open yet, or not any more.
     NotOpen,
 }
@@ -227,6 +272,10 @@ impl fmt::Display for SendError {
         match self {
             Self::Blocked => f.write_str("the association has no room"),
             Self::TooLong { max } => write!(f, "the message is longer than {max} bytes"),
+            Self::Busy => {
+                f.write_str("the last message has not ended: end it first; or none has begun that could go on")
+            }
+            Self::Empty => f.write_str("the first part of a message has one byte at least"),
             Self::NotOpen => f.write_str("the channel is not open"),
         }
     }

@@ -16,6 +16,7 @@ use crate::registry::Ppid;
 mod channel;
 mod closing;
 mod opening;
+mod sending;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -38,15 +39,22 @@ pub(crate) trait Streams {
     /// How many streams both sides may send on; those that we want before the association is established.
     fn count(&self) -> u16;
 
-    /// Takes a message on a stream below [`count`](Self::count), whole or not at all. It waits while its stream is being
+    /// Takes a message on a stream below [`count`](Self::count), or the beginning of one. It waits while its stream is being
     /// reset.
     ///
     /// # Errors
     /// There is no room. The channels are told when there is.
-    fn send(&mut self, now: Instant, message: Outgoing) -> Result<(), Blocked>;
+    fn send(&mut self, now: Instant, message: Outgoing, is_whole: bool) -> Result<(), Blocked>;
 
-    /// Resets our direction of a stream when what was accepted is sent. The channels are told the outcome.
-    fn reset(&mut self, stream: u16);
+    /// Takes more of the message of a stream that has not ended.
+    ///
+    /// # Errors
+    /// As those of [`send`](Self::send).
+    fn send_part(&mut self, now: Instant, stream: u16, part: Bytes, is_last: bool) -> Result<(), Blocked>;
+
+    /// Resets our direction of a stream when what was accepted is sent; a message that has not ended is given up. The channels
+    /// are told the outcome.
+    fn reset(&mut self, now: Instant, stream: u16);
 
     /// Bytes of user messages on a stream that were not sent yet, without those of DCEP.
     fn buffered(&self, stream: u16) -> usize;
@@ -81,11 +89,33 @@ pub trait ChannelSink {
     /// A message, lent.
     fn message(&mut self, channel: &Channel, kind: Kind, payload: &[u8]);
 
-    /// A part of a message that is longer than [`Config::receive_parts`]; without that there are none. The last one never
-    /// comes where the channel is closed first, or the peer gives the message up.
-    fn part(&mut self, channel: &Channel, kind: Kind, payload: &[u8], first: bool, last: bool) {
-        let _ = (channel, kind, payload, first, last);
+    /// A part of a message that is longer than [`Config::receive_parts`]; without that there are none. Behind the first part
+    /// come others, until one is the last, or [`cut`](Self::cut) comes, or the channel closes
+    /// ([`ChannelEvent::Closing`], [`ChannelEvent::Closed`]).
+    ///
+    /// On a channel two messages can come in parts at the same time: an ordered and an unordered one. `unordered` tells which
+    /// it is. What the peer sends on an unordered channel before that is confirmed is ordered (RFC 8832 §6), and one of those
+    /// messages may lack a packet while unordered ones come. There are never two of a kind. Whole messages come in between on
+    /// channels that are not ordered.
+    fn part(&mut self, channel: &Channel, kind: Kind, unordered: bool, payload: &[u8], first: bool, last: bool) {
+        let _ = (channel, kind, unordered, payload, first, last);
     }
+
+    /// No more comes of the message of which parts have come, ordered or not: the peer has given it up, or closes the channel
+    /// in the middle of it, or has begun anew.
+    fn cut(&mut self, channel: &Channel, unordered: bool) {
+        let _ = (channel, unordered);
+    }
+}
+
+/// A part of a message of the peer's, in order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part<'a> {
+    pub(crate) ppid: Ppid,
+    pub(crate) unordered: bool,
+    pub(crate) payload: &'a [u8],
+    pub(crate) first: bool,
+    pub(crate) last: bool,
 }
 
 /// What a peer may open.
@@ -173,11 +203,16 @@ impl Channels {
         self.table.get(channel)
     }
 
-    /// The longest message that can be sent, in bytes (`RTCSctpTransport.maxMessageSize`).
+    /// The longest message that can be sent whole, in bytes.
     pub(crate) fn max_message_size(&self) -> usize {
+        self.max_in_parts().min(self.send_buffer)
+    }
+
+    /// The longest message that the peer takes, in bytes (`RTCSctpTransport.maxMessageSize`).
+    const fn max_in_parts(&self) -> usize {
         match self.max_message_size {
-            0 => self.send_buffer,
-            max => max.min(self.send_buffer),
+            0 => usize::MAX,
+            max => max,
         }
     }
 
@@ -208,23 +243,35 @@ impl Channels {
         }
     }
 
-    /// Takes a part of a message from the peer, in order.
-    pub(crate) fn handle_part(
-        &mut self,
-        stream: u16,
-        ppid: Ppid,
-        payload: &[u8],
-        first: bool,
-        last: bool,
-        sink: &mut impl ChannelSink,
-    ) {
+    /// Takes a part of a message from the peer.
+    pub(crate) fn handle_part(&mut self, stream: u16, part: &Part<'_>, sink: &mut impl ChannelSink) {
+        let &Part {
+            ppid,
+            unordered,
+            payload,
+            first,
+            last,
+        } = part;
         let kind = match ppid {
             Ppid::STRING => Kind::Text,
             Ppid::BINARY => Kind::Binary,
             _ => return self.handle_unsupported(stream),
         };
-        if let Some(channel) = self.receiver(stream) {
-            sink.part(channel, kind, payload, first, last);
+        let Some(channel) = self.receiver(stream) else { return };
+        // The channel may be younger than the message.
+        if *channel.parted(unordered) || first {
+            *channel.parted(unordered) = !last;
+            sink.part(channel, kind, unordered, payload, first, last);
+        }
+    }
+
+    /// Takes that a message that came in parts never ends.
+    pub(crate) fn handle_cut(&mut self, stream: u16, unordered: bool, sink: &mut impl ChannelSink) {
+        if let Some(channel) = self.table.on_stream(stream)
+            && channel.state == State::Open
+            && mem::take(channel.parted(unordered))
+        {
+            sink.cut(channel, unordered);
         }
     }
 
@@ -361,68 +408,17 @@ impl Channels {
         } else {
             None
         };
-        let id = self.table.insert(|id| Channel {
-            id,
-            stream,
-            state: State::Waiting,
-            init,
-            by_peer: false,
-            low_threshold: 0,
-        });
+        let id = self
+            .table
+            .insert(|id| Channel::new(id, stream, State::Waiting, init, false));
         self.live.extend(stream);
         self.todo.push_back(Todo::Open(id));
         self.flush(now, streams);
         Ok(id)
     }
 
-    /// Sends a message, as the channel was opened.
-    ///
-    /// # Errors
-    /// The message was not taken. Where it was [`SendError::Blocked`] a later try, with a clone of the payload, may have
-    /// better luck.
-    pub(crate) fn send(
-        &mut self,
-        now: Instant,
-        streams: &mut impl Streams,
-        channel: ChannelId,
-        kind: Kind,
-        payload: Bytes,
-    ) -> Result<(), SendError> {
-        if !self.todo.is_empty() {
-            self.flush(now, streams);
-        }
-        let max = self.max_message_size();
-        let channel = self.table.get(channel).ok_or(SendError::NotOpen)?;
-        let stream = channel.stream.filter(|stream| *stream < streams.count());
-        let (State::Open | State::Opening, Some(stream)) = (channel.state, stream) else {
-            return Err(SendError::NotOpen);
-        };
-        if payload.len() > max {
-            return Err(SendError::TooLong { max });
-        }
-        // RFC 8831 §6.6: SCTP sends nothing empty.
-        let (ppid, payload) = match (kind, payload.is_empty()) {
-            (Kind::Text, false) => (Ppid::STRING, payload),
-            (Kind::Binary, false) => (Ppid::BINARY, payload),
-            (Kind::Text, true) => (Ppid::STRING_EMPTY, Bytes::from_static(&[0])),
-            (Kind::Binary, true) => (Ppid::BINARY_EMPTY, Bytes::from_static(&[0])),
-        };
-        let message = Outgoing {
-            stream,
-            payload,
-            ppid,
-            // RFC 8832 §6: nothing may overtake the OPEN.
-            unordered: !channel.init.ordered && channel.state == State::Open,
-            reliability: channel.init.reliability,
-            priority: channel.init.priority,
-        };
-        let sent = streams.send(now, message);
-        self.blocked |= sent.is_err();
-        sent.map_err(|Blocked| SendError::Blocked)
-    }
-
     /// Closes a channel: what was accepted is sent, then [`ChannelEvent::Closed`] tells that both directions are reset
-    /// (RFC 8831 §6.7). What the peer still sends is dropped.
+    /// (RFC 8831 §6.7). A message that has not ended is given up. What the peer still sends is dropped.
     pub(crate) fn close(&mut self, now: Instant, streams: &mut impl Streams, channel: ChannelId) {
         let Some(found) = self.table.get(channel) else { return };
         match (found.state, found.stream) {
@@ -450,7 +446,7 @@ impl Channels {
                 }
                 Todo::Reset(stream) => {
                     self.progress(stream, |closure| closure.asked = true);
-                    streams.reset(stream);
+                    streams.reset(now, stream);
                     Ok(())
                 }
             };
@@ -467,7 +463,7 @@ impl Channels {
     }
 
     /// The channel to which a message of the peer belongs.
-    fn receiver(&mut self, stream: u16) -> Option<&Channel> {
+    fn receiver(&mut self, stream: u16) -> Option<&mut Channel> {
         let Some(channel) = self.table.on_stream(stream) else {
             count(&mut self.counters.sctp_messages_without_channel);
             return None;

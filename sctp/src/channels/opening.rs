@@ -46,7 +46,11 @@ impl Channels {
         let Some(channel) = self.table.get_mut(id) else {
             return Ok(());
         };
-        streams.send(now, control(stream, open_message(&channel.init), channel.init.priority))?;
+        streams.send(
+            now,
+            control(stream, open_message(&channel.init), channel.init.priority),
+            true,
+        )?;
         channel.state = State::Opening;
         Ok(())
     }
@@ -61,7 +65,7 @@ impl Channels {
             return Ok(());
         }
         let ack = Bytes::from_static(&[dcep::MessageType::ACK.0]);
-        streams.send(now, control(stream, ack, channel.init.priority))
+        streams.send(now, control(stream, ack, channel.init.priority), true)
     }
 
     pub(super) fn handle_dcep(&mut self, stream: u16, payload: &[u8], sink: &mut impl ChannelSink) {
@@ -90,14 +94,9 @@ impl Channels {
         let Some(init) = self.examine(stream, open) else {
             return self.violation(stream);
         };
-        let id = self.table.insert(|id| Channel {
-            id,
-            stream: Some(stream),
-            state: State::Open,
-            init,
-            by_peer: true,
-            low_threshold: 0,
-        });
+        let id = self
+            .table
+            .insert(|id| Channel::new(id, Some(stream), State::Open, init, true));
         self.live.insert(stream);
         self.todo.push_back(Todo::Ack(id));
         if let Some(channel) = self.table.get(id) {

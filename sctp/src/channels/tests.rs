@@ -18,11 +18,15 @@ struct Wire {
     /// Streams whose reset was not answered yet, with what waits for that.
     resetting: BTreeMap<u16, Vec<Item>>,
     buffered: usize,
+    /// Streams with a message that has not ended.
+    unfinished: BTreeSet<u16>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Item {
     Message(Outgoing),
+    Part(u16, Bytes, bool),
+    Cut(u16),
     Reset(u16),
 }
 
@@ -35,9 +39,12 @@ impl Streams for Wire {
         self.count
     }
 
-    fn send(&mut self, _: Instant, message: Outgoing) -> Result<(), Blocked> {
+    fn send(&mut self, _: Instant, message: Outgoing, is_whole: bool) -> Result<(), Blocked> {
         assert!(self.open && message.stream < self.count && !message.payload.is_empty());
         self.room = self.room.checked_sub(1).ok_or(Blocked)?;
+        if !is_whole {
+            assert!(self.unfinished.insert(message.stream));
+        }
         match self.resetting.get_mut(&message.stream) {
             Some(waiting) => waiting.push(Item::Message(message)),
             None => self.sent.push_back(Item::Message(message)),
@@ -45,8 +52,21 @@ impl Streams for Wire {
         Ok(())
     }
 
-    fn reset(&mut self, stream: u16) {
+    fn send_part(&mut self, _: Instant, stream: u16, part: Bytes, is_last: bool) -> Result<(), Blocked> {
+        assert!(self.open && self.unfinished.contains(&stream));
+        self.room = self.room.checked_sub(1).ok_or(Blocked)?;
+        if is_last {
+            self.unfinished.remove(&stream);
+        }
+        self.sent.push_back(Item::Part(stream, part, is_last));
+        Ok(())
+    }
+
+    fn reset(&mut self, _: Instant, stream: u16) {
         assert!(self.open && stream < self.count);
+        if self.unfinished.remove(&stream) {
+            self.sent.push_back(Item::Cut(stream));
+        }
         match self.resetting.get_mut(&stream) {
             Some(waiting) => waiting.push(Item::Reset(stream)),
             None => {
@@ -84,12 +104,18 @@ impl ChannelSink for (&mut Vec<String>, &mut Vec<ChannelId>) {
             .push(std::format!("{} {kind:?} {}", name(channel), payload.escape_ascii()));
     }
 
-    fn part(&mut self, channel: &Channel, kind: Kind, payload: &[u8], first: bool, last: bool) {
+    fn part(&mut self, channel: &Channel, kind: Kind, unordered: bool, payload: &[u8], first: bool, last: bool) {
+        let order = if unordered { "unordered" } else { "ordered" };
         self.0.push(std::format!(
-            "{} {kind:?} part {} {first} {last}",
+            "{} {kind:?} {order} part {} {first} {last}",
             name(channel),
             payload.escape_ascii()
         ));
+    }
+
+    fn cut(&mut self, channel: &Channel, unordered: bool) {
+        let order = if unordered { "unordered" } else { "ordered" };
+        self.0.push(std::format!("{} {order} cut", name(channel)));
     }
 }
 
@@ -116,6 +142,7 @@ impl Side {
                 sent: VecDeque::new(),
                 resetting: BTreeMap::new(),
                 buffered: 0,
+                unfinished: BTreeSet::new(),
             },
             got: vec![],
             opened: vec![],
@@ -141,6 +168,16 @@ impl Side {
         let payload = Bytes::from_static(text.as_bytes());
         self.channels
             .send(self.now, &mut self.wire, channel, Kind::Text, payload)
+    }
+
+    fn send_first_part(&mut self, channel: ChannelId, part: &Bytes, total: Option<usize>) -> Result<(), SendError> {
+        let (channels, wire) = (&mut self.channels, &mut self.wire);
+        channels.send_first_part(self.now, wire, channel, Kind::Binary, part.clone(), total)
+    }
+
+    fn send_part(&mut self, channel: ChannelId, part: &Bytes, is_last: bool) -> Result<(), SendError> {
+        let (channels, wire) = (&mut self.channels, &mut self.wire);
+        channels.send_part(self.now, wire, channel, part.clone(), is_last)
     }
 
     fn close(&mut self, channel: ChannelId) {
@@ -178,9 +215,10 @@ impl Side {
             match item {
                 Item::Message(message) => {
                     self.wire.room = self.wire.room.saturating_add(1);
-                    self.wire.send(self.now, message).unwrap();
+                    self.wire.send(self.now, message, true).unwrap();
                 }
-                Item::Reset(stream) => self.wire.reset(stream),
+                Item::Reset(stream) => self.wire.reset(self.now, stream),
+                Item::Part(..) | Item::Cut(_) => panic!("parts wait nowhere"),
             }
         }
     }
@@ -193,6 +231,7 @@ impl Side {
                 other.peer_resets(&[stream]);
                 self.done(stream);
             }
+            Some(Item::Part(..) | Item::Cut(_)) => {}
             None => return false,
         }
         true
@@ -442,18 +481,132 @@ fn messages_of_all_kinds() {
     assert_eq!(b.got(), ["0/c Text "]);
 }
 
+/// A part as it comes.
+const fn arriving(ppid: Ppid, unordered: bool, payload: &[u8], first: bool, last: bool) -> Part<'_> {
+    Part {
+        ppid,
+        unordered,
+        payload,
+        first,
+        last,
+    }
+}
+
 #[test]
-fn messages_in_parts() {
+fn parts_of_an_ordered_and_an_unordered_message_are_told_apart() {
     let (_, mut b, _, here) = joined("c");
     let sink = &mut (&mut b.got, &mut b.opened);
-    b.channels.handle_part(0, Ppid::STRING, b"ab", true, false, sink);
-    b.channels.handle_part(0, Ppid::BINARY, b"c", false, true, sink);
-    b.channels.handle_part(8, Ppid::BINARY, b"c", false, true, sink);
-    assert_eq!(b.got(), ["0/c Text part ab true false", "0/c Binary part c false true"]);
+    // The beginnings of these came before the channel.
+    let end = arriving(Ppid::STRING, false, b"x", false, true);
+    b.channels.handle_part(0, &end, sink);
+    b.channels.handle_cut(0, true, sink);
+    let both = [
+        arriving(Ppid::STRING, false, b"ab", true, false),
+        arriving(Ppid::BINARY, true, b"cd", true, false),
+        arriving(Ppid::STRING, false, b"e", false, true),
+    ];
+    for part in &both {
+        b.channels.handle_part(0, part, sink);
+    }
+    b.channels.handle_cut(0, false, sink);
+    b.channels.handle_cut(0, true, sink);
+    b.channels.handle_cut(0, true, sink);
+    let late = arriving(Ppid::BINARY, true, b"f", false, false);
+    b.channels.handle_part(0, &late, sink);
+    b.channels.handle_part(8, &late, sink);
+    b.channels.handle_cut(8, true, sink);
+    let expected = [
+        "0/c Text ordered part ab true false",
+        "0/c Binary unordered part cd true false",
+        "0/c Text ordered part e false true",
+        "0/c unordered cut",
+    ];
+    assert_eq!(b.got(), expected);
     assert_eq!(b.channels.counters().sctp_messages_without_channel, 1);
     let sink = &mut (&mut b.got, &mut b.opened);
-    b.channels.handle_part(0, Ppid::DCEP, b"\x03", true, false, sink);
+    b.channels.handle_part(0, &both[1], sink);
+    b.channels
+        .handle_part(0, &arriving(Ppid::DCEP, false, b"\x03", true, false), sink);
     assert_eq!(b.events(), [ChannelEvent::Closing(here)]);
+    // Nothing comes on a channel that closes.
+    let sink = &mut (&mut b.got, &mut b.opened);
+    b.channels.handle_cut(0, true, sink);
+    assert_eq!(b.got(), ["0/c Binary unordered part cd true false"]);
+}
+
+#[test]
+fn a_message_is_sent_in_parts() {
+    let (mut a, mut b, there, _) = joined("c");
+    let part = Bytes::from_static(b"abcd");
+    a.channels.set_max_message_size(10);
+    assert_eq!(a.send_part(there, &part, false), Err(SendError::Busy), "none has begun");
+    let too_long = Err(SendError::TooLong { max: 10 });
+    assert_eq!(a.send_first_part(there, &part, Some(11)), too_long);
+    assert_eq!(a.send_first_part(there, &Bytes::from_static(&[0; 11]), None), too_long);
+    assert_eq!(a.send_first_part(there, &Bytes::new(), None), Err(SendError::Empty));
+    a.send_first_part(there, &part, Some(10)).unwrap();
+    assert_eq!(a.send(there, "x"), Err(SendError::Busy));
+    assert_eq!(a.send_first_part(there, &part, None), Err(SendError::Busy));
+    a.wire.room = 0;
+    assert_eq!(a.send_part(there, &part, false), Err(SendError::Blocked));
+    a.wire.room = usize::MAX;
+    a.channels.handle_room();
+    assert_eq!(a.events(), [ChannelEvent::Writable]);
+    a.send_part(there, &part, false).unwrap();
+    assert_eq!(
+        a.send_part(there, &part, false),
+        too_long,
+        "what was refused does not count"
+    );
+    a.send_part(there, &part.slice(..2), true).unwrap();
+    assert_eq!(a.send_part(there, &part, true), Err(SendError::Busy), "it has ended");
+    a.send(there, "x").unwrap();
+    let expected = [
+        Item::Part(0, part.clone(), false),
+        Item::Part(0, part.slice(..2), true),
+        text(0, "x"),
+    ];
+    assert_eq!(a.sent()[1..], expected);
+    // 0 means any, and what is sent in parts is not held whole.
+    a.channels.set_max_message_size(0);
+    a.send_first_part(there, &part, Some(usize::MAX)).unwrap();
+    a.sent();
+    // The channel is closed in the middle of it.
+    a.close(there);
+    assert_eq!(a.sent(), [Item::Cut(0), Item::Reset(0)]);
+    assert_eq!(a.send_part(there, &part, true), Err(SendError::NotOpen));
+    a.done(0);
+    a.peer_resets(&[0]);
+    assert_eq!(a.events(), [ChannelEvent::Closed(there)]);
+    // The stream knows nothing of it when it is used again.
+    let next = a.open_labelled("d");
+    assert_eq!(a.stream(next), Some(0));
+    assert_eq!(a.send_part(next, &part, true), Err(SendError::Busy));
+    a.send(next, "y").unwrap();
+
+    // Where the association takes nothing more, the channel is not open.
+    b.wire.open = false;
+    let here = b.opened[0];
+    assert_eq!(b.send(here, "x"), Err(SendError::NotOpen));
+}
+
+#[test]
+fn the_ack_does_not_wait_for_the_end_of_a_message() {
+    // The ACK stands behind an opening that waits for the role.
+    let mut b = Side::waiting();
+    b.wire.open = true;
+    b.open_labelled("d");
+    b.receive_open(0, "c");
+    let here = b.opened[0];
+    let part = Bytes::from_static(b"ab");
+    assert_eq!(b.send_first_part(here, &part, None), Err(SendError::Blocked));
+    b.channels.set_role(Role::Server);
+    b.channels.handle_room();
+    assert_eq!(b.events(), [ChannelEvent::Writable]);
+    b.send_first_part(here, &part, None).unwrap();
+    let sent = b.sent();
+    assert_eq!(sent[..2], [open_item(1, "d"), ack(0)]);
+    assert!(matches!(&sent[2], Item::Message(message) if message.payload == part));
 }
 
 #[test]
@@ -1117,6 +1270,7 @@ impl Duo {
                     while accepted.pop_front().unwrap() != payload {}
                 }
             }
+            Item::Part(..) | Item::Cut(_) => panic!("nobody sends parts"),
             Item::Reset(stream) => {
                 self.sides[to].peer_resets(&[stream]);
                 self.answers[from].push_back(stream);

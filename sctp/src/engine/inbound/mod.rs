@@ -17,7 +17,7 @@ pub trait Sink {
     fn message(&mut self, stream: u16, ppid: Ppid, unordered: bool, payload: &[u8]);
 
     /// A part of a message that is longer than [`Config::receive_parts`](crate::Config::receive_parts). On one stream there
-    /// is one such message of each kind at a time, ordered or not; whole messages may come in between.
+    /// is one such message at a time of those that are ordered and one of those that are not; whole messages may come in between.
     fn part(&mut self, stream: u16, ppid: Ppid, unordered: bool, payload: &[u8], first: bool, last: bool);
 
     /// The message that came in parts is never completed: the peer has given it up (RFC 3758 §3.6), or reset the stream.

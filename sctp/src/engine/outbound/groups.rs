@@ -111,6 +111,19 @@ impl Groups {
         }
     }
 
+    /// Gives up the rest of a message, which may have been one without a limit; the number of its group.
+    pub(super) fn cut(&mut self, index: u32, stream: u16) -> u32 {
+        let index = if index == RELIABLE {
+            self.begin(stream, Limit::None)
+        } else {
+            index
+        };
+        if let Some(group) = self.get_mut(index) {
+            group.is_given_up = true;
+        }
+        index
+    }
+
     /// Whether there was never a message that could be given up.
     pub(super) const fn is_unused(&self) -> bool {
         self.all.is_empty()

@@ -213,6 +213,30 @@ impl Outbound {
         Ok(())
     }
 
+    /// A stream with an unfinished message.
+    pub(crate) fn first_unfinished(&self) -> Option<u16> {
+        self.queue.first_unfinished()
+    }
+
+    /// Gives up the unfinished message of a stream, if there is one. What was sent of it arrives, and the peer is told that no
+    /// end comes.
+    ///
+    /// # Errors
+    /// A part was sent, and the peer knows no FORWARD TSN, so that nothing can be given up.
+    pub(crate) fn cut(&mut self, stream: u16) -> Result<(), &'static str> {
+        if !self.forward_tsn && self.queue.is_begun(stream) {
+            return Err("data channels have FORWARD TSN (RFC 8831 section 6.1)");
+        }
+        if let Some((group, end)) = self.queue.cut(stream) {
+            let group = self.groups.cut(group, stream);
+            self.outstanding.push_missing_end(group, &end);
+            self.queue.was_sent(stream, self.outstanding.next().saturating_sub(1));
+            self.given_up_messages = self.given_up_messages.saturating_add(1);
+            self.advance();
+        }
+        Ok(())
+    }
+
     /// One message more is accepted as long as there is room at all, so that the largest one is accepted in the end. A
     /// quarter more is kept for streams on which nothing waits: who fills the buffer does not block the others.
     fn take_budget(&mut self, now: Instant, stream: u16) -> Result<(), Refused> {

@@ -2,7 +2,7 @@
 
 use core::cmp::Reverse;
 use std::boxed::Box;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeSet, BinaryHeap, VecDeque};
 use std::time::Instant;
 use std::vec::Vec;
 
@@ -116,6 +116,8 @@ pub(super) struct Queue {
     count: usize,
     /// Whether messages may be given up.
     has_limits: bool,
+    /// Streams whose last message goes on.
+    unfinished: BTreeSet<u16>,
     /// Streams of which less waits than before: the bytes before and after.
     drained: Vec<Drained>,
 }
@@ -156,6 +158,7 @@ impl Queue {
             total: 0,
             count: 0,
             has_limits: false,
+            unfinished: BTreeSet::new(),
             drained: Vec::new(),
         }
     }
@@ -179,6 +182,7 @@ impl Queue {
         }
         self.turns.retain(|Reverse((_, id))| *id < streams);
         self.current = self.current.filter(|id| *id < streams);
+        self.unfinished.split_off(&streams);
         dropped
     }
 
@@ -237,8 +241,18 @@ impl Queue {
 
     /// Whether the last message of the stream is to go on.
     pub(super) fn is_unfinished(&self, stream: u16) -> bool {
+        self.unfinished.contains(&stream)
+    }
+
+    /// A stream whose last message is to go on.
+    pub(super) fn first_unfinished(&self) -> Option<u16> {
+        self.unfinished.first().copied()
+    }
+
+    /// Whether a part of the unfinished message of the stream was sent, and its end may be waited for.
+    pub(super) fn is_begun(&self, stream: u16) -> bool {
         let last = self.get(stream).and_then(|stream| stream.messages.back());
-        last.is_some_and(|message| !message.is_whole)
+        last.is_some_and(|message| !message.is_whole && message.is_begun && !message.is_dropped)
     }
 
     /// Whether the stream has an unfinished message of which nothing can be sent before it goes on.
@@ -287,6 +301,9 @@ impl Queue {
         self.accepted = self.accepted.wrapping_add(1);
         self.count = self.count.saturating_add(1);
         let order = self.accepted;
+        if !is_whole {
+            self.unfinished.insert(id);
+        }
         let stream = self.ensure(id);
         stream.bytes = stream.bytes.saturating_add(payload.len());
         if ppid == Ppid::DCEP {
@@ -312,6 +329,9 @@ impl Queue {
 
     pub(super) fn append(&mut self, id: u16, bytes: Bytes, is_last: bool) {
         let len = bytes.len();
+        if is_last {
+            self.unfinished.remove(&id);
+        }
         let Some(stream) = self.get_mut(id) else { return };
         let Some(message) = stream.messages.back_mut() else {
             return;
@@ -333,6 +353,27 @@ impl Queue {
         stream.bytes = stream.bytes.saturating_add(len);
         self.total = self.total.saturating_add(len);
         self.schedule(id);
+    }
+
+    /// Throws away what waits of the unfinished message of a stream. Where a part of it was sent, its group and its end, for
+    /// which the peer may wait.
+    pub(super) fn cut(&mut self, id: u16) -> Option<(u32, MissingEnd)> {
+        if !self.unfinished.remove(&id) {
+            return None;
+        }
+        let is_begun = self.is_begun(id);
+        let stream = self.get_mut(id)?;
+        let before = stream.user_bytes();
+        let message = stream.messages.pop_back()?;
+        stream.bytes = stream.bytes.saturating_sub(message.left);
+        let after = stream.user_bytes();
+        note(&mut self.drained, id, before, after);
+        self.total = self.total.saturating_sub(message.left);
+        self.count = self.count.saturating_sub(1);
+        if message.is_begun && self.current == Some(id) {
+            self.current = None;
+        }
+        is_begun.then_some((message.group, message.end(id)))
     }
 
     /// Throws messages away that came too late and of which nothing was sent; how many.
@@ -368,13 +409,7 @@ impl Queue {
         let message = stream.messages.front_mut();
         let message = message.filter(|message| message.is_begun && message.group == group && !message.is_dropped)?;
         let left = message.left;
-        let end = MissingEnd {
-            stream: id,
-            ppid: message.ppid,
-            unordered: message.unordered,
-            number: message.number,
-            fsn: message.fsn,
-        };
+        let end = message.end(id);
         if message.is_whole {
             stream.messages.pop_front();
             self.count = self.count.saturating_sub(1);
@@ -613,6 +648,17 @@ impl Message {
             self.left.saturating_sub(1)
         } else {
             0
+        }
+    }
+
+    /// What stands for the rest of it.
+    const fn end(&self, stream: u16) -> MissingEnd {
+        MissingEnd {
+            stream,
+            ppid: self.ppid,
+            unordered: self.unordered,
+            number: self.number,
+            fsn: self.fsn,
         }
     }
 

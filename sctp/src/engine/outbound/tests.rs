@@ -587,6 +587,47 @@ fn a_message_in_parts_is_one_message() {
 }
 
 #[test]
+fn an_unfinished_message_is_cut() {
+    for interleaving in [false, true] {
+        let mut side = Side::new(interleaving);
+        // What comes before it is sent.
+        side.send(1, b"before");
+        side.out.send(side.now, Side::outgoing(1, &[7; 3000]), false).unwrap();
+        side.out.send(side.now, Side::outgoing(2, &[7; 3000]), false).unwrap();
+        side.out.cut(1).unwrap();
+        assert_eq!(side.out.buffered(1), b"before".len());
+        assert_eq!(side.out.append(side.now, 1, Bytes::new(), true), Err(Refused::Busy));
+        // One of which a part was sent spends a TSN for its end; that says so when all before it has come.
+        side.packets();
+        let (last, given_up) = (side.out.last_tsn(), side.out.given_up_messages);
+        side.out.cut(2).unwrap();
+        side.out.cut(2).unwrap();
+        assert_eq!(side.out.last_tsn(), last.wrapping_add(1));
+        assert_eq!(side.out.given_up_messages, given_up + 1);
+        assert!(!side.out.is_forwarding() && side.out.first_unfinished().is_none());
+        assert_eq!(side.out.buffered(2), 0);
+        assert!(!side.out.is_drained(2));
+        let count = last.wrapping_sub(FIRST).wrapping_add(1);
+        side.sack(count, &[]);
+        assert!(side.out.is_forwarding());
+        side.sack(count + 1, &[]);
+        assert!(side.out.is_drained(2) && side.out.is_done());
+        assert_eq!(side.out.held(), 0);
+    }
+}
+
+#[test]
+fn who_knows_no_forward_tsn_would_wait_for_the_end() {
+    let mut side = Side::new(true);
+    side.out.established(65535, 1 << 20, true, false);
+    side.out.send(side.now, Side::outgoing(1, &[7; 200]), false).unwrap();
+    assert_eq!(side.out.cut(1), Ok(()), "nothing was sent of it");
+    side.out.send(side.now, Side::outgoing(1, &[7; 3000]), false).unwrap();
+    side.packets();
+    assert!(side.out.cut(1).is_err());
+}
+
+#[test]
 fn an_end_without_bytes_ends_a_message() {
     let mut side = Side::new(true);
     side.out.send(side.now, Side::outgoing(1, b"abc"), false).unwrap();

@@ -291,6 +291,11 @@ impl Setup {
         None
     }
 
+    /// Whether a shutdown was asked for.
+    pub(crate) const fn wants_shutdown(&self) -> bool {
+        self.shutdown_wanted
+    }
+
     /// Nothing that we sent is outstanding, and nothing waits. Means something only in [`State::ShutdownPending`] and
     /// [`State::ShutdownReceived`]. `rto` is the present retransmission time-out (RFC 9260 §6.3).
     pub(crate) fn data_all_acked(&mut self, now: Instant, rto: Duration) {
