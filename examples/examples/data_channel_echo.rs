@@ -15,11 +15,9 @@ use axum::routing::{get, post};
 use bytes::Bytes;
 use clap::Parser;
 use dtls_srtp::{Certificate, RingCrypto};
-use peer::{Config, Event, Peer, Sink, StreamInfo};
+use peer::{Channel, ChannelId, ChannelSendError, Config, Event, MessageKind, Peer, Sink};
 use rand::TryRng;
 use rand::rngs::SysRng;
-use rtp::Packet;
-use sctp::{Channel, ChannelId, ChannelSendError, Kind};
 use wire::{Path, Seed};
 
 /// Serves a page, and sends back what it says over a data channel.
@@ -102,15 +100,13 @@ struct Call {
 /// What came on channels and goes back.
 #[derive(Default)]
 struct Echoes {
-    messages: VecDeque<(ChannelId, Kind, Bytes)>,
+    messages: VecDeque<(ChannelId, MessageKind, Bytes)>,
     bytes: usize,
 }
 
 impl Sink for Echoes {
-    fn rtp(&mut self, _: &StreamInfo<'_>, _: Packet<&mut [u8]>) {}
-
     /// The payload is lent: what is to be kept is copied.
-    fn message(&mut self, channel: &Channel, kind: Kind, payload: &[u8]) {
+    fn message(&mut self, channel: &Channel, kind: MessageKind, payload: &[u8]) {
         self.bytes += payload.len();
         self.messages
             .push_back((channel.id(), kind, Bytes::copy_from_slice(payload)));
@@ -205,7 +201,7 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
-    use sctp::ChannelInit;
+    use peer::ChannelInit;
 
     use super::*;
 
@@ -233,9 +229,9 @@ mod tests {
         peer.accept_answer(Instant::now(), &answer).unwrap();
 
         let said = [
-            (Kind::Text, Bytes::from_static("grüß".as_bytes())),
-            (Kind::Binary, vec![7; 200_000].into()),
-            (Kind::Text, Bytes::new()),
+            (MessageKind::Text, Bytes::from_static("grüß".as_bytes())),
+            (MessageKind::Binary, vec![7; 200_000].into()),
+            (MessageKind::Text, Bytes::new()),
         ];
         let mut client = Call {
             peer,

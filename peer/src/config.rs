@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use rtp::ntp::NtpClock;
 
-use crate::{Codec, Extension, IceServer, IceTransportPolicy, Mdns};
+use crate::{ChannelLimits, Codec, Extension, IceServer, IceTransportPolicy, Mdns, SctpConfig};
 
 /// What a [`Peer`](crate::Peer) agrees to. One is shared by many peers.
 #[derive(Debug, Clone)]
@@ -56,9 +56,9 @@ pub struct Config {
     /// `max_receive_message` is what the peer is told to send at most in one message, unless long ones are taken in parts
     /// (`receive_parts`): then they may have any length. Who lets it try larger packets
     /// (`largest_packet`) gives [`poll_transmit`](crate::Peer::poll_transmit) room for these, and for DTLS.
-    pub sctp: sctp::Config,
+    pub sctp: SctpConfig,
     /// What channels the peer may open.
-    pub channel_limits: sctp::ChannelLimits,
+    pub channel_limits: ChannelLimits,
     /// Whether SCTP is set up by signalling (SNAP, draft-hancke-tsvwg-snap), where the peer does it, too. That saves two
     /// round trips until the first message. Off by default: the draft is not finished, and browsers have it behind a switch.
     pub snap: bool,
@@ -103,8 +103,8 @@ impl Config {
             nack: true,
             simulcast: true,
             application: false,
-            sctp: sctp::Config::default(),
-            channel_limits: sctp::ChannelLimits::default(),
+            sctp: SctpConfig::default(),
+            channel_limits: ChannelLimits::default(),
             snap: false,
             max_datagram: 1200,
             report_interval: Duration::from_secs(1),

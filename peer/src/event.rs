@@ -1,7 +1,7 @@
 use core::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::StreamId;
+use crate::{ChannelEvent, DataCloseReason, StreamId};
 
 /// How far a [`Peer`](crate::Peer) has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,10 +73,10 @@ pub enum Event {
     /// anything to carry it. It comes again when the peer has begun anew, with new channels.
     DataConnected,
     /// Something happened to a data channel, or there is room for messages again.
-    Channel(sctp::ChannelEvent),
+    Channel(ChannelEvent),
     /// SCTP is over, and all data channels are closed. Sound and pictures go on. Another section for data channels can be
     /// offered when this one was rejected or stopped.
-    DataClosed(sctp::CloseReason),
+    DataClosed(DataCloseReason),
     /// [`State::Closed`] was reached; the last event. Connections and streams are to be closed, behind what is still to
     /// be sent there.
     Closed {

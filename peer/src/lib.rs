@@ -7,6 +7,7 @@
 //! - [`Sped`]: DTLS flights in connectivity checks, where [`Config::sped`] has it.
 //! - [`Section`], [`Stream`], [`Sender`]: what was agreed to.
 //! - [`Sink`], [`StreamInfo`]: how received media is lent.
+//! - [`ChannelInit`], [`ChannelId`], [`MessageKind`], [`ChannelEvent`]: data channels, as the crate `sctp` has them.
 //! - [`Event`], [`State`], [`Counters`]: what happened.
 
 mod agreement;
@@ -53,6 +54,11 @@ pub use ice_server::{IceServer, IceServerError, IceTransportPolicy};
 pub use names::Mdns;
 pub use peer::Peer;
 pub use rtp::RepairStatistics;
+pub use sctp::dcep::{Priority, Reliability};
+pub use sctp::{
+    Channel, ChannelEvent, ChannelId, ChannelInit, ChannelLimits, ChannelSendError, CloseReason as DataCloseReason,
+    Config as SctpConfig, Congestion, Kind as MessageKind, OpenError, ReadyState, Scheduler,
+};
 pub use sdp::Direction;
 pub use section::{Format, Section, Stream};
 pub use sender::{Sender, SenderStatistics};

@@ -2,14 +2,16 @@ use std::time::Duration;
 
 use rtp::Packet;
 
-use crate::{SenderId, StreamId, StreamInfo};
+use crate::{Channel, MessageKind, SenderId, StreamId, StreamInfo};
 
 /// Receives what a datagram contained: packets lent from the caller's buffer, decrypted in place, and what RTCP says.
 pub trait Sink {
     /// A packet, with empty payload when it is only padding. A retransmission is handed over as the packet that was
     /// missing ([`StreamInfo::repair`]); where that is here already, or nothing is asked for again, it is not handed
     /// over. Of a stream of which packets are asked for again each comes once.
-    fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>);
+    fn rtp(&mut self, info: &StreamInfo<'_>, packet: Packet<&mut [u8]>) {
+        let _ = (info, packet);
+    }
 
     /// The peer wants a key frame of what we send (PLI, RFC 4585 §6.3.1; FIR, RFC 5104 §4.3.1, each only once).
     fn key_frame_request(&mut self, sender: SenderId) {
@@ -48,22 +50,22 @@ pub trait Sink {
     }
 
     /// The peer has opened a data channel, which is open at once.
-    fn channel_opened(&mut self, channel: &sctp::Channel) {
+    fn channel_opened(&mut self, channel: &Channel) {
         let _ = channel;
     }
 
     /// A message has come on a data channel; it is lent.
-    fn message(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8]) {
+    fn message(&mut self, channel: &Channel, kind: MessageKind, payload: &[u8]) {
         let _ = (channel, kind, payload);
     }
 
-    /// A part of a message that is longer than `receive_parts` of [`sctp::Config`]. Behind the first part come others, until one
+    /// A part of a message that is longer than `receive_parts` of [`SctpConfig`](crate::SctpConfig). Behind the first part come others, until one
     /// is the last, or [`message_cut`](Self::message_cut) comes, or the channel closes. `unordered` tells two messages apart that
     /// come in parts at the same time: [`sctp::ChannelSink::part`] says when there are such.
     fn message_part(
         &mut self,
-        channel: &sctp::Channel,
-        kind: sctp::Kind,
+        channel: &Channel,
+        kind: MessageKind,
         unordered: bool,
         payload: &[u8],
         first: bool,
@@ -74,7 +76,7 @@ pub trait Sink {
 
     /// No more comes of the message of which parts have come, ordered or not: the peer has given it up, or closes the channel
     /// in the middle of it, or has begun anew.
-    fn message_cut(&mut self, channel: &sctp::Channel, unordered: bool) {
+    fn message_cut(&mut self, channel: &Channel, unordered: bool) {
         let _ = (channel, unordered);
     }
 }

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use dtls_srtp::Version;
 use dtls_srtp::fake::{self, FakeCrypto};
 use peer::testing::Collected;
-use peer::{Config, Direction, Event, Kind, Peer, State};
-use sctp::{ChannelEvent, ChannelId, ChannelInit, ChannelSendError, Kind as MessageKind, OpenError};
+use peer::{
+    ChannelEvent, ChannelId, ChannelInit, ChannelSendError, Config, DataCloseReason, Direction, Event, Kind,
+    MessageKind, OpenError, Peer, State,
+};
 use wire::{Path, Seed};
 
 const ADDRESSES: [&str; 2] = ["198.51.100.7:5000", "192.0.2.1:3478"];
@@ -380,7 +382,7 @@ fn a_section_that_was_stopped_comes_back_with_new_channels() {
     call.run(SOON);
     for (end, id) in [(0, ours), (1, theirs)] {
         assert!(call.has(end, &Event::Channel(ChannelEvent::Closed(id))));
-        assert!(call.has(end, &Event::DataClosed(sctp::CloseReason::Aborted)));
+        assert!(call.has(end, &Event::DataClosed(DataCloseReason::Aborted)));
         assert_eq!(call.count(end, &Event::DataConnected), 2);
     }
     assert_eq!(call.ends[1].sink.channels[1].1, "next");
@@ -403,7 +405,7 @@ fn a_rejected_section_closes_what_was_opened_for_it() {
     let told = [
         Event::Negotiated,
         Event::Channel(ChannelEvent::Closed(ours)),
-        Event::DataClosed(sctp::CloseReason::Aborted),
+        Event::DataClosed(DataCloseReason::Aborted),
     ];
     assert!(call.ends[0].events.ends_with(&told), "{:?}", call.ends[0].events);
     assert_eq!(call.try_open(0), Err(OpenError::NoTransport));
@@ -550,7 +552,7 @@ fn who_sends_too_much_is_blocked_until_there_is_room() {
     for round in 1..4 {
         let sent = fill(&mut call);
         let [caller, _] = &mut call.ends;
-        assert!(caller.peer.data().unwrap().buffered_amount(ours) > 10_000);
+        assert!(caller.peer.buffered_amount(ours) > 10_000);
         call.run(SOON);
         assert_eq!(call.count(0, &writable), round);
         assert_eq!(call.count(0, &low), round);
@@ -655,7 +657,7 @@ fn a_long_message_is_held_whole_by_nobody() {
     assert_eq!((came, ended), (total, true));
     assert!(blocked > 20, "{blocked}");
     call.run(SOON);
-    assert_eq!(call.ends[0].peer.data().unwrap().buffered_amount(ours), 0);
+    assert_eq!(call.ends[0].peer.buffered_amount(ours), 0);
     // sctp's tests look at the memory that this takes.
     assert!((MIB / 2..MIB + (64 << 10)).contains(&held), "{held}");
     assert!(longest <= (64 << 10) + 1200, "{longest}");
@@ -991,6 +993,6 @@ fn what_opens_a_channel_does_not_come_in_parts() {
     call.run(SOON);
     assert!(call.has(
         1,
-        &Event::DataClosed(sctp::CloseReason::TooMuch("the length of a message"))
+        &Event::DataClosed(DataCloseReason::TooMuch("the length of a message"))
     ));
 }

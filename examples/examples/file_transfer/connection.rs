@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::{Certificate, RingCrypto};
-use peer::{Config, Event, Peer, Sink};
+use peer::{ChannelEvent, Config, Event, Peer, Sink};
 use rand::TryRng;
 use rand::rngs::SysRng;
-use sctp::ChannelEvent;
 use socket2::SockRef;
 use wire::{Path, Seed};
 

@@ -6,9 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use peer::{Sink, StreamInfo};
-use rtp::Packet;
-use sctp::{Channel, ChannelId, Kind};
+use peer::{Channel, ChannelId, MessageKind, Sink};
 use sha2::{Digest, Sha256};
 
 use crate::Failure;
@@ -60,7 +58,7 @@ pub(crate) fn receive(sender: SocketAddr, folder: &Path) -> Result<String, Failu
         .map_or_else(ToString::to_string, |_| RECEIVED.to_owned());
     connection
         .peer
-        .send_message(Instant::now(), channel, Kind::Text, reply.into())?;
+        .send_message(Instant::now(), channel, MessageKind::Text, reply.into())?;
     wait_for_goodbye(&mut connection, &mut incoming)?;
     outcome.map(|path| format!("received {}", path.display()))
 }
@@ -88,8 +86,6 @@ struct Incoming<'a> {
 }
 
 impl Sink for Incoming<'_> {
-    fn rtp(&mut self, _: &StreamInfo<'_>, _: Packet<&mut [u8]>) {}
-
     fn channel_opened(&mut self, channel: &Channel) {
         if self.file.is_some() || self.outcome.is_some() {
             return;
@@ -100,7 +96,7 @@ impl Sink for Incoming<'_> {
         }
     }
 
-    fn message(&mut self, channel: &Channel, kind: Kind, payload: &[u8]) {
+    fn message(&mut self, channel: &Channel, kind: MessageKind, payload: &[u8]) {
         if self.outcome.is_none()
             && let Some(file) = &mut self.file
             && let Some(outcome) = file.take(kind, payload).transpose()
@@ -149,10 +145,10 @@ impl IncomingFile {
     }
 
     /// Takes a message; the last one gives the path of the file.
-    fn take(&mut self, kind: Kind, payload: &[u8]) -> Result<Option<PathBuf>, Failure> {
+    fn take(&mut self, kind: MessageKind, payload: &[u8]) -> Result<Option<PathBuf>, Failure> {
         match (kind, self.length) {
-            (Kind::Text, None) => self.length = Some(str::from_utf8(payload)?.parse()?),
-            (Kind::Binary, Some(length)) => {
+            (MessageKind::Text, None) => self.length = Some(str::from_utf8(payload)?.parse()?),
+            (MessageKind::Binary, Some(length)) => {
                 self.came += payload.len() as u64;
                 if self.came > length {
                     return Err("more came than was announced".into());
@@ -162,8 +158,8 @@ impl IncomingFile {
                     .write_all(payload)
                     .map_err(|error| format!("cannot write the file ({error}): make room, or take another folder"))?;
             }
-            (Kind::Text, Some(length)) => return self.finish(length, payload).map(Some),
-            (Kind::Binary, None) => return Err("the length of the file has not come".into()),
+            (MessageKind::Text, Some(length)) => return self.finish(length, payload).map(Some),
+            (MessageKind::Binary, None) => return Err("the length of the file has not come".into()),
         }
         Ok(None)
     }
@@ -203,9 +199,9 @@ mod tests {
         let digest = |content: &[u8]| hexadecimal(Sha256::new_with_prefix(content)).into_bytes();
         let messages = |length: &str, content: &[u8], digest: Vec<u8>| {
             [
-                (Kind::Text, length.as_bytes().to_vec()),
-                (Kind::Binary, content.to_vec()),
-                (Kind::Text, digest),
+                (MessageKind::Text, length.as_bytes().to_vec()),
+                (MessageKind::Binary, content.to_vec()),
+                (MessageKind::Text, digest),
             ]
         };
         let cases = [
@@ -231,7 +227,7 @@ mod tests {
             assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
         }
         let mut file = IncomingFile::create(&folder, "name").unwrap();
-        assert!(file.take(Kind::Binary, b"abc").is_err(), "no length");
+        assert!(file.take(MessageKind::Binary, b"abc").is_err(), "no length");
         drop(file);
         for name in ["", ".", "..", "/etc/passwd", "../name", "a/b", "a/", "a\x1b[2J", "a\0"] {
             assert!(IncomingFile::create(&folder, name).is_err(), "{name:?}");

@@ -8,9 +8,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
-use peer::{Direction, Event, Peer, Sink, StreamInfo};
-use rtp::Packet;
-use sctp::{Channel, ChannelEvent, ChannelId, ChannelInit, ChannelSendError, Kind};
+use peer::{
+    Channel, ChannelEvent, ChannelId, ChannelInit, ChannelSendError, Direction, Event, MessageKind, Peer, Sink,
+};
 use sha2::{Digest, Sha256};
 
 use crate::Failure;
@@ -63,7 +63,7 @@ pub(crate) fn send(path: &Path, listener: &TcpListener) -> Result<String, Failur
             progress.finish(length);
             return Ok(format!("sent {} ({length} bytes)", path.display()));
         }
-        let waiting = connection.peer.data().map_or(0, |data| data.buffered_amount(channel));
+        let waiting = connection.peer.buffered_amount(channel);
         progress.tell(outgoing.read.saturating_sub(waiting as u64), length);
     }
 }
@@ -75,9 +75,7 @@ pub(crate) const RECEIVED: &str = "received";
 struct Reply(Option<String>);
 
 impl Sink for Reply {
-    fn rtp(&mut self, _: &StreamInfo<'_>, _: Packet<&mut [u8]>) {}
-
-    fn message(&mut self, _: &Channel, _: Kind, payload: &[u8]) {
+    fn message(&mut self, _: &Channel, _: MessageKind, payload: &[u8]) {
         self.0 = Some(String::from_utf8_lossy(payload).escape_debug().to_string());
     }
 }
@@ -91,7 +89,7 @@ struct Outgoing {
     /// Until it is sent.
     digest: Option<Sha256>,
     /// What there was no room for.
-    blocked: Option<(Kind, Bytes)>,
+    blocked: Option<(MessageKind, Bytes)>,
 }
 
 impl Outgoing {
@@ -116,7 +114,7 @@ impl Outgoing {
             length,
             read: 0,
             digest: Some(Sha256::new()),
-            blocked: Some((Kind::Text, length.to_string().into())),
+            blocked: Some((MessageKind::Text, length.to_string().into())),
         };
         Ok((outgoing, name))
     }
@@ -137,7 +135,7 @@ impl Outgoing {
         Ok(())
     }
 
-    fn next(&mut self) -> io::Result<Option<(Kind, Bytes)>> {
+    fn next(&mut self) -> io::Result<Option<(MessageKind, Bytes)>> {
         if let Some(blocked) = self.blocked.take() {
             return Ok(Some(blocked));
         }
@@ -147,13 +145,13 @@ impl Outgoing {
             return Ok(self
                 .digest
                 .take()
-                .map(|digest| (Kind::Text, hexadecimal(digest).into())));
+                .map(|digest| (MessageKind::Text, hexadecimal(digest).into())));
         }
         if let Some(digest) = &mut self.digest {
             digest.update(&piece);
         }
         self.read += piece.len() as u64;
-        Ok(Some((Kind::Binary, piece.into())))
+        Ok(Some((MessageKind::Binary, piece.into())))
     }
 }
 

@@ -5,14 +5,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use dtls_srtp::{Dtls, Role};
-use sctp::{
-    Channel, ChannelId, ChannelInit, ChannelSendError, ChannelSink, Kind, OpenError, Transport, TransportEvent,
-};
+use sctp::{ChannelSink, Transport, TransportEvent};
 use wire::{Seed, Transmit};
 
 use super::{Peer, random};
 use crate::section::RemoteData;
-use crate::{Event, Section, Sink, State};
+use crate::{Channel, ChannelId, ChannelInit, ChannelSendError, Event, MessageKind, OpenError, Section, Sink, State};
 
 /// Bytes of one run of packets at most: what a message of GSO may have.
 const MAX_RUN: usize = 65_000;
@@ -55,11 +53,11 @@ impl<S: Sink> ChannelSink for Lend<'_, S> {
         self.0.channel_opened(channel);
     }
 
-    fn message(&mut self, channel: &Channel, kind: Kind, payload: &[u8]) {
+    fn message(&mut self, channel: &Channel, kind: MessageKind, payload: &[u8]) {
         self.0.message(channel, kind, payload);
     }
 
-    fn part(&mut self, channel: &Channel, kind: Kind, unordered: bool, payload: &[u8], first: bool, last: bool) {
+    fn part(&mut self, channel: &Channel, kind: MessageKind, unordered: bool, payload: &[u8], first: bool, last: bool) {
         self.0.message_part(channel, kind, unordered, payload, first, last);
     }
 
@@ -86,12 +84,12 @@ impl Peer {
     ///
     /// # Errors
     /// The message was not taken. After [`ChannelSendError::Blocked`] comes
-    /// [`ChannelEvent::Writable`](sctp::ChannelEvent::Writable) when there is room again.
+    /// [`ChannelEvent::Writable`](crate::ChannelEvent::Writable) when there is room again.
     pub fn send_message(
         &mut self,
         now: Instant,
         channel: ChannelId,
-        kind: Kind,
+        kind: MessageKind,
         payload: Bytes,
     ) -> Result<(), ChannelSendError> {
         match &mut self.data {
@@ -110,7 +108,7 @@ impl Peer {
         &mut self,
         now: Instant,
         channel: ChannelId,
-        kind: Kind,
+        kind: MessageKind,
         part: Bytes,
         total: Option<usize>,
     ) -> Result<(), ChannelSendError> {
@@ -153,6 +151,11 @@ impl Peer {
         if let Some(data) = &mut self.data {
             data.transport.set_buffered_amount_low_threshold(channel, bytes);
         }
+    }
+
+    /// Bytes of messages on a channel that were accepted and not sent yet (`bufferedAmount`).
+    pub fn buffered_amount(&self, channel: ChannelId) -> usize {
+        self.data().map_or(0, |data| data.buffered_amount(channel))
     }
 
     /// Bytes of received messages that the user has no more room for: the other end sends as much less.

@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use rtp::Packet;
 
-use crate::{Codec, Kind, SenderId, Sink, StreamId, StreamInfo};
+use crate::{Channel, ChannelId, Codec, Kind, MessageKind, SenderId, Sink, StreamId, StreamInfo};
 
 /// A sink that keeps what it is given.
 #[derive(Debug, Clone, Default)]
@@ -22,13 +22,13 @@ pub struct Collected {
     /// Streams that ended.
     pub byes: Vec<StreamId>,
     /// Data channels that the peer opened, by their labels.
-    pub channels: Vec<(sctp::ChannelId, String)>,
+    pub channels: Vec<(ChannelId, String)>,
     /// Messages on data channels.
-    pub messages: Vec<(sctp::ChannelId, sctp::Kind, Vec<u8>)>,
+    pub messages: Vec<(ChannelId, MessageKind, Vec<u8>)>,
     /// Parts of long ones, and whether they are the first and the last one.
-    pub parts: Vec<(sctp::ChannelId, Vec<u8>, bool, bool)>,
+    pub parts: Vec<(ChannelId, Vec<u8>, bool, bool)>,
     /// Channels with a message in parts that was cut.
-    pub cuts: Vec<sctp::ChannelId>,
+    pub cuts: Vec<ChannelId>,
 }
 
 /// An RTP packet with what was known of it.
@@ -112,27 +112,19 @@ impl Sink for Collected {
         self.byes.push(stream);
     }
 
-    fn channel_opened(&mut self, channel: &sctp::Channel) {
+    fn channel_opened(&mut self, channel: &Channel) {
         self.channels.push((channel.id(), channel.init().label.clone()));
     }
 
-    fn message(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8]) {
+    fn message(&mut self, channel: &Channel, kind: MessageKind, payload: &[u8]) {
         self.messages.push((channel.id(), kind, payload.to_vec()));
     }
 
-    fn message_part(
-        &mut self,
-        channel: &sctp::Channel,
-        _: sctp::Kind,
-        _: bool,
-        payload: &[u8],
-        first: bool,
-        last: bool,
-    ) {
+    fn message_part(&mut self, channel: &Channel, _: MessageKind, _: bool, payload: &[u8], first: bool, last: bool) {
         self.parts.push((channel.id(), payload.to_vec(), first, last));
     }
 
-    fn message_cut(&mut self, channel: &sctp::Channel, _: bool) {
+    fn message_cut(&mut self, channel: &Channel, _: bool) {
         self.cuts.push(channel.id());
     }
 }
