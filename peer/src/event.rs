@@ -118,7 +118,7 @@ pub struct Connection {
 /// Why a peer is closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CloseReason {
-    /// By [`close`](crate::Peer::close).
+    /// By [`close`](crate::Peer::close) or [`close_gracefully`](crate::Peer::close_gracefully).
     Local,
     /// The peer said so (close_notify).
     Remote,
@@ -160,11 +160,13 @@ pub enum Timer {
     Remb,
     /// Data channels: acknowledgements, retransmissions, pacing, heartbeats.
     Data,
+    /// What is to be said before the end takes too long.
+    Close,
 }
 
 impl Timer {
     /// All of them, in the order of declaration.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ice,
         Self::Relays,
         Self::Names,
@@ -175,6 +177,7 @@ impl Timer {
         Self::Nack,
         Self::Remb,
         Self::Data,
+        Self::Close,
     ];
 }
 

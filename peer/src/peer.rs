@@ -23,11 +23,12 @@ use crate::sender::{Room, Senders};
 use crate::timers::Timers;
 use crate::wish::Wish;
 use crate::{
-    Blocked, CloseReason, Config, Counters, Event, Section, Sender, SenderId, SenderStatistics, Sink, Sped, SpedState,
-    State, StreamId, Timer,
+    Blocked, Config, Counters, Event, Section, Sender, SenderId, SenderStatistics, Sink, Sped, SpedState, State,
+    StreamId, Timer,
 };
 
 mod data;
+mod ending;
 mod gathering;
 mod media;
 mod offering;
@@ -405,6 +406,9 @@ impl Peer {
             self.outbox.remb = remb.update(now, u64::try_from(lost).unwrap_or(0));
             self.timers.set(Timer::Remb, Some(now + Remb::INTERVAL));
         }
+        if self.timers.take_due(Timer::Close, now) {
+            self.close(now);
+        }
         self.update(now);
     }
 
@@ -499,34 +503,6 @@ impl Peer {
         let _ = now;
         self.senders.send_report(sender);
     }
-
-    /// Says goodbye: BYE for everything that was sent, then close_notify. They are still to be polled.
-    pub fn close(&mut self, now: Instant) {
-        let _ = now;
-        if self.state == State::Closed {
-            return;
-        }
-        if self.srtp.is_some() {
-            self.outbox.say_goodbye(self.senders.used_ssrcs());
-        }
-        if let Some(dtls) = &mut self.dtls {
-            dtls.close();
-        }
-        self.end(CloseReason::Local);
-    }
-
-    fn end(&mut self, reason: CloseReason) {
-        if self.state != State::Closed {
-            self.state = State::Closed;
-            self.timers = Timers::default();
-            (self.early, self.unanswered) = Default::default();
-            self.outbox.finish();
-            if let Some(names) = &mut self.names {
-                names.close();
-            }
-            self.events.push_back(Event::Closed { reason });
-        }
-    }
 }
 
 /// Outputs.
@@ -603,7 +579,15 @@ impl Peer {
         if let Some(len) = dtls.poll_transmit(now, out) {
             return Some(Transmit::one(path, len));
         }
-        data.then(|| self.poll_data(now, out))?
+        if !data {
+            return None;
+        }
+        let transmit = self.poll_data(now, out);
+        if transmit.is_none() && self.has_said_all() {
+            self.close(now);
+            return self.next_unwrapped(now, out, data);
+        }
+        transmit
     }
 
     /// When [`handle_timeout`](Self::handle_timeout) is to be called; `None` when nothing is armed. Valid once

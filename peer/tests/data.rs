@@ -9,8 +9,8 @@ use dtls_srtp::Version;
 use dtls_srtp::fake::{self, FakeCrypto};
 use peer::testing::Collected;
 use peer::{
-    ChannelEvent, ChannelId, ChannelInit, ChannelSendError, Config, DataCloseReason, Direction, Event, Kind,
-    MessageKind, OpenError, Peer, State,
+    ChannelEvent, ChannelId, ChannelInit, ChannelSendError, CloseReason, Config, DataCloseReason, Direction, Event,
+    Kind, MessageKind, OpenError, Peer, State,
 };
 use wire::{Path, Seed};
 
@@ -715,6 +715,103 @@ fn who_takes_messages_in_parts_takes_any_length() {
     assert_eq!(peer.send_message_part(call.now, ours, two.slice(1..), true), Ok(()));
     call.run(Duration::from_secs(10));
     assert_eq!(call.ends[1].sink.messages[0].2.len(), max);
+}
+
+/// When a peer that ends gracefully gives up.
+const LIMIT: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_graceful_end_waits_for_what_was_accepted() {
+    let (mut call, [ours, theirs]) = connected(&|_| {});
+    // A part of it gets lost.
+    call.lost = call.sent + 3..call.sent + 8;
+    call.send(0, ours, MessageKind::Binary, &[7; 300_000]);
+    call.send(1, theirs, MessageKind::Binary, &[8; 100_000]);
+    call.ends[0].peer.close_gracefully(call.now, LIMIT);
+    let late = Bytes::from_static(b"late");
+    let sent = call.ends[0].peer.send_message(call.now, ours, MessageKind::Text, late);
+    assert_eq!(sent, Err(ChannelSendError::NotOpen));
+    assert_eq!(call.try_open(0), Err(OpenError::NoTransport));
+    assert_ne!(call.ends[0].peer.state(), State::Closed);
+    call.run(Duration::from_secs(4));
+    assert_eq!(call.ends[1].sink.messages[0].2.len(), 300_000);
+    assert_eq!(call.ends[0].sink.messages[0].2.len(), 100_000);
+    for (end, id, reason) in [(0, ours, CloseReason::Local), (1, theirs, CloseReason::Remote)] {
+        let told = [
+            Event::Channel(ChannelEvent::Closed(id)),
+            Event::DataClosed(DataCloseReason::Shutdown),
+            Event::Closed { reason },
+        ];
+        assert!(call.ends[end].events.ends_with(&told), "{:?}", call.ends[end].events);
+        assert_eq!(call.ends[end].peer.poll_timeout(), None);
+    }
+}
+
+#[test]
+fn a_graceful_end_of_both_ends_at_once() {
+    let (mut call, channels) = connected(&|_| {});
+    for end in [0, 1] {
+        call.send(end, channels[end], MessageKind::Text, b"the last word");
+        call.ends[end].peer.close_gracefully(call.now, LIMIT);
+    }
+    call.run(SOON);
+    for end in &call.ends {
+        assert_eq!(end.sink.messages.len(), 1);
+        assert_eq!(end.peer.state(), State::Closed);
+    }
+}
+
+#[test]
+fn a_graceful_end_is_bounded() {
+    let (mut call, [ours, _]) = connected(&|_| {});
+    call.lost = call.sent..usize::MAX;
+    call.send(0, ours, MessageKind::Text, b"lost");
+    call.ends[0].peer.close_gracefully(call.now, LIMIT);
+    call.run(LIMIT - Duration::from_millis(1));
+    assert_ne!(call.ends[0].peer.state(), State::Closed);
+    call.run(Duration::from_millis(1));
+    let reason = CloseReason::Local;
+    assert_eq!(call.ends[0].events.last(), Some(&Event::Closed { reason }));
+    // The abrupt end is there still.
+    let (mut call, [ours, _]) = connected(&|_| {});
+    call.send(0, ours, MessageKind::Text, b"lost");
+    call.ends[0].peer.close_gracefully(call.now, LIMIT);
+    call.ends[0].peer.close(call.now);
+    assert_eq!(call.ends[0].peer.state(), State::Closed);
+    assert_eq!(call.ends[0].peer.poll_timeout(), None);
+}
+
+#[test]
+fn a_graceful_end_does_not_wait_for_nothing() {
+    let now = Instant::now();
+    let mut peer = Peer::new(config(0, &|config| config.application = false), Seed::from_run(1), now);
+    peer.close_gracefully(now, LIMIT);
+    assert_eq!(peer.state(), State::Closed);
+    // Nothing was accepted, and there is no SCTP that could be shut down.
+    let mut call = Call::new(&|_| {});
+    call.negotiate();
+    call.ends[0].peer.close_gracefully(call.now, LIMIT);
+    assert_eq!(call.ends[0].peer.state(), State::Closed);
+}
+
+#[test]
+fn what_was_accepted_before_there_was_sctp_is_waited_for() {
+    for snap in [false, true] {
+        let mut call = Call::new(&|config| config.snap = snap);
+        let ours = call.open(0, ChannelInit::new("chat"));
+        call.negotiate();
+        call.send(0, ours, MessageKind::Text, b"early");
+        call.ends[0].peer.close_gracefully(call.now, LIMIT);
+        let late = Bytes::from_static(b"late");
+        let sent = call.ends[0].peer.send_message(call.now, ours, MessageKind::Text, late);
+        assert_eq!(sent, Err(ChannelSendError::NotOpen));
+        call.run(SOON);
+        assert_eq!(call.texts(1), [("chat".to_owned(), "early".to_owned())], "{snap}");
+        assert!(call.has(1, &Event::DataClosed(DataCloseReason::Shutdown)));
+        for end in &call.ends {
+            assert_eq!(end.peer.state(), State::Closed);
+        }
+    }
 }
 
 #[test]

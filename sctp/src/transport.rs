@@ -215,10 +215,10 @@ impl Transport {
     /// until the association is set up, and go with its COOKIE ECHO.
     ///
     /// # Errors
-    /// What of the arguments hinders it, or that the association has ended. A channel that turns out later to have no stream
+    /// What of the arguments hinders it, or that the association ends or has ended. A channel that turns out later to have no stream
     /// is closed.
     pub fn open(&mut self, now: Instant, init: ChannelInit) -> Result<ChannelId, OpenError> {
-        if self.association.state() == association::State::Ended {
+        if !self.association.accepts_messages() {
             return Err(OpenError::NoTransport);
         }
         self.channels.open(now, &mut self.association, init)

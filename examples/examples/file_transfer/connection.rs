@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dtls_srtp::{Certificate, RingCrypto};
-use peer::{ChannelEvent, Config, Event, Peer, Sink};
+use peer::{ChannelEvent, Config, Event, Peer, Sink, State};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use socket2::SockRef;
@@ -55,6 +55,9 @@ impl Connection {
     /// Sends what there is to send. Then it takes what comes or does what is due, and waits until `until` for that.
     pub(crate) fn turn(&mut self, until: Instant, sink: &mut impl Sink) -> io::Result<()> {
         self.flush();
+        if self.peer.state() == State::Closed {
+            return Ok(());
+        }
         let due = self.peer.poll_timeout().map_or(until, |due| due.min(until));
         let wait = due.saturating_duration_since(Instant::now());
         if wait > Duration::ZERO {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use peer::{Channel, ChannelId, MessageKind, Sink};
+use peer::{Channel, ChannelId, MessageKind, Sink, State};
 use sha2::{Digest, Sha256};
 
 use crate::Failure;
@@ -15,7 +15,7 @@ use crate::progress::Progress;
 use crate::send::{RECEIVED, hexadecimal};
 use crate::signalling::Signalling;
 
-/// How long the sender may take to say goodbye.
+/// How long the sender may take to acknowledge the reply.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Fetches the file of a sender. Gives what is said about it then.
@@ -59,22 +59,13 @@ pub(crate) fn receive(sender: SocketAddr, folder: &Path) -> Result<String, Failu
     connection
         .peer
         .send_message(Instant::now(), channel, MessageKind::Text, reply.into())?;
-    wait_for_goodbye(&mut connection, &mut incoming)?;
-    outcome.map(|path| format!("received {}", path.display()))
-}
-
-/// The reply is there when the sender has hung up.
-fn wait_for_goodbye(connection: &mut Connection, incoming: &mut Incoming<'_>) -> Result<(), Failure> {
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        connection.turn(until, incoming)?;
-        while let Some(event) = connection.peer.poll_event() {
-            if end(&event).is_some() {
-                return Ok(());
-            }
-        }
+    // The reply is to be there before the connection ends.
+    connection.peer.close_gracefully(Instant::now(), PATIENCE);
+    while connection.peer.state() != State::Closed {
+        connection.turn(Instant::now() + PATIENCE, &mut incoming)?;
     }
-    Ok(())
+    connection.flush();
+    outcome.map(|path| format!("received {}", path.display()))
 }
 
 /// Takes what comes on the channel.

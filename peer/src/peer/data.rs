@@ -26,6 +26,8 @@ const MAX_INIT: usize = 1024;
 pub(super) struct Data {
     transport: Transport,
     stage: Stage,
+    /// Whether the peer ends when all is said.
+    is_ending: bool,
     /// What those before it have counted.
     earlier: sctp::Counters,
 }
@@ -74,8 +76,8 @@ impl Peer {
     /// # Errors
     /// What hinders it.
     pub fn open_channel(&mut self, now: Instant, init: ChannelInit) -> Result<ChannelId, OpenError> {
-        match &mut self.data {
-            Some(data) if self.state != State::Closed => data.transport.open(now, init),
+        match self.open_data() {
+            Some(data) => data.transport.open(now, init),
             _ => Err(OpenError::NoTransport),
         }
     }
@@ -92,8 +94,8 @@ impl Peer {
         kind: MessageKind,
         payload: Bytes,
     ) -> Result<(), ChannelSendError> {
-        match &mut self.data {
-            Some(data) if self.state != State::Closed => data.transport.send(now, channel, kind, payload),
+        match self.open_data() {
+            Some(data) => data.transport.send(now, channel, kind, payload),
             _ => Err(ChannelSendError::NotOpen),
         }
     }
@@ -112,10 +114,8 @@ impl Peer {
         part: Bytes,
         total: Option<usize>,
     ) -> Result<(), ChannelSendError> {
-        match &mut self.data {
-            Some(data) if self.state != State::Closed => {
-                data.transport.send_first_part(now, channel, kind, part, total)
-            }
+        match self.open_data() {
+            Some(data) => data.transport.send_first_part(now, channel, kind, part, total),
             _ => Err(ChannelSendError::NotOpen),
         }
     }
@@ -133,15 +133,15 @@ impl Peer {
         part: Bytes,
         is_last: bool,
     ) -> Result<(), ChannelSendError> {
-        match &mut self.data {
-            Some(data) if self.state != State::Closed => data.transport.send_part(now, channel, part, is_last),
+        match self.open_data() {
+            Some(data) => data.transport.send_part(now, channel, part, is_last),
             _ => Err(ChannelSendError::NotOpen),
         }
     }
 
     /// Closes a data channel, when what was accepted is sent. A message in parts that has not ended is given up.
     pub fn close_channel(&mut self, now: Instant, channel: ChannelId) {
-        if let Some(data) = self.data.as_mut().filter(|_| self.state != State::Closed) {
+        if let Some(data) = self.open_data() {
             data.transport.close(now, channel);
         }
     }
@@ -168,6 +168,29 @@ impl Peer {
     /// What carries the data channels: to look at them. `None` without a data section.
     pub fn data(&self) -> Option<&Transport> {
         self.data.as_ref().map(|data| &data.transport)
+    }
+
+    /// What takes messages, if anything does.
+    fn open_data(&mut self) -> Option<&mut Data> {
+        let is_closed = self.state == State::Closed;
+        self.data.as_deref_mut().filter(|data| !is_closed && !data.is_ending)
+    }
+
+    /// Lets SCTP end when all that was accepted is acknowledged. Whether there is anything to wait for.
+    pub(super) fn finish_data(&mut self, now: Instant) -> bool {
+        let Some(data) = &mut self.data else { return false };
+        let association = data.transport.association();
+        let waits = association.is_open() || association.stats().held > 0;
+        data.is_ending = waits;
+        data.end_if_due(now);
+        waits
+    }
+
+    /// Whether the peer ends, and nothing more is to be said on data channels.
+    pub(super) fn has_said_all(&self) -> bool {
+        let data = self.data.as_ref();
+        let data = data.filter(|data| data.is_ending && self.state != State::Closed);
+        data.is_some_and(|data| data.transport.association().state() == sctp::State::Ended)
     }
 
     /// Takes what DTLS carried.
@@ -197,6 +220,7 @@ impl Peer {
         self.data = Some(Box::new(Data {
             transport,
             stage: Stage::Wished,
+            is_ending: false,
             earlier,
         }));
     }
@@ -247,6 +271,9 @@ impl Peer {
         {
             data.stage = Stage::Begun;
             data.transport.connect(now);
+        }
+        if let Some(data) = &mut self.data {
+            data.end_if_due(now);
         }
     }
 
@@ -337,6 +364,13 @@ impl Peer {
 }
 
 impl Data {
+    /// Who shuts down before the set-up has begun ends at once, and what was accepted is lost.
+    fn end_if_due(&mut self, now: Instant) {
+        if self.is_ending && matches!(self.stage, Stage::Begun | Stage::Signalled) {
+            self.transport.shutdown(now);
+        }
+    }
+
     fn counters(&self) -> sctp::Counters {
         let mut counters = self.earlier;
         counters.absorb(&self.transport.counters());

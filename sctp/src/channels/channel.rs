@@ -230,7 +230,7 @@ pub enum OpenError {
     NoSuchStream,
     /// All streams are in use.
     NoStreamLeft,
-    /// There is nothing to open it on: no data section, or the association has ended.
+    /// There is nothing to open it on: no data section, or the association ends or has ended.
     NoTransport,
 }
 
