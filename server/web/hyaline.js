@@ -1,10 +1,15 @@
 // The client of a Hyaline room. No dependencies; docs/client.md has an example, docs/signalling.md the protocol.
 
+import { Files } from './files.js';
 import { Participant } from './participant.js';
 import { Session } from './session.js';
+import { placeFor } from './stores.js';
+import { Talk } from './talk.js';
 import { View } from './view.js';
+import { LONGEST_TEXT, randomId } from './words.js';
 
 export { Devices } from './devices.js';
+export { SharedFile } from './files.js';
 export { Participant } from './participant.js';
 export { Problem } from './reasons.js';
 
@@ -45,6 +50,8 @@ export class Room extends EventTarget {
   speaking = null;
   /** Whether our own hand is raised. */
   hand = false;
+  /** Whether participants can tell each other something: `closed` (for now), `open` or `unavailable`. */
+  talk = 'closed';
 
   #url;
   #devices;
@@ -60,6 +67,22 @@ export class Room extends EventTarget {
   #lostAt = 0;
   #retry = 0;
   #settleJoin = null;
+  #talk = new Talk({
+    knows: id => this.participants.has(id),
+    own: () => ({ hand: this.hand, files: this.#files.offered }),
+    heard: (sender, message) => this.#hear(this.participants.get(sender), message),
+    open: () => this.#files.askAgain(),
+    state: state => {
+      this.talk = state;
+      this.#emit('talk', state);
+    },
+  });
+  #files = new Files(this.#talk.files, {
+    tell: (message, receivers) => this.#talk.tell(message, receivers),
+    name: id => this.participants.get(id)?.name ?? '',
+    file: file => this.#emit('file', file),
+    progress: file => this.#emit('progress', file),
+  });
 
   constructor(url, { name, devices }) {
     super();
@@ -106,14 +129,59 @@ export class Room extends EventTarget {
   raiseHand(raised) {
     if (raised === this.hand) return;
     this.hand = raised;
-    this.#session?.tell({ type: 'hand', raised });
+    this.#talk.tell({ type: 'hand', raised });
     this.#emit('hand', null);
+  }
+
+  /**
+   * Says something to everybody, or to some participants (their ids) alone. Nothing comes of an empty text, and one of more than 4,000
+   * characters is cut. What is said while the channel is closed is sent as soon as it is open.
+   */
+  say(text, to = []) {
+    const said = { type: 'chat', id: randomId(), text: String(text).trim().slice(0, LONGEST_TEXT), at: Date.now() };
+    if (!said.text || this.talk === 'unavailable') return;
+    if (to.length > 0) said.private = true;
+    this.#talk.say(said, to);
+    this.#emit('chat', { id: said.id, from: null, name: this.name, text: said.text, private: to.length > 0 });
+  }
+
+  /** The files that were offered, our own too, by their ids. */
+  get files() { return this.#files.all; }
+
+  /** Offers a file to everybody; they get it from us, for as long as we are here. Throws a Problem when there are too many. */
+  offerFile(file) {
+    return this.#files.offer(file);
+  }
+
+  /** Offers one of ours no longer. */
+  withdrawFile(file) {
+    this.#files.withdraw(file);
+  }
+
+  /** Gets somebody's file, or goes on with it. In a click: the person may be asked where to save it. */
+  async fetchFile(file) {
+    const place = this.#files.isBegun(file) ? null : await placeFor(file);
+    if (place || this.#files.isBegun(file)) this.#files.fetch(file, place);
+  }
+
+  /** Wants no more of it for now; `fetchFile` goes on where it was. */
+  pauseFile(file) {
+    this.#files.pause(file);
+  }
+
+  /** Does not want it after all. */
+  cancelFile(file) {
+    this.#files.cancel(file);
   }
 
   #start(line) {
     this.#session = new Session(this.#url, this.name, this.#devices, {
       message: message => this.#receive(message),
-      negotiated: () => this.#arrange(),
+      begin: pc => this.#talk.begin(pc),
+      negotiated: () => {
+        this.#talk.settle(this.#session.pc);
+        this.#arrange();
+      },
       path: state => {
         if (state === 'connected') this.#attempt = this.#withoutMedia = 0;
         this.#path = state;
@@ -145,9 +213,7 @@ export class Room extends EventTarget {
         const there = new Set(message.participants.map(({ participant }) => participant));
         for (const id of [...this.participants.keys()]) if (!there.has(id)) this.#part(id);
         if (message.type === 'resumed') this.#forget();
-        for (const each of message.participants) this.#meet(each.participant, each.name, each.sources, each.hand);
-        // The server may know the hand as it was when the line broke.
-        if (this.hand || message.type === 'resumed') this.#session.tell({ type: 'hand', raised: this.hand });
+        for (const each of message.participants) this.#meet(each.participant, each.name, each.sources);
         if (this.state !== 'joined') this.#become('joined');
         this.#view.again();
         this.#settleJoin?.resolve();
@@ -155,7 +221,7 @@ export class Room extends EventTarget {
         break;
       }
       case 'participant-joined':
-        this.#meet(message.participant, message.name, message.sources, message.hand);
+        this.#meet(message.participant, message.name, message.sources);
         break;
       case 'participant-left':
         this.#part(message.participant);
@@ -195,14 +261,6 @@ export class Room extends EventTarget {
         this.#link = message.state;
         this.#emit('link', { state: message.state, trouble: message.trouble, loss: message.loss });
         break;
-      case 'hand': {
-        const participant = this.participants.get(message.participant);
-        if (participant) participant.hand = message.raised;
-        else if (message.participant === this.id) this.hand = message.raised;
-        else break;
-        this.#emit('hand', participant ?? null);
-        break;
-      }
       case 'speakers':
         this.dominant = message.dominant;
         this.speaking = message.speaking.includes(this.id);
@@ -226,6 +284,30 @@ export class Room extends EventTarget {
     }
   }
 
+  /** One of the others says something, past the server. */
+  #hear(participant, message) {
+    switch (message.type) {
+      case 'state':
+        // As it was when they came, or we did: nobody raises it now.
+        if (participant.hand !== message.hand) {
+          participant.hand = message.hand;
+          this.#emit('update', participant);
+        }
+        this.#files.heard(participant.id, message);
+        return;
+      case 'hand':
+        if (participant.hand === message.raised) return;
+        participant.hand = message.raised;
+        this.#emit('hand', participant);
+        return;
+      case 'chat':
+        this.#emit('chat', { id: message.id, from: participant, name: participant.name, text: message.text, private: message.private });
+        return;
+      default:
+        this.#files.heard(participant.id, message);
+    }
+  }
+
   /**
    * What was over while the line was cut is not told, and what still is so is told again after `resumed`. Participants are updated
    * as they are met again.
@@ -246,19 +328,19 @@ export class Room extends EventTarget {
     this.#emit('link', { state: 'good', trouble: null, loss: 0 });
   }
 
-  #meet(id, name, sources, hand) {
+  #meet(id, name, sources) {
     if (id === this.id) return;
     let participant = this.participants.get(id);
     if (participant) {
-      Object.assign(participant, { name: name ?? participant.name, sources: sources ?? participant.sources, hand: hand ?? participant.hand });
+      Object.assign(participant, { name: name ?? participant.name, sources: sources ?? participant.sources });
       this.#emit('update', participant);
       return participant;
     }
     participant = new Participant(id, name, sources ?? []);
     if (this.speaking !== null) participant.speaking = false;
-    participant.hand = hand ?? false;
     this.participants.set(id, participant);
     this.#emit('participant', participant);
+    this.#talk.met(id);
     return participant;
   }
 
@@ -268,6 +350,7 @@ export class Room extends EventTarget {
     this.participants.delete(id);
     participant.hold('camera', []);
     participant.hold('screen', []);
+    this.#files.left(id);
     this.#emit('left', participant);
   }
 
@@ -299,6 +382,7 @@ export class Room extends EventTarget {
 
   #ended(problem, line) {
     this.#session = null;
+    this.#talk.end();
     this.#slots = [];
     this.#layers.clear();
     this.#interrupted = false;
@@ -326,6 +410,7 @@ export class Room extends EventTarget {
       return;
     }
     if (this.state === 'left') return;
+    this.#files.close();
     this.#become('left');
     this.#settleJoin?.reject(problem);
     this.#settleJoin = null;

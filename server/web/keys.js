@@ -22,6 +22,10 @@ export function listenToKeys(shortcuts) {
   document.addEventListener('keydown', event => {
     if (!enabled.checked || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
     if (event.target.matches('input, textarea, select') || find('dialog[open]')) return;
-    all.find(({ key }) => key === event.key.toLowerCase())?.run();
+    const shortcut = all.find(({ key }) => key === event.key.toLowerCase());
+    if (!shortcut) return;
+    // It is not typed into what it moves the focus to.
+    event.preventDefault();
+    shortcut.run();
   });
 }

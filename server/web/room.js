@@ -1,4 +1,6 @@
+import { Chat, UNAVAILABLE } from './chat.js';
 import { offerChoices, recallChoices } from './choices.js';
+import { takeDrops } from './drop.js';
 import { Devices, Room } from './hyaline.js';
 import { listenToKeys } from './keys.js';
 import { Meter } from './measure.js';
@@ -16,6 +18,7 @@ const parameters = new URLSearchParams(location.search);
 const roomName = decodeURIComponent(location.pathname.split('/').filter(Boolean).at(-1) ?? '');
 const devices = new Devices();
 const tiles = new Tiles(find('#tiles'), find('#tile'));
+const chat = new Chat();
 /** How often the browser's figures are read. */
 const MEASURE_MS = 1_000;
 let meter = new Meter();
@@ -99,10 +102,19 @@ listenToKeys([
   { key: 'm', name: 'Microphone on or off', run: () => document.body.dataset.state !== 'end' && toggle('microphone') },
   { key: 'v', name: 'Camera on or off', run: () => document.body.dataset.state !== 'end' && toggle('camera') },
   { key: 's', name: 'Share the screen, or stop', run: () => inCall() && devices.canShare && toggleShare() },
-  { key: 'h', name: 'Raise or lower your hand', run: () => inCall() && room.raiseHand(!room.hand) },
+  { key: 'h', name: 'Raise or lower your hand', run: () => inCall() && toggleHand() },
+  { key: 'c', name: 'Chat and files', run: () => inCall() && chat.toggle() },
   { key: 'g', name: 'One size for all, or the speaker large', run: () => inCall() && toggleView() },
   { key: 'i', name: 'Figures of the call', run: () => inCall() && togglePanel() },
 ]);
+
+// Files
+
+takeDrops(find('#call'), find('#drop-veil'), {
+  ready: inCall,
+  take: files => chat.share(files),
+  refuse: reason => notice('folder', reason),
+});
 
 // Choice of devices
 
@@ -183,6 +195,7 @@ async function join(name) {
   });
   room.addEventListener('update', ({ detail }) => {
     tiles.update(detail);
+    if (!detail.hand) withdraw(`hand-${detail.id}`);
     look();
   });
   room.addEventListener('speakers', ({ detail }) => {
@@ -202,11 +215,13 @@ async function join(name) {
     if (detail.hand) notice(`hand-${detail.id}`, `${detail.name} raises a hand.`);
     else withdraw(`hand-${detail.id}`);
   });
+  room.addEventListener('talk', showOwnHand);
   room.addEventListener('link', ({ detail }) => {
     if (detail.trouble === 'late') notice('link', 'Your connection or this device is seconds behind: sound only until it keeps up.', 0);
     else if (detail.state === 'audio-only') notice('link', 'Your connection loses too much: sound only for now. The picture is tried again in some seconds.', 0);
     else withdraw('link');
   });
+  chat.begin(room);
   room.addEventListener('signalling', showSignalling);
   room.addEventListener('problem', ({ detail }) => notice(detail.code, detail.message));
   room.addEventListener('path', ({ detail }) => {
@@ -229,6 +244,7 @@ async function join(name) {
   room.addEventListener('end', ({ detail }) => {
     withdrawAll();
     for (const dialog of all('dialog[open]')) dialog.close();
+    chat.toggle(false);
     tabs.inside = false;
     devicesBefore = { ...devices.on };
     devices.close();
@@ -256,8 +272,15 @@ function showSignalling() {
 function showOwnHand() {
   const button = find('#hand');
   button.setAttribute('aria-pressed', String(room.hand));
-  button.title = room.hand ? 'Lower your hand (H)' : 'Raise your hand (H)';
+  const silent = room.talk === 'unavailable';
+  button.setAttribute('aria-disabled', String(silent));
+  button.title = silent ? UNAVAILABLE : room.hand ? 'Lower your hand (H)' : 'Raise your hand (H)';
   find('#own').classList.toggle('raised', room.hand);
+}
+
+function toggleHand() {
+  if (room.talk === 'unavailable') notice('talk-unavailable', UNAVAILABLE);
+  else room.raiseHand(!room.hand);
 }
 
 function count() {
@@ -282,7 +305,7 @@ find('#join').addEventListener('submit', event => {
   focusCall();
 });
 
-find('#hand').addEventListener('click', () => room.raiseHand(!room.hand));
+find('#hand').addEventListener('click', toggleHand);
 find('#leave-call').addEventListener('click', () => room.leave());
 
 find('#again').addEventListener('click', async () => {

@@ -44,6 +44,7 @@ export class Session {
   #handlers;
   #ended = false;
   #joined = false;
+  #begun = false; // the first offer
   #token = null; // for `resume`
   #lost = null; // while the line is lost: { at, dials, back, found }, `back` being a promise that `found` resolves
 
@@ -60,7 +61,8 @@ export class Session {
   #timers = { path: 0, dial: 0, synchrony: 0 };
 
   /**
-   * `handlers`: `message(message)` for what concerns the room, `negotiated()` after each exchange, `path(state)` when media
+   * `handlers`: `message(message)` for what concerns the room, `begin(pc)` before the first offer, when a channel can be opened in it,
+   * `negotiated()` after each exchange, `path(state)` when media
    * starts or stops to flow, `line(there)` when the line is lost or back, `problem(problem)`, `end(problem, line)` once at the
    * end (null after `leave`), with a line if that is still good for another session. `line` is such a one.
    */
@@ -257,6 +259,11 @@ export class Session {
     // This offer has whatever was wanted until now.
     this.#negotiateAgain = false;
     const regroup = this.#addSlots() && GROUPS_LATE && pc.currentRemoteDescription !== null;
+    if (!this.#begun) {
+      // After the sections of media: the bundle goes by the first one, which has to be one that every server takes.
+      this.#begun = true;
+      this.#handlers.begin(pc);
+    }
     this.#heldCandidates ??= [];
     await pc.setLocalDescription();
     if (this.#lost) throw INTERRUPTED;
@@ -279,6 +286,7 @@ export class Session {
       clearTimeout(patience);
       this.#answer = null;
     }
+    if (this.#ended) return;
     this.#own.settle();
     this.#handlers.negotiated();
   }

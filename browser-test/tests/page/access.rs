@@ -19,7 +19,7 @@ const CHECK: &str = r"(() => {
     const modal = document.querySelector('dialog[open]');
     const shown = [...(modal ?? document.body).querySelectorAll('*')].filter(element => element.checkVisibility());
 
-    for (const element of shown.filter(each => each.matches('button, a[href], input, select, meter, video, section, dialog, ul, [role]:not([role=status])')))
+    for (const element of shown.filter(each => each.matches('button, a[href], input, select, textarea, meter, progress, video, section, aside, dialog, ul, [role]:not([role=status])')))
         if (!name(element)) wrong.push(['no name', text(element)]);
     for (const element of shown.filter(each => each.matches('[data-device], #share, #hand, #view, .pin')))
         if (!['true', 'false'].includes(element.getAttribute('aria-pressed'))) wrong.push(['no state', text(element)]);
@@ -97,10 +97,10 @@ fn every_part_of_the_page_passes() {
     scene.get("void (document.querySelector('#device-hint').textContent = 'The camera was not found.')");
     check(&scene, "lobby");
     scene.page.click("#join .primary").unwrap();
-    scene.wait("document.querySelector('#tiles .pictured:not(#own)')");
+    scene.wait("document.querySelector('#tiles .pictured:not(#own)') && hyaline.room.talk === 'open'");
     check(&scene, "call");
     scene.get(
-        "(fake.send({ type: 'hand', participant: '1', raised: true }),
+        "(fake.tell('Bob', { type: 'hand', raised: true }),
           fake.send({ type: 'layer', mid: fake.slots.find(({ kind }) => kind === 'video').mid, rid: null, paused: 'loss' }),
           fake.send({ type: 'connection', participant: '2', state: 'disconnected' }),
           fake.send({ type: 'link', state: 'audio-only', trouble: 'loss', loss: 0.3 }))",
@@ -109,6 +109,20 @@ fn every_part_of_the_page_passes() {
     scene.wait("document.querySelector('[data-table=received]').rows.length === 2 && document.querySelector('[data-code=link]')");
     check(&scene, "figures, notices and signs");
     scene.page.press("i").unwrap();
+    scene.get(
+        "(fake.tell('Bob', { type: 'chat', id: 'b'.repeat(32), text: 'It is at https://example.org.' }),
+          fake.tell('Bob', { type: 'file', id: 'f'.repeat(32), name: 'tea.pdf', size: 1e6, mime: '' }))",
+    );
+    scene.wait("document.querySelector('#unread').textContent === '2'");
+    check(&scene, "news of the chat");
+    scene.page.press("c").unwrap();
+    scene.get("void (hyaline.room.say('Thank you.'), hyaline.room.offerFile(new File(['x'], 'cup.png')))");
+    scene.page.click(".file-buttons button").unwrap();
+    scene.wait("document.querySelector('.file[data-state=coming]')");
+    scene.get("fake.tell('Cleo', { type: 'chat', id: 'c'.repeat(32), text: 'And this one, to you.', private: true })");
+    scene.wait("document.querySelectorAll('.text').length === 3");
+    check(&scene, "chat");
+    scene.page.press("Escape").unwrap();
     scene.page.click("#settings-button").unwrap();
     check(&scene, "settings");
     scene.page.click("#show-keys").unwrap();

@@ -1,7 +1,7 @@
 // Runs in the page before everything else and plays the server: a WebSocket that speaks the signalling protocol, and a
 // peer connection in the same page that answers offers, draws moving pictures and hums. What the page sent is in
 // `fake.received`. `scenario` is put before this text: { refuse, unreachable, noWebSocket, plain, offers, holdDevices,
-// holdEcho, mute, drawnCamera, screenSound, refuseScreen, simulcast, people: [{ name, microphone, camera }] }. `clock` and
+// holdEcho, mute, drawnCamera, screenSound, refuseScreen, simulcast, noData, lacksChannels, people: [{ name, microphone, camera }] }. `clock` and
 // `real` are those of clock.js.
 const fake = globalThis.fake = {
   clock,
@@ -98,6 +98,39 @@ const fake = globalThis.fake = {
   },
   sent(type) { return this.received.filter(message => message.type === type); },
 
+  /** The page's ends of the lines of the room, by their labels: the newest open channels. */
+  lines: {},
+  opened: [], // the labels of all that were opened
+  /** What the page said on the line `room`: { to: [id], ...message }, and on `files`: { to, bytes }. */
+  heard: [],
+  said(type) { return this.heard.filter(message => message.type === type); },
+  id(name) { return this.people.find(each => each.name === name).participant; },
+  /** Somebody says something on the line `room`: an object, or a text that may be anything. */
+  tell(name, message) {
+    this.lines.room.send(`${this.id(name)}\n${typeof message === 'string' ? message : JSON.stringify(message)}`);
+  },
+  /** Somebody sends part of a file, of which each byte is the lowest one of its place. */
+  part(name, id, offset, length) {
+    const body = [...id.match(/../g).map(byte => parseInt(byte, 16)), 0, 0, 0, 0, ...[24, 16, 8, 0].map(shift => (offset >> shift) & 255)];
+    for (let index = 0; index < length; index++) body.push((offset + index) & 255);
+    this.lines.files.send(Uint8Array.from([...new TextEncoder().encode(`${this.id(name)}\n`), ...body]));
+  },
+  line(channel) {
+    channel.binaryType = 'arraybuffer';
+    channel.onmessage = ({ data }) => {
+      const text = typeof data === 'string' ? data : String.fromCharCode(...new Uint8Array(data).subarray(0, 1_000));
+      const end = text.indexOf('\n');
+      const to = text.slice(0, end).split(' ').filter(Boolean);
+      this.heard.push(typeof data === 'string' ? { to, ...JSON.parse(text.slice(end + 1)) } : { to, bytes: [...new Uint8Array(data).subarray(end + 1)] });
+    };
+    const open = () => {
+      this.lines[channel.label] = channel;
+      this.opened.push(channel.label);
+    };
+    if (channel.readyState === 'open') open();
+    else channel.onopen = open;
+  },
+
   /** Person n has slots n of both kinds; a person who moves up moves to other sections. Screens have the slots after them. */
   tellSlots() {
     const slots = ['audio', 'video'].flatMap(kind => {
@@ -166,7 +199,7 @@ globalThis.WebSocket = class FakeWebSocket {
         }
         this.peer = fake.kept.peer;
         this.session = `session-${++fake.sessions}`;
-        const participants = fake.people.map(({ participant, name, sources }) => ({ participant, name, sources, hand: false }));
+        const participants = fake.people.map(({ participant, name, sources }) => ({ participant, name, sources }));
         this.deliver({ type: 'resumed', participant: 'me', name: 'Ada', room: 'test', participants, session: this.session, iceServers: [] });
         fake.tellSlots();
         return;
@@ -195,11 +228,16 @@ globalThis.WebSocket = class FakeWebSocket {
     }
   }
   async #answer(sdp) {
-    const peer = this.peer ??= new RTCPeerConnection();
+    if (!this.peer) {
+      this.peer = new RTCPeerConnection();
+      this.peer.ondatachannel = ({ channel }) => fake.line(channel);
+    }
+    const { peer } = this;
     await peer.setRemoteDescription({ type: 'offer', sdp });
     fake.slots = [];
+    const sections = sdp.split(/^m=/m).slice(1).filter(section => !section.startsWith('application'));
     for (const [index, transceiver] of peer.getTransceivers().entries()) {
-      const wanted = sdp.split(/^m=/m)[index + 1].includes('a=recvonly');
+      const wanted = sections[index].includes('a=recvonly');
       if (!wanted) continue;
       fake.slots.push({ mid: transceiver.mid, kind: transceiver.receiver.track.kind });
       transceiver.direction = 'sendonly';
@@ -210,7 +248,8 @@ globalThis.WebSocket = class FakeWebSocket {
     }
     await peer.setLocalDescription();
     while (peer.iceGatheringState !== 'complete') await new Promise(done => peer.addEventListener('icegatheringstatechange', done, { once: true }));
-    return scenario.simulcast ? this.#takeLayers(sdp, peer.localDescription.sdp) : peer.localDescription.sdp;
+    const answer = scenario.noData ? withoutData(peer.localDescription.sdp) : peer.localDescription.sdp;
+    return scenario.simulcast ? this.#takeLayers(sdp, answer) : answer;
   }
   /** No browser receives simulcast, but one can say that it does. */
   #takeLayers(offer, answer) {
@@ -224,6 +263,14 @@ globalThis.WebSocket = class FakeWebSocket {
     }).join('');
   }
 };
+
+/** An answer as of a server that has no data channels. */
+function withoutData(answer) {
+  const mid = answer.split(/^(?=m=)/m).find(section => section.startsWith('m=application'))?.match(/^a=mid:(\S+)/m)[1];
+  return answer
+    .replace(/^m=application \d+/m, 'm=application 0')
+    .replace(/^a=group:BUNDLE.*$/m, group => group.split(' ').filter(each => each.trim() !== mid).join(' ').trim());
+}
 
 /** A moving picture: a person in front of a wall with drifting light. */
 function drawing(seed) {
@@ -329,3 +376,5 @@ for (const person of scenario.people ?? []) {
     { source: `${fake.nextId++}-camera`, kind: 'camera', muted: person.camera === false },
   ] });
 }
+
+if (scenario.lacksChannels) delete RTCPeerConnection.prototype.createDataChannel;

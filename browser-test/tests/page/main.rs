@@ -9,15 +9,18 @@ mod access;
 mod client;
 mod echo;
 mod failures;
+mod files;
 mod panel;
 mod resume;
 mod room;
+mod sending;
 mod settings;
 mod share;
 mod simulcast;
 mod site;
 mod speakers;
 mod stage;
+mod talk;
 mod tiles;
 
 use std::time::Duration;

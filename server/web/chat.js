@@ -1,0 +1,259 @@
+// The chat: what is said, and the files that are shared.
+
+import { Entry, save, size } from './entry.js';
+import { notice, withdraw } from './notices.js';
+
+/** What one person says within this time stands together. */
+const TOGETHER_MS = 300_000;
+/** So many things are shown; older ones go. */
+const SHOWN = 500;
+/** So much of what is said is told while the chat is closed. */
+const BEGINNING = 120;
+/** Where it covers all else. */
+const COVERS = matchMedia('(max-width: 760px), (max-height: 480px)');
+export const UNAVAILABLE = 'Chat, files and raised hands do not work here: this browser or the server has no data channels.';
+
+const find = selector => document.querySelector(selector);
+
+/** The panel with it. Event: `open`, when it is opened or closed. */
+export class Chat extends EventTarget {
+  #room = null;
+  #unread = 0;
+  #last = null; // { key, at, element }: whose things stand together at the end
+  #entries = new Map(); // by file
+
+  constructor() {
+    super();
+    find('#chat-button').addEventListener('click', () => this.toggle());
+    find('#close-chat').addEventListener('click', () => this.toggle(false));
+    find('#latest').addEventListener('click', () => this.#toEnd());
+    find('#log').addEventListener('scroll', () => { find('#latest').hidden = this.#isAtEnd(); });
+    find('#chat').addEventListener('keydown', event => {
+      if (event.key !== 'Escape' || event.isComposing) return;
+      event.preventDefault();
+      this.toggle(false);
+    });
+    const text = find('#text');
+    text.addEventListener('keydown', event => {
+      // Who writes with an input method chooses a word by it.
+      if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.#say();
+    });
+    text.addEventListener('input', () => fit(text));
+    find('#say').addEventListener('submit', event => {
+      event.preventDefault();
+      this.#say();
+    });
+    find('#attach').addEventListener('click', () => find('#attached').click());
+    find('#attached').addEventListener('change', ({ target }) => {
+      this.share([...target.files]);
+      target.value = ''; // the same file can be chosen again
+    });
+    COVERS.addEventListener('change', () => this.#cover());
+  }
+
+  get isOpen() { return !find('#chat').hidden; }
+
+  /** A call begins. */
+  begin(room) {
+    this.#room = room;
+    this.#last = null;
+    this.#entries.clear();
+    for (const element of find('#log').querySelectorAll('.turn')) element.remove();
+    find('#nothing').hidden = false;
+    find('#latest').hidden = true;
+    this.#read();
+    room.addEventListener('chat', ({ detail }) => this.#hear(detail));
+    room.addEventListener('file', ({ detail }) => this.#file(detail));
+    room.addEventListener('progress', ({ detail }) => this.#entries.get(detail)?.show());
+    room.addEventListener('talk', () => this.#showTalk());
+    this.#showTalk();
+  }
+
+  /** Opens it, or closes it. */
+  toggle(open = !this.isOpen) {
+    if (open && this.#room?.talk === 'unavailable') {
+      notice('talk-unavailable', UNAVAILABLE);
+      return;
+    }
+    if (open === this.isOpen) return;
+    find('#chat').hidden = !open;
+    find('#call').classList.toggle('talking', open);
+    find('#chat-button').setAttribute('aria-expanded', String(open));
+    this.#cover();
+    if (open) {
+      this.#read();
+      this.#toEnd();
+      find('#text').focus();
+    } else {
+      find('#chat-button').focus();
+    }
+    this.dispatchEvent(new Event('open'));
+  }
+
+  /** Offers files to everybody. */
+  share(files) {
+    if (files.length === 0) return;
+    if (this.#room.talk === 'unavailable') {
+      notice('talk-unavailable', UNAVAILABLE);
+      return;
+    }
+    try {
+      for (const file of files) this.#room.offerFile(file);
+    } catch (problem) {
+      notice(problem.code, problem.message);
+    }
+    this.toggle(true);
+  }
+
+  #say() {
+    const text = find('#text');
+    this.#room.say(text.value);
+    text.value = '';
+    fit(text);
+  }
+
+  #hear({ from, name, text, private: alone }) {
+    const words = document.createElement('p');
+    words.className = 'text';
+    words.dir = 'auto';
+    words.append(...linked(text));
+    this.#add(from, `${from ? name : 'You'}${alone ? ` (to ${from ? 'you' : 'one'} alone)` : ''}`, words);
+    if (from) this.#tell(`${name}: ${text.length > BEGINNING ? `${text.slice(0, BEGINNING)}…` : text}`);
+  }
+
+  #file(file) {
+    let entry = this.#entries.get(file);
+    if (!entry) {
+      const room = this.#room;
+      entry = new Entry(find('#file'), file, {
+        fetch: () => room.fetchFile(file),
+        pause: () => room.pauseFile(file),
+        cancel: () => room.cancelFile(file),
+        withdraw: () => room.withdrawFile(file),
+      });
+      this.#entries.set(file, entry);
+      const owner = file.own ? null : room.participants.get(file.owner);
+      this.#add(owner, file.own ? 'You' : file.ownerName, entry.element);
+      if (!file.own) this.#tell(`${file.ownerName} shares ${file.name} (${size(file.size)}).`);
+      return;
+    }
+    const before = entry.element.dataset.state;
+    entry.show();
+    if (file.state === before) return;
+    if (file.state === 'done') {
+      if (file.blob) save(file);
+      notice('file-done', `${file.name} is here.`);
+    } else if (file.state === 'failed') {
+      notice(file.problem.code, file.problem.message);
+    }
+  }
+
+  /** Adds a thing that somebody (null: we ourselves) said or shared. */
+  #add(from, name, element) {
+    const log = find('#log');
+    const atEnd = this.#isAtEnd();
+    const now = Date.now();
+    const key = `${from?.id ?? ''} ${name}`;
+    if (this.#last?.key !== key || now > this.#last.at + TOGETHER_MS) {
+      const turn = find('#turn').content.firstElementChild.cloneNode(true);
+      turn.classList.toggle('own-turn', !from);
+      turn.querySelector('.who').textContent = name;
+      const time = turn.querySelector('time');
+      time.dateTime = new Date(now).toISOString();
+      time.textContent = new Date(now).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+      log.append(turn);
+      this.#last = { key, at: now, element: turn };
+    }
+    this.#last.element.append(element);
+    find('#nothing').hidden = true;
+    this.#trim();
+    if (atEnd || !from) this.#toEnd();
+    else find('#latest').hidden = false;
+  }
+
+  /** What is old goes; files stay, as they may be on their way. */
+  #trim() {
+    const texts = find('#log').querySelectorAll('.text');
+    for (const text of [...texts].slice(0, Math.max(0, texts.length - SHOWN))) {
+      const turn = text.parentElement;
+      text.remove();
+      if (!turn.querySelector('.text, .file')) turn.remove();
+    }
+  }
+
+  #tell(text) {
+    if (this.isOpen) return;
+    this.#unread++;
+    this.#showUnread();
+    notice('chat', text, 8_000, { label: 'Open the chat', run: () => this.toggle(true) });
+  }
+
+  #read() {
+    this.#unread = 0;
+    withdraw('chat');
+    this.#showUnread();
+  }
+
+  #showUnread() {
+    const badge = find('#unread');
+    badge.textContent = this.#unread > 99 ? '99+' : String(this.#unread);
+    badge.hidden = this.#unread === 0;
+    find('#chat-button').setAttribute('aria-label', this.#unread > 0 ? `Chat, ${this.#unread} new` : 'Chat');
+  }
+
+  #showTalk() {
+    const { talk } = this.#room;
+    const button = find('#chat-button');
+    button.setAttribute('aria-disabled', String(talk === 'unavailable'));
+    button.title = talk === 'unavailable' ? UNAVAILABLE : 'Chat and files (C)';
+    if (talk === 'unavailable') this.toggle(false);
+    find('#unsent').hidden = talk === 'open';
+  }
+
+  #isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = find('#log');
+    return scrollHeight - scrollTop - clientHeight < 40;
+  }
+
+  #toEnd() {
+    const log = find('#log');
+    log.scrollTop = log.scrollHeight;
+    find('#latest').hidden = true;
+  }
+
+  /** What is beneath it is not to be reached. */
+  #cover() {
+    for (const element of find('#call').children) {
+      if (element.id !== 'chat') element.inert = this.isOpen && COVERS.matches;
+    }
+  }
+}
+
+/** As high as its text, up to what the style allows. */
+function fit(text) {
+  text.style.height = 'auto';
+  text.style.height = `${text.scrollHeight + 2}px`;
+}
+
+/** A text as nodes, its addresses as links. */
+function linked(text) {
+  return text.split(/(https?:\/\/[^\s<>"']+)/i).flatMap((part, index) => {
+    if (index % 2 === 0) return part;
+    // What ends the sentence is not of the address.
+    const address = part.replace(/[.,;:!?)\]}]+$/, '');
+    const url = parsed(address);
+    if (!url || !['http:', 'https:'].includes(url.protocol)) return part;
+    const link = Object.assign(document.createElement('a'), { href: url.href, target: '_blank', rel: 'noopener noreferrer', textContent: address });
+    return [link, part.slice(address.length)];
+  });
+}
+
+function parsed(address) {
+  try {
+    return new URL(address);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,139 @@
+import { Problem } from './reasons.js';
+
+/** What is written is told whenever it is so much more. */
+const TOLD = 1 << 18;
+/** Without anything new for so long it is asked for again. */
+const SILENCE_MS = 5_000;
+/** So much may wait to be written: who sends more than may be on the way is not heard. */
+const UNWRITTEN = 4 << 20;
+
+/** Takes files that come in parts, in order. */
+export class Receiving {
+  #handlers;
+  #transfers = new Map(); // by the file's id
+
+  /**
+   * `handlers`: `tell(message, receiver)`, `came(id, bytes)`, `done(id, blob)` and `failed(id, problem)` once, when a file is there or
+   * cannot be written.
+   */
+  constructor(handlers) {
+    this.#handlers = handlers;
+  }
+
+  /** How much of a file is here. */
+  length(id) {
+    return this.#transfers.get(id)?.expected ?? 0;
+  }
+
+  has(id) {
+    return this.#transfers.has(id);
+  }
+
+  /** A file will come, and go into this place (see stores.js). */
+  begin({ id, name, size }, place) {
+    this.#transfers.set(id, { id, name, size, place, owner: null, expected: 0, written: 0, told: 0, asked: -1, timer: 0, writing: Promise.resolve() });
+  }
+
+  /** Asks this participant for all that is missing. */
+  ask(id, owner) {
+    const transfer = this.#transfers.get(id);
+    transfer.owner = owner;
+    if (transfer.expected === transfer.size) this.#finish(transfer);
+    else this.#get(transfer);
+  }
+
+  /** Wants nothing for now; what is here is kept. */
+  rest(id) {
+    const transfer = this.#transfers.get(id);
+    if (!transfer) return;
+    clearTimeout(transfer.timer);
+    transfer.owner = null;
+  }
+
+  /** Forgets a file, and what is here of it. */
+  discard(id) {
+    const transfer = this.#transfers.get(id);
+    if (!transfer) return;
+    this.rest(id);
+    this.#transfers.delete(id);
+    transfer.writing.catch(() => {}).then(() => transfer.place.discard());
+  }
+
+  /** A part came. */
+  take(sender, { id, offset, bytes }) {
+    const transfer = this.#transfers.get(id);
+    if (!transfer || transfer.owner !== sender) return;
+    const { expected, size } = transfer;
+    if (offset < expected || offset + bytes.length > size) return;
+    if (offset > expected || expected + bytes.length > transfer.written + UNWRITTEN) {
+      // What is behind the gap comes again, too; it is asked for once.
+      if (transfer.asked !== expected) this.#get(transfer);
+      return;
+    }
+    transfer.expected += bytes.length;
+    this.#wait(transfer);
+    this.#handlers.came(id, bytes.length);
+    this.#write(transfer, bytes);
+  }
+
+  async #write(transfer, bytes) {
+    transfer.writing = transfer.writing.then(() => transfer.place.write(bytes));
+    try {
+      await transfer.writing;
+    } catch (error) {
+      this.#fail(transfer, error);
+      return;
+    }
+    transfer.written += bytes.length;
+    if (!this.#isHere(transfer)) return;
+    if (transfer.written === transfer.size) this.#finish(transfer);
+    else if (transfer.written >= transfer.told + TOLD) this.#got(transfer);
+  }
+
+  async #finish(transfer) {
+    if (!this.#isHere(transfer)) return;
+    this.#transfers.delete(transfer.id);
+    clearTimeout(transfer.timer);
+    try {
+      const blob = await transfer.place.finish();
+      this.#got(transfer);
+      this.#handlers.done(transfer.id, blob);
+    } catch (error) {
+      this.#transfers.set(transfer.id, transfer);
+      this.#fail(transfer, error);
+    }
+  }
+
+  #fail(transfer, error) {
+    if (!this.#isHere(transfer)) return;
+    if (transfer.owner !== null) this.#handlers.tell({ type: 'stop', id: transfer.id }, transfer.owner);
+    this.rest(transfer.id);
+    this.#transfers.delete(transfer.id);
+    transfer.place.discard();
+    this.#handlers.failed(transfer.id, error.name === 'QuotaExceededError'
+      ? new Problem('file-space', `There is not enough space for ${transfer.name}. Free some on this device, then download it again.`)
+      : new Problem('file-unwritable', `${transfer.name} cannot be written (${error.name}: ${error.message}). Download it again, to another place.`));
+  }
+
+  #isHere(transfer) {
+    return this.#transfers.get(transfer.id) === transfer;
+  }
+
+  #get(transfer) {
+    transfer.asked = transfer.expected;
+    this.#handlers.tell({ type: 'get', id: transfer.id, offset: transfer.expected }, transfer.owner);
+    this.#wait(transfer);
+  }
+
+  #got(transfer) {
+    transfer.told = transfer.written;
+    if (transfer.owner !== null) this.#handlers.tell({ type: 'got', id: transfer.id, offset: transfer.written }, transfer.owner);
+  }
+
+  #wait(transfer) {
+    clearTimeout(transfer.timer);
+    transfer.timer = setTimeout(() => {
+      if (transfer.expected < transfer.size) this.#get(transfer);
+    }, SILENCE_MS);
+  }
+}

@@ -1,0 +1,112 @@
+// Where the bytes of a file go that comes: to disk as they come, where the browser lets them, or else into memory.
+
+import { randomId } from './words.js';
+
+/** A person is asked where to save files of this size and more; smaller ones go where the browser puts downloads. */
+const ASK_FROM = 32 << 20;
+/** So much is gathered in memory before it becomes the browser's (which may put it on disk). */
+const PART = 4 << 20;
+/** A type that no browser opens as a page of ours. */
+const PLAIN = 'application/octet-stream';
+
+/**
+ * A place for a file: `write(bytes)` one after the other, then `finish()`, which resolves to the whole (a Blob), or to null when it is where
+ * the person wants it already; or else `discard()`. Has to be called in a click, as it may ask the person. Null when the person wants none.
+ */
+export async function placeFor({ name, size }) {
+  if (size >= ASK_FROM && globalThis.showSaveFilePicker) {
+    try {
+      const handle = await globalThis.showSaveFilePicker({ suggestedName: name });
+      return new OnDisk(await handle.createWritable());
+    } catch (error) {
+      if (error.name === 'AbortError') return null;
+    }
+  }
+  try {
+    const folder = await ownFolder();
+    const id = randomId();
+    const handle = await folder.getFileHandle(id, { create: true });
+    return new OnDisk(await handle.createWritable(), { handle, remove: () => folder.removeEntry(id) });
+  } catch {
+    return new InMemory(); // private mode, or an older browser
+  }
+}
+
+class OnDisk {
+  #stream;
+  #own; // { handle, remove } of a file that only this page sees
+
+  constructor(stream, own = null) {
+    this.#stream = stream;
+    this.#own = own;
+  }
+
+  write(bytes) {
+    return this.#stream.write(bytes);
+  }
+
+  async finish() {
+    await this.#stream.close();
+    if (!this.#own) return null;
+    const file = await this.#own.handle.getFile();
+    return file.slice(0, file.size, PLAIN);
+  }
+
+  async discard() {
+    await this.#stream.abort().catch(() => {}); // which also fails when it is closed
+    await this.#own?.remove().catch(() => {});
+  }
+}
+
+class InMemory {
+  #parts = [];
+  #recent = [];
+  #length = 0;
+
+  async write(bytes) {
+    this.#recent.push(bytes.slice());
+    this.#length += bytes.length;
+    if (this.#length >= PART) this.#gather();
+  }
+
+  async finish() {
+    this.#gather();
+    return new Blob(this.#parts, { type: PLAIN });
+  }
+
+  async discard() {
+    this.#parts = this.#recent = [];
+  }
+
+  #gather() {
+    this.#parts.push(new Blob(this.#recent));
+    this.#recent = [];
+    this.#length = 0;
+  }
+}
+
+const PREFIX = 'hyaline-';
+let own = null;
+
+/** A folder that only this page uses. Those of pages that are gone are removed: nobody finds what is in them. */
+function ownFolder() {
+  own ??= (async () => {
+    const root = await navigator.storage.getDirectory();
+    const name = `${PREFIX}${randomId()}`;
+    // Held for as long as the page lives.
+    await new Promise((resolve, reject) => {
+      navigator.locks.request(name, () => { resolve(); return new Promise(() => {}); }).catch(reject);
+    });
+    await sweep(root);
+    return root.getDirectoryHandle(name, { create: true });
+  })();
+  return own;
+}
+
+async function sweep(root) {
+  const names = [];
+  for await (const name of root.keys()) if (name.startsWith(PREFIX)) names.push(name);
+  for (const name of names) {
+    await navigator.locks.request(name, { ifAvailable: true }, lock => lock && root.removeEntry(name, { recursive: true })).catch(() => {});
+  }
+}
