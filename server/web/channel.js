@@ -10,7 +10,7 @@ const LINE_FEED = 10;
 
 /**
  * A line of the room: a data channel that is opened again when it is closed, and over each new peer connection. What is sent on it goes to
- * everybody else, or to some, and what comes tells who sent it: both in a first line (docs/signalling.md).
+ * everybody else, or to some, and what comes tells who sent it: both in a first line (docs/client.md).
  */
 export class Channel {
   onopen = () => {};

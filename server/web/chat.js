@@ -9,6 +9,8 @@ const TOGETHER_MS = 300_000;
 const SHOWN = 500;
 /** So much of what is said is told while the chat is closed. */
 const BEGINNING = 120;
+/** Who is no further from the end, in pixels, follows what comes. */
+const NEAR_END = 40;
 /** Where it covers all else. */
 const COVERS = matchMedia('(max-width: 760px), (max-height: 480px)');
 export const UNAVAILABLE = 'Chat, files and raised hands do not work here: this browser or the server has no data channels.';
@@ -19,6 +21,7 @@ const find = selector => document.querySelector(selector);
 export class Chat extends EventTarget {
   #room = null;
   #unread = 0;
+  #follows = true; // the end is shown, and stays so
   #last = null; // { key, at, element }: whose things stand together at the end
   #entries = new Map(); // by file
 
@@ -27,7 +30,12 @@ export class Chat extends EventTarget {
     find('#chat-button').addEventListener('click', () => this.toggle());
     find('#close-chat').addEventListener('click', () => this.toggle(false));
     find('#latest').addEventListener('click', () => this.#toEnd());
-    find('#log').addEventListener('scroll', () => { find('#latest').hidden = this.#isAtEnd(); });
+    const log = find('#log');
+    log.addEventListener('scroll', () => {
+      this.#follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END;
+      if (this.#follows) find('#latest').hidden = true;
+    });
+    new ResizeObserver(() => { if (this.#follows) this.#toEnd(); }).observe(log);
     find('#chat').addEventListener('keydown', event => {
       if (event.key !== 'Escape' || event.isComposing) return;
       event.preventDefault();
@@ -153,7 +161,6 @@ export class Chat extends EventTarget {
   /** Adds a thing that somebody (null: we ourselves) said or shared. */
   #add(from, name, element) {
     const log = find('#log');
-    const atEnd = this.#isAtEnd();
     const now = Date.now();
     const key = `${from?.id ?? ''} ${name}`;
     if (this.#last?.key !== key || now > this.#last.at + TOGETHER_MS) {
@@ -169,7 +176,7 @@ export class Chat extends EventTarget {
     this.#last.element.append(element);
     find('#nothing').hidden = true;
     this.#trim();
-    if (atEnd || !from) this.#toEnd();
+    if (this.#follows || !from) this.#toEnd();
     else find('#latest').hidden = false;
   }
 
@@ -212,13 +219,9 @@ export class Chat extends EventTarget {
     find('#unsent').hidden = talk === 'open';
   }
 
-  #isAtEnd() {
-    const { scrollHeight, scrollTop, clientHeight } = find('#log');
-    return scrollHeight - scrollTop - clientHeight < 40;
-  }
-
   #toEnd() {
     const log = find('#log');
+    this.#follows = true;
     log.scrollTop = log.scrollHeight;
     find('#latest').hidden = true;
   }

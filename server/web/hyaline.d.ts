@@ -57,6 +57,48 @@ export class Participant {
   hold(group: 'camera' | 'screen', slots: { receiver: RTCRtpReceiver; source: string; muted: boolean }[]): boolean;
 }
 
+/** A file that somebody in the room offers. It stays the same object, also when its owner goes and comes back. */
+export class SharedFile {
+  constructor(file: { id: string; name: string; size: number; mime: string }, own: boolean, ownerName: string);
+  id: string;
+  /** Made fit for saving: no parts of a path, no control characters. */
+  name: string;
+  /** In bytes. */
+  size: number;
+  /** What its owner says of its type. */
+  mime: string;
+  own: boolean;
+  /** The id of the participant who offers it; null for our own, and while nobody does. */
+  owner: string | null;
+  ownerName: string;
+  /**
+   * `offered`; `waiting` until one of three others is done; `coming`; `paused`; `absent`: it goes on when its owner is back; `done`;
+   * `failed`: see `problem`; `gone`: offered no longer; `left`: its owner has left before we wanted it.
+   */
+  state: 'offered' | 'waiting' | 'coming' | 'paused' | 'absent' | 'done' | 'failed' | 'gone' | 'left';
+  /** How many bytes are here. Of our own: how many each of those who get it has, on average. */
+  done: number;
+  /** In bytes per second. */
+  speed: number;
+  /** Of our own: how many people get it just now, and how many have it. */
+  receiving: number;
+  holders: number;
+  problem: Problem | null;
+  /** The file, when it is done; null where it was written to the place that the person chose. */
+  blob: Blob | null;
+}
+
+/** What somebody said. */
+export interface Chat {
+  id: string;
+  /** Null is ourselves. */
+  from: Participant | null;
+  name: string;
+  text: string;
+  /** Whether it was for some alone. */
+  private: boolean;
+}
+
 /** What is shown, in device pixels; 0 is not seen. */
 export interface View {
   tiles?: number;
@@ -70,7 +112,7 @@ export interface RoomEvents {
   state: Room['state'];
   /** Somebody came. */
   participant: Participant;
-  /** Somebody's sources, tracks or connection changed. */
+  /** Somebody's sources, tracks or connection changed, or we learned that their hand is up already. */
   update: Participant;
   /** Somebody went. */
   left: Participant;
@@ -78,6 +120,14 @@ export interface RoomEvents {
   speakers: string | null;
   /** Somebody raised or lowered a hand; null is ourselves. */
   hand: Participant | null;
+  /** Whether participants can tell each other something has changed. */
+  talk: Room['talk'];
+  /** Somebody said something, we too. */
+  chat: Chat;
+  /** A file is offered, or something of it but its progress has changed. */
+  file: SharedFile;
+  /** More of a file came, or went; four times a second at most. */
+  progress: SharedFile;
   /** The state of our own media path. */
   path: RTCPeerConnectionState;
   /** `interrupted` when the connection for messages is lost while media goes on, `open` when it is back. */
@@ -99,11 +149,20 @@ export class Room extends EventTarget {
   dominant: string | null;
   speaking: boolean | null;
   hand: boolean;
+  /** Whether participants can tell each other something: `unavailable` where the browser or the server has no data channels. */
+  talk: 'closed' | 'open' | 'unavailable';
+  readonly files: Map<string, SharedFile>;
   readonly interrupted: boolean;
   join(): Promise<void>;
   leave(): void;
   show(view: View): void;
   raiseHand(raised: boolean): void;
+  say(text: string, to?: string[]): void;
+  offerFile(file: File): SharedFile;
+  withdrawFile(file: SharedFile): void;
+  fetchFile(file: SharedFile): Promise<void>;
+  pauseFile(file: SharedFile): void;
+  cancelFile(file: SharedFile): void;
   getStats(): Promise<RTCStatsReport | null>;
   addEventListener<K extends keyof RoomEvents>(type: K, listener: (event: CustomEvent<RoomEvents[K]>) => void, options?: boolean | AddEventListenerOptions): void;
 }

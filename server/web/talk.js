@@ -11,7 +11,7 @@ const EARLY = 100;
 /** Who asks what we are is answered once in this time. */
 const REPLY_MS = 1_000;
 
-/** What participants tell each other, past the server, which passes it on: over two data channels (docs/signalling.md). */
+/** What participants tell each other, past the server, which passes it on: over two data channels (docs/client.md). */
 export class Talk {
   /** `closed` (for now), `open`, or `unavailable`: the browser or the server has no data channels. */
   state = 'closed';

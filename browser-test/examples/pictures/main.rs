@@ -129,7 +129,22 @@ fn states() -> Vec<State> {
         ),
         in_call(
             "hands",
-            "(fake.send({ type: 'hand', participant: '1', raised: true }), document.querySelector('#hand').click())",
+            "(fake.tell('Grace Hopper', { type: 'hand', raised: true }), document.querySelector('#hand').click())",
+        ),
+        in_call("chat-empty", "document.querySelector('#chat-button').click()"),
+        in_call("chat", talking("0")),
+        in_call("chat-closed", talking("document.querySelector('#close-chat').click(), \
+            fake.tell('Grace Hopper', { type: 'chat', id: 'e'.repeat(32), text: 'I found the slides of last week, too; they are where they always were.' })")),
+        in_call("chat-interrupted", talking("hyaline.room.talk = 'closed', hyaline.room.dispatchEvent(new CustomEvent('talk'))")),
+        in_call("files", talking(FILES)),
+        in_call("files-ended", talking(FILES_ENDED)),
+        in_call("drop", "void (document.querySelector('#drop-veil').hidden = false)"),
+        state(
+            "no-talk",
+            "/r/calm-harbour?name=Ada&join=1",
+            json!({ "people": [{ "name": "Grace Hopper" }], "noData": true }),
+            "document.querySelector('#chat-button').click()",
+            "hyaline.room?.talk === 'unavailable'",
         ),
         in_call("silent", SILENT),
         state(
@@ -219,6 +234,61 @@ fn states() -> Vec<State> {
             "document.querySelector('[data-check=picture]').dataset.state === 'good' && document.querySelector('#figures').textContent.includes('bit/s')",
         ),
     ]
+}
+
+/// Files in every state while they may still come.
+const FILES: &str = "(async () => {
+    hyaline.room.offerFile(new File(['x'.repeat(400_000)], 'holiday.jpg'));
+    await until(() => fake.said('file').length === 1);
+    fake.tell('Grace Hopper', { type: 'get', id: fake.said('file')[0].id, offset: 0 });
+    fake.tell('Emmy Noether', { type: 'get', id: fake.said('file')[0].id, offset: 0 });
+    await until(() => fake.heard.filter(({ bytes }) => bytes).length >= 7);
+    fake.tell('Emmy Noether', { type: 'got', id: fake.said('file')[0].id, offset: 400_000 });
+    fake.tell('Grace Hopper', { type: 'got', id: fake.said('file')[0].id, offset: 131_072 });
+    for (const [digit, name, size] of [['a', 'minutes of the meeting of last Thursday (final, corrected).pdf', 1_200_000], ['b', 'symmetries.tar.gz', 700_000], ['c', 'notes.txt', 812]])
+        fake.tell('Emmy Noether', { type: 'file', id: digit.repeat(32), name, size, mime: '' });
+    await until(() => document.querySelectorAll('.file').length === 4);
+    document.querySelectorAll('.file-buttons [aria-label^=Download]')[0].click();
+    document.querySelectorAll('.file-buttons [aria-label^=Download]')[1].click();
+    await until(() => fake.said('get').length === 2);
+    for (const digit of ['a', 'b']) for (let part = 0; part < 5; part++) fake.part('Emmy Noether', digit.repeat(32), part * 65_536, 65_536);
+    await until(() => hyaline.room.files.get('b'.repeat(32)).done === 327_680);
+    document.querySelector('.file-buttons [aria-label^=\"Pause: symm\"]').click();
+    await fake.clock.pass(300);
+})()";
+/// And when nothing more comes of them.
+const FILES_ENDED: &str = "(async () => {
+    HTMLAnchorElement.prototype.click = () => {};
+    for (const digit of 'abcdef') fake.tell('Emmy Noether', { type: 'file', id: digit.repeat(32), name: `${digit}.bin`, size: 65_536, mime: '' });
+    await until(() => document.querySelectorAll('.file').length === 6);
+    for (const digit of 'abc') document.querySelector(`.file-buttons [aria-label=\"Download: ${digit}.bin\"]`).click();
+    await until(() => fake.said('get').length === 3);
+    fake.part('Emmy Noether', 'a'.repeat(32), 0, 65_536);
+    fake.tell('Emmy Noether', { type: 'lost', id: 'b'.repeat(32) });
+    fake.tell('Emmy Noether', { type: 'file-gone', id: 'd'.repeat(32) });
+    await until(() => hyaline.room.files.get('a'.repeat(32)).state === 'done');
+    fake.depart('Emmy Noether');
+    await until(() => hyaline.room.files.get('c'.repeat(32)).state === 'absent');
+})()";
+
+/// Something that happens while the chat is open, and something was said.
+fn talking(then: &str) -> String {
+    format!(
+        "(async () => {{
+            const until = async condition => {{ while (!condition()) await fake.clock.rest(); }};
+            await until(() => hyaline.room.talk === 'open' && fake.lines.files);
+            document.querySelector('#chat-button').click();
+            const say = (name, digit, text, more) => fake.tell(name, {{ type: 'chat', id: digit.repeat(32), text, ...more }});
+            say('Grace Hopper', '1', 'Good morning! Is everybody here?');
+            say('Grace Hopper', '2', 'The agenda is at https://example.org/agenda?week=48, and it is short.');
+            await until(() => document.querySelectorAll('.text').length === 2);
+            hyaline.room.say('Good morning. I have read it, and I have one question about the second point.');
+            say('Emmy Noether', '3', 'So do I.');
+            say('Emmy Noether', '4', 'Shall we go first?', {{ private: true }});
+            await until(() => document.querySelectorAll('.text').length === 5);
+            await ({then});
+        }})()"
+    )
 }
 
 /// Something that happens among three.

@@ -85,6 +85,36 @@ pub(crate) fn notices() -> Vec<State> {
                 ),
             ],
         ),
+        (
+            "notices-files",
+            vec![
+                reason(
+                    "new reasons.Problem('file-space', \
+                       'There is not enough space for film.mkv. Free some on this device, then download it again.')",
+                ),
+                reason(
+                    "new reasons.Problem('file-unwritable', \
+                       'film.mkv cannot be written (NotAllowedError: No.). Download it again, to another place.')",
+                ),
+                reason(
+                    "new reasons.Problem('file-unreadable', \
+                       'film.mkv cannot be read any more: it was moved, or has changed. Share it again.')",
+                ),
+            ],
+        ),
+        (
+            "notices-other-files",
+            vec![
+                reason(
+                    "new reasons.Problem('too-many-files', \
+                       'You share 100 files already. Stop sharing some of them, or pack several into one.')",
+                ),
+                reason(
+                    "new reasons.Problem('folder', \
+                       'Folders cannot be shared: pack one into an archive (ZIP) and share that.')",
+                ),
+            ],
+        ),
     ];
     let groups = groups.map(|(name, told)| in_call(name, script(&told)));
     let others = [

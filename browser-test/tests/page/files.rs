@@ -11,13 +11,21 @@ const BOTH: [Kind; 2] = [Kind::Chromium, Kind::Firefox];
 const PART: u32 = 65_536;
 
 /// What is saved is kept in `saved`: [name, length, type, whether each byte is the lowest one of its place].
-const CATCH: &str = "void (globalThis.saved = [], HTMLAnchorElement.prototype.click = function () {
-    const { download, href } = this;
-    fetch(href).then(answer => answer.blob()).then(async blob => {
-        const bytes = new Uint8Array(await blob.arrayBuffer());
-        saved.push([download, blob.size, blob.type, bytes.every((byte, index) => byte === (index & 255))]);
-    }).catch(error => saved.push(String(error)));
-})";
+const CATCH: &str = "(() => {
+    globalThis.saved = [];
+    const blobs = new Map(), { createObjectURL } = URL;
+    URL.createObjectURL = blob => {
+        const url = createObjectURL(blob);
+        blobs.set(url, blob);
+        return url;
+    };
+    HTMLAnchorElement.prototype.click = function () {
+        const { download, href } = this, blob = blobs.get(href);
+        blob.arrayBuffer().then(buffer => new Uint8Array(buffer)).then(
+            bytes => saved.push([download, blob.size, blob.type, bytes.every((byte, index) => byte === (index & 255))]),
+            error => saved.push(String(error)));
+    };
+})()";
 
 fn in_room(kind: Kind, others: &[&str]) -> Scene {
     let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &people(others));
@@ -500,7 +508,12 @@ fn files_are_dropped_and_pasted() {
         assert_eq!(scene.get(&format!("[drag('dragenter'), drag('drop'), {veil}]")), json!([true, true, false]), "{kind}");
         scene.wait("fake.said('file').length === 1 && !document.querySelector('#chat').hidden");
         scene.get(
-            "void document.querySelector('#text').dispatchEvent(new ClipboardEvent('paste', { clipboardData: carried, bubbles: true, cancelable: true }))",
+            "(pasted => {
+                pasted.items.add(new File(['x'], 'drop.txt'));
+                const event = new Event('paste', { bubbles: true, cancelable: true });
+                Object.defineProperty(event, 'clipboardData', { value: pasted }); // which not every browser's constructor takes
+                document.querySelector('#text').dispatchEvent(event);
+            })(new DataTransfer())",
         );
         scene.wait("fake.said('file').length === 2");
         let names: Value = scene.get("fake.said('file').map(({ name, size }) => [name, size])");
