@@ -133,9 +133,17 @@ fn states() -> Vec<State> {
         ),
         in_call("chat-empty", "document.querySelector('#chat-button').click()"),
         in_call("chat", talking("0")),
-        in_call("chat-closed", talking("document.querySelector('#close-chat').click(), \
-            fake.tell('Grace Hopper', { type: 'chat', id: 'e'.repeat(32), text: 'I found the slides of last week, too; they are where they always were.' })")),
-        in_call("chat-interrupted", talking("hyaline.room.talk = 'closed', hyaline.room.dispatchEvent(new CustomEvent('talk'))")),
+        in_call(
+            "chat-closed",
+            talking(
+                "document.querySelector('#close-chat').click(), \
+            fake.tell('Grace Hopper', { type: 'chat', id: 'e'.repeat(32), text: 'I found the slides of last week, too; they are where they always were.' })",
+            ),
+        ),
+        in_call(
+            "chat-interrupted",
+            talking("hyaline.room.talk = 'closed', hyaline.room.dispatchEvent(new CustomEvent('talk'))"),
+        ),
         in_call("files", talking(FILES)),
         in_call("files-ended", talking(FILES_ENDED)),
         in_call("drop", "void (document.querySelector('#drop-veil').hidden = false)"),

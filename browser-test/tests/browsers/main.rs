@@ -18,6 +18,7 @@ mod returning;
 mod room;
 mod sped;
 mod sync;
+mod talk;
 mod way;
 
 use std::time::Duration;

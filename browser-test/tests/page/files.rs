@@ -41,7 +41,10 @@ fn id(digit: char) -> String {
 fn offer(scene: &Scene, name: &str, digit: char, file: &str, size: u32) {
     let message = json!({ "type": "file", "id": id(digit), "name": file, "size": size, "mime": "text/html" });
     scene.get(&format!("fake.tell({name:?}, {message})"));
-    scene.wait(&format!("hyaline.room.files.get({:?})?.owner === fake.id({name:?})", id(digit)));
+    scene.wait(&format!(
+        "hyaline.room.files.get({:?})?.owner === fake.id({name:?})",
+        id(digit)
+    ));
 }
 
 /// Somebody sends parts of 64 KiB of a file.
@@ -62,7 +65,10 @@ fn state(digit: char) -> String {
 }
 
 fn click(scene: &Scene, button: &str) {
-    scene.page.click(&format!(".file-buttons button[aria-label^={button:?}]")).unwrap();
+    scene
+        .page
+        .click(&format!(".file-buttons button[aria-label^={button:?}]"))
+        .unwrap();
 }
 
 fn open_chat(scene: &Scene) {
@@ -89,11 +95,16 @@ fn a_file_of_ours_is_offered_and_sent_to_whoever_asks() {
         let shown = "(entry => [entry.querySelector('.file-title').textContent, entry.querySelector('.file-state').textContent])(document.querySelector('.own-turn .file'))";
         assert_eq!(
             scene.get(shown),
-            json!(["_tea.txt 200 kB", "Everybody here can get it, for as long as you are here."]),
+            json!([
+                "_tea.txt 200 kB",
+                "Everybody here can get it, for as long as you are here."
+            ]),
             "{kind}"
         );
         for (name, offset) in [("Bob", 0), ("Cleo", 150_000)] {
-            scene.get(&format!("fake.tell({name:?}, {{ type: 'get', id: {id:?}, offset: {offset} }})"));
+            scene.get(&format!(
+                "fake.tell({name:?}, {{ type: 'get', id: {id:?}, offset: {offset} }})"
+            ));
         }
         scene.wait("(done => done('1') && done('2'))(who => fake.heard.some(({ to, bytes }) => bytes && to.includes(who) && bytes.length === 24 + 200_000 - 3 * 65_536))");
         // Each has every byte, in order, and exactly once.
@@ -111,7 +122,9 @@ fn a_file_of_ours_is_offered_and_sent_to_whoever_asks() {
         );
         assert_eq!(whole, json!([[true, 200_000], [true, 200_000]]), "{kind}");
         scene.wait(&format!("{shown}[1].startsWith('2 people get it')"));
-        scene.get(&format!("fake.tell('Bob', {{ type: 'got', id: {id:?}, offset: 200000 }})"));
+        scene.get(&format!(
+            "fake.tell('Bob', {{ type: 'got', id: {id:?}, offset: 200000 }})"
+        ));
         scene.wait(&format!("{shown}[1].startsWith('1 person has it · 1 person gets it')"));
         scene.get("void fake.depart('Cleo')");
         scene.wait(&format!("{shown}[1] === '1 person has it'"));
@@ -127,7 +140,11 @@ fn a_file_of_ours_is_offered_and_sent_to_whoever_asks() {
         scene.wait("fake.said('file-gone').length === 1");
         scene.get(&format!("fake.tell('Bob', {{ type: 'get', id: {id:?}, offset: 0 }})"));
         scene.wait("fake.said('lost').at(-1)?.to.join() === '1'");
-        assert_eq!(scene.get(&format!("{shown}[1]")), json!("You share it no longer."), "{kind}");
+        assert_eq!(
+            scene.get(&format!("{shown}[1]")),
+            json!("You share it no longer."),
+            "{kind}"
+        );
         scene.assert_quiet();
     }
 }
@@ -236,7 +253,10 @@ fn a_large_file_is_saved_where_the_person_says() {
     scene.get("void (globalThis.refuses = true)");
     click(&scene, "Download");
     scene.rest();
-    assert_eq!(scene.get("hyaline.room.files.get('b'.repeat(32)).state"), json!("offered"));
+    assert_eq!(
+        scene.get("hyaline.room.files.get('b'.repeat(32)).state"),
+        json!("offered")
+    );
     scene.get("void (globalThis.refuses = false)");
     click(&scene, "Download");
     scene.wait("fake.said('get').length === 1");
@@ -244,7 +264,10 @@ fn a_large_file_is_saved_where_the_person_says() {
     scene.wait("written.length === 2");
     click(&scene, "Cancel");
     scene.wait("written.at(-1) === 'aborted' && fake.said('stop').length === 1");
-    assert_eq!(scene.get("hyaline.room.files.get('b'.repeat(32)).state"), json!("offered"));
+    assert_eq!(
+        scene.get("hyaline.room.files.get('b'.repeat(32)).state"),
+        json!("offered")
+    );
     scene.assert_quiet();
 }
 
@@ -411,14 +434,20 @@ fn it_goes_on_when_we_are_back() {
             "{kind}"
         );
         let file = json!({ "id": id('b'), "name": "tea.bin", "size": SIZE, "mime": "" });
-        scene.get(&format!("fake.tell('Bob', {{ type: 'state', hand: false, files: [{file}], reply: false }})"));
+        scene.get(&format!(
+            "fake.tell('Bob', {{ type: 'state', hand: false, files: [{file}], reply: false }})"
+        ));
         scene.wait("fake.said('get').length === 1");
         assert_eq!(scene.get("fake.said('get')[0].offset"), json!(PART), "{kind}");
         scene.wait("fake.lines.files.readyState === 'open'");
         parts(&scene, "Bob", 'b', 1..3, SIZE);
         scene.wait("saved.length === 1");
         assert_eq!(scene.get("saved[0][3]"), json!(true), "{kind}");
-        assert_eq!(scene.get("document.querySelectorAll('.file').length"), json!(2), "{kind}");
+        assert_eq!(
+            scene.get("document.querySelectorAll('.file').length"),
+            json!(2),
+            "{kind}"
+        );
         scene.assert_quiet();
     }
 }
@@ -443,7 +472,10 @@ fn three_come_at_once_and_each_can_be_paused_and_given_up() {
     parts(&scene, "Bob", '1', 1..2, SIZE);
     click(&scene, "Cancel: 2");
     scene.wait("fake.said('stop').length === 2");
-    assert_eq!(scene.get("hyaline.room.files.get('2'.repeat(32)).state"), json!("offered"));
+    assert_eq!(
+        scene.get("hyaline.room.files.get('2'.repeat(32)).state"),
+        json!("offered")
+    );
     // The focus stays with the buttons.
     scene.get("document.querySelector('.file-buttons button[aria-label^=\"Resume: 1\"]').focus()");
     scene.page.press("Enter").unwrap();
@@ -502,10 +534,25 @@ fn files_are_dropped_and_pasted() {
         let veil = "!document.querySelector('#drop-veil').hidden";
         // Text that is dragged is not for us.
         scene.get("void (globalThis.words = new DataTransfer(), words.setData('text/plain', 'x'))");
-        assert_eq!(scene.get("[drag('dragenter', words), drag('dragover', words), drag('drop', words)]"), json!([false, false, false]));
-        assert_eq!(scene.get(&format!("[drag('dragenter'), drag('dragover'), {veil}]")), json!([true, true, true]), "{kind}");
-        assert_eq!(scene.get(&format!("(drag('dragleave'), {veil})")), json!(false), "{kind}");
-        assert_eq!(scene.get(&format!("[drag('dragenter'), drag('drop'), {veil}]")), json!([true, true, false]), "{kind}");
+        assert_eq!(
+            scene.get("[drag('dragenter', words), drag('dragover', words), drag('drop', words)]"),
+            json!([false, false, false])
+        );
+        assert_eq!(
+            scene.get(&format!("[drag('dragenter'), drag('dragover'), {veil}]")),
+            json!([true, true, true]),
+            "{kind}"
+        );
+        assert_eq!(
+            scene.get(&format!("(drag('dragleave'), {veil})")),
+            json!(false),
+            "{kind}"
+        );
+        assert_eq!(
+            scene.get(&format!("[drag('dragenter'), drag('drop'), {veil}]")),
+            json!([true, true, false]),
+            "{kind}"
+        );
         scene.wait("fake.said('file').length === 1 && !document.querySelector('#chat').hidden");
         scene.get(
             "(pasted => {

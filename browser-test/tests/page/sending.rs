@@ -207,7 +207,9 @@ fn what_cannot_be_is_not_believed() {
     );
     assert_eq!(
         outcome,
-        json!([false, false, false, true, false, false, false, 16, true, false, 30, 30, 0, false])
+        json!([
+            false, false, false, true, false, false, false, 16, true, false, 30, 30, 0, false
+        ])
     );
 }
 

@@ -148,7 +148,7 @@ fn the_shortcuts_are_listed_and_can_be_switched_off() {
         scene.page.press("?").unwrap();
         scene.wait("document.querySelector('#keys').open");
         let listed = scene.get("[...document.querySelectorAll('#keys kbd')].map(key => key.textContent).join('')");
-        assert!(listed.as_str().unwrap().starts_with("MVSHG"), "{kind}: {listed}");
+        assert!(listed.as_str().unwrap().starts_with("MVSHCG"), "{kind}: {listed}");
         scene.page.click("#keys-enabled").unwrap();
         scene.page.press("Escape").unwrap();
         scene.wait("!document.querySelector('#keys').open");

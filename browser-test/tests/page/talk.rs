@@ -39,7 +39,10 @@ fn both_channels_are_there_with_the_first_answer() {
         );
         assert_eq!(
             channels,
-            json!([["files", "hyaline", true, null, null], ["room", "hyaline", true, null, null]]),
+            json!([
+                ["files", "hyaline", true, null, null],
+                ["room", "hyaline", true, null, null]
+            ]),
             "{kind}"
         );
         scene.wait("fake.heard.length > 0");
@@ -64,7 +67,11 @@ fn what_is_said_goes_both_ways_and_stands_together() {
             scene.page.press(key).unwrap();
         }
         // The key that opened it was not typed, and those that are typed are no shortcuts.
-        assert_eq!(scene.get("document.querySelector('#text').value"), json!("tea?"), "{kind}");
+        assert_eq!(
+            scene.get("document.querySelector('#text').value"),
+            json!("tea?"),
+            "{kind}"
+        );
         scene.page.press("Enter").unwrap();
         scene.wait("fake.said('chat').length === 1");
         let said = scene.get("fake.said('chat')[0]");
@@ -73,7 +80,8 @@ fn what_is_said_goes_both_ways_and_stands_together() {
         assert!(said["at"].as_u64().unwrap() > 1_700_000_000_000);
         say(&scene, "Bob", 1, "With milk.");
         say(&scene, "Bob", 2, "And\nsugar.");
-        scene.get("fake.tell('Cleo', { type: 'chat', id: '3'.padStart(32, '0'), text: 'None for me.', private: true })");
+        scene
+            .get("fake.tell('Cleo', { type: 'chat', id: '3'.padStart(32, '0'), text: 'None for me.', private: true })");
         say(&scene, "Bob", 4, "I see.");
         scene.wait("document.querySelectorAll('.text').length === 5");
         assert_eq!(
@@ -222,8 +230,11 @@ fn hostile_words_are_shown_as_they_are_and_hostile_messages_not_at_all() {
 #[test]
 fn who_speaks_before_the_server_has_told_of_them_is_heard_then() {
     let scene = in_room(Kind::Chromium, &["Bob"]);
-    scene.get("void (fake.lines.room.send(`7\\n${JSON.stringify({ type: 'chat', id: '7'.repeat(32), text: 'Hi.' })}`))");
-    scene.get("void fake.lines.room.send(`7\\n${JSON.stringify({ type: 'state', hand: true, files: [], reply: true })}`)");
+    scene
+        .get("void (fake.lines.room.send(`7\\n${JSON.stringify({ type: 'chat', id: '7'.repeat(32), text: 'Hi.' })}`))");
+    scene.get(
+        "void fake.lines.room.send(`7\\n${JSON.stringify({ type: 'state', hand: true, files: [], reply: true })}`)",
+    );
     say(&scene, "Bob", 1, "Who is there?");
     scene.wait("document.querySelectorAll('.text').length === 1");
     scene.get("fake.send({ type: 'participant-joined', participant: '7', name: 'Gil' })");
@@ -329,18 +340,33 @@ fn a_channel_that_is_closed_is_opened_again() {
         // What we are is told first; what may have been lost is said once more, by the same id.
         assert_eq!(
             scene.get("fake.heard.map(({ type, hand, reply, text }) => [type, hand ?? text, reply ?? null])"),
-            json!([["state", true, true], ["chat", "before", null], ["chat", "meanwhile", null]]),
+            json!([
+                ["state", true, true],
+                ["chat", "before", null],
+                ["chat", "meanwhile", null]
+            ]),
             "{kind}"
         );
-        assert_eq!(scene.get("document.querySelectorAll('.text').length"), json!(2), "{kind}");
-        assert_eq!(scene.get("fake.opened.filter(label => label === 'room').length"), json!(2));
+        assert_eq!(
+            scene.get("document.querySelectorAll('.text').length"),
+            json!(2),
+            "{kind}"
+        );
+        assert_eq!(
+            scene.get("fake.opened.filter(label => label === 'room').length"),
+            json!(2)
+        );
         // What is long past is not.
         scene.pass(Duration::from_secs(11));
         scene.get("void (fake.heard.length = 0, fake.lines.room.close())");
         scene.wait("fake.opened.filter(label => label === 'room').length === 3 && fake.heard.length > 0");
         scene.get("void hyaline.room.say('later')");
         scene.wait("fake.said('chat').length > 0");
-        assert_eq!(scene.get("fake.said('chat').map(({ text }) => text)"), json!(["later"]), "{kind}");
+        assert_eq!(
+            scene.get("fake.said('chat').map(({ text }) => text)"),
+            json!(["later"]),
+            "{kind}"
+        );
         // Nothing was negotiated for it.
         assert_eq!(scene.get("fake.sent('offer').length"), json!(1), "{kind}");
         scene.assert_quiet();
@@ -359,10 +385,16 @@ fn without_data_channels_the_room_works_and_says_what_does_not() {
             let scene = Scene::open(kind, "/r/kitchen?name=Ada&join=1", &scenario);
             scene.wait("document.body.dataset.path === 'connected' && hyaline.room.talk === 'unavailable'");
             scene.wait("document.querySelector('#tiles .pictured:not(#own)')");
-            assert_eq!(scene.get(silent), json!([["true", reason], ["true", reason]]), "{kind} {lacks}");
+            assert_eq!(
+                scene.get(silent),
+                json!([["true", reason], ["true", reason]]),
+                "{kind} {lacks}"
+            );
             for key in ["h", "c"] {
                 scene.page.press(key).unwrap();
-                scene.wait(&format!("document.querySelector('[data-code=talk-unavailable]')?.textContent === {reason:?}"));
+                scene.wait(&format!(
+                    "document.querySelector('[data-code=talk-unavailable]')?.textContent === {reason:?}"
+                ));
                 scene.pass(Duration::from_secs(9));
             }
             scene.get(&format!("void ({button}.click(), hyaline.room.say('x'))"));
@@ -374,7 +406,10 @@ fn without_data_channels_the_room_works_and_says_what_does_not() {
             // More people are met as ever.
             scene.get("fake.send({ type: 'need', audio: 5, video: 5 })");
             scene.wait("fake.slots.length === 16");
-            assert_eq!(scene.get("[hyaline.room.state, hyaline.room.talk]"), json!(["joined", "unavailable"]));
+            assert_eq!(
+                scene.get("[hyaline.room.state, hyaline.room.talk]"),
+                json!(["joined", "unavailable"])
+            );
             scene.assert_quiet();
         }
     }
@@ -384,8 +419,13 @@ fn without_data_channels_the_room_works_and_says_what_does_not() {
 #[test]
 fn the_chat_fits_a_small_phone() {
     let scene = in_room(Kind::Chromium, &["Bob"]);
-    scene.show_in(Viewport { width: 360, height: 640, ..Viewport::PHONE });
-    let outside = "[...document.querySelectorAll('#call *')].filter(element => element.checkVisibility()).filter(element => {
+    scene.show_in(Viewport {
+        width: 360,
+        height: 640,
+        ..Viewport::PHONE
+    });
+    let outside =
+        "[...document.querySelectorAll('#call *')].filter(element => element.checkVisibility()).filter(element => {
         const { left, right, width } = element.getBoundingClientRect();
         return width > 0 && (left < -0.5 || right > 360.5) && !element.closest('.unseen, svg');
     }).map(element => element.outerHTML.slice(0, 80))";
@@ -406,7 +446,8 @@ fn the_chat_fits_a_small_phone() {
         ),
         json!([])
     );
-    let beneath = "document.elementFromPoint(180, 20).closest('#chat') !== null && document.querySelector('#tiles').inert";
+    let beneath =
+        "document.elementFromPoint(180, 20).closest('#chat') !== null && document.querySelector('#tiles').inert";
     assert_eq!(scene.get(beneath), json!(true));
     scene.page.press("Escape").unwrap();
     assert_eq!(scene.get(beneath), json!(false));

@@ -1,0 +1,46 @@
+// Runs in the page before everything else: files that can be told apart, and what is saved. (Window-wide, for the test.)
+globalThis.talk = {
+  /** The SHA-256 of a Blob, as hexadecimal digits. */
+  async hash(blob) {
+    const digest = await crypto.subtle.digest('SHA-256', await blob.arrayBuffer());
+    return [...new Uint8Array(digest)].map(byte => byte.toString(16).padStart(2, '0')).join('');
+  },
+
+  /** Offers a file of random bytes, which cannot be read from `until` on before `gate()`; resolves to its hash. */
+  async offer(name, length, until = Infinity) {
+    const parts = [];
+    for (let left = length; left > 0; left -= 65_536) parts.push(crypto.getRandomValues(new Uint8Array(Math.min(left, 65_536))));
+    const file = new File(parts, name);
+    const opened = new Promise(resolve => { this.gate = resolve; });
+    file.slice = (from, to) => ({
+      arrayBuffer: async () => {
+        if (from >= until) await opened;
+        return Blob.prototype.slice.call(file, from, to).arrayBuffer();
+      },
+    });
+    hyaline.room.offerFile(file);
+    return this.hash(file);
+  },
+
+  /** The file of this name, if it was offered. */
+  file(name) {
+    return [...hyaline.room.files.values()].find(file => file.name === name);
+  },
+
+  /** What has come of it: its state, and the hash when it is here. */
+  async come(name) {
+    const { state, blob } = this.file(name) ?? {};
+    return state === 'done' && this.hash(blob);
+  },
+
+  /** What the chat shows: [who, text, text, …] for each turn. */
+  turns() {
+    return [...document.querySelectorAll('.turn')].map(turn =>
+      [turn.querySelector('.who'), ...turn.querySelectorAll('.text')].map(({ textContent }) => textContent));
+  },
+
+  saved: [],
+};
+
+// What is saved goes nowhere.
+HTMLAnchorElement.prototype.click = function () { talk.saved.push(this.download); };
