@@ -1,5 +1,8 @@
 // Files that are dropped onto the call, or pasted.
 
+/** What is held above an element says so several times in this time. */
+const HELD_MS = 1_000;
+
 const carriesFiles = transfer => transfer?.types.includes('Files') ?? false;
 
 /**
@@ -7,27 +10,27 @@ const carriesFiles = transfer => transfer?.types.includes('Files') ?? false;
  * `refuse(reason)` is called with a sentence.
  */
 export function takeDrops(element, veil, { ready, take, refuse }) {
-  let depth = 0; // elements entered and not left: each child has events of its own
-  const over = by => {
-    depth = Math.max(0, by === 0 ? 0 : depth + by);
-    veil.hidden = depth === 0;
+  let timer = 0;
+  const show = held => {
+    clearTimeout(timer);
+    // Its end is not always told: what it was above last may be gone.
+    if (held) timer = setTimeout(() => show(false), HELD_MS);
+    veil.hidden = !held;
   };
-  element.addEventListener('dragenter', event => {
-    if (!carriesFiles(event.dataTransfer) || !ready()) return;
-    event.preventDefault();
-    over(1);
-  });
-  element.addEventListener('dragover', event => {
-    if (!carriesFiles(event.dataTransfer) || !ready()) return;
-    event.preventDefault();
-    event.dataTransfer.dropEffect = 'copy';
-  });
-  element.addEventListener('dragleave', event => { if (carriesFiles(event.dataTransfer)) over(-1); });
+  for (const type of ['dragenter', 'dragover']) {
+    element.addEventListener(type, event => {
+      if (!carriesFiles(event.dataTransfer) || !ready()) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = 'copy';
+      show(true);
+    });
+  }
+  element.addEventListener('dragleave', event => { if (!element.contains(event.relatedTarget)) show(false); });
   element.addEventListener('drop', event => {
     if (!carriesFiles(event.dataTransfer)) return;
     // Left to itself the browser goes to the file, and away from the call.
     event.preventDefault();
-    over(0);
+    show(false);
     if (!ready()) return;
     const items = [...event.dataTransfer.items].filter(({ kind }) => kind === 'file');
     const files = items.filter(item => !item.webkitGetAsEntry?.()?.isDirectory).map(item => item.getAsFile()).filter(Boolean);

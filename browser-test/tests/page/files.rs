@@ -548,6 +548,10 @@ fn files_are_dropped_and_pasted() {
             json!(false),
             "{kind}"
         );
+        // Whose end nobody tells.
+        scene.get("drag('dragover')");
+        scene.pass(Duration::from_secs(2));
+        assert_eq!(scene.get(veil), json!(false), "{kind}");
         assert_eq!(
             scene.get(&format!("[drag('dragenter'), drag('drop'), {veil}]")),
             json!([true, true, false]),
