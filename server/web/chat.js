@@ -17,8 +17,8 @@ export const UNAVAILABLE = 'Chat, files and raised hands do not work here: this 
 
 const find = selector => document.querySelector(selector);
 
-/** The panel with it. Event: `open`, when it is opened or closed. */
-export class Chat extends EventTarget {
+/** The panel with it. */
+export class Chat {
   #room = null;
   #unread = 0;
   #follows = true; // the end is shown, and stays so
@@ -26,7 +26,6 @@ export class Chat extends EventTarget {
   #entries = new Map(); // by file
 
   constructor() {
-    super();
     find('#chat-button').addEventListener('click', () => this.toggle());
     find('#close-chat').addEventListener('click', () => this.toggle(false));
     find('#latest').addEventListener('click', () => this.#toEnd());
@@ -97,7 +96,6 @@ export class Chat extends EventTarget {
     } else {
       find('#chat-button').focus();
     }
-    this.dispatchEvent(new Event('open'));
   }
 
   /** Offers files to everybody. */

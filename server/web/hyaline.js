@@ -350,6 +350,7 @@ export class Room extends EventTarget {
     this.participants.delete(id);
     participant.hold('camera', []);
     participant.hold('screen', []);
+    this.#talk.left(id);
     this.#files.left(id);
     this.#emit('left', participant);
   }

@@ -82,6 +82,12 @@ export class Talk {
     for (const [sender, text] of early) this.#take(sender, text);
   }
 
+  /** Somebody is not there any more. */
+  left(participant) {
+    clearTimeout(this.#replies.get(participant)?.timer);
+    this.#replies.delete(participant);
+  }
+
   #stop() {
     this.#line.end();
     this.files.end();
@@ -110,7 +116,8 @@ export class Talk {
 
   #take(sender, text) {
     if (!this.#handlers.knows(sender)) {
-      if (this.#early.length < EARLY) this.#early.push([sender, text]);
+      this.#early.push([sender, text]);
+      if (this.#early.length > EARLY) this.#early.shift();
       return;
     }
     const message = understood(text);
