@@ -196,6 +196,9 @@ fn a_file_goes_on_when_the_receivers_network_is_back() {
             ada.get("talk.gate()");
         }
         assert_eq!(bob.wait("talk.come('tea.bin')", PATIENCE), hash, "{kind}");
-        assert_eq!(bob.get("hyaline.room.id") == id, !gone, "{kind}");
+        // Firefox takes its DTLS for failed when it sends data while it has no address, and joins anew.
+        if kind == Kind::Chromium {
+            assert_eq!(bob.get("hyaline.room.id") == id, !gone, "{kind}");
+        }
     }
 }
