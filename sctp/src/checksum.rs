@@ -14,9 +14,12 @@ pub(crate) const FIELD: core::ops::Range<usize> = 8..12;
 /// The checksum of a packet as its field has it, as if that held zeros. Of a packet without such a field it is that of
 /// its bytes.
 pub(crate) fn of_packet(packet: &[u8]) -> [u8; 4] {
-    let (before, rest) = packet.split_at_checked(FIELD.start).unwrap_or((packet, &[]));
-    let (field, after) = rest.split_at_checked(FIELD.len()).unwrap_or((rest, &[]));
-    let crc = append(append(0, before), [0; 4].get(..field.len()).unwrap_or_default());
+    let mut head = [0; FIELD.end];
+    let (before, after) = packet.split_at_checked(head.len()).unwrap_or((packet, &[]));
+    for (to, from) in head.iter_mut().zip(before).take(FIELD.start) {
+        *to = *from;
+    }
+    let crc = append(0, head.get(..before.len()).unwrap_or_default());
     // The least significant byte is sent first (RFC 9260 appendix A).
     append(crc, after).to_le_bytes()
 }
