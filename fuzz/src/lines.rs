@@ -4,8 +4,8 @@ mod talk;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use sctp::dcep::Reliability;
-use sctp::{ChannelId, ChannelInit, Kind};
+use peer::Reliability;
+use peer::{ChannelId, ChannelInit, MessageKind as Kind};
 use sfu::{Gone, Role};
 use talk::{Talk, WINDOW};
 

@@ -4,13 +4,12 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
-use peer::Peer;
-use sctp::{ChannelId, ChannelSendError, Kind};
+use peer::{ChannelId, ChannelSendError, MessageKind, Peer};
 
 /// Messages that wait to be sent back.
 #[derive(Debug, Default)]
 pub(crate) struct Echo {
-    messages: VecDeque<(ChannelId, Kind, Bytes)>,
+    messages: VecDeque<(ChannelId, MessageKind, Bytes)>,
     bytes: usize,
 }
 
@@ -19,7 +18,7 @@ const COST: usize = 128;
 
 impl Echo {
     /// Keeps a message.
-    pub(crate) fn push(&mut self, channel: ChannelId, kind: Kind, payload: &[u8]) {
+    pub(crate) fn push(&mut self, channel: ChannelId, kind: MessageKind, payload: &[u8]) {
         self.bytes += payload.len() + COST;
         self.messages
             .push_back((channel, kind, Bytes::copy_from_slice(payload)));
@@ -47,7 +46,7 @@ impl Echo {
 mod tests {
     use super::*;
     use dtls_srtp::fake::{self, FakeCrypto};
-    use sctp::ChannelInit;
+    use peer::ChannelInit;
     use std::sync::Arc;
     use wire::Seed;
 
@@ -63,10 +62,10 @@ mod tests {
         let channel = peer.open_channel(now, ChannelInit::new("x")).unwrap();
         let mut echo = Echo::default();
         for _ in 0..1000 {
-            echo.push(channel, Kind::Text, &[]);
+            echo.push(channel, MessageKind::Text, &[]);
         }
         // Else who takes nothing back could send them for ever.
-        assert!(echo.bytes >= 1000 * size_of::<(ChannelId, Kind, Bytes)>());
+        assert!(echo.bytes >= 1000 * size_of::<(ChannelId, MessageKind, Bytes)>());
         // What cannot be sent any more is not kept.
         echo.flush(now, &mut peer);
         assert_eq!((echo.bytes, echo.messages.len()), (0, 0));

@@ -162,7 +162,7 @@ impl Sink for Ingress<'_> {
         self.counters.nack_overflow += overflow;
     }
 
-    fn channel_opened(&mut self, channel: &sctp::Channel) {
+    fn channel_opened(&mut self, channel: &peer::Channel) {
         if let Some(participant) = self.participants.get_mut(self.index)
             && participant.role == Role::Member
         {
@@ -170,7 +170,7 @@ impl Sink for Ingress<'_> {
         }
     }
 
-    fn message(&mut self, channel: &sctp::Channel, kind: sctp::Kind, payload: &[u8]) {
+    fn message(&mut self, channel: &peer::Channel, kind: peer::MessageKind, payload: &[u8]) {
         let Some(participant) = self.participants.get_mut(self.index) else {
             return;
         };

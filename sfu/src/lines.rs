@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use sctp::dcep::Reliability;
-use sctp::{Channel, ChannelId, ChannelSendError, Kind};
+use peer::{Channel, ChannelId, ChannelSendError, MessageKind, Reliability};
 
 use crate::participant::Participant;
 use crate::{ParticipantId, Sfu};
@@ -63,7 +62,7 @@ impl Lines {
 pub(crate) struct Said {
     from: u32,
     channel: ChannelId,
-    kind: Kind,
+    kind: MessageKind,
     /// To these, if not to everybody.
     to: Option<Vec<ParticipantId>>,
     /// Who says it, and what: the same for all who hear it.
@@ -73,7 +72,7 @@ pub(crate) struct Said {
 impl Said {
     /// Reads `RECEIVERS LF BODY` and makes `SENDER LF BODY` of it. Receivers are numbers with a space between them;
     /// none are all others.
-    pub(crate) fn read(from: ParticipantId, channel: ChannelId, kind: Kind, message: &[u8]) -> Option<Self> {
+    pub(crate) fn read(from: ParticipantId, channel: ChannelId, kind: MessageKind, message: &[u8]) -> Option<Self> {
         let end = message.iter().position(|&byte| byte == b'\n')?;
         let (receivers, body) = message.split_at(end);
         let receivers = std::str::from_utf8(receivers).ok()?;
@@ -108,7 +107,7 @@ pub(crate) fn member_config(config: &peer::Config) -> peer::Config {
     member.channel_limits.max_text = MAX_TEXT;
     member.sctp.max_receive_message = member.sctp.max_receive_message.min(MAX_MESSAGE);
     // It shares its way with voices and pictures, which must not wait behind it.
-    member.sctp.congestion = sctp::Congestion::DelayFriendly;
+    member.sctp.congestion = peer::Congestion::DelayFriendly;
     member
 }
 
@@ -156,7 +155,7 @@ impl Sfu {
         };
         let (channel, reliable) = (end.channel, end.reliable);
         let limit = if reliable { self.config.max_waiting } else { MAX_WAITING };
-        let waiting = peer.data().map_or(0, |data| data.buffered_amount(channel));
+        let waiting = peer.buffered_amount(channel);
         let sent = if waiting > 0 && waiting + said.payload.len() > limit {
             Err(ChannelSendError::Blocked)
         } else {

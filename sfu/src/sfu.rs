@@ -652,7 +652,7 @@ impl Sfu {
             | peer::Event::OpenConnection(_)
             | peer::Event::CloseConnection(_)
             | peer::Event::RelayFailed { .. } => {}
-            peer::Event::Channel(sctp::ChannelEvent::Writable) => {
+            peer::Event::Channel(peer::ChannelEvent::Writable) => {
                 if let Some(peer) = self.peers.get_mut(index as usize).and_then(Option::as_mut)
                     && let Some(participant) = self.participants.get_mut(index)
                 {
@@ -660,7 +660,7 @@ impl Sfu {
                     self.touch(index);
                 }
             }
-            peer::Event::Channel(sctp::ChannelEvent::Closing(channel) | sctp::ChannelEvent::Closed(channel)) => {
+            peer::Event::Channel(peer::ChannelEvent::Closing(channel) | peer::ChannelEvent::Closed(channel)) => {
                 if let Some(participant) = self.participants.get_mut(index) {
                     participant.lines.remove(channel);
                 }

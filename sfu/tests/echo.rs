@@ -4,7 +4,7 @@ mod talk;
 
 use std::time::Duration;
 
-use sctp::{ChannelEvent, ChannelId, ChannelInit, ChannelSendError, Kind as MessageKind};
+use peer::{ChannelEvent, ChannelId, ChannelInit, ChannelSendError, MessageKind};
 use sfu::Role;
 use talk::{Talk, WINDOW};
 

@@ -5,8 +5,8 @@ mod talk;
 use std::time::Duration;
 
 use peer::Event;
-use sctp::dcep::Reliability;
-use sctp::{ChannelEvent, ChannelId, ChannelInit, Kind};
+use peer::Reliability;
+use peer::{ChannelEvent, ChannelId, ChannelInit, MessageKind as Kind};
 use sfu::{Gone, ParticipantId, Role};
 use talk::Talk;
 

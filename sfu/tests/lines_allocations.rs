@@ -6,7 +6,7 @@ use std::alloc::System;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sctp::ChannelInit;
+use peer::ChannelInit;
 use sfu::Role;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use talk::Talk;

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dtls_srtp::fake::{self, FakeCrypto};
 use peer::testing::Collected;
+use peer::{ChannelEvent, ChannelId, ChannelInit, ChannelSendError, MessageKind};
 use peer::{Direction, Event, Kind, Peer};
-use sctp::{ChannelEvent, ChannelId, ChannelInit, ChannelSendError, Kind as MessageKind};
 use sfu::{Config, ParticipantId, Role, Sfu};
 use wire::{Ecn, Path, Seed};
 
