@@ -92,6 +92,8 @@ pub struct Peer {
     srtp: Option<Srtp>,
     /// SCTP, where a data section is agreed to or wished for.
     data: Option<Box<data::Data>>,
+    /// Bytes of messages that the user has no more room for.
+    retained: usize,
     /// What waits for the keys.
     early: EarlyMedia<Path>,
     /// Opened packets that wait for the answer to our offer, with their extended sequence numbers.
@@ -178,6 +180,7 @@ impl Peer {
             identity: None,
             srtp: None,
             data: None,
+            retained: 0,
             early: EarlyMedia::default(),
             unanswered: EarlyMedia::default(),
             senders: Senders::new(config.max_ssrcs, random(&mut rng)),

@@ -717,6 +717,21 @@ fn who_takes_messages_in_parts_takes_any_length() {
     assert_eq!(call.ends[1].sink.messages[0].2.len(), max);
 }
 
+#[test]
+fn what_the_user_retains_is_known_before_there_is_sctp() {
+    let mut call = Call::new(&|config| config.sctp.receive_window = 20_000);
+    let ours = call.open(0, ChannelInit::new("chat"));
+    call.ends[1].peer.set_retained(20_000);
+    call.negotiate();
+    call.run(SOON);
+    call.send(0, ours, MessageKind::Text, b"x");
+    call.run(SOON);
+    assert_eq!(call.ends[1].sink.channels, [], "not even the channel is opened");
+    call.ends[1].peer.set_retained(0);
+    call.run(Duration::from_secs(5));
+    assert_eq!(call.texts(1), [("chat".to_owned(), "x".to_owned())]);
+}
+
 /// When a peer that ends gracefully gives up.
 const LIMIT: Duration = Duration::from_secs(10);
 

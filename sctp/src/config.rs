@@ -48,7 +48,8 @@ pub struct Config {
     /// How often something is repeated without an answer before the peer counts as unreachable
     /// (`Association.Max.Retrans`, `Max.Init.Retransmits`). Default 10.
     pub max_retransmissions: u32,
-    /// How long the peer may have no room for what waits before the association ends. Default 5 minutes.
+    /// How long the peer may say that it has no room for what waits before the association ends. Of a time in which it does not
+    /// answer no more than twice [`max_rto`](Self::max_rto) counts. Default 5 minutes.
     pub closed_window_limit: Duration,
     /// How often the peer is probed where nothing else is under way, beside the retransmission time-out. Default 30 s.
     pub heartbeat_interval: Duration,

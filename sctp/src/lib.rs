@@ -94,8 +94,8 @@ pub use channels::{
 };
 pub use checksum::Checksum;
 pub use chunk::{
-    Abort, AddStreams, Chunk, Data, DataFlags, DataHeader, ForwardTsn, GapAckBlock, IData, IDataHeader, IForwardTsn,
-    IncomingSsnReset, Init, NextTsns, OutgoingSsnReset, ReConfig, ReconfigResponse, Sack, SkippedMessage,
+    Abort, AddStreams, Chunk, Data, DataFlags, DataHeader, Forward, ForwardTsn, GapAckBlock, IData, IDataHeader,
+    IForwardTsn, IncomingSsnReset, Init, NextTsns, OutgoingSsnReset, ReConfig, ReconfigResponse, Sack, SkippedMessage,
     SkippedStream,
 };
 #[cfg(feature = "std")]

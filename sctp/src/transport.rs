@@ -7,12 +7,13 @@ use wire::Seed;
 
 use crate::association::{self, Association, Event, Message, ResetStreams, Sink};
 use crate::channels::{
-    self, Blocked, Channel, ChannelEvent, ChannelId, ChannelInit, ChannelLimits, ChannelSink, Channels, Kind,
-    OpenError, Part, Role, SendError as ChannelSendError, Streams,
+    Blocked, Channel, ChannelEvent, ChannelId, ChannelInit, ChannelLimits, ChannelSink, Channels, Kind, OpenError,
+    Part, Role, SendError as ChannelSendError, Streams,
 };
 use crate::close::CloseReason;
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::dcep::Priority;
 use crate::engine::reset::{self, ResetEvent};
 use crate::list::List;
 use crate::registry::Ppid;
@@ -87,15 +88,7 @@ impl Streams for Association {
         self.outbound_streams().min(self.inbound_streams())
     }
 
-    fn send(&mut self, now: Instant, message: channels::Outgoing, is_whole: bool) -> Result<(), Blocked> {
-        self.set_priority(message.stream, message.priority.0);
-        let message = Message {
-            stream: message.stream,
-            ppid: message.ppid,
-            unordered: message.unordered,
-            reliability: message.reliability,
-            payload: message.payload,
-        };
+    fn send(&mut self, now: Instant, message: Message, is_whole: bool) -> Result<(), Blocked> {
         let sent = if is_whole {
             self.send(now, message)
         } else {
@@ -107,6 +100,10 @@ impl Streams for Association {
 
     fn send_part(&mut self, now: Instant, stream: u16, part: Bytes, is_last: bool) -> Result<(), Blocked> {
         self.send_part(now, stream, part, is_last).map_err(|_| Blocked)
+    }
+
+    fn set_priority(&mut self, stream: u16, priority: Priority) {
+        self.set_priority(stream, priority.0);
     }
 
     fn reset(&mut self, now: Instant, stream: u16) {

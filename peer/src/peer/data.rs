@@ -158,8 +158,10 @@ impl Peer {
         self.data().map_or(0, |data| data.buffered_amount(channel))
     }
 
-    /// Bytes of received messages that the user has no more room for: the other end sends as much less.
+    /// Bytes of received messages that the user has no more room for: the other end sends as much less. It may be told before
+    /// there are data channels.
     pub fn set_retained(&mut self, bytes: usize) {
+        self.retained = bytes;
         if let Some(data) = &mut self.data {
             data.transport.set_retained(bytes);
         }
@@ -216,7 +218,8 @@ impl Peer {
             self.events.push_back(event);
         }
         let seed = Seed(random(&mut self.rng));
-        let transport = Transport::new(&self.config.sctp, self.config.channel_limits.clone(), seed, self.born);
+        let mut transport = Transport::new(&self.config.sctp, self.config.channel_limits.clone(), seed, self.born);
+        transport.set_retained(self.retained);
         self.data = Some(Box::new(Data {
             transport,
             stage: Stage::Wished,

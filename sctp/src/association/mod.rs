@@ -48,10 +48,11 @@ pub struct Association {
     outbound: Outbound,
     recovery: Recovery,
     inbound: Option<Inbound>,
+    /// Bytes that the user has not dealt with yet.
+    retained: usize,
     /// ERROR chunks that are to be sent.
     errors: Vec<Complaint>,
-    /// Since when the peer has had no room for what waits.
-    closed_window: Option<Instant>,
+    closed_window: Option<Stall>,
     events: VecDeque<Event>,
     counters: Counters,
 }
@@ -61,8 +62,14 @@ pub struct Association {
 struct Inbound {
     acks: Acks,
     reassembly: Reassembly,
-    /// Bytes that the user has not dealt with yet.
-    retained: usize,
+}
+
+/// For how long the peer has had no room for what waits.
+#[derive(Debug)]
+struct Stall {
+    /// When it said so last.
+    told: Instant,
+    lasted: Duration,
 }
 
 /// What the peer is told by an ERROR.
@@ -97,6 +104,7 @@ impl Association {
             outbound: Outbound::new(config, setup.local_initial_tsn()),
             recovery: Recovery::new(config, now),
             inbound: None,
+            retained: 0,
             errors: Vec::new(),
             closed_window: None,
             events: VecDeque::new(),
@@ -215,18 +223,8 @@ impl Association {
         match self.path.handle_timeout(now) {
             Ok(false) => {}
             Ok(true) => self.recovery.heartbeat_timed_out(),
-            Err(reason) => {
-                self.close(reason);
-                return;
-            }
+            Err(reason) => self.close(reason),
         }
-        if self.closed_window.is_some_and(|since| self.is_stalled(now, since)) {
-            self.close(CloseReason::Stalled);
-        }
-    }
-
-    fn is_stalled(&self, now: Instant, since: Instant) -> bool {
-        now.saturating_duration_since(since) >= self.config.closed_window_limit
     }
 
     // Commands
@@ -330,7 +328,7 @@ impl Association {
         ) && !self.setup.wants_shutdown()
     }
 
-    /// A stream's share against others where they compete: 256 is usual (RFC 8831 §6.4).
+    /// A stream's share against others where they compete: 256 is usual (RFC 8831 §6.4). It holds when the peer begins anew.
     pub fn set_priority(&mut self, stream: u16, priority: u16) {
         self.outbound.set_priority(stream, priority);
     }
@@ -350,12 +348,13 @@ impl Association {
     }
 
     /// Bytes of received messages that the user keeps and has no more room for: the peer is told of as much less room, and when
-    /// that is all of [`Config::receive_window`], no data is taken. 0 in the beginning.
+    /// that is all of [`Config::receive_window`], no data is taken. 0 in the beginning. It may be told before the set-up, and holds
+    /// when the peer begins anew.
     pub fn set_retained(&mut self, bytes: usize) {
+        let before = core::mem::replace(&mut self.retained, bytes);
         if let Some(inbound) = &mut self.inbound {
-            let was_closed = inbound.window(&self.config) == 0;
-            inbound.retained = bytes;
-            if was_closed && inbound.window(&self.config) > 0 {
+            let was_closed = inbound.window(&self.config, before) == 0;
+            if was_closed && inbound.window(&self.config, bytes) > 0 {
                 inbound.acks.tell();
             }
         }
@@ -387,16 +386,12 @@ impl Association {
         let may_send = self.setup.is_open();
         let recovery = may_send.then(|| self.recovery.poll_timeout(&self.outbound, self.path.max_packet()));
         let acks = self.inbound.as_ref().and_then(|inbound| inbound.acks.poll_timeout());
-        let stall = self
-            .closed_window
-            .and_then(|since| since.checked_add(self.config.closed_window_limit));
         let all = [
             self.setup.poll_timeout(),
             self.path.poll_timeout(),
             self.reset.poll_timeout(),
             recovery.flatten(),
             acks,
-            stall,
         ];
         all.into_iter().flatten().min()
     }
@@ -421,10 +416,14 @@ impl Association {
         self.agreed();
         self.recovery.opened(now);
         if self.inbound.is_none() {
+            let mut acks = Acks::new(&self.config, peer.initial_tsn);
+            if self.retained > 0 {
+                // The set-up has told of all the room that there is.
+                acks.tell();
+            }
             self.inbound = Some(Inbound {
-                acks: Acks::new(&self.config, peer.initial_tsn),
+                acks,
                 reassembly: Reassembly::new(&self.config, peer.outbound_streams, peer.interleaving),
-                retained: 0,
             });
         }
         if peer.reconfig {
@@ -448,10 +447,12 @@ impl Association {
         }
     }
 
-    /// Throws away what waits to be sent, but not what was counted.
+    /// Throws away what waits to be sent, but neither what was counted nor the shares of streams.
     fn clear_outbound(&mut self) {
         self.counters.absorb(&self.outbound.counters());
-        self.outbound = Outbound::new(&self.config, self.setup.local_initial_tsn());
+        let next = Outbound::new(&self.config, self.setup.local_initial_tsn());
+        let former = core::mem::replace(&mut self.outbound, next);
+        self.outbound.adopt_priorities(&former);
     }
 
     /// The peer has begun anew (RFC 9260 §5.2.4.1): nothing of before is left, neither what waits to be sent.
@@ -500,9 +501,9 @@ impl Association {
 
 impl Inbound {
     /// The a_rwnd to tell.
-    fn window(&self, config: &Config) -> u32 {
+    fn window(&self, config: &Config, retained: usize) -> u32 {
         let free = self.reassembly.free();
-        let retained = u32::try_from(self.retained).unwrap_or(u32::MAX);
+        let retained = u32::try_from(retained).unwrap_or(u32::MAX);
         let left = free.saturating_sub(retained);
         if usize::try_from(left).is_ok_and(|left| left < config.base_packet) {
             0

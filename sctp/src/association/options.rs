@@ -8,7 +8,7 @@ use crate::engine::outbound::Refused;
 use crate::registry::Ppid;
 
 /// A message to be sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     /// The stream.
     pub stream: u16,

@@ -1,9 +1,10 @@
 //! What the peer's chunks do.
 
+use core::time::Duration;
 use std::time::Instant;
 use std::vec::Vec;
 
-use super::{Association, Complaint, Event, Inbound, ResetStreams, Sink, State};
+use super::{Association, Complaint, Event, Inbound, ResetStreams, Sink, Stall, State};
 use crate::cause::Cause;
 use crate::checksum::Checksum;
 use crate::chunk::{Chunk, DataHeader, IDataHeader, ReConfig, Sack};
@@ -165,15 +166,13 @@ impl Association {
             self.ended(CloseReason::ProtocolViolation("DATA has user data"));
             return Go::Stop;
         }
-        if inbound.retained >= usize::try_from(self.config.receive_window).unwrap_or(usize::MAX) {
+        if self.retained >= usize::try_from(self.config.receive_window).unwrap_or(usize::MAX) {
             // Where the user keeps all, not even the next one in sequence is taken.
             inbound.acks.tell();
             count(&mut self.counters.sctp_data_without_room);
             return Go::On;
         }
-        let has_room = inbound
-            .reassembly
-            .has_room(payload.len().saturating_add(inbound.retained));
+        let has_room = inbound.reassembly.has_room(payload.len().saturating_add(self.retained));
         match inbound.acks.observe(tsn, flags.immediate, has_room) {
             Arrival::New => {}
             Arrival::Duplicate => {
@@ -225,6 +224,11 @@ impl Association {
                 if !acked.is_stale {
                     self.acked(now, &acked, flight);
                 }
+                let stall = self.closed_window.as_ref();
+                if stall.is_some_and(|stall| stall.lasted >= self.config.closed_window_limit) {
+                    self.close(CloseReason::Stalled);
+                    return Go::Stop;
+                }
                 Go::On
             }
             Err(rule) => {
@@ -248,7 +252,16 @@ impl Association {
         if self.outbound.is_done() || (takes && !self.outbound.is_window_closed()) {
             self.closed_window = None;
         } else if self.outbound.is_window_closed() {
-            self.closed_window = self.closed_window.or(Some(now));
+            let stall = self.closed_window.get_or_insert(Stall {
+                told: now,
+                lasted: Duration::ZERO,
+            });
+            // It is asked again and again. When it does not answer for longer, as while there is no path, it cannot open its
+            // window either.
+            let since = now.saturating_duration_since(stall.told);
+            let most = self.config.max_rto.saturating_mul(2);
+            stall.lasted = stall.lasted.saturating_add(since.min(most));
+            stall.told = now;
         }
     }
 

@@ -81,7 +81,7 @@ impl Association {
             let is_told = says_shutdown && inbound.acks.told_by_shutdown();
             let is_due = !is_told && inbound.acks.sack_is_due(now);
             if is_due || (has_data && inbound.acks.wants_sack()) {
-                let window = inbound.window(&self.config);
+                let window = inbound.window(&self.config, self.retained);
                 inbound.acks.write(w, window);
             }
         }

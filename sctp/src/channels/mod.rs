@@ -7,9 +7,10 @@ use std::vec::Vec;
 
 use bytes::Bytes;
 
+use crate::association::Message;
 use crate::config::Config;
 use crate::counters::Counters;
-use crate::dcep::{self, Reliability};
+use crate::dcep::Priority;
 use crate::engine::reset::{self, ResetEvent};
 use crate::registry::Ppid;
 
@@ -44,7 +45,7 @@ pub(crate) trait Streams {
     ///
     /// # Errors
     /// There is no room. The channels are told when there is.
-    fn send(&mut self, now: Instant, message: Outgoing, is_whole: bool) -> Result<(), Blocked>;
+    fn send(&mut self, now: Instant, message: Message, is_whole: bool) -> Result<(), Blocked>;
 
     /// Takes more of the message of a stream that has not ended.
     ///
@@ -52,29 +53,15 @@ pub(crate) trait Streams {
     /// As those of [`send`](Self::send).
     fn send_part(&mut self, now: Instant, stream: u16, part: Bytes, is_last: bool) -> Result<(), Blocked>;
 
+    /// Sets the weight of a stream against others.
+    fn set_priority(&mut self, stream: u16, priority: Priority);
+
     /// Resets our direction of a stream when what was accepted is sent; a message that has not ended is given up. The channels
     /// are told the outcome.
     fn reset(&mut self, now: Instant, stream: u16);
 
     /// Bytes of user messages on a stream that were not sent yet, without those of DCEP.
     fn buffered(&self, stream: u16) -> usize;
-}
-
-/// A message as an association takes it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Outgoing {
-    /// The stream.
-    pub(crate) stream: u16,
-    /// What it is; never empty.
-    pub(crate) payload: Bytes,
-    /// What kind it is of.
-    pub(crate) ppid: Ppid,
-    /// Whether it may overtake others.
-    pub(crate) unordered: bool,
-    /// When it is given up.
-    pub(crate) reliability: Reliability,
-    /// The weight of its stream.
-    pub(crate) priority: dcep::Priority,
 }
 
 /// An association has no room.

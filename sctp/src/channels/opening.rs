@@ -9,7 +9,8 @@ use wire::Writer;
 
 use super::channel::{Channel, ChannelEvent, ChannelId, ChannelInit, State};
 use super::table::Entry;
-use super::{Blocked, ChannelSink, Channels, Outgoing, Streams, Todo};
+use super::{Blocked, ChannelSink, Channels, Streams, Todo};
+use crate::association::Message;
 use crate::dcep::{self, ChannelType, Reliability};
 use crate::registry::Ppid;
 
@@ -20,9 +21,13 @@ impl Channels {
             return Ok(());
         };
         if let Some(stream) = channel.init.negotiated {
+            let priority = channel.init.priority;
             if stream >= streams.count() {
                 self.forget(id, Entry::Unused);
-            } else if streams.is_established() {
+                return Ok(());
+            }
+            streams.set_priority(stream, priority);
+            if streams.is_established() {
                 self.opened(id);
             } else if let Some(channel) = self.table.get_mut(id) {
                 // Messages may be handed over; they wait.
@@ -46,11 +51,8 @@ impl Channels {
         let Some(channel) = self.table.get_mut(id) else {
             return Ok(());
         };
-        streams.send(
-            now,
-            control(stream, open_message(&channel.init), channel.init.priority),
-            true,
-        )?;
+        streams.set_priority(stream, channel.init.priority);
+        streams.send(now, control(stream, open_message(&channel.init)), true)?;
         channel.state = State::Opening;
         Ok(())
     }
@@ -65,7 +67,8 @@ impl Channels {
             return Ok(());
         }
         let ack = Bytes::from_static(&[dcep::MessageType::ACK.0]);
-        streams.send(now, control(stream, ack, channel.init.priority), true)
+        streams.set_priority(stream, channel.init.priority);
+        streams.send(now, control(stream, ack), true)
     }
 
     pub(super) fn handle_dcep(&mut self, stream: u16, payload: &[u8], sink: &mut impl ChannelSink) {
@@ -134,14 +137,13 @@ impl Channels {
 }
 
 /// RFC 8832 §6: "All DCEP messages MUST be sent using ordered delivery and reliable transmission."
-pub(super) const fn control(stream: u16, payload: Bytes, priority: dcep::Priority) -> Outgoing {
-    Outgoing {
+pub(super) const fn control(stream: u16, payload: Bytes) -> Message {
+    Message {
         stream,
         payload,
         ppid: Ppid::DCEP,
         unordered: false,
         reliability: Reliability::Reliable,
-        priority,
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::channel::{Channel, ChannelId, Kind, SendError, State};
-use super::{Blocked, Channels, Outgoing, Streams, Todo};
+use super::{Blocked, Channels, Streams, Todo};
+use crate::association::Message;
 use crate::registry::Ppid;
 
 impl Channels {
@@ -117,7 +118,7 @@ impl Channels {
         channel: ChannelId,
         ppid: Ppid,
         payload: Bytes,
-    ) -> Result<Outgoing, SendError> {
+    ) -> Result<Message, SendError> {
         if !self.todo.is_empty() {
             self.flush(now, streams);
         }
@@ -125,14 +126,13 @@ impl Channels {
         if channel.unfinished.is_some() {
             return Err(SendError::Busy);
         }
-        Ok(Outgoing {
+        Ok(Message {
             stream,
             payload,
             ppid,
             // RFC 8832 §6: nothing may overtake the OPEN.
             unordered: !channel.init.ordered && channel.state == State::Open,
             reliability: channel.init.reliability,
-            priority: channel.init.priority,
         })
     }
 

@@ -1,6 +1,6 @@
 use super::opening::{control, open_message};
 use super::*;
-use crate::dcep::Priority;
+use crate::dcep::{Priority, Reliability};
 use crate::list::List;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -20,11 +20,12 @@ struct Wire {
     buffered: usize,
     /// Streams with a message that has not ended.
     unfinished: BTreeSet<u16>,
+    priorities: BTreeMap<u16, Priority>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Item {
-    Message(Outgoing),
+    Message(Message),
     Part(u16, Bytes, bool),
     Cut(u16),
     Reset(u16),
@@ -39,7 +40,7 @@ impl Streams for Wire {
         self.count
     }
 
-    fn send(&mut self, _: Instant, message: Outgoing, is_whole: bool) -> Result<(), Blocked> {
+    fn send(&mut self, _: Instant, message: Message, is_whole: bool) -> Result<(), Blocked> {
         assert!(self.open && message.stream < self.count && !message.payload.is_empty());
         self.room = self.room.checked_sub(1).ok_or(Blocked)?;
         if !is_whole {
@@ -60,6 +61,11 @@ impl Streams for Wire {
         }
         self.sent.push_back(Item::Part(stream, part, is_last));
         Ok(())
+    }
+
+    fn set_priority(&mut self, stream: u16, priority: Priority) {
+        assert!(stream < self.count);
+        self.priorities.insert(stream, priority);
     }
 
     fn reset(&mut self, _: Instant, stream: u16) {
@@ -143,6 +149,7 @@ impl Side {
                 resetting: BTreeMap::new(),
                 buffered: 0,
                 unfinished: BTreeSet::new(),
+                priorities: BTreeMap::new(),
             },
             got: vec![],
             opened: vec![],
@@ -287,22 +294,18 @@ fn joined(label: &str) -> (Side, Side, ChannelId, ChannelId) {
 
 fn text(stream: u16, payload: &'static str) -> Item {
     let payload = Bytes::from_static(payload.as_bytes());
-    Item::Message(Outgoing {
+    Item::Message(Message {
         ppid: Ppid::STRING,
-        ..control(stream, payload, Priority::NORMAL)
+        ..control(stream, payload)
     })
 }
 
 fn ack(stream: u16) -> Item {
-    Item::Message(control(stream, Bytes::from_static(&[2]), Priority::NORMAL))
+    Item::Message(control(stream, Bytes::from_static(&[2])))
 }
 
 fn open_item(stream: u16, label: &str) -> Item {
-    Item::Message(control(
-        stream,
-        open_message(&ChannelInit::new(label)),
-        Priority::NORMAL,
-    ))
+    Item::Message(control(stream, open_message(&ChannelInit::new(label))))
 }
 
 #[test]
@@ -312,7 +315,7 @@ fn a_channel_is_opened_and_confirmed() {
     // RFC 8832 §5.1, §6: ordered and reliable, on an even stream.
     let open = a.wire.sent[0].clone();
     let bytes = [3, 0, 1, 0, 0, 0, 0, 0, 0, 4, 0, 0, b'c', b'h', b'a', b't'];
-    let expected = control(0, Bytes::copy_from_slice(&bytes), Priority::NORMAL);
+    let expected = control(0, Bytes::copy_from_slice(&bytes));
     assert_eq!(open, Item::Message(expected.clone()));
     assert_eq!(
         (expected.ppid, expected.unordered, expected.reliability),
@@ -364,6 +367,10 @@ fn properties_reach_the_other_side() {
         let there = a.open(init.clone()).unwrap();
         settle(&mut a, &mut b);
         assert_eq!(b.channels.get(b.opened[0]).unwrap().init(), &init);
+        // RFC 8831 §6.4: both sides give its stream the priority, once.
+        for side in [&mut a, &mut b] {
+            assert_eq!(mem::take(&mut side.wire.priorities), [(0, Priority::HIGH)].into());
+        }
         // RFC 8831 §6.6: all data is sent as the channel was opened, in both directions.
         a.send(there, "x").unwrap();
         let here = b.opened[0];
@@ -372,12 +379,17 @@ fn properties_reach_the_other_side() {
             let [Item::Message(message)] = &side.sent()[..] else {
                 panic!()
             };
-            assert_eq!(
-                (message.unordered, message.reliability, message.priority),
-                (!ordered, reliability, Priority::HIGH)
-            );
+            assert_eq!((message.unordered, message.reliability), (!ordered, reliability));
+            assert!(side.wire.priorities.is_empty());
         }
     }
+    // One that the applications have agreed on is announced by nobody.
+    let mut a = Side::new(Role::Client);
+    let mut init = ChannelInit::new("");
+    init.priority = Priority(7);
+    init.negotiated = Some(9);
+    a.open(init).unwrap();
+    assert_eq!(a.wire.priorities, [(9, Priority(7))].into());
 }
 
 #[test]

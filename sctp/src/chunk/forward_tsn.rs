@@ -5,6 +5,15 @@ use wire::{Error, Full, Reader, Writer};
 
 use crate::list::{Item, List};
 
+/// What both chunks say, with entries of either kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forward<'a, T: Item> {
+    /// TSNs up to this one count as received.
+    pub new_cumulative_tsn: u32,
+    /// Streams with messages among them.
+    pub streams: List<'a, T>,
+}
+
 /// Moves the receiver's cumulative TSN forward where DATA is used.
 ///
 /// ```text
@@ -15,15 +24,31 @@ use crate::list::{Item, List};
 /// |         Stream-1              |       Stream Sequence-1       |
 /// \                              ...                              \
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct ForwardTsn<'a> {
-    /// TSNs up to this one count as received.
-    pub new_cumulative_tsn: u32,
-    /// Streams with ordered messages among them.
-    pub streams: List<'a, SkippedStream>,
+pub type ForwardTsn<'a> = Forward<'a, SkippedStream>;
+
+/// Moves the receiver's cumulative TSN forward where I-DATA is used.
+///
+/// ```text
+///  0                   1                   2                   3
+///  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+/// |   Type = 194  | Flags = 0x00  |      Length = Variable        |
+/// |                       New Cumulative TSN                      |
+/// |       Stream Identifier       |          Reserved           |U|
+/// |                       Message Identifier                      |
+/// \                              ...                              \
+/// ```
+pub type IForwardTsn<'a> = Forward<'a, SkippedMessage>;
+
+impl<T: Item> Default for Forward<'_, T> {
+    fn default() -> Self {
+        Self {
+            new_cumulative_tsn: 0,
+            streams: List::default(),
+        }
+    }
 }
 
-impl<'a> ForwardTsn<'a> {
+impl<'a, T: Item> Forward<'a, T> {
     pub(super) fn read(r: &mut Reader<'a>) -> Result<Self, Error> {
         Ok(Self {
             new_cumulative_tsn: r.u32()?,
@@ -41,7 +66,7 @@ impl<'a> ForwardTsn<'a> {
     }
 }
 
-impl fmt::Display for ForwardTsn<'_> {
+impl<T: Item + fmt::Display> fmt::Display for Forward<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cumulative={} {}", self.new_cumulative_tsn, self.streams)
     }
@@ -75,49 +100,6 @@ impl Item for SkippedStream {
 impl fmt::Display for SkippedStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.stream, self.ssn)
-    }
-}
-
-/// Moves the receiver's cumulative TSN forward where I-DATA is used.
-///
-/// ```text
-///  0                   1                   2                   3
-///  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
-/// |   Type = 194  | Flags = 0x00  |      Length = Variable        |
-/// |                       New Cumulative TSN                      |
-/// |       Stream Identifier       |          Reserved           |U|
-/// |                       Message Identifier                      |
-/// \                              ...                              \
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct IForwardTsn<'a> {
-    /// TSNs up to this one count as received.
-    pub new_cumulative_tsn: u32,
-    /// Streams with messages among them, ordered and unordered ones apart.
-    pub streams: List<'a, SkippedMessage>,
-}
-
-impl<'a> IForwardTsn<'a> {
-    pub(super) fn read(r: &mut Reader<'a>) -> Result<Self, Error> {
-        Ok(Self {
-            new_cumulative_tsn: r.u32()?,
-            streams: List::read_all(r)?,
-        })
-    }
-
-    pub(super) fn value_len(&self) -> usize {
-        self.streams.wire_len().saturating_add(4)
-    }
-
-    pub(super) fn put(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        w.u32(self.new_cumulative_tsn)?;
-        self.streams.put(w)
-    }
-}
-
-impl fmt::Display for IForwardTsn<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cumulative={} {}", self.new_cumulative_tsn, self.streams)
     }
 }
 

@@ -16,7 +16,7 @@ mod reconfig;
 mod sack;
 
 pub use data::{Data, DataFlags, DataHeader, IData, IDataHeader};
-pub use forward_tsn::{ForwardTsn, IForwardTsn, SkippedMessage, SkippedStream};
+pub use forward_tsn::{Forward, ForwardTsn, IForwardTsn, SkippedMessage, SkippedStream};
 pub use init::Init;
 pub use reconfig::{AddStreams, IncomingSsnReset, NextTsns, OutgoingSsnReset, ReConfig, ReconfigResponse};
 pub use sack::{GapAckBlock, Sack};

@@ -49,6 +49,63 @@ fn a_window_that_stays_closed_ends_the_association() {
     ));
 }
 
+/// Who has no path calls nobody: the time until it has one again does not count.
+#[test]
+fn a_window_that_is_closed_while_there_is_no_path_ends_nothing() {
+    let small = Config {
+        receive_window: 20_000,
+        ..Config::default()
+    };
+    let mut pair = Pair::connected(&Config::default(), &small);
+    pair.ends[B].set_retained(20_000);
+    pair.send(A, 1, &[1; 15_000]);
+    pair.run(ms(60_000));
+    pair.now += ms(3_600_000);
+    pair.run(ms(60_000));
+    assert_eq!(pair.events, [[], []]);
+    pair.ends[B].set_retained(0);
+    pair.run(ms(1000));
+    assert_eq!(pair.inboxes[B].messages.len(), 1);
+    // It counts anew when it closes again.
+    pair.ends[B].set_retained(20_000);
+    pair.send(A, 1, &[1; 15_000]);
+    pair.run(ms(250_000));
+    assert_eq!(pair.events[B], []);
+    pair.run(ms(70_000));
+    assert_eq!(pair.events[A], [Event::Closed(CloseReason::Stalled)]);
+}
+
+#[test]
+fn what_is_retained_before_the_set_up_counts_and_outlives_a_restart() {
+    let small = Config {
+        receive_window: 20_000,
+        ..Config::default()
+    };
+    let mut pair = Pair::of(&Config::default(), &small);
+    pair.ends[B].set_retained(20_000);
+    let now = pair.now;
+    pair.ends[A].connect(now);
+    pair.run(ms(1000));
+    pair.send(A, 1, b"x");
+    pair.run(ms(1000));
+    assert_eq!(pair.inboxes[B].messages, []);
+    pair.ends[B].set_retained(0);
+    pair.run(ms(5000));
+    assert_eq!(pair.inboxes[B].messages.len(), 1);
+    pair.ends[B].set_retained(20_000);
+    let now = pair.now;
+    pair.ends[A] = Association::new(&Config::default(), Seed::from_run(3), now);
+    pair.ends[A].connect(now);
+    pair.run(ms(1000));
+    assert!(pair.events[B].contains(&Event::Restarted));
+    pair.send(A, 1, b"y");
+    pair.run(ms(1000));
+    assert_eq!(pair.inboxes[B].messages.len(), 1);
+    pair.ends[B].set_retained(0);
+    pair.run(ms(5000));
+    assert_eq!(pair.inboxes[B].messages.len(), 2);
+}
+
 #[test]
 fn many_short_messages_count_for_what_they_take() {
     let mut pair = Pair::new();

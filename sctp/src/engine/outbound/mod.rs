@@ -261,6 +261,11 @@ impl Outbound {
         self.queue.set_weight(stream, priority);
     }
 
+    /// Gives the streams the shares that they had.
+    pub(crate) fn adopt_priorities(&mut self, former: &Self) {
+        self.queue.adopt_weights(&former.queue);
+    }
+
     /// Nothing more is accepted on a stream until [`resumed`](Self::resumed) or [`is_reset`](Self::is_reset).
     pub(crate) fn stop(&mut self, stream: u16) {
         self.queue.stop(stream);

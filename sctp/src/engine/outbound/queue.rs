@@ -265,6 +265,14 @@ impl Queue {
         self.ensure(stream).weight = weight.max(1);
     }
 
+    pub(super) fn adopt_weights(&mut self, former: &Self) {
+        for (id, stream) in (0..=u16::MAX).zip(&former.streams) {
+            if let Some(stream) = stream.as_ref().filter(|stream| stream.weight != Stream::WEIGHT) {
+                self.set_weight(id, stream.weight);
+            }
+        }
+    }
+
     pub(super) fn stop(&mut self, stream: u16) {
         self.ensure(stream).is_stopped = true;
     }
@@ -609,7 +617,7 @@ impl Queue {
                 messages: VecDeque::new(),
                 bytes: 0,
                 control: 0,
-                weight: 256,
+                weight: Stream::WEIGHT,
                 mid: 0,
                 unordered_mid: 0,
                 turn: 0,
@@ -632,6 +640,9 @@ fn note(drained: &mut Vec<Drained>, stream: u16, before: usize, after: usize) {
 }
 
 impl Stream {
+    /// The weight of who has told none (RFC 8831 §6.4).
+    const WEIGHT: u16 = 256;
+
     /// Bytes of messages of the user that wait.
     const fn user_bytes(&self) -> usize {
         self.bytes.saturating_sub(self.control)

@@ -485,10 +485,15 @@ fn streams_take_turns() {
 #[test]
 fn streams_share_by_their_weights() {
     for interleaving in [false, true] {
+        let mut former = scheduled(Scheduler::WeightedFair, interleaving);
         let mut side = scheduled(Scheduler::WeightedFair, interleaving);
         let weights = [(1, 128), (2, 256), (3, 512), (4, 1024)];
         for (stream, weight) in weights {
-            side.out.set_priority(stream, weight);
+            former.out.set_priority(stream, weight);
+        }
+        // They outlive all that is sent.
+        side.out.adopt_priorities(&former.out);
+        for (stream, _) in weights {
             for n in 0..400 {
                 // Of different lengths, so that messages alone would not do.
                 side.send(stream, &std::vec![0; if stream == 4 { 700 } else { 1000 + n }]);
