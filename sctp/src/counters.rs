@@ -61,8 +61,8 @@ wire::counters! {
         /// HEARTBEAT ACKs that answer nothing of ours.
         pub sctp_stray_heartbeat_acks,
         // Reset
-        /// Requests of the peer to re-configure streams that were refused: numbers out of sequence, streams that do not
-        /// exist, kinds that are not served.
+        /// Requests of the peer to re-configure streams that were refused: numbers of long ago, streams that do not exist, kinds
+        /// that are not served.
         pub sctp_refused_reconfigs,
         /// Requests of ours to reset streams that the peer refused.
         pub sctp_denied_resets,

@@ -329,6 +329,7 @@ impl Reset {
         counters: &mut Counters,
         events: &mut impl FnMut(ResetEvent<'_>),
     ) {
+        self.skip_to(request.request);
         if request.request == self.expected {
             self.newest_reset = request.request;
         }
@@ -398,9 +399,19 @@ impl Reset {
         }
     }
 
+    /// Numbers go up by one (RFC 6525 §5.1.2, A2). A peer that skips some does not come back to them, since it has one request at a
+    /// time (§5.1.1): they count as given up, and it is not refused for ever. webrtc-rs never repeats a request that was lost.
+    fn skip_to(&mut self, number: u32) {
+        if self.expected.precedes(number) {
+            self.expected = number;
+            self.results = [None; 2];
+        }
+    }
+
     /// Answers the peer's request with this number: as before when the number is one of the last two (§5.2.1), else, and
     /// also when that answer was "In progress", as `examine` finds. It is told whether the request is repeated.
     fn answer(&mut self, number: u32, counters: &mut Counters, examine: impl FnOnce(&Self, bool) -> ReconfigResult) {
+        self.skip_to(number);
         let [newest, older] = self.results;
         let age = self.expected.wrapping_sub(number);
         let known = match age {
