@@ -14,12 +14,11 @@ pub(crate) const FIELD: core::ops::Range<usize> = 8..12;
 /// The checksum of a packet as its field has it, as if that held zeros. Of a packet without such a field it is that of
 /// its bytes.
 pub(crate) fn of_packet(packet: &[u8]) -> [u8; 4] {
-    let mut head = [0; FIELD.end];
-    let (before, after) = packet.split_at_checked(head.len()).unwrap_or((packet, &[]));
-    for (to, from) in head.iter_mut().zip(before).take(FIELD.start) {
-        *to = *from;
-    }
-    let crc = append(0, head.get(..before.len()).unwrap_or_default());
+    let Some((&[a, b, c, d, e, f, g, h, ..], after)) = packet.split_first_chunk::<{ FIELD.end }>() else {
+        let (before, field) = packet.split_at_checked(FIELD.start).unwrap_or((packet, &[]));
+        return append(append(0, before), [0; 4].get(..field.len()).unwrap_or_default()).to_le_bytes();
+    };
+    let crc = append(0, &[a, b, c, d, e, f, g, h, 0, 0, 0, 0]);
     // The least significant byte is sent first (RFC 9260 appendix A).
     append(crc, after).to_le_bytes()
 }

@@ -28,6 +28,14 @@ pub struct CommonHeader {
 impl CommonHeader {
     /// Length with the checksum, in bytes.
     pub const LEN: usize = 12;
+
+    /// With zeros for the checksum.
+    pub(crate) fn bytes(&self) -> [u8; Self::LEN] {
+        let [s0, s1] = self.source_port.to_be_bytes();
+        let [d0, d1] = self.destination_port.to_be_bytes();
+        let [t0, t1, t2, t3] = self.verification_tag.to_be_bytes();
+        [s0, s1, d0, d1, t0, t1, t2, t3, 0, 0, 0, 0]
+    }
 }
 
 /// A view of one packet.
@@ -47,14 +55,13 @@ impl<'a> Packet<'a> {
     /// When there are fewer than 12 bytes.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, Error> {
         let mut r = Reader::new(bytes);
-        let header = CommonHeader {
-            source_port: r.u16()?,
-            destination_port: r.u16()?,
-            verification_tag: r.u32()?,
-        };
-        let checksum = r.take_array()?;
+        let [s0, s1, d0, d1, t0, t1, t2, t3, checksum @ ..] = r.take_array::<{ CommonHeader::LEN }>()?;
         Ok(Self {
-            header,
+            header: CommonHeader {
+                source_port: u16::from_be_bytes([s0, s1]),
+                destination_port: u16::from_be_bytes([d0, d1]),
+                verification_tag: u32::from_be_bytes([t0, t1, t2, t3]),
+            },
             checksum,
             chunks: r,
             bytes,
@@ -171,9 +178,9 @@ impl<'a> RawChunk<'a> {
     /// Reads the next chunk and the padding behind it, which may be missing at the end of the packet.
     fn read(r: &mut Reader<'a>) -> Result<Self, Error> {
         let start = *r;
-        let chunk_type = ChunkType(r.u8()?);
-        let flags = r.u8()?;
-        let len = usize::from(r.u16()?);
+        let [chunk_type, flags, l0, l1] = r.take_array()?;
+        let chunk_type = ChunkType(chunk_type);
+        let len = usize::from(u16::from_be_bytes([l0, l1]));
         let value_len = len.checked_sub(Self::HEADER_LEN);
         let value = r.sub(value_len.ok_or_else(|| start.broken("a chunk's length counts its header"))?)?;
         r.skip(padding(len).min(r.remaining()))?;
@@ -271,7 +278,7 @@ mod tests {
         assert_eq!(packet.to_string(), "5000>5001 tag=5fb37474");
         assert_eq!(
             Packet::parse(&bytes[..11]).unwrap_err(),
-            Error::Short { offset: 8, needed: 4 }
+            Error::Short { offset: 0, needed: 12 }
         );
         assert_eq!(Packet::parse(&[]).unwrap_err().offset(), 0);
     }
@@ -330,7 +337,7 @@ mod tests {
         assert_eq!(types(&bytes), [Err(Error::Short { offset: 16, needed: 5 })]);
         // Less than a header left over.
         let bytes = packet(&[11, 0, 0, 4, 0, 0, 0]);
-        assert_eq!(types(&bytes), [Ok(11), Err(Error::Short { offset: 18, needed: 2 })]);
+        assert_eq!(types(&bytes), [Ok(11), Err(Error::Short { offset: 16, needed: 4 })]);
     }
 
     #[test]

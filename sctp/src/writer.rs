@@ -29,10 +29,7 @@ impl<'a> PacketWriter<'a> {
     pub fn new(out: &'a mut [u8], max_len: usize, header: &CommonHeader) -> Result<Self, Full> {
         let len = out.len().min(max_len) & !3;
         let mut w = Writer::new(out.get_mut(..len).unwrap_or_default());
-        w.u16(header.source_port)?;
-        w.u16(header.destination_port)?;
-        w.u32(header.verification_tag)?;
-        w.zeros(checksum::FIELD.len())?;
+        w.put(&header.bytes())?;
         Ok(Self { w })
     }
 

@@ -7,13 +7,14 @@ use std::vec::Vec;
 use super::{Association, Complaint, Event, Inbound, ResetStreams, Sink, Stall, State};
 use crate::cause::Cause;
 use crate::checksum::Checksum;
-use crate::chunk::{Chunk, DataHeader, IDataHeader, ReConfig, Sack};
+use crate::chunk::{Chunk, Data, DataHeader, IData, IDataHeader, ReConfig, Sack};
 use crate::close::CloseReason;
 use crate::engine::inbound::{Arrival, Taken};
 use crate::engine::outbound::{Acked, Lost};
 use crate::engine::reset::{ResetEvent, Streams};
 use crate::engine::setup::Step;
 use crate::packet::{CommonHeader, Packet, RawChunk};
+use crate::registry::ChunkType;
 
 /// Whether the rest of the packet counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,14 +46,27 @@ impl Association {
         }
         let mut has_data = false;
         for raw in packet.chunks() {
-            let chunk = raw.and_then(|raw| Ok((raw, Chunk::of(raw)?)));
-            let Ok((raw, chunk)) = chunk else {
-                count(&mut self.counters.sctp_malformed);
-                break;
-            };
-            has_data |= matches!(chunk, Chunk::Data(_) | Chunk::IData(_));
-            if self.handle_chunk(now, raw, &chunk, sink) == Go::Stop {
-                break;
+            let go = raw.and_then(|raw| match raw.chunk_type() {
+                // These come most, and are not first made a chunk of any kind.
+                ChunkType::DATA => {
+                    let Data { header, payload } = Data::of(raw)?;
+                    has_data = true;
+                    Ok(self.handle_data(now, Header::Data(header), payload, sink))
+                }
+                ChunkType::I_DATA => {
+                    let IData { header, payload } = IData::of(raw)?;
+                    has_data = true;
+                    Ok(self.handle_data(now, Header::IData(header), payload, sink))
+                }
+                _ => Ok(self.handle_chunk(now, &Chunk::of(raw)?, sink)),
+            });
+            match go {
+                Ok(Go::On) => {}
+                Ok(Go::Stop) => break,
+                Err(_) => {
+                    count(&mut self.counters.sctp_malformed);
+                    break;
+                }
             }
         }
         if let Some(inbound) = &mut self.inbound {
@@ -68,7 +82,6 @@ impl Association {
 
     /// RFC 9653 §5.3: where zero is accepted at all, those chunks with which nothing was agreed upon yet need the real one.
     fn accepted_checksum(&self, packet: &Packet<'_>) -> Checksum {
-        use crate::registry::ChunkType;
         if !self.config.zero_checksum {
             return Checksum::Crc32c;
         }
@@ -78,15 +91,20 @@ impl Association {
         }
     }
 
-    fn handle_chunk(&mut self, now: Instant, raw: RawChunk<'_>, chunk: &Chunk<'_>, sink: &mut impl Sink) -> Go {
-        if self.state() == State::CookieEchoed && says_established(chunk) {
-            // COOKIE ACK was lost, or comes later: only who has taken our cookie sends these.
+    /// Only who has taken our cookie sends such a chunk: COOKIE ACK was lost, or comes later.
+    fn peer_is_established(&mut self, now: Instant, sink: &mut impl Sink) {
+        if self.state() == State::CookieEchoed {
             let step = self.setup.handle(now, &Chunk::CookieAck, &mut self.counters);
             self.step(now, step, sink);
         }
+    }
+
+    /// All but DATA and I-DATA.
+    fn handle_chunk(&mut self, now: Instant, chunk: &Chunk<'_>, sink: &mut impl Sink) -> Go {
+        if says_established(chunk) {
+            self.peer_is_established(now, sink);
+        }
         match chunk {
-            Chunk::Data(data) => self.handle_data(Header::Data(data.header), data.payload, sink),
-            Chunk::IData(data) => self.handle_data(Header::IData(data.header), data.payload, sink),
             Chunk::Sack(sack) => self.handle_sack(now, sack),
             Chunk::Heartbeat(info) => {
                 self.path.handle_heartbeat(info, &mut self.counters);
@@ -103,7 +121,7 @@ impl Association {
             Chunk::ReConfig(reconfig) => self.handle_reconfig(now, reconfig, sink),
             // ECN was not agreed upon; padding fills.
             Chunk::Ecne { .. } | Chunk::Cwr { .. } | Chunk::Pad(_) => Go::On,
-            Chunk::Unknown(_) => self.handle_unknown(raw),
+            Chunk::Unknown(raw) => self.handle_unknown(*raw),
             _ => {
                 let step = self.setup.handle(now, chunk, &mut self.counters);
                 self.step(now, step, sink)
@@ -150,7 +168,8 @@ impl Association {
         }
     }
 
-    fn handle_data(&mut self, header: Header, payload: &[u8], sink: &mut impl Sink) -> Go {
+    fn handle_data(&mut self, now: Instant, header: Header, payload: &[u8], sink: &mut impl Sink) -> Go {
+        self.peer_is_established(now, sink);
         let takes_data = self.setup.takes_data();
         let Some(inbound) = self.inbound.as_mut().filter(|_| takes_data) else {
             count(&mut self.counters.sctp_unexpected_chunks);
@@ -362,13 +381,11 @@ fn owned(streams: Streams<'_>) -> ResetStreams {
     }
 }
 
-/// Chunks that mean that the peer is in the state ESTABLISHED, or beyond.
+/// Chunks that mean that the peer is in the state ESTABLISHED, or beyond, as DATA and I-DATA do.
 const fn says_established(chunk: &Chunk<'_>) -> bool {
     matches!(
         chunk,
-        Chunk::Data(_)
-            | Chunk::IData(_)
-            | Chunk::Sack(_)
+        Chunk::Sack(_)
             | Chunk::Heartbeat(_)
             | Chunk::ForwardTsn(_)
             | Chunk::IForwardTsn(_)

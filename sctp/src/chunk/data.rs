@@ -3,8 +3,9 @@
 use core::fmt;
 use wire::{Error, Full, Reader, Writer};
 
+use crate::packet::RawChunk;
 use crate::registry::{ChunkType, Ppid};
-use crate::writer::{padded_len, padding};
+use crate::writer::padded_len;
 
 /// The flags of DATA and I-DATA. Reserved ones are not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,20 +88,22 @@ impl DataHeader {
     pub const LEN: usize = 16;
 
     fn read(flags: u8, r: &mut Reader<'_>) -> Result<Self, Error> {
+        let [t0, t1, t2, t3, s0, s1, n0, n1, p0, p1, p2, p3] = r.take_array()?;
         Ok(Self {
             flags: DataFlags::of(flags),
-            tsn: r.u32()?,
-            stream: r.u16()?,
-            ssn: r.u16()?,
-            ppid: Ppid(r.u32()?),
+            tsn: u32::from_be_bytes([t0, t1, t2, t3]),
+            stream: u16::from_be_bytes([s0, s1]),
+            ssn: u16::from_be_bytes([n0, n1]),
+            ppid: Ppid(u32::from_be_bytes([p0, p1, p2, p3])),
         })
     }
 
-    fn put(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        w.u32(self.tsn)?;
-        w.u16(self.stream)?;
-        w.u16(self.ssn)?;
-        w.u32(self.ppid.0)
+    fn bytes(&self) -> [u8; 12] {
+        let [t0, t1, t2, t3] = self.tsn.to_be_bytes();
+        let [s0, s1] = self.stream.to_be_bytes();
+        let [n0, n1] = self.ssn.to_be_bytes();
+        let [p0, p1, p2, p3] = self.ppid.0.to_be_bytes();
+        [t0, t1, t2, t3, s0, s1, n0, n1, p0, p1, p2, p3]
     }
 
     /// Appends a DATA chunk and lends the room for its payload of `len` bytes, which the caller fills.
@@ -108,9 +111,7 @@ impl DataHeader {
     /// # Errors
     /// [`Full`] when it does not fit, or is longer than 65535 bytes; then nothing was written.
     pub fn write<'w>(&self, w: &'w mut Writer<'_>, len: usize) -> Result<&'w mut [u8], Full> {
-        begin(w, ChunkType::DATA, self.flags, Self::LEN.saturating_add(len))?;
-        self.put(w)?;
-        payload(w, len)
+        write(w, ChunkType::DATA, self.flags, self.bytes(), len)
     }
 }
 
@@ -127,23 +128,29 @@ impl fmt::Display for DataHeader {
     }
 }
 
-/// Header and length of a chunk for which there is room.
-fn begin(w: &mut Writer<'_>, chunk_type: ChunkType, flags: DataFlags, len: usize) -> Result<(), Full> {
-    let length = u16::try_from(len).map_err(|_| Full)?;
-    if padded_len(len) > w.remaining() {
-        return Err(Full);
+/// Writes a chunk but for its payload of `len` bytes, and lends the room for that.
+fn write<'w, const N: usize>(
+    w: &'w mut Writer<'_>,
+    chunk_type: ChunkType,
+    flags: DataFlags,
+    fields: [u8; N],
+    len: usize,
+) -> Result<&'w mut [u8], Full> {
+    let header = RawChunk::HEADER_LEN.saturating_add(N);
+    let whole = len.saturating_add(header);
+    let [l0, l1] = u16::try_from(whole).map_err(|_| Full)?.to_be_bytes();
+    let (first, rest) = w
+        .space(padded_len(whole))?
+        .split_first_chunk_mut::<{ RawChunk::HEADER_LEN }>()
+        .ok_or(Full)?;
+    let (second, rest) = rest.split_first_chunk_mut::<N>().ok_or(Full)?;
+    *first = [chunk_type.0, flags.bits(), l0, l1];
+    *second = fields;
+    let (payload, padding) = rest.split_at_mut_checked(len).ok_or(Full)?;
+    // Seldom there is any.
+    if !padding.is_empty() {
+        padding.fill(0);
     }
-    w.u8(chunk_type.0)?;
-    w.u8(flags.bits())?;
-    w.u16(length)
-}
-
-/// Room for the payload, with zeros as padding behind it.
-fn payload<'w>(w: &'w mut Writer<'_>, len: usize) -> Result<&'w mut [u8], Full> {
-    // What stands before has a multiple of four bytes.
-    let space = w.space(len.saturating_add(padding(len)))?;
-    let (payload, padding) = space.split_at_mut_checked(len).ok_or(Full)?;
-    padding.fill(0);
     Ok(payload)
 }
 
@@ -158,10 +165,12 @@ pub struct Data<'a> {
 }
 
 impl<'a> Data<'a> {
-    pub(super) fn read(flags: u8, r: &mut Reader<'a>) -> Result<Self, Error> {
+    /// Reads the value; the type is right.
+    pub(crate) fn of(raw: RawChunk<'a>) -> Result<Self, Error> {
+        let mut r = raw.reader();
         Ok(Self {
-            header: DataHeader::read(flags, r)?,
-            payload: r.all(),
+            header: DataHeader::read(raw.flags(), &mut r)?,
+            payload: r.peek(),
         })
     }
 
@@ -170,7 +179,7 @@ impl<'a> Data<'a> {
     }
 
     pub(super) fn put(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        self.header.put(w)?;
+        w.put(&self.header.bytes())?;
         w.put(self.payload)
     }
 }
@@ -225,24 +234,22 @@ impl IDataHeader {
     }
 
     fn read(flags: u8, r: &mut Reader<'_>) -> Result<Self, Error> {
-        let tsn = r.u32()?;
-        let stream = r.u16()?;
-        r.skip(2)?;
+        let [t0, t1, t2, t3, s0, s1, _, _, m0, m1, m2, m3, p0, p1, p2, p3] = r.take_array()?;
         Ok(Self {
             flags: DataFlags::of(flags),
-            tsn,
-            stream,
-            mid: r.u32()?,
-            ppid_or_fsn: r.u32()?,
+            tsn: u32::from_be_bytes([t0, t1, t2, t3]),
+            stream: u16::from_be_bytes([s0, s1]),
+            mid: u32::from_be_bytes([m0, m1, m2, m3]),
+            ppid_or_fsn: u32::from_be_bytes([p0, p1, p2, p3]),
         })
     }
 
-    fn put(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        w.u32(self.tsn)?;
-        w.u16(self.stream)?;
-        w.u16(0)?;
-        w.u32(self.mid)?;
-        w.u32(self.ppid_or_fsn)
+    fn bytes(&self) -> [u8; 16] {
+        let [t0, t1, t2, t3] = self.tsn.to_be_bytes();
+        let [s0, s1] = self.stream.to_be_bytes();
+        let [m0, m1, m2, m3] = self.mid.to_be_bytes();
+        let [p0, p1, p2, p3] = self.ppid_or_fsn.to_be_bytes();
+        [t0, t1, t2, t3, s0, s1, 0, 0, m0, m1, m2, m3, p0, p1, p2, p3]
     }
 
     /// Appends an I-DATA chunk and lends the room for its payload of `len` bytes, which the caller fills.
@@ -250,9 +257,7 @@ impl IDataHeader {
     /// # Errors
     /// [`Full`] when it does not fit, or is longer than 65535 bytes; then nothing was written.
     pub fn write<'w>(&self, w: &'w mut Writer<'_>, len: usize) -> Result<&'w mut [u8], Full> {
-        begin(w, ChunkType::I_DATA, self.flags, Self::LEN.saturating_add(len))?;
-        self.put(w)?;
-        payload(w, len)
+        write(w, ChunkType::I_DATA, self.flags, self.bytes(), len)
     }
 }
 
@@ -284,10 +289,12 @@ pub struct IData<'a> {
 }
 
 impl<'a> IData<'a> {
-    pub(super) fn read(flags: u8, r: &mut Reader<'a>) -> Result<Self, Error> {
+    /// Reads the value; the type is right.
+    pub(crate) fn of(raw: RawChunk<'a>) -> Result<Self, Error> {
+        let mut r = raw.reader();
         Ok(Self {
-            header: IDataHeader::read(flags, r)?,
-            payload: r.all(),
+            header: IDataHeader::read(raw.flags(), &mut r)?,
+            payload: r.peek(),
         })
     }
 
@@ -296,7 +303,7 @@ impl<'a> IData<'a> {
     }
 
     pub(super) fn put(&self, w: &mut Writer<'_>) -> Result<(), Full> {
-        self.header.put(w)?;
+        w.put(&self.header.bytes())?;
         w.put(self.payload)
     }
 }

@@ -102,7 +102,9 @@ impl<'a> Chunk<'a> {
     pub fn of(raw: RawChunk<'a>) -> Result<Self, Error> {
         let mut r = raw.reader();
         let chunk = match raw.chunk_type() {
-            ChunkType::DATA => Self::Data(Data::read(raw.flags(), &mut r)?),
+            // Nothing is left behind what takes all.
+            ChunkType::DATA => return Data::of(raw).map(Self::Data),
+            ChunkType::I_DATA => return IData::of(raw).map(Self::IData),
             ChunkType::INIT => Self::Init(Init::read(&mut r)?),
             ChunkType::INIT_ACK => Self::InitAck(Init::read(&mut r)?),
             ChunkType::SACK => Self::Sack(Sack::read(&mut r)?),
@@ -124,7 +126,6 @@ impl<'a> Chunk<'a> {
             ChunkType::SHUTDOWN_COMPLETE => Self::ShutdownComplete {
                 reflected: raw.flags() & REFLECTED != 0,
             },
-            ChunkType::I_DATA => Self::IData(IData::read(raw.flags(), &mut r)?),
             ChunkType::RE_CONFIG => Self::ReConfig(ReConfig::read(&mut r)?),
             ChunkType::PAD => Self::Pad(r.all().len()),
             ChunkType::FORWARD_TSN => Self::ForwardTsn(ForwardTsn::read(&mut r)?),
