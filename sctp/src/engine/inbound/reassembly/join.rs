@@ -1,5 +1,6 @@
 //! How pieces become messages, and when those are handed over.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::vec::Vec;
 
@@ -17,7 +18,12 @@ impl Reassembly {
             payload,
             ..
         } = piece;
-        let head = self.heads.range(..=place).next_back();
+        // Mostly there is one.
+        let head = if self.heads.len() == 1 {
+            self.heads.iter_mut().next().filter(|(start, _)| **start <= place)
+        } else {
+            self.heads.range_mut(..=place).next_back()
+        };
         let head = head.filter(|(start, _)| (start.lane, start.message) == (place.lane, place.message));
         if let Some((&start, head)) = head {
             if self.interleaving {
@@ -31,7 +37,11 @@ impl Reassembly {
                 if piece.begins || head.id != id {
                     return Err(violation("a message begins before the last one has ended"));
                 }
-                self.grow(start, payload, piece.ends, sink)?;
+                let longest = longest(self.parts, self.max_message, head.ppid);
+                let kept = head.append(payload, piece.ends, longest, &mut self.streams, sink)?;
+                let next = head.next;
+                self.hold(kept)?;
+                self.go_on(start, next, piece.ends, sink)?;
                 return Ok(Taken::Yes);
             }
         }
@@ -86,8 +96,13 @@ impl Reassembly {
     }
 
     /// Continues a head by a piece, and by those that have waited for it.
-    fn grow(&mut self, start: Place, payload: &[u8], mut ends: bool, sink: &mut impl Sink) -> Result<(), CloseReason> {
-        let mut next = self.append(start, payload, ends, sink)?;
+    fn grow(&mut self, start: Place, payload: &[u8], ends: bool, sink: &mut impl Sink) -> Result<(), CloseReason> {
+        let next = self.append(start, payload, ends, sink)?;
+        self.go_on(start, next, ends, sink)
+    }
+
+    /// Continues a head, to which something was appended, by what has waited for that. `next` is the index that comes next.
+    fn go_on(&mut self, start: Place, mut next: u64, mut ends: bool, sink: &mut impl Sink) -> Result<(), CloseReason> {
         while !ends && !self.pieces.is_empty() {
             let Some(piece) = self.pieces.remove(&Place { index: next, ..start }) else {
                 break;
@@ -113,26 +128,10 @@ impl Reassembly {
         let Some(head) = self.heads.get_mut(&start) else {
             return Ok(start.index);
         };
-        let Id { stream, unordered, .. } = head.id;
-        head.next = head.next.saturating_add(1);
+        let longest = longest(self.parts, self.max_message, head.ppid);
+        let kept = head.append(payload, ends, longest, &mut self.streams, sink)?;
         let next = head.next;
-        if head.parted {
-            // A reset may have ended it.
-            if self
-                .streams
-                .get_mut(&stream)
-                .is_some_and(|stream| *stream.parts(unordered))
-            {
-                sink.part(stream, head.ppid, unordered, payload, false, ends);
-            }
-            return Ok(next);
-        }
-        let is_whole = self.parts.is_none() || head.ppid == Ppid::DCEP;
-        if is_whole && head.bytes.len().saturating_add(payload.len()) > self.max_message {
-            return Err(CloseReason::TooMuch("the length of a message"));
-        }
-        head.bytes.extend_from_slice(payload);
-        self.hold(payload.len())?;
+        self.hold(kept)?;
         Ok(next)
     }
 
@@ -292,5 +291,41 @@ impl Reassembly {
             bytes.clear();
             self.pool.push(bytes);
         }
+    }
+}
+
+/// How long a message of that kind may be before it is whole.
+fn longest(parts: Option<usize>, max_message: usize, ppid: Ppid) -> usize {
+    if parts.is_none() || ppid == Ppid::DCEP {
+        max_message
+    } else {
+        usize::MAX
+    }
+}
+
+impl Head {
+    /// Appends a piece, or hands it over; how many bytes more are kept.
+    fn append(
+        &mut self,
+        payload: &[u8],
+        ends: bool,
+        longest: usize,
+        streams: &mut BTreeMap<u16, Stream>,
+        sink: &mut impl Sink,
+    ) -> Result<usize, CloseReason> {
+        let Id { stream, unordered, .. } = self.id;
+        self.next = self.next.saturating_add(1);
+        if self.parted {
+            // A reset may have ended it.
+            if streams.get_mut(&stream).is_some_and(|stream| *stream.parts(unordered)) {
+                sink.part(stream, self.ppid, unordered, payload, false, ends);
+            }
+            return Ok(0);
+        }
+        if self.bytes.len().saturating_add(payload.len()) > longest {
+            return Err(CloseReason::TooMuch("the length of a message"));
+        }
+        self.bytes.extend_from_slice(payload);
+        Ok(payload.len())
     }
 }
