@@ -541,26 +541,35 @@ impl Queue {
                 stream.messages.pop_front();
                 self.count = self.count.saturating_sub(1);
             }
-            self.took(id, turn, len, ending);
-            return Next::Piece(piece);
-        }
-    }
-
-    /// Reckons with what was taken.
-    fn took(&mut self, id: u16, turn: Option<u64>, len: usize, ending: bool) {
-        if let Some(turn) = turn {
-            self.turns.pop();
-            self.time = self.time.max(turn);
-            if let Some(stream) = self.get_mut(id) {
-                stream.is_scheduled = false;
+            let cost = match self.scheduler {
+                Scheduler::FirstComeFirstServed => 0,
+                // Those of one round have the same number, and lower identifiers come first.
+                Scheduler::RoundRobin => u64::from(self.interleaving || ending),
+                Scheduler::WeightedFair => {
+                    let scaled = u64::try_from(len).unwrap_or(u64::MAX).saturating_mul(1 << 16);
+                    scaled.checked_div(stream.weight.into()).unwrap_or(scaled)
+                }
+            };
+            stream.turn = stream.turn.saturating_add(cost);
+            self.time = self.time.max(turn.unwrap_or_default());
+            self.current = (!self.interleaving && !ending).then_some(id);
+            let next = match self.current {
+                Some(_) => None,
+                None => stream.next_turn(self.scheduler, self.time),
+            };
+            stream.is_scheduled = next.is_some();
+            match (turn, next) {
+                // In place, which costs nothing where no other stream has a turn.
+                (Some(_), Some(next)) => {
+                    if let Some(mut first) = self.turns.peek_mut() {
+                        *first = Reverse((next, id));
+                    }
+                }
+                (Some(_), None) => drop(self.turns.pop()),
+                (None, Some(next)) => self.turns.push(Reverse((next, id))),
+                (None, None) => {}
             }
-        }
-        self.charge(id, len, ending);
-        if self.interleaving || ending {
-            self.current = None;
-            self.schedule(id);
-        } else {
-            self.current = Some(id);
+            return Next::Piece(piece);
         }
     }
 
@@ -568,33 +577,14 @@ impl Queue {
     fn schedule(&mut self, id: u16) {
         let (scheduler, time, current) = (self.scheduler, self.time, self.current);
         let Some(stream) = self.get_mut(id) else { return };
-        let Some(message) = stream.messages.front() else { return };
-        if stream.is_scheduled || current == Some(id) || message.available() == 0 {
+        if stream.is_scheduled || current == Some(id) {
             return;
         }
-        stream.turn = match scheduler {
-            Scheduler::FirstComeFirstServed => message.order,
-            Scheduler::RoundRobin | Scheduler::WeightedFair => stream.turn.max(time),
+        let Some(turn) = stream.next_turn(scheduler, time) else {
+            return;
         };
         stream.is_scheduled = true;
-        let turn = stream.turn;
         self.turns.push(Reverse((turn, id)));
-    }
-
-    /// Moves a stream's next turn by what it has sent.
-    fn charge(&mut self, id: u16, len: usize, ending: bool) {
-        let (scheduler, interleaving) = (self.scheduler, self.interleaving);
-        let Some(stream) = self.get_mut(id) else { return };
-        let cost = match scheduler {
-            Scheduler::FirstComeFirstServed => 0,
-            // Those of one round have the same number, and lower identifiers come first.
-            Scheduler::RoundRobin => u64::from(interleaving || ending),
-            Scheduler::WeightedFair => {
-                let scaled = u64::try_from(len).unwrap_or(u64::MAX).saturating_mul(1 << 16);
-                scaled.checked_div(stream.weight.into()).unwrap_or(scaled)
-            }
-        };
-        stream.turn = stream.turn.saturating_add(cost);
     }
 
     fn get(&self, id: u16) -> Option<&Stream> {
@@ -646,6 +636,16 @@ impl Stream {
     /// Bytes of messages of the user that wait.
     const fn user_bytes(&self) -> usize {
         self.bytes.saturating_sub(self.control)
+    }
+
+    /// Its next turn from `time` on, if it has something to send.
+    fn next_turn(&mut self, scheduler: Scheduler, time: u64) -> Option<u64> {
+        let message = self.messages.front().filter(|message| message.available() > 0)?;
+        self.turn = match scheduler {
+            Scheduler::FirstComeFirstServed => message.order,
+            Scheduler::RoundRobin | Scheduler::WeightedFair => self.turn.max(time),
+        };
+        Some(self.turn)
     }
 }
 
