@@ -3,7 +3,7 @@
 use std::time::Instant;
 use std::vec::Vec;
 
-use super::queue::Next;
+use super::queue::{Next, Piece};
 use super::{Outbound, wire};
 use crate::chunk::{Chunk, ForwardTsn, IForwardTsn, SkippedMessage, SkippedStream};
 use crate::list::List;
@@ -96,7 +96,9 @@ impl Outbound {
             }
             self.outstanding.resend(now);
             self.retransmissions = self.retransmissions.saturating_add(1);
-            self.write(w, tsn, allowance, filled);
+            if let Some(piece) = self.outstanding.piece(tsn) {
+                self.write(w, tsn, piece, allowance, filled);
+            }
         }
     }
 
@@ -104,10 +106,10 @@ impl Outbound {
         let header = self.header_len();
         let overhead = header.saturating_add(crate::CommonHeader::LEN);
         let whole = allowance.packet.saturating_sub(overhead) & !3;
-        while self.may_begin(1) && !self.outstanding.has_lost() {
-            let Some(mut room) = w.room().checked_sub(header).filter(|room| *room > 0) else {
-                break;
-            };
+        while let Some(mut room) = w.room().checked_sub(header).filter(|room| *room > 0)
+            && self.may_begin(1)
+            && !self.outstanding.has_lost()
+        {
             let in_flight = self.outstanding.flight_payload();
             if in_flight > 0 {
                 // RFC 9260 §6.1 A: no more than the peer has room for.
@@ -119,10 +121,11 @@ impl Outbound {
                 .next(now, room, whole, &mut self.groups, &mut self.given_up_messages)
             {
                 Next::Piece(piece) => {
-                    let stream = piece.stream;
-                    let tsn = self.outstanding.push(now, piece);
-                    self.queue.was_sent(stream, tsn);
-                    self.write(w, tsn, allowance, filled);
+                    let (tsn, transmission) = self.outstanding.send(now, piece.payload.len());
+                    self.queue.was_sent(piece.stream, tsn);
+                    // Before it is moved: what was just stored somewhere else is late to be read from there.
+                    self.write(w, tsn, &piece, allowance, filled);
+                    self.outstanding.keep(piece, transmission);
                 }
                 Next::TooLate => self.give_up(),
                 Next::Nothing => break,
@@ -131,19 +134,16 @@ impl Outbound {
     }
 
     /// Writes a chunk for which there is room.
-    fn write(&self, w: &mut PacketWriter<'_>, tsn: u64, allowance: Allowance, filled: &mut Filled) {
+    fn write(&self, w: &mut PacketWriter<'_>, tsn: u64, piece: &Piece, allowance: Allowance, filled: &mut Filled) {
         let immediate = self.ends_burst(allowance);
-        let written = if self.interleaving {
-            self.outstanding.i_data(tsn, immediate).map(|(header, payload)| {
-                w.i_data(&header, payload.len())
-                    .map(|room| room.copy_from_slice(payload))
-            })
+        let payload = &piece.payload;
+        let room = if self.interleaving {
+            w.i_data(&piece.i_data(tsn, immediate), payload.len())
         } else {
-            self.outstanding
-                .data(tsn, immediate)
-                .map(|(header, payload)| w.data(&header, payload.len()).map(|room| room.copy_from_slice(payload)))
+            w.data(&piece.data(tsn, immediate), payload.len())
         };
-        debug_assert_eq!(written, Some(Ok(())), "there was room");
+        let written = room.map(|room| room.copy_from_slice(payload));
+        debug_assert_eq!(written, Ok(()), "there was room");
         filled.chunks = filled.chunks.saturating_add(1);
         filled.immediate = immediate;
     }

@@ -16,7 +16,6 @@ use super::groups::Groups;
 use super::queue::{MissingEnd, Piece};
 use super::wire;
 use crate::chunk::{DataFlags, DataHeader, IDataHeader, Sack};
-use crate::registry::Ppid;
 use crate::writer::padded_len;
 
 /// Peers report so many gaps at least (dcSCTP: just as many). A SACK with as many or more may have kept some back.
@@ -41,17 +40,10 @@ enum State {
 
 #[derive(Debug)]
 struct Sent {
-    payload: Bytes,
+    piece: Piece,
     /// Its last transmission.
     transmission: u64,
-    group: u32,
-    /// SSN or MID.
-    number: u32,
-    ppid: Ppid,
-    fsn: u32,
-    stream: u16,
     sends: u16,
-    flags: DataFlags,
     state: State,
 }
 
@@ -241,51 +233,43 @@ impl Outstanding {
         padded_len(payload.saturating_add(header)) as u64
     }
 
-    /// Takes in a piece that is sent now; its TSN.
-    pub(super) fn push(&mut self, now: Instant, piece: Piece) -> u64 {
+    /// A piece of `len` bytes is sent now: its TSN, and the number of its transmission. [`keep`](Self::keep) is to follow.
+    pub(super) fn send(&mut self, now: Instant, len: usize) -> (u64, u64) {
         let tsn = self.next();
-        let len = piece.payload.len();
         let transmission = self.transmit(now, tsn);
         self.flight = self.flight.saturating_add(self.chunk_len(len));
         self.flight_payload = self.flight_payload.saturating_add(len as u64);
         self.held = self.held.saturating_add(len);
+        (tsn, transmission)
+    }
+
+    /// Keeps the piece that was sent.
+    pub(super) fn keep(&mut self, piece: Piece, transmission: u64) {
         self.chunks.push_back(Sent {
-            payload: piece.payload,
+            piece,
             transmission,
-            group: piece.group,
-            number: piece.number,
-            ppid: piece.ppid,
-            fsn: piece.fsn,
-            stream: piece.stream,
             sends: 1,
-            flags: DataFlags {
-                immediate: false,
-                unordered: piece.unordered,
-                beginning: piece.beginning,
-                ending: piece.ending,
-            },
             state: State::InFlight,
         });
-        tsn
     }
 
     /// Spends a TSN for the end of a message that never comes, behind its last chunk. What was kept of the group for the
     /// rest of the message is its now.
     pub(super) fn push_missing_end(&mut self, group: u32, end: &MissingEnd) {
         self.chunks.push_back(Sent {
-            payload: Bytes::new(),
-            transmission: u64::MAX,
-            group,
-            number: end.number,
-            ppid: end.ppid,
-            fsn: end.fsn,
-            stream: end.stream,
-            sends: 0,
-            flags: DataFlags {
+            piece: Piece {
+                payload: Bytes::new(),
+                stream: end.stream,
+                ppid: end.ppid,
                 unordered: end.unordered,
+                beginning: false,
                 ending: true,
-                ..DataFlags::default()
+                number: end.number,
+                fsn: end.fsn,
+                group,
             },
+            transmission: u64::MAX,
+            sends: 0,
             state: State::GivenUp,
         });
     }
@@ -308,8 +292,8 @@ impl Outstanding {
                 && let Some(sent) = self.chunks.get_mut(index)
                 && sent.state == State::Lost
             {
-                if !groups.gives_up(sent.group, now, sent.sends) {
-                    return Some((tsn, sent.payload.len()));
+                if !groups.gives_up(sent.piece.group, now, sent.sends) {
+                    return Some((tsn, sent.piece.payload.len()));
                 }
                 sent.state = State::GivenUp;
                 self.lost_chunks = self.lost_chunks.saturating_sub(1);
@@ -339,41 +323,14 @@ impl Outstanding {
         self.lost_chunks = self.lost_chunks.saturating_sub(1);
         sent.sends = sent.sends.saturating_add(1);
         sent.transmission = transmission;
-        let len = sent.payload.len();
+        let len = sent.piece.payload.len();
         self.flight = self.flight.saturating_add(self.chunk_len(len));
         self.flight_payload = self.flight_payload.saturating_add(len as u64);
     }
 
-    /// A chunk's header as DATA, and its payload.
-    pub(super) fn data(&self, tsn: u64, immediate: bool) -> Option<(DataHeader, &[u8])> {
-        let sent = self.chunks.get(self.index(tsn)?)?;
-        let header = DataHeader {
-            flags: DataFlags {
-                immediate,
-                ..sent.flags
-            },
-            tsn: wire(tsn),
-            stream: sent.stream,
-            ssn: ssn(sent.number),
-            ppid: sent.ppid,
-        };
-        Some((header, &sent.payload))
-    }
-
-    /// The same as I-DATA.
-    pub(super) fn i_data(&self, tsn: u64, immediate: bool) -> Option<(IDataHeader, &[u8])> {
-        let sent = self.chunks.get(self.index(tsn)?)?;
-        let header = IDataHeader {
-            flags: DataFlags {
-                immediate,
-                ..sent.flags
-            },
-            tsn: wire(tsn),
-            stream: sent.stream,
-            mid: sent.number,
-            ppid_or_fsn: if sent.flags.beginning { sent.ppid.0 } else { sent.fsn },
-        };
-        Some((header, &sent.payload))
+    /// What a chunk has.
+    pub(super) fn piece(&self, tsn: u64) -> Option<&Piece> {
+        Some(&self.chunks.get(self.index(tsn)?)?.piece)
     }
 
     /// Reads a SACK. `least` is the shortest round trip.
@@ -422,13 +379,16 @@ impl Outstanding {
             least: least.unwrap_or_default(),
         };
         while self.base <= cumulative {
-            let tsn = self.base;
-            self.arrived(tsn, groups, &mut news);
+            let Some(sent) = self.chunks.pop_front() else { break };
+            self.came(
+                self.base,
+                Came::of(&sent),
+                groups.is_given_up(sent.piece.group),
+                &mut news,
+            );
             self.base = self.base.saturating_add(1);
-            if let Some(sent) = self.chunks.pop_front() {
-                self.held = self.held.saturating_sub(sent.payload.len());
-                groups.leave(sent.group);
-            }
+            self.held = self.held.saturating_sub(sent.piece.payload.len());
+            groups.leave(sent.piece.group);
         }
         while let Some(first) = self.acked.first_entry() {
             if *first.key() > cumulative {
@@ -508,13 +468,24 @@ impl Outstanding {
         self.acked.insert(start, last);
     }
 
-    /// A chunk has come, if that was not known.
+    /// A chunk beyond a gap has come, if that was not known.
     fn arrived(&mut self, tsn: u64, groups: &Groups, news: &mut News) {
         let Some(index) = self.index(tsn) else { return };
         let Some(sent) = self.chunks.get_mut(index) else { return };
-        let state = core::mem::replace(&mut sent.state, State::Acked);
-        let (len, sends, transmission) = (sent.payload.len(), sent.sends, sent.transmission);
-        let is_given_up = groups.is_given_up(sent.group);
+        let is_given_up = groups.is_given_up(sent.piece.group);
+        let came = Came::of(sent);
+        sent.state = State::Acked;
+        self.came(tsn, came, is_given_up, news);
+    }
+
+    /// The same of a chunk that is at hand, as it was before.
+    fn came(&mut self, tsn: u64, came: Came, is_given_up: bool, news: &mut News) {
+        let Came {
+            len,
+            sends,
+            transmission,
+            state,
+        } = came;
         let chunk_len = self.chunk_len(len);
         match state {
             State::Acked | State::GivenUp => return,
@@ -589,8 +560,8 @@ impl Outstanding {
         if sent.state != State::InFlight {
             return;
         }
-        let (len, sends) = (sent.payload.len(), sent.sends);
-        if groups.gives_up(sent.group, now, sends) {
+        let (len, sends) = (sent.piece.payload.len(), sent.sends);
+        if groups.gives_up(sent.piece.group, now, sends) {
             sent.state = State::GivenUp;
         } else {
             sent.state = State::Lost;
@@ -624,7 +595,7 @@ impl Outstanding {
         for (tsn, index) in (self.base..).zip(0..self.chunks.len()) {
             match self.chunks.get(index).map(|sent| sent.state) {
                 Some(State::InFlight) => {
-                    let len = self.chunks.get(index).map_or(0, |sent| sent.payload.len());
+                    let len = self.chunks.get(index).map_or(0, |sent| sent.piece.payload.len());
                     let chunk_len = usize::try_from(self.chunk_len(len)).unwrap_or(usize::MAX);
                     self.lose(tsn, now, groups, &mut lost);
                     lost.largest_again = lost.largest_again.max(chunk_len);
@@ -644,7 +615,7 @@ impl Outstanding {
             let Some(sent) = self.chunks.get_mut(index).filter(|sent| sent.state == State::Lost) else {
                 continue;
             };
-            let len = sent.payload.len();
+            let len = sent.piece.payload.len();
             // Its transmission must still be there, else nobody would notice that it is lost.
             if sent.transmission >= self.first_transmission {
                 sent.state = State::InFlight;
@@ -662,12 +633,12 @@ impl Outstanding {
         let place = self
             .chunks
             .iter()
-            .rposition(|sent| sent.state == State::InFlight && !groups.is_given_up(sent.group))?;
+            .rposition(|sent| sent.state == State::InFlight && !groups.is_given_up(sent.piece.group))?;
         let tsn = self.base.saturating_add(place as u64);
         let sent = self.chunks.get_mut(place)?;
         sent.state = State::Lost;
         self.lost_chunks = self.lost_chunks.saturating_add(1);
-        let len = sent.payload.len();
+        let len = sent.piece.payload.len();
         self.flight = self.flight.saturating_sub(self.chunk_len(len));
         self.flight_payload = self.flight_payload.saturating_sub(len as u64);
         self.lost.push_front(tsn);
@@ -686,7 +657,7 @@ impl Outstanding {
             && let Some(index) = self.index(self.passed.saturating_add(1))
             && let Some(sent) = self.chunks.get(index)
         {
-            if groups.is_given_up(sent.group) {
+            if groups.is_given_up(sent.piece.group) {
                 advanced = self.passed.saturating_add(1);
             } else if sent.state != State::Acked {
                 break;
@@ -704,8 +675,27 @@ impl Outstanding {
         groups: &'a Groups,
     ) -> impl Iterator<Item = (u64, u16, bool, u32)> + 'a {
         let chunks = (self.base..=advanced).zip(&self.chunks);
-        let skipped = chunks.filter(|(_, sent)| groups.is_given_up(sent.group));
-        skipped.map(|(tsn, sent)| (tsn, sent.stream, sent.flags.unordered, sent.number))
+        let skipped = chunks.filter(|(_, sent)| groups.is_given_up(sent.piece.group));
+        skipped.map(|(tsn, sent)| (tsn, sent.piece.stream, sent.piece.unordered, sent.piece.number))
+    }
+}
+
+/// What counts of a chunk that has come.
+struct Came {
+    len: usize,
+    sends: u16,
+    transmission: u64,
+    state: State,
+}
+
+impl Came {
+    const fn of(sent: &Sent) -> Self {
+        Self {
+            len: sent.piece.payload.len(),
+            sends: sent.sends,
+            transmission: sent.transmission,
+            state: sent.state,
+        }
     }
 }
 
@@ -736,6 +726,39 @@ impl News {
     /// Karn's rule (RFC 9260 §6.3.1 C5).
     const fn is_ambiguous(&self) -> bool {
         self.newest_sends != 1
+    }
+}
+
+impl Piece {
+    /// The header of the chunk as DATA.
+    pub(super) fn data(&self, tsn: u64, immediate: bool) -> DataHeader {
+        DataHeader {
+            flags: self.flags(immediate),
+            tsn: wire(tsn),
+            stream: self.stream,
+            ssn: ssn(self.number),
+            ppid: self.ppid,
+        }
+    }
+
+    /// The same as I-DATA.
+    pub(super) fn i_data(&self, tsn: u64, immediate: bool) -> IDataHeader {
+        IDataHeader {
+            flags: self.flags(immediate),
+            tsn: wire(tsn),
+            stream: self.stream,
+            mid: self.number,
+            ppid_or_fsn: if self.beginning { self.ppid.0 } else { self.fsn },
+        }
+    }
+
+    const fn flags(&self, immediate: bool) -> DataFlags {
+        DataFlags {
+            immediate,
+            unordered: self.unordered,
+            beginning: self.beginning,
+            ending: self.ending,
+        }
     }
 }
 
