@@ -31,6 +31,7 @@ use crate::engine::outbound::{Drained, Limit, Outbound, Outgoing};
 use crate::engine::path::Path;
 use crate::engine::reset::Reset;
 use crate::engine::setup::Setup;
+use crate::engine::sooner;
 use crate::packet::CommonHeader;
 use recovery::{Due, Recovery};
 
@@ -386,14 +387,9 @@ impl Association {
         let may_send = self.setup.is_open();
         let recovery = may_send.then(|| self.recovery.poll_timeout(&self.outbound, self.path.max_packet()));
         let acks = self.inbound.as_ref().and_then(|inbound| inbound.acks.poll_timeout());
-        let all = [
-            self.setup.poll_timeout(),
-            self.path.poll_timeout(),
-            self.reset.poll_timeout(),
-            recovery.flatten(),
-            acks,
-        ];
-        all.into_iter().flatten().min()
+        let due = sooner(self.setup.poll_timeout(), self.path.poll_timeout());
+        let due = sooner(due, sooner(self.reset.poll_timeout(), recovery.flatten()));
+        sooner(due, acks)
     }
 
     /// What has happened.

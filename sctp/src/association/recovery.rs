@@ -9,6 +9,7 @@ use crate::counters::Counters;
 use crate::engine::congestion::{self, Pacer, Window};
 use crate::engine::outbound::{Acked, Allowance, Filled, Lost, Outbound, Tolerance};
 use crate::engine::rtt::Rtt;
+use crate::engine::sooner;
 
 /// How often the reordering window may be widened (RFC 8985 §6.2, step 4), in quarters of a round trip.
 const MOST_QUARTERS: u32 = 8;
@@ -308,7 +309,7 @@ impl Recovery {
         let allowance = self.allowance(packet, outbound);
         let pace = self.pacer.poll_timeout().filter(|_| outbound.may_send(allowance));
         let timer = self.timer(outbound).map(|(at, _)| at);
-        [pace, timer, self.reordering].into_iter().flatten().min()
+        sooner(pace, sooner(timer, self.reordering))
     }
 
     /// The retransmission timer, or that of the probe, which comes first.

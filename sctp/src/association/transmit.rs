@@ -73,14 +73,15 @@ impl Association {
 
     /// Everything but data.
     fn push_control(&mut self, now: Instant, w: &mut PacketWriter<'_>, has_data: bool) {
-        let cumulative = self.inbound.as_ref().map(|inbound| inbound.acks.cumulative());
         let says_shutdown = self.state() == State::ShutdownSent && self.setup.wants_push();
-        self.setup.push(w, cumulative.unwrap_or_default());
-        if let Some(inbound) = &mut self.inbound {
+        if self.setup.wants_push() {
+            let cumulative = self.inbound.as_ref().map(|inbound| inbound.acks.cumulative());
+            self.setup.push(w, cumulative.unwrap_or_default());
+        }
+        if let Some(inbound) = self.inbound.as_mut().filter(|inbound| inbound.acks.wants_sack()) {
             // A SHUTDOWN may say all that a SACK would.
             let is_told = says_shutdown && inbound.acks.told_by_shutdown();
-            let is_due = !is_told && inbound.acks.sack_is_due(now);
-            if is_due || (has_data && inbound.acks.wants_sack()) {
+            if !is_told && (has_data || inbound.acks.sack_is_due(now)) {
                 let window = inbound.window(&self.config, self.retained);
                 inbound.acks.write(w, window);
             }

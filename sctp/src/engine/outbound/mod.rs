@@ -162,8 +162,9 @@ impl Outbound {
 
     /// Whether somebody was refused and there is room now: at least half of the budget. Tells it once.
     pub(crate) fn took_room(&mut self) -> bool {
-        let is_roomy = self.charged() <= self.budget / 2;
-        is_roomy && core::mem::take(&mut self.refused)
+        let took_room = self.refused && self.charged() <= self.budget / 2;
+        self.refused &= !took_room;
+        took_room
     }
 
     /// The number of the newest transmission that has come.
@@ -373,6 +374,9 @@ impl Outbound {
 
     /// Deals with messages that were given up: their rest is thrown away, and the FORWARD TSN moves.
     fn give_up(&mut self) {
+        if self.groups.is_unused() {
+            return;
+        }
         while let Some((group, stream)) = self.groups.take_given_up() {
             self.given_up_messages = self.given_up_messages.saturating_add(1);
             if let Some(end) = self.queue.drop_rest(stream, group) {

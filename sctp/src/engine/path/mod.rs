@@ -15,6 +15,7 @@ use crate::chunk::Chunk;
 use crate::close::CloseReason;
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::engine::sooner;
 use crate::packet::RawChunk;
 use crate::writer::PacketWriter;
 use search::Search;
@@ -201,8 +202,7 @@ impl Path {
     pub(crate) fn poll_timeout(&self) -> Option<Instant> {
         let deadline = self.heartbeat.as_ref().and_then(|heartbeat| heartbeat.deadline);
         let search = self.search.poll_timeout().filter(|_| self.is_started);
-        let times = [self.heartbeat_due(), deadline, search];
-        times.into_iter().flatten().min()
+        sooner(self.heartbeat_due(), sooner(deadline, search))
     }
 
     /// Time has passed. The caller doubles its retransmission time-out when a HEARTBEAT was not answered: then true, or the reason

@@ -223,14 +223,14 @@ impl Setup {
 
     /// What packets to the peer begin with, those of [`push`](Self::push) and all others of the association.
     pub(crate) fn header(&self) -> Option<CommonHeader> {
-        self.peer.map(|peer| self.header_with(peer.tag))
+        self.peer.as_ref().map(|peer| self.header_with(peer.tag))
     }
 
     /// How packets of the association are finished. Zero never goes with COOKIE ECHO (RFC 9653 §5.2), since nothing but
     /// COOKIE ECHO is sent before the association is up.
     pub(crate) fn checksum(&self) -> Checksum {
         let waits = matches!(self.state, State::Closed | State::CookieWait | State::CookieEchoed);
-        match self.peer {
+        match &self.peer {
             Some(peer) if peer.zero_checksum && !waits => Checksum::Zero,
             _ => Checksum::Crc32c,
         }
