@@ -93,6 +93,20 @@ globalThis.data = {
     'for a time unordered': { ordered: false, maxPacketLifeTime: 500, protocol: 'x-test' },
   },
 
+  /** Opens one of each kind that the other end knows of by itself. */
+  agree(pc) {
+    this.agreed = Object.values(this.kinds).map((options, id) => pc.createDataChannel(`agreed ${id}`, { ...options, negotiated: true, id }));
+  },
+
+  async echoAgreed(sizes) {
+    const wrong = [];
+    for (const channel of this.agreed) {
+      await this.opened(channel);
+      wrong.push(...await this.echoAll(channel, sizes));
+    }
+    return wrong;
+  },
+
   async echoKinds(sizes) {
     const wrong = [];
     for (const [label, options] of Object.entries(this.kinds)) wrong.push(...await this.echoAll(await this.open(label, options), sizes));

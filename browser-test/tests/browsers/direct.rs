@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use browser_test::{Browser, Devices, Kind, Options, Page};
 use dtls_srtp::Role;
 use ice::mdns::{self, Subnet};
-use peer::{Config, Direction, Event, Mdns, Peer, Secured, Sink, State, StreamInfo};
+use peer::{Channel, ChannelId, Config, Direction, Event, Mdns, MessageKind, Peer, Secured, Sink, State, StreamInfo};
 use rtp::{Packet, RtpOut};
 use serde_json::{Value, json};
 use wire::{Path, Seed};
@@ -25,13 +25,20 @@ const FRAME: Duration = Duration::from_millis(20);
 /// Between two looks at what the thread that drives ours has come to: it needs what is looked at.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How many packets came of each kind.
+/// How many packets came of each kind, and what was said on data channels.
 #[derive(Default)]
-struct Ears(BTreeMap<String, u64>);
+struct Ears {
+    packets: BTreeMap<String, u64>,
+    messages: Vec<(ChannelId, MessageKind, Vec<u8>)>,
+}
 
 impl Sink for Ears {
     fn rtp(&mut self, info: &StreamInfo<'_>, _: Packet<&mut [u8]>) {
-        *self.0.entry(format!("{:?}", info.kind)).or_default() += 1;
+        *self.packets.entry(format!("{:?}", info.kind)).or_default() += 1;
+    }
+
+    fn message(&mut self, channel: &Channel, kind: MessageKind, payload: &[u8]) {
+        self.messages.push((channel.id(), kind, payload.to_vec()));
     }
 }
 
@@ -42,6 +49,8 @@ pub(crate) struct Caller {
     local: SocketAddr,
     link: Option<Link>,
     ears: Ears,
+    /// Whether it says again what it hears on data channels.
+    returns_messages: bool,
     start: Instant,
     sent: u32,
     events: Vec<Event>,
@@ -135,12 +144,23 @@ impl Caller {
             local,
             link,
             ears: Ears::default(),
+            returns_messages: false,
             start: now,
             sent: 0,
             events: Vec::new(),
             held: false,
             first_media: None,
         }
+    }
+
+    /// From now on it says again, on each data channel, what it hears there.
+    pub(crate) const fn returns_messages(&mut self) {
+        self.returns_messages = true;
+    }
+
+    /// What it was told by its peer, in order.
+    pub(crate) fn events(&self) -> &[Event] {
+        &self.events
     }
 
     /// What the handshake has settled.
@@ -167,6 +187,9 @@ impl Caller {
                 .handle_datagram(Instant::now(), &path, &mut data, &mut self.ears);
         }
         let now = Instant::now();
+        for (channel, kind, payload) in self.ears.messages.drain(..).filter(|_| self.returns_messages) {
+            self.peer.send_message(now, channel, kind, payload.into()).unwrap();
+        }
         self.peer.handle_timeout(now);
         if let Some(link) = &mut self.link {
             link.turn(&mut self.peer);
@@ -321,11 +344,11 @@ impl Call<'_> {
         wait("direct.pc.connectionState === 'connected'");
         let before = wait("(count => count > 0 && { count })(await direct.received())")["count"].clone();
         wait(&format!("await direct.received() > {before} + 20"));
-        let heard = self.ours().ears.0.clone();
+        let heard = self.ours().ears.packets.clone();
         let start = Instant::now();
-        let goes_on = |kind: &str| self.ours().ears.0.get(kind) > heard.get(kind);
+        let goes_on = |kind: &str| self.ours().ears.packets.get(kind) > heard.get(kind);
         while !["Audio", "Video"].into_iter().all(goes_on) {
-            assert!(start.elapsed() < SOON, "{:?}", self.ours().ears.0);
+            assert!(start.elapsed() < SOON, "{:?}", self.ours().ears.packets);
             std::thread::sleep(PAUSE);
         }
         assert_eq!(self.ours().peer.state(), State::Connected);

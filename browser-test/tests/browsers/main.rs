@@ -2,6 +2,7 @@
 //!
 //! Every test has a network of its own, in which the server, the browsers and everything between them live.
 
+mod agreed;
 mod arena;
 mod bandwidth;
 mod bare;
