@@ -45,11 +45,7 @@ fn messages_of_every_kind_and_size_come_back() {
 
 #[test]
 fn a_file_comes_back() {
-    let megabytes = if std::env::var_os("HYALINE_LONG").is_some() {
-        200
-    } else {
-        20
-    };
+    let megabytes = 200;
     for kind in BOTH {
         let arena = Arena::new();
         let browser = arena.launch(kind);
