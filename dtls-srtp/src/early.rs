@@ -69,6 +69,10 @@ impl Early {
         Some(item)
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     /// Whether a record of DTLS 1.3 waits.
     pub(crate) fn has_13(&self) -> bool {
         self.items

@@ -205,7 +205,7 @@ impl Dtls {
 
     /// Takes up what was kept and need not wait any more.
     fn handle_early(&mut self, now: Instant, sink: &mut dyn FnMut(&mut [u8])) {
-        while !self.is_closed() {
+        while !self.early.is_empty() && !self.is_closed() {
             let connected = self.is_connected();
             let records = &self.association.records;
             let ready = |item: &EarlyItem| match item {

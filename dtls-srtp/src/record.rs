@@ -63,16 +63,17 @@ impl RecordHeader {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_with_id<'a>(r: &mut Reader<'a>, id_len: usize) -> Result<(Self, &'a [u8]), Error> {
-        let first = r.peek_u8().unwrap_or_default();
-        r.ensure(
-            (20..=63).contains(&first),
+        let start = *r;
+        let [content_type, v0, v1, e0, e1, s0, s1, s2, s3, s4, s5] = r.take_array::<{ Self::ID_OFFSET }>()?;
+        start.ensure(
+            (20..=63).contains(&content_type),
             "a DTLS record begins with 20 to 63 (RFC 7983 §7)",
         )?;
-        let content_type = ContentType(r.u8()?);
-        let version = Version(r.u16()?);
-        r.ensure(version.is_dtls(), "the version of a DTLS record begins with 254")?;
-        let epoch = r.u16()?;
-        let sequence = r.u48()?;
+        let content_type = ContentType(content_type);
+        let version = Version(u16::from_be_bytes([v0, v1]));
+        start.ensure(version.is_dtls(), "the version of a DTLS record begins with 254")?;
+        let epoch = u16::from_be_bytes([e0, e1]);
+        let sequence = u64::from_be_bytes([0, 0, s0, s1, s2, s3, s4, s5]);
         let has_id = content_type == ContentType::TLS12_CID;
         let id = r.take(if has_id { id_len } else { 0 })?;
         let length = r.u16()?;
@@ -100,11 +101,15 @@ impl RecordHeader {
     /// # Errors
     /// When it does not fit.
     pub fn write_with_id(&self, w: &mut Writer<'_>, id: &[u8]) -> Result<(), Full> {
-        w.u8(self.content_type.0)?;
-        w.u16(self.version.0)?;
-        w.u16(self.epoch)?;
-        w.u48(self.sequence)?;
-        w.put(id)?;
+        let [v0, v1] = self.version.0.to_be_bytes();
+        let [e0, e1] = self.epoch.to_be_bytes();
+        let [0, 0, s0, s1, s2, s3, s4, s5] = self.sequence.to_be_bytes() else {
+            return Err(Full);
+        };
+        w.put(&[self.content_type.0, v0, v1, e0, e1, s0, s1, s2, s3, s4, s5])?;
+        if !id.is_empty() {
+            w.put(id)?;
+        }
         w.u16(self.length)
     }
 
