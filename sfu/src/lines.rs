@@ -15,6 +15,10 @@ pub(crate) const MAX_MESSAGE: usize = 256 << 10;
 pub(crate) const MAX_CHANNELS: usize = 16;
 /// Their labels and protocols have so many bytes in all at most.
 pub(crate) const MAX_TEXT: usize = 4096;
+/// What is kept of an unfinished message is at most this long; of what others say to a member, two lines may be full.
+const MAX_RECEIVE_WINDOW: u32 = 2 << 20;
+const MAX_SEND_BUFFER: usize = 10 << 20;
+const MAX_STREAMS: usize = 1024;
 /// Of what may get lost so many bytes wait for a receiver at most: what waits longer is of no use any more.
 const MAX_WAITING: usize = MAX_MESSAGE;
 
@@ -75,6 +79,13 @@ impl Said {
     pub(crate) fn read(from: ParticipantId, channel: ChannelId, kind: MessageKind, message: &[u8]) -> Option<Self> {
         let end = message.iter().position(|&byte| byte == b'\n')?;
         let (receivers, body) = message.split_at(end);
+        // A browser may end the connection of who sends it text that is none.
+        if kind == MessageKind::Text && std::str::from_utf8(body).is_err() {
+            return None;
+        }
+        if !receivers.iter().all(|byte| byte.is_ascii_digit() || *byte == b' ') {
+            return None;
+        }
         let receivers = std::str::from_utf8(receivers).ok()?;
         let to = if receivers.is_empty() {
             None
@@ -106,6 +117,9 @@ pub(crate) fn member_config(config: &peer::Config) -> peer::Config {
     member.channel_limits.max_channels = MAX_CHANNELS;
     member.channel_limits.max_text = MAX_TEXT;
     member.sctp.max_receive_message = member.sctp.max_receive_message.min(MAX_MESSAGE);
+    member.sctp.receive_window = member.sctp.receive_window.min(MAX_RECEIVE_WINDOW);
+    member.sctp.send_buffer = member.sctp.send_buffer.min(MAX_SEND_BUFFER);
+    member.sctp.max_receive_streams = member.sctp.max_receive_streams.min(MAX_STREAMS);
     // It shares its way with voices and pictures, which must not wait behind it.
     member.sctp.congestion = peer::Congestion::DelayFriendly;
     member

@@ -4,9 +4,8 @@ mod talk;
 
 use std::time::Duration;
 
-use peer::Event;
-use peer::Reliability;
-use peer::{ChannelEvent, ChannelId, ChannelInit, MessageKind as Kind};
+use bytes::Bytes;
+use peer::{ChannelEvent, ChannelId, ChannelInit, Event, MessageKind as Kind, Reliability};
 use sfu::{Gone, ParticipantId, Role};
 use talk::Talk;
 
@@ -96,6 +95,7 @@ fn what_has_no_receivers_line_is_dropped() {
         " \nhello",
         "1  2\nhello",
         "-1\nhello",
+        "+1\nhello",
         "99999999999999999999\n",
         "\r\n",
         "é\n",
@@ -104,10 +104,13 @@ fn what_has_no_receivers_line_is_dropped() {
         talk.text(0, channels[0], text);
     }
     talk.send(0, channels[0], &b"\xff\n"[..]).unwrap();
+    let (now, text) = (talk.now, Bytes::from_static(b"\nno text: \xff"));
+    let peer = &mut talk.talkers[0].peer;
+    peer.send_message(now, channels[0], Kind::Text, text).unwrap();
     talk.text(0, channels[0], "\non");
     talk.run(SECOND);
     assert_eq!(talk.heard(1), [(channels[1], Kind::Text, said(id(&talk, 0), "on"))]);
-    assert_eq!(talk.counters(), [("malformed_messages", wrong.len() as u64 + 1)]);
+    assert_eq!(talk.counters(), [("malformed_messages", wrong.len() as u64 + 2)]);
 }
 
 #[test]
