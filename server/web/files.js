@@ -300,6 +300,7 @@ export class Files {
   }
 
   #end(shared, state, changes = {}) {
+    this.#queue = this.#queue.filter(each => each !== shared);
     this.#rates.delete(shared);
     this.#set(shared, state, { speed: 0, ...changes });
     this.#next();

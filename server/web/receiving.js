@@ -37,9 +37,11 @@ export class Receiving {
   /** Asks this participant for all that is missing. */
   ask(id, owner) {
     const transfer = this.#transfers.get(id);
+    if (!transfer) return;
     transfer.owner = owner;
-    if (transfer.expected === transfer.size) this.#finish(transfer);
-    else this.#get(transfer);
+    // What is here but not written yet ends it when it is.
+    if (transfer.expected < transfer.size) this.#get(transfer);
+    else if (transfer.written === transfer.size) this.#finish(transfer);
   }
 
   /** Wants nothing for now; what is here is kept. */

@@ -5,6 +5,8 @@ export const LONGEST_TEXT = 4_000;
 /** So many files are offered by one person at most. */
 export const MOST_FILES = 100;
 const LONGEST_NAME = 200;
+/** A longer name is not even looked at: cleaning it takes time. */
+const LONGEST_RAW_NAME = 1_000;
 
 /** A new id, of 128 random bits. */
 export function randomId() {
@@ -46,7 +48,7 @@ const READ = {
 
 function readFile(file) {
   const { id, name, size, mime } = file ?? {};
-  if (!isId(id) || typeof name !== 'string' || !isOffset(size)) return null;
+  if (!isId(id) || typeof name !== 'string' || name.length > LONGEST_RAW_NAME || !isOffset(size)) return null;
   return { id, name: fileName(name), size, mime: typeof mime === 'string' ? mime.slice(0, 100) : '' };
 }
 
@@ -61,6 +63,7 @@ function printable(text) {
  */
 export function fileName(name) {
   const plain = name
+    .slice(0, LONGEST_RAW_NAME)
     .replace(/[\p{Cc}\p{Zl}\p{Zp}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, '')
     .replace(/[\\/:*?"<>|]/g, '_')
     .replace(/^[.\s]+|[.\s]+$/g, '');

@@ -11,6 +11,7 @@ mod echo;
 mod failures;
 mod files;
 mod panel;
+mod receiving;
 mod resume;
 mod room;
 mod sending;

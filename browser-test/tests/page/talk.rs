@@ -226,6 +226,23 @@ fn hostile_words_are_shown_as_they_are_and_hostile_messages_not_at_all() {
     }
 }
 
+/// What takes a time that grows with the square of its length would take many seconds here.
+#[test]
+fn a_name_that_is_long_beyond_reason_takes_no_time() {
+    let scene = in_room(Kind::Chromium, &["Bob"]);
+    let outcome = scene.get(
+        "(async () => {
+            const { fileName, understood } = await import('/assets/words.js');
+            const name = 'a' + '.'.repeat(100_000) + 'a';
+            const file = name => understood(JSON.stringify({ type: 'file', id: '1'.repeat(32), name, size: 1, mime: '' }));
+            const own = new File(['x'], name);
+            return [file(name), file('a'.repeat(1_000)).name.length, fileName(own.name), hyaline.room.offerFile(own).name];
+        })()",
+    );
+    assert_eq!(outcome, json!([null, 200, "a", "a"]));
+    scene.assert_quiet();
+}
+
 /// The server tells of people over another connection, which may be slower.
 #[test]
 fn who_speaks_before_the_server_has_told_of_them_is_heard_then() {

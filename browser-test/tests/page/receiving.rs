@@ -1,0 +1,59 @@
+//! What becomes of the parts of a file that come, with a place that the test plays.
+
+use browser_test::Kind;
+use serde_json::{Value, json};
+
+use crate::{Scene, nobody};
+
+/// `told` is what the owner heard: [type, offset]. A place writes when the test says `write()`, one part after the other;
+/// `come(from, to)` is what comes of a file, in parts of 64 KiB.
+fn play(script: &str) -> Value {
+    let scene = Scene::open(Kind::Chromium, "/r/kitchen?name=Ada", &nobody());
+    let outcome = scene.get(&format!(
+        "(async () => {{
+            const {{ Receiving }} = await import('/assets/receiving.js');
+            const told = [], done = [], failed = [], writes = [];
+            const receiving = new Receiving({{
+                tell: ({{ type, offset = null }}) => told.push([type, offset]),
+                came() {{}},
+                done: id => done.push(id[0]),
+                failed: (id, {{ code }}) => failed.push([id[0], code]),
+            }});
+            const place = {{
+                write: () => new Promise(resolve => writes.push(resolve)),
+                finish: async () => null,
+                discard: async () => {{}},
+            }};
+            const settle = () => fake.clock.rest();
+            const write = async () => {{ writes.shift()(); await settle(); }};
+            const part = 65_536, one = '1'.repeat(32);
+            const begin = size => receiving.begin({{ id: one, name: 'tea.bin', size }}, place);
+            const come = (from, to, length = part) => {{
+                for (let which = from; which < to; which++) receiving.take('Bob', {{ id: one, offset: which * length, bytes: new Uint8Array(length) }});
+            }};
+            {script}
+        }})()"
+    ));
+    scene.assert_quiet();
+    outcome
+}
+
+#[test]
+fn what_is_not_yet_written_is_not_there() {
+    let outcome = play(
+        "begin(2 * part);
+        receiving.ask(one, 'Bob');
+        come(0, 2);
+        await settle();
+        // The channel is opened again, while the last part still has to be written.
+        receiving.ask(one, 'Bob');
+        await settle();
+        const before = [done.length, told.slice()];
+        await write();
+        const between = done.length;
+        await write();
+        receiving.ask(one, 'Bob'); // it is gone from here
+        return [before, between, done, told.at(-1), failed];",
+    );
+    assert_eq!(outcome, json!([[0, [["get", 0]]], 0, ["1"], ["got", 131_072], []]));
+}
