@@ -129,7 +129,7 @@ export class Files {
         return;
       }
       case 'get':
-        if (this.#sending.get(message.id, sender, message.offset)) this.#served(this.all.get(message.id));
+        if (this.#sending.get(message.id, sender, message.offset, message.again)) this.#served(this.all.get(message.id));
         else this.#handlers.tell({ type: 'lost', id: message.id }, [sender]);
         return;
       case 'got': {

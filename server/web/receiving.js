@@ -2,8 +2,9 @@ import { Problem } from './reasons.js';
 
 /** What is written is told whenever it is so much more. */
 const TOLD = 1 << 18;
-/** Without anything new for so long it is asked for again. */
+/** Without anything new for so long it is asked for again, and then ever more patiently. */
 const SILENCE_MS = 5_000;
+const LONGEST_SILENCE_MS = 120_000;
 /** So much may wait to be written: who sends more than may be on the way is not heard. */
 const UNWRITTEN = 4 << 20;
 
@@ -31,7 +32,10 @@ export class Receiving {
 
   /** A file will come, and go into this place (see stores.js). */
   begin({ id, name, size }, place) {
-    this.#transfers.set(id, { id, name, size, place, owner: null, expected: 0, written: 0, told: 0, asked: -1, timer: 0, writing: Promise.resolve() });
+    this.#transfers.set(id, {
+      id, name, size, place, owner: null, expected: 0, written: 0, told: 0, writing: Promise.resolve(),
+      asked: -1, gap: false, pause: SILENCE_MS, timer: 0, // `gap`: parts came that could not be taken
+    });
   }
 
   /** Asks this participant for all that is missing. */
@@ -39,8 +43,9 @@ export class Receiving {
     const transfer = this.#transfers.get(id);
     if (!transfer) return;
     transfer.owner = owner;
+    transfer.pause = SILENCE_MS;
     // What is here but not written yet ends it when it is.
-    if (transfer.expected < transfer.size) this.#get(transfer);
+    if (transfer.expected < transfer.size) this.#get(transfer, true);
     else if (transfer.written === transfer.size) this.#finish(transfer);
   }
 
@@ -65,14 +70,19 @@ export class Receiving {
   take(sender, { id, offset, bytes }) {
     const transfer = this.#transfers.get(id);
     if (!transfer || transfer.owner !== sender) return;
+    // Whatever comes holds up the rest of what is on its way.
+    for (const each of this.#transfers.values()) if (each.owner !== null) this.#wait(each);
     const { expected, size } = transfer;
     if (offset < expected || offset + bytes.length > size) return;
     if (offset > expected || expected + bytes.length > transfer.written + UNWRITTEN) {
       // What is behind the gap comes again, too; it is asked for once.
-      if (transfer.asked !== expected) this.#get(transfer);
+      transfer.gap = true;
+      if (transfer.asked !== expected) this.#get(transfer, true);
       return;
     }
     transfer.expected += bytes.length;
+    transfer.gap = false;
+    transfer.pause = SILENCE_MS;
     this.#wait(transfer);
     this.#handlers.came(id, bytes.length);
     this.#write(transfer, bytes);
@@ -121,9 +131,10 @@ export class Receiving {
     return this.#transfers.get(transfer.id) === transfer;
   }
 
-  #get(transfer) {
+  /** Asks for what is missing; `again` when it cannot be on its way any more. */
+  #get(transfer, again) {
     transfer.asked = transfer.expected;
-    this.#handlers.tell({ type: 'get', id: transfer.id, offset: transfer.expected }, transfer.owner);
+    this.#handlers.tell({ type: 'get', id: transfer.id, offset: transfer.expected, again }, transfer.owner);
     this.#wait(transfer);
   }
 
@@ -135,7 +146,11 @@ export class Receiving {
   #wait(transfer) {
     clearTimeout(transfer.timer);
     transfer.timer = setTimeout(() => {
-      if (transfer.expected < transfer.size) this.#get(transfer);
-    }, SILENCE_MS);
+      if (transfer.expected === transfer.size) return;
+      // Nothing at all for so long: it may be lost after all.
+      const isLost = transfer.gap || transfer.pause > 2 * SILENCE_MS;
+      transfer.pause = Math.min(2 * transfer.pause, LONGEST_SILENCE_MS);
+      this.#get(transfer, isLost);
+    }, transfer.pause);
   }
 }

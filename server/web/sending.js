@@ -1,6 +1,10 @@
 const CHUNK = 1 << 16;
 /** So much is on its way to one receiver at most. */
 const WINDOW = 1 << 20;
+/** Every so many parts of a file go to whoever has waited longest: who is far behind, or always asks for it once more, holds up nobody. */
+const FAIR = 4;
+/** Who goes back behind what he said he has does so once in this time. */
+const BACK_MS = 1_000;
 
 /**
  * Sends our files to whoever asks. Everybody has a cursor in each file; those whose cursors are at the same place get the same
@@ -9,8 +13,9 @@ const WINDOW = 1 << 20;
 export class Sending {
   #channel;
   #handlers;
-  #files = new Map(); // by id: { file, receivers: Map of { cursor, acknowledged } }, whose turn it is first
+  #files = new Map(); // by id: { file, receivers, steps }, whose turn it is first
   #pumping = false;
+  #count = 0; // of what was sent
 
   /** `handlers`: `unreadable(id, receivers)`, once, when a file cannot be read any more, which was removed then. */
   constructor(channel, handlers) {
@@ -20,7 +25,7 @@ export class Sending {
 
   /** A file (anything with `size` and `slice`) that may be asked for. */
   add(id, file) {
-    this.#files.set(id, { file, receivers: new Map() });
+    this.#files.set(id, { file, receivers: new Map(), steps: 0 });
   }
 
   remove(id) {
@@ -32,11 +37,25 @@ export class Sending {
     return new Map([...this.#files.get(id)?.receivers ?? []].map(([receiver, { acknowledged }]) => [receiver, acknowledged]));
   }
 
-  /** Somebody wants a file from there on; returns whether there is such a file. */
-  get(id, receiver, offset) {
+  /** Somebody wants a file from there on, `again` also what is on its way already; returns whether there is such a file. */
+  get(id, receiver, offset, again) {
     const shared = this.#files.get(id);
     if (!shared || offset > shared.file.size) return false;
-    shared.receivers.set(receiver, { cursor: offset, acknowledged: offset });
+    const to = shared.receivers.get(receiver);
+    if (!to) {
+      // `sent` is the furthest that ever was, `served` tells when that was last, `back` when he last went back.
+      shared.receivers.set(receiver, { cursor: offset, acknowledged: offset, sent: offset, served: this.#count, back: -Infinity });
+    } else if (!again && offset >= to.acknowledged && offset < to.cursor) {
+      to.acknowledged = offset;
+    } else {
+      const now = performance.now();
+      if (offset < to.acknowledged) {
+        if (now < to.back + BACK_MS) return true;
+        to.back = now;
+      }
+      to.cursor = to.acknowledged = offset;
+      to.sent = Math.max(to.sent, offset);
+    }
     this.pump();
     return true;
   }
@@ -44,8 +63,9 @@ export class Sending {
   /** Somebody has a file up to there; returns whether that can be. */
   got(id, receiver, offset) {
     const to = this.#files.get(id)?.receivers.get(receiver);
-    if (!to || offset > to.cursor || offset < to.acknowledged) return false;
+    if (!to || offset > to.sent || offset < to.acknowledged) return false;
     to.acknowledged = offset;
+    to.cursor = Math.max(to.cursor, offset); // what was about to be sent again has come
     this.pump();
     return true;
   }
@@ -93,7 +113,9 @@ export class Sending {
   /** Sends the next part of a file; false when nothing can be sent now. */
   async #step(id) {
     const shared = this.#files.get(id);
-    const offset = Math.min(...this.#waiting(shared).map(([, { cursor }]) => cursor));
+    const waiting = this.#waiting(shared).map(([, to]) => to);
+    const isFirst = ++shared.steps % FAIR === 0 ? (one, other) => one.served < other.served : (one, other) => one.cursor < other.cursor;
+    const offset = waiting.reduce((first, to) => (isFirst(to, first) ? to : first)).cursor;
     // Ends at a multiple of its length, so that whoever has begun anywhere can meet the others.
     const end = Math.min(offset - (offset % CHUNK) + CHUNK, shared.file.size);
     let bytes;
@@ -110,8 +132,10 @@ export class Sending {
     const group = this.#waiting(shared).filter(([, { cursor }]) => cursor === offset);
     if (group.length === 0) return true;
     const sent = this.#channel.send(chunk(id, offset, bytes), group.map(([receiver]) => receiver));
-    if (sent) for (const [, to] of group) to.cursor = end;
-    return sent;
+    if (!sent) return false;
+    this.#count++;
+    for (const [, to] of group) Object.assign(to, { cursor: end, sent: Math.max(to.sent, end), served: this.#count });
+    return true;
   }
 }
 

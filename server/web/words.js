@@ -40,7 +40,10 @@ const READ = {
     : null),
   file: readFile,
   'file-gone': aboutFile,
-  get: aboutPart,
+  get: message => {
+    const part = aboutPart(message);
+    return part && { ...part, again: message.again === true };
+  },
   got: aboutPart,
   stop: aboutFile,
   lost: aboutFile,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{Scene, nobody};
 
-/// `told` is what the owner heard: [type, offset]. A place writes when the test says `write()`, one part after the other;
+/// `told` is what the owner heard: [type, offset, again]. A place writes when the test says `write()`, one part after the other;
 /// `come(from, to)` is what comes of a file, in parts of 64 KiB.
 fn play(script: &str) -> Value {
     let scene = Scene::open(Kind::Chromium, "/r/kitchen?name=Ada", &nobody());
@@ -14,7 +14,7 @@ fn play(script: &str) -> Value {
             const {{ Receiving }} = await import('/assets/receiving.js');
             const told = [], done = [], failed = [], writes = [];
             const receiving = new Receiving({{
-                tell: ({{ type, offset = null }}) => told.push([type, offset]),
+                tell: ({{ type, offset, again = null }}) => told.push([type, offset, again]),
                 came() {{}},
                 done: id => done.push(id[0]),
                 failed: (id, {{ code }}) => failed.push([id[0], code]),
@@ -25,7 +25,7 @@ fn play(script: &str) -> Value {
                 discard: async () => {{}},
             }};
             const settle = () => fake.clock.rest();
-            const write = async () => {{ writes.shift()(); await settle(); }};
+            const write = async () => {{ await settle(); writes.shift()(); await settle(); }};
             const part = 65_536, one = '1'.repeat(32);
             const begin = size => receiving.begin({{ id: one, name: 'tea.bin', size }}, place);
             const come = (from, to, length = part) => {{
@@ -55,5 +55,48 @@ fn what_is_not_yet_written_is_not_there() {
         receiving.ask(one, 'Bob'); // it is gone from here
         return [before, between, done, told.at(-1), failed];",
     );
-    assert_eq!(outcome, json!([[0, [["get", 0]]], 0, ["1"], ["got", 131_072], []]));
+    assert_eq!(
+        outcome,
+        json!([[0, [["get", 0, true]]], 0, ["1"], ["got", 131_072, null], []])
+    );
+}
+
+#[test]
+fn who_asks_again_is_ever_more_patient_until_something_comes() {
+    let outcome = play(
+        "begin(8 * part);
+        receiving.ask(one, 'Bob');
+        const asked = async seconds => {
+            told.length = 0;
+            await fake.clock.pass(1_000 * seconds);
+            return told.map(([, offset, again]) => [offset / part, again]);
+        };
+        // 5, 15, 35 and 75 s.
+        const waits = [await asked(4), await asked(2), await asked(8), await asked(2), await asked(18), await asked(2), await asked(38), await asked(2)];
+        come(0, 1);
+        await write();
+        waits.push(await asked(4), await asked(2));
+        // A part that is here already is a sign of life.
+        await asked(8);
+        come(0, 1);
+        waits.push(await asked(9), await asked(2));
+        return waits;",
+    );
+    assert_eq!(
+        outcome,
+        json!([
+            [],
+            [[0, false]],
+            [],
+            [[0, false]],
+            [],
+            [[0, true]],
+            [],
+            [[0, true]],
+            [],
+            [[1, false]],
+            [],
+            [[1, false]]
+        ])
+    );
 }

@@ -233,6 +233,64 @@ fn what_was_on_its_way_when_the_channel_was_closed_is_sent_again() {
 }
 
 #[test]
+fn what_is_on_its_way_is_not_sent_again_unless_it_is_lost() {
+    let outcome = play(
+        Kind::Chromium,
+        "sending.add(one, file(40));
+        sending.get(one, 'Bob', 0, true);
+        await settle();
+        // He has two parts, and asks: so there is room for two more.
+        sending.get(one, 'Bob', 2 * part, false);
+        await settle();
+        const first = sent.slice(16).map(([, part]) => part);
+        sending.get(one, 'Bob', 3 * part, true);
+        await settle();
+        const second = sent.slice(18).map(([, part]) => part);
+        // What came late from before it was begun anew counts.
+        channel.free = false;
+        sending.again();
+        const late = [sending.got(one, 'Bob', 18 * part), sending.got(one, 'Bob', 20 * part)];
+        channel.free = true;
+        await sending.pump();
+        return [first, second[0], second.length, late, sent[18 + 16]];",
+    );
+    assert_eq!(outcome, json!([[16, 17], 3, 16, [true, false], ["1", 18, "Bob"]]));
+}
+
+#[test]
+fn who_always_goes_back_holds_up_nobody() {
+    let outcome = play(
+        Kind::Chromium,
+        "sending.add(one, file(200));
+        channel.free = false;
+        sending.get(one, 'Bob', 100 * part, true);
+        const { send } = channel;
+        // One part at a time.
+        channel.send = (...message) => { channel.free = false; return send(...message); };
+        const step = async () => { channel.free = true; await sending.pump(); };
+        for (let round = 0; round < 12; round++) {
+            sending.get(one, 'Mallory', 0, true);
+            await step();
+        }
+        const bob = sent.filter(([, , receivers]) => receivers === 'Bob').length;
+        // Behind what he said he has, once in a second.
+        sending.got(one, 'Mallory', part);
+        const cursors = () => sending.receivers(one).get('Mallory') / part;
+        const back = [cursors()];
+        sending.get(one, 'Mallory', 0, true);
+        back.push(cursors());
+        sending.get(one, 'Mallory', part, true);
+        sending.get(one, 'Mallory', 0, true);
+        back.push(cursors());
+        await fake.clock.pass(1_000);
+        sending.get(one, 'Mallory', 0, true);
+        back.push(cursors());
+        return [bob, back];",
+    );
+    assert_eq!(outcome, json!([3, [1, 0, 1, 0]]));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_given_up() {
     let outcome = play(
         Kind::Chromium,
