@@ -115,7 +115,12 @@ export class Chat {
 
   #say() {
     const text = find('#text');
-    this.#room.say(text.value);
+    try {
+      this.#room.say(text.value);
+    } catch (problem) {
+      notice(problem.code, problem.message);
+      return; // the text stays
+    }
     text.value = '';
     fit(text);
   }
@@ -132,6 +137,7 @@ export class Chat {
   #file(file) {
     let entry = this.#entries.get(file);
     if (!entry) {
+      if (isOver(file)) return; // its entry was removed
       const room = this.#room;
       entry = new Entry(find('#file'), file, {
         fetch: () => room.fetchFile(file),
@@ -178,8 +184,16 @@ export class Chat {
     else find('#latest').hidden = false;
   }
 
-  /** What is old goes; files stay, as they may be on their way. */
+  /** What is old goes; files that can still be had stay, and those that are here. */
   #trim() {
+    const over = [...this.#entries.keys()].filter(isOver);
+    for (const file of over.slice(0, Math.max(0, over.length - SHOWN))) {
+      const { element } = this.#entries.get(file);
+      const turn = element.parentElement;
+      element.remove();
+      this.#entries.delete(file);
+      if (!turn.querySelector('.text, .file')) turn.remove();
+    }
     const texts = find('#log').querySelectorAll('.text');
     for (const text of [...texts].slice(0, Math.max(0, texts.length - SHOWN))) {
       const turn = text.parentElement;
@@ -231,6 +245,9 @@ export class Chat {
     }
   }
 }
+
+/** Nobody can get it any more, or not for now. */
+const isOver = ({ own, state }) => state === 'gone' || state === 'left' || (own && state === 'failed');
 
 /** As high as its text, up to what the style allows. */
 function fit(text) {

@@ -2,6 +2,7 @@
 
 import { Files } from './files.js';
 import { Participant } from './participant.js';
+import { Problem } from './reasons.js';
 import { Session } from './session.js';
 import { placeFor } from './stores.js';
 import { Talk } from './talk.js';
@@ -135,13 +136,15 @@ export class Room extends EventTarget {
 
   /**
    * Says something to everybody, or to some participants (their ids) alone. Nothing comes of an empty text, and one of more than 4,000
-   * characters is cut. What is said while the channel is closed is sent as soon as it is open.
+   * characters is cut. What is said while the channel is closed is sent as soon as it is open; throws a Problem when 50 wait for that.
    */
   say(text, to = []) {
     const said = { type: 'chat', id: randomId(), text: String(text).trim().slice(0, LONGEST_TEXT), at: Date.now() };
     if (!said.text || this.talk === 'unavailable') return;
     if (to.length > 0) said.private = true;
-    this.#talk.say(said, to);
+    if (!this.#talk.say(said, to)) {
+      throw new Problem('too-much-unsent', 'Too much waits to be sent already. Say it when you are connected again.');
+    }
     this.#emit('chat', { id: said.id, from: null, name: this.name, text: said.text, private: to.length > 0 });
   }
 

@@ -1,13 +1,15 @@
 import { Channel } from './channel.js';
 import { understood } from './words.js';
 
-/** What was said within this time before the channel was closed is said again: it may be lost. */
-const AGAIN_MS = 10_000;
-/** So many sayings are kept for that, and so many ids of others' are known again. */
+/** What was said within this time before a channel was closed is said again: it may be lost. (Whoever has it knows it by its id.) */
+const AGAIN_MS = 120_000;
+/** So many sayings are kept for that and until they can be sent, and so many ids of others' are known again. */
 const KEPT = 50;
 const KNOWN = 1_000;
 /** So many messages are kept of people of whom the server has not told yet. */
 const EARLY = 100;
+const LONGEST_EARLY = 150_000;
+const EARLY_MS = 30_000;
 /** Who asks what we are is answered once in this time. */
 const REPLY_MS = 1_000;
 
@@ -22,8 +24,9 @@ export class Talk {
   #handlers;
   #said = []; // [{ message, receivers, at }], `at` being null before it was sent
   #known = new Set(); // ids of what others said
-  #early = []; // [sender, text]
-  #replies = new Map(); // by participant: { at, timer }
+  #early = []; // [sender, text, at]
+  #forgetting = 0;
+  #replies = new Map(); // by participant: { since, at, timer }, `since` the first one
 
   /**
    * `handlers`: `knows(participant)`, `own()` what we are ({ hand, files }), `heard(sender, message)`, `open()` when the others were told
@@ -59,6 +62,7 @@ export class Talk {
     for (const { timer } of this.#replies.values()) clearTimeout(timer);
     this.#replies.clear();
     this.#early = [];
+    clearTimeout(this.#forgetting);
     if (this.state === 'open') this.#become('closed');
   }
 
@@ -67,17 +71,20 @@ export class Talk {
     return this.#line.send(JSON.stringify(message), receivers);
   }
 
-  /** As `tell`, and it is sent again where it may have been lost. */
+  /** As `tell`, and it is sent later, or again, where it may have been lost. False when too much waits already: it was not said. */
   say(message, receivers = []) {
+    if (this.#said.filter(({ at }) => at === null).length >= KEPT) return false;
     const said = { message, receivers, at: null };
     this.#said.push(said);
-    if (this.#said.length > KEPT) this.#said.shift();
+    if (this.#said.length > KEPT) this.#said.splice(this.#said.findIndex(({ at }) => at !== null), 1);
     this.#utter(said);
+    return true;
   }
 
   /** The server tells of somebody: what they said already is heard now. */
   met(participant) {
-    const early = this.#early.filter(([sender]) => sender === participant);
+    const lately = performance.now() - EARLY_MS;
+    const early = this.#early.filter(([sender, , at]) => sender === participant && at > lately);
     this.#early = this.#early.filter(([sender]) => sender !== participant);
     for (const [sender, text] of early) this.#take(sender, text);
   }
@@ -116,8 +123,11 @@ export class Talk {
 
   #take(sender, text) {
     if (!this.#handlers.knows(sender)) {
-      this.#early.push([sender, text]);
+      if (text.length > LONGEST_EARLY) return;
+      this.#early.push([sender, text, performance.now()]);
       if (this.#early.length > EARLY) this.#early.shift();
+      clearTimeout(this.#forgetting);
+      this.#forgetting = setTimeout(() => { this.#early = []; }, EARLY_MS);
       return;
     }
     const message = understood(text);
@@ -137,15 +147,26 @@ export class Talk {
     const now = performance.now();
     const last = this.#replies.get(sender);
     if (last?.timer) return;
-    if (!last || now >= last.at + REPLY_MS) {
-      this.#replies.set(sender, { at: now, timer: 0 });
+    if (!last) {
+      this.#replies.set(sender, { since: now, at: now, timer: 0 });
       this.#tellState(false, [sender]);
       return;
     }
-    last.timer = setTimeout(() => {
-      this.#replies.set(sender, { at: performance.now(), timer: 0 });
+    const answer = () => {
+      Object.assign(last, { at: performance.now(), timer: 0 });
       this.#tellState(false, [sender]);
-    }, last.at + REPLY_MS - now);
+      this.#repeat(sender, last.since);
+    };
+    if (now >= last.at + REPLY_MS) answer();
+    else last.timer = setTimeout(answer, last.at + REPLY_MS - now);
+  }
+
+  /** Somebody's channel was opened again: what was said meanwhile, or shortly before, may be lost. Nothing from before they came. */
+  #repeat(participant, since) {
+    const from = Math.max(since, performance.now() - AGAIN_MS);
+    for (const { message, receivers, at } of this.#said) {
+      if (at !== null && at >= from && (receivers.length === 0 || receivers.includes(participant))) this.tell(message, [participant]);
+    }
   }
 
   #become(state) {

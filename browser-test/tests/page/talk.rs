@@ -258,6 +258,23 @@ fn who_speaks_before_the_server_has_told_of_them_is_heard_then() {
     scene.wait("document.querySelectorAll('.text').length === 2 && hyaline.room.participants.get('7').hand");
     assert_eq!(turns(&scene), json!([["Bob", "Who is there?"], ["Gil", "Hi."]]));
     scene.wait("fake.said('state').some(({ to, reply }) => to.join() === '7' && reply === false)");
+    // Not for ever, and not however long it is.
+    let early = |text: &str| {
+        scene.get(&format!(
+            "void fake.lines.room.send('8\\n' + JSON.stringify({{ type: 'chat', id: randomHex(), text: 'Late.', pad: {text} }}))"
+        ));
+    };
+    scene.get("void (globalThis.randomHex = () => crypto.randomUUID().replaceAll('-', ''))");
+    early("''");
+    say(&scene, "Bob", 2, "Now.");
+    scene.wait("document.querySelectorAll('.text').length === 3");
+    scene.pass(Duration::from_secs(31));
+    early("'x'.repeat(160_000)");
+    say(&scene, "Bob", 3, "And now.");
+    scene.wait("document.querySelectorAll('.text').length === 4");
+    scene.get("fake.send({ type: 'participant-joined', participant: '8', name: 'Hal' })");
+    scene.wait("hyaline.room.participants.has('8')");
+    assert_eq!(scene.get("document.querySelectorAll('.text').length"), json!(4));
     scene.assert_quiet();
 }
 
@@ -374,7 +391,7 @@ fn a_channel_that_is_closed_is_opened_again() {
             json!(2)
         );
         // What is long past is not.
-        scene.pass(Duration::from_secs(11));
+        scene.pass(Duration::from_secs(121));
         scene.get("void (fake.heard.length = 0, fake.lines.room.close())");
         scene.wait("fake.opened.filter(label => label === 'room').length === 3 && fake.heard.length > 0");
         scene.get("void hyaline.room.say('later')");
@@ -388,6 +405,83 @@ fn a_channel_that_is_closed_is_opened_again() {
         assert_eq!(scene.get("fake.sent('offer').length"), json!(1), "{kind}");
         scene.assert_quiet();
     }
+}
+
+#[test]
+fn whose_channel_was_opened_again_hears_what_they_may_have_missed() {
+    let scene = in_room(Kind::Chromium, &["Bob", "Cleo"]);
+    let asks = json!({ "type": "state", "hand": false, "files": [], "reply": true });
+    let chats = "fake.said('chat').map(({ to, text }) => [to.join(), text])";
+    scene.get("void hyaline.room.say('before Bob was here')");
+    scene.wait("fake.said('chat').length === 1");
+    scene.get(&format!("fake.tell('Bob', {asks})"));
+    scene.wait("fake.said('state').some(({ to }) => to.join() === '1')");
+    scene.get(
+        "void (hyaline.room.say('to all'), hyaline.room.say('to Bob', ['1']), hyaline.room.say('to Cleo', ['2']))",
+    );
+    scene.wait("fake.said('chat').length === 4");
+    scene.pass(Duration::from_secs(2));
+    scene.get("void (fake.heard.length = 0)");
+    scene.get(&format!("fake.tell('Bob', {asks})"));
+    scene.wait("fake.said('chat').length >= 2");
+    scene.rest();
+    assert_eq!(scene.get(chats), json!([["1", "to all"], ["1", "to Bob"]]));
+    // What is long past is not said again.
+    scene.pass(Duration::from_secs(121));
+    scene.get("void (fake.heard.length = 0)");
+    scene.get(&format!("fake.tell('Bob', {asks})"));
+    scene.wait("fake.said('state').length === 1");
+    scene.rest();
+    assert_eq!(scene.get(chats), json!([]));
+    scene.assert_quiet();
+}
+
+#[test]
+fn what_cannot_wait_any_more_is_refused_and_stays_where_it_was_written() {
+    let scene = in_room(Kind::Chromium, &["Bob"]);
+    scene.page.press("c").unwrap();
+    scene.wait("document.activeElement.id === 'text'");
+    scene.get("void hyaline.room.say('sent')");
+    scene.get(
+        "void hyaline.room.addEventListener('talk', () => {
+            for (let n = 0; n < 50; n++) hyaline.room.say(`${n}`);
+            document.querySelector('#text').value = 'too much';
+            document.querySelector('#say').requestSubmit();
+        }, { once: true })",
+    );
+    scene.get("void (fake.heard.length = 0, fake.lines.room.close())");
+    scene.wait("document.querySelector('[data-code=too-much-unsent]')?.textContent === 'Too much waits to be sent already. Say it when you are connected again.'");
+    assert_eq!(scene.get("document.querySelector('#text').value"), json!("too much"));
+    scene.wait("hyaline.room.talk === 'open' && fake.said('chat').length === 50");
+    assert_eq!(
+        scene.get("fake.said('chat').every(({ text }, n) => text === `${n}`)"),
+        json!(true)
+    );
+    scene.assert_quiet();
+}
+
+#[test]
+fn files_that_are_gone_do_not_pile_up() {
+    let scene = in_room(Kind::Chromium, &["Bob"]);
+    scene.get(
+        "void Array.from({ length: 505 }, (_, n) => {
+            const id = String(n).padStart(32, '0');
+            fake.tell('Bob', { type: 'file', id, name: `${n}.txt`, size: 1, mime: '' });
+            if (n !== 1) fake.tell('Bob', { type: 'file-gone', id });
+        })",
+    );
+    say(&scene, "Bob", 1, "That was all.");
+    scene.wait("document.querySelectorAll('.text').length === 1");
+    // 504 are gone; that which is not stays.
+    assert_eq!(
+        scene.get("[...document.querySelectorAll('.file-name')].map(({ textContent }) => textContent).slice(0, 3).concat(document.querySelectorAll('.file').length)"),
+        json!(["1.txt", "5.txt", "6.txt", 501])
+    );
+    // What happens to one whose entry is gone brings no entry back.
+    scene.get("void fake.depart('Bob')");
+    scene.wait("hyaline.room.participants.size === 0");
+    assert_eq!(scene.get("document.querySelectorAll('.file').length"), json!(501));
+    scene.assert_quiet();
 }
 
 #[test]
