@@ -37,7 +37,17 @@ export function takeDrops(element, veil, { ready, take, refuse }) {
     if (files.length < items.length) refuse('Folders cannot be shared: pack one into an archive (ZIP) and share that.');
     take(files);
   });
+  // Nor does it anywhere else.
+  for (const type of ['dragover', 'drop']) {
+    document.addEventListener(type, event => {
+      if (event.defaultPrevented || !carriesFiles(event.dataTransfer)) return;
+      event.preventDefault();
+      event.dataTransfer.dropEffect = 'none';
+    });
+  }
   document.addEventListener('paste', event => {
+    // Who copies words in an office program has their picture with them.
+    if (event.target.closest?.('input, textarea') && event.clipboardData?.types.includes('text/plain')) return;
     const files = [...event.clipboardData?.files ?? []];
     if (files.length === 0 || !ready()) return;
     event.preventDefault();
