@@ -140,7 +140,7 @@ export class Chat {
       if (isOver(file)) return; // its entry was removed
       const room = this.#room;
       entry = new Entry(find('#file'), file, {
-        fetch: () => room.fetchFile(file),
+        fetch: () => room.fetchFile(file).catch(({ code, message }) => notice(code, message)),
         pause: () => room.pauseFile(file),
         cancel: () => room.cancelFile(file),
         withdraw: () => room.withdrawFile(file),

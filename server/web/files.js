@@ -40,6 +40,7 @@ export class Files {
   #queue = []; // files that wait until others are done
   #rates = new Map(); // by file: [[time, bytes since the one before]]
   #timer = 0;
+  #closed = false;
 
   /**
    * `handlers`: `tell(message, receivers)`, `name(participant)`, `file(file)` when one is new or its state is another, `progress(file)`.
@@ -48,7 +49,7 @@ export class Files {
     this.#handlers = handlers;
     this.#sending = new Sending(channel, { unreadable: (id, receivers) => this.#unreadable(this.all.get(id), receivers) });
     this.#receiving = new Receiving({
-      tell: (message, receiver) => handlers.tell(message, [receiver]),
+      tell: (message, receiver) => this.#handlers.tell(message, [receiver]),
       came: (id, bytes) => this.#moved(this.all.get(id), bytes),
       done: (id, blob) => this.#end(this.all.get(id), 'done', { blob, done: this.all.get(id).size }),
       failed: (id, problem) => this.#end(this.all.get(id), 'failed', { problem, done: 0 }),
@@ -165,7 +166,7 @@ export class Files {
 
   /** Gets a file, or goes on with it; into this place (see stores.js), where it is not begun. */
   fetch(shared, place) {
-    if (shared.own || ['waiting', 'coming', 'gone'].includes(shared.state)) {
+    if (this.#closed || shared.own || ['waiting', 'coming', 'gone'].includes(shared.state)) {
       place?.discard();
       return;
     }
@@ -196,9 +197,14 @@ export class Files {
     this.#end(shared, shared.owner === null ? 'left' : 'offered', { done: 0 });
   }
 
-  /** Gives up everything. */
+  /** Gives up everything, and tells nothing any more. */
   close() {
+    this.#closed = true;
+    this.#handlers = { ...this.#handlers, tell() {}, file() {}, progress() {} };
     clearTimeout(this.#timer);
+    this.#timer = 0;
+    this.#rates.clear();
+    this.#queue = [];
     for (const shared of this.all.values()) {
       this.#receiving.discard(shared.id);
       this.#sending.remove(shared.id);
@@ -252,7 +258,11 @@ export class Files {
     }
     this.#owners.get(shared).delete(sender);
     shared.owner = null;
-    if (shared.state === 'done' || shared.state === 'failed') return;
+    if (shared.state === 'done') return;
+    if (shared.state === 'failed') {
+      this.#handlers.file(shared); // it cannot be had once more
+      return;
+    }
     this.#rest(shared);
     this.#receiving.discard(shared.id);
     this.#end(shared, 'gone', { done: 0 });

@@ -161,7 +161,7 @@ export class Room extends EventTarget {
     this.#files.withdraw(file);
   }
 
-  /** Gets somebody's file, or goes on with it. In a click: the person may be asked where to save it. */
+  /** Gets somebody's file, or goes on with it. In a click: the person may be asked where to save it. Throws a Problem when it is too large here. */
   async fetchFile(file) {
     const place = this.#files.isBegun(file) ? null : await placeFor(file);
     if (place || this.#files.isBegun(file)) this.#files.fetch(file, place);

@@ -7,6 +7,7 @@ const SILENCE_MS = 5_000;
 const LONGEST_SILENCE_MS = 120_000;
 /** So much may wait to be written: who sends more than may be on the way is not heard. */
 const UNWRITTEN = 4 << 20;
+const UNWRITTEN_PARTS = 128;
 
 /** Takes files that come in parts, in order. */
 export class Receiving {
@@ -33,7 +34,7 @@ export class Receiving {
   /** A file will come, and go into this place (see stores.js). */
   begin({ id, name, size }, place) {
     this.#transfers.set(id, {
-      id, name, size, place, owner: null, expected: 0, written: 0, told: 0, writing: Promise.resolve(),
+      id, name, size, place, owner: null, expected: 0, written: 0, pending: 0, told: 0, writing: Promise.resolve(),
       asked: -1, gap: false, pause: SILENCE_MS, timer: 0, // `gap`: parts came that could not be taken
     });
   }
@@ -74,7 +75,8 @@ export class Receiving {
     for (const each of this.#transfers.values()) if (each.owner !== null) this.#wait(each);
     const { expected, size } = transfer;
     if (offset < expected || offset + bytes.length > size) return;
-    if (offset > expected || expected + bytes.length > transfer.written + UNWRITTEN) {
+    const isTooMuch = expected + bytes.length > transfer.written + UNWRITTEN || transfer.pending >= UNWRITTEN_PARTS;
+    if (offset > expected || isTooMuch) {
       // What is behind the gap comes again, too; it is asked for once.
       transfer.gap = true;
       if (transfer.asked !== expected) this.#get(transfer, true);
@@ -89,6 +91,7 @@ export class Receiving {
   }
 
   async #write(transfer, bytes) {
+    transfer.pending++;
     transfer.writing = transfer.writing.then(() => transfer.place.write(bytes));
     try {
       await transfer.writing;
@@ -96,6 +99,7 @@ export class Receiving {
       this.#fail(transfer, error);
       return;
     }
+    transfer.pending--;
     transfer.written += bytes.length;
     if (!this.#isHere(transfer)) return;
     if (transfer.written === transfer.size) this.#finish(transfer);

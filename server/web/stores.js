@@ -1,17 +1,21 @@
 // Where the bytes of a file go that comes: to disk as they come, where the browser lets them, or else into memory.
 
+import { Problem } from './reasons.js';
 import { randomId } from './words.js';
 
 /** A person is asked where to save files of this size and more; smaller ones go where the browser puts downloads. */
 const ASK_FROM = 32 << 20;
 /** So much is gathered in memory before it becomes the browser's (which may put it on disk). */
 const PART = 4 << 20;
+/** More than this is not kept in memory: a page that takes too much is ended by the browser, and the call with it. */
+const MOST_IN_MEMORY = 1 << 30;
 /** A type that no browser opens as a page of ours. */
 const PLAIN = 'application/octet-stream';
 
 /**
  * A place for a file: `write(bytes)` one after the other, then `finish()`, which resolves to the whole (a Blob), or to null when it is where
- * the person wants it already; or else `discard()`. Has to be called in a click, as it may ask the person. Null when the person wants none.
+ * the person wants it already; or else `discard()`. Has to be called in a click, as it may ask the person. Null when the person wants none;
+ * throws a Problem when there is none for so large a file.
  */
 export async function placeFor({ name, size }) {
   if (size >= ASK_FROM && globalThis.showSaveFilePicker) {
@@ -28,7 +32,9 @@ export async function placeFor({ name, size }) {
     const handle = await folder.getFileHandle(id, { create: true });
     return new OnDisk(await handle.createWritable(), { handle, remove: () => folder.removeEntry(id) });
   } catch {
-    return new InMemory(); // private mode, or an older browser
+    // Private mode, or an older browser.
+    if (size <= MOST_IN_MEMORY) return new InMemory();
+    throw new Problem('file-memory', `${name} is too large for the memory of this browser, and here it cannot write to disk. Open this room in a window that is not private, or in another browser, and download it there.`);
   }
 }
 

@@ -233,6 +233,47 @@ fn without_a_place_on_disk_files_go_into_memory() {
     }
 }
 
+#[test]
+fn a_file_that_is_too_large_for_memory_is_refused() {
+    let scene = in_room(Kind::Chromium, &["Bob"]);
+    scene.get("void (StorageManager.prototype.getDirectory = async () => { throw new DOMException('No.', 'SecurityError'); }, globalThis.showSaveFilePicker = null)");
+    offer(&scene, "Bob", 'b', "tea.bin", (1 << 30) + 1);
+    open_chat(&scene);
+    click(&scene, "Download");
+    scene.wait("document.querySelector('[data-code=file-memory]')?.textContent.startsWith('tea.bin is too large for the memory of this browser')");
+    assert_eq!(
+        scene.get("hyaline.room.files.get('b'.repeat(32)).state"),
+        json!("offered")
+    );
+    scene.assert_quiet();
+}
+
+/// A place may be found when all is over: the person was asked for it.
+#[test]
+fn after_the_call_nothing_is_fetched_or_told() {
+    let scene = in_room(Kind::Chromium, &["Bob"]);
+    scene.get(
+        "void (globalThis.calls = [], globalThis.showSaveFilePicker = () => new Promise(resolve => {
+            globalThis.choose = () => resolve({ createWritable: async () => ({ abort: async () => { calls.push('aborted'); } }) });
+        }))",
+    );
+    offer(&scene, "Bob", 'b', "film.bin", 40_000_000);
+    open_chat(&scene);
+    click(&scene, "Download");
+    scene.wait("!!globalThis.choose");
+    scene.get(
+        "void (room => {
+            room.leave();
+            for (const type of ['file', 'progress']) room.addEventListener(type, () => calls.push(type));
+            choose();
+        })(hyaline.room)",
+    );
+    scene.wait("calls.length > 0");
+    scene.rest();
+    assert_eq!(scene.get("calls"), json!(["aborted"]));
+    scene.assert_quiet();
+}
+
 /// A large file is written where the person says, as it comes.
 #[test]
 fn a_large_file_is_saved_where_the_person_says() {
@@ -517,6 +558,11 @@ fn a_disk_that_is_full_is_told() {
     click(&scene, "Download again");
     scene.wait("fake.said('get').length === 2");
     assert_eq!(scene.get("fake.said('get')[1].offset"), json!(0));
+    // What failed cannot be had again when it is offered no longer.
+    scene.get(&format!("fake.tell('Bob', {{ type: 'lost', id: {:?} }})", id('b')));
+    scene.wait("document.querySelector('.file-buttons button')?.textContent === 'Download again'");
+    scene.get(&format!("fake.tell('Bob', {{ type: 'file-gone', id: {:?} }})", id('b')));
+    scene.wait("!document.querySelector('.file-buttons button')");
     scene.assert_quiet();
 }
 
@@ -534,6 +580,14 @@ fn files_are_dropped_and_pasted() {
                 })",
         );
         let veil = "!document.querySelector('#drop-veil').hidden";
+        // Beside the call it is not taken, and the browser does not go to it either.
+        let beside = "['dragover', 'drop'].map(type => {
+            const event = new DragEvent(type, { dataTransfer: carried, bubbles: true, cancelable: true });
+            document.body.dispatchEvent(event);
+            return event.defaultPrevented;
+        })";
+        assert_eq!(scene.get(beside), json!([true, true]), "{kind}");
+        assert_eq!(scene.get(veil), json!(false), "{kind}");
         // Text that is dragged is not for us.
         scene.get("void (globalThis.words = new DataTransfer(), words.setData('text/plain', 'x'))");
         assert_eq!(
@@ -561,13 +615,18 @@ fn files_are_dropped_and_pasted() {
         );
         scene.wait("fake.said('file').length === 1 && !document.querySelector('#chat').hidden");
         scene.get(
-            "(pasted => {
+            "void (globalThis.paste = text => {
+                const pasted = new DataTransfer();
                 pasted.items.add(new File(['x'], 'drop.txt'));
+                if (text) pasted.setData('text/plain', text);
                 const event = new Event('paste', { bubbles: true, cancelable: true });
                 Object.defineProperty(event, 'clipboardData', { value: pasted }); // which not every browser's constructor takes
                 document.querySelector('#text').dispatchEvent(event);
-            })(new DataTransfer())",
+                return event.defaultPrevented;
+            })",
         );
+        // Words that have a picture with them are words.
+        assert_eq!(scene.get("[paste('words'), paste()]"), json!([false, true]), "{kind}");
         scene.wait("fake.said('file').length === 2");
         let names: Value = scene.get("fake.said('file').map(({ name, size }) => [name, size])");
         assert_eq!(names, json!([["drop.txt", 1], ["drop.txt", 1]]), "{kind}");

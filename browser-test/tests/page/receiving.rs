@@ -100,3 +100,18 @@ fn who_asks_again_is_ever_more_patient_until_something_comes() {
         ])
     );
 }
+
+/// Its owner, or somebody who plays one, could fill the memory with what is tiny but many.
+#[test]
+fn no_more_waits_to_be_written_than_may() {
+    let outcome = play(
+        "begin(100 * part);
+        receiving.ask(one, 'Bob');
+        come(0, 200, 10);
+        const many = [receiving.length(one), told.slice(1)];
+        for (let n = 0; n < 128; n++) await write();
+        come(128, 129, 10);
+        return [many, receiving.length(one)];",
+    );
+    assert_eq!(outcome, json!([[1_280, [["get", 1_280, true]]], 1_290]));
+}
