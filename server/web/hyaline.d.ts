@@ -157,9 +157,11 @@ export class Room extends EventTarget {
   leave(): void;
   show(view: View): void;
   raiseHand(raised: boolean): void;
+  /** Throws a Problem when 50 sayings wait to be sent already. */
   say(text: string, to?: string[]): void;
   offerFile(file: File): SharedFile;
   withdrawFile(file: SharedFile): void;
+  /** Throws a Problem when the file is too large for a browser that cannot write it to disk. */
   fetchFile(file: SharedFile): Promise<void>;
   pauseFile(file: SharedFile): void;
   cancelFile(file: SharedFile): void;

@@ -151,6 +151,11 @@ export class Receiving {
     clearTimeout(transfer.timer);
     transfer.timer = setTimeout(() => {
       if (transfer.expected === transfer.size) return;
+      // Its owner waits for our disk: to ask would have more sent than that takes.
+      if (transfer.pending > 0) {
+        this.#wait(transfer);
+        return;
+      }
       // Nothing at all for so long: it may be lost after all.
       const isLost = transfer.gap || transfer.pause > 2 * SILENCE_MS;
       transfer.pause = Math.min(2 * transfer.pause, LONGEST_SILENCE_MS);

@@ -34,7 +34,8 @@ export async function placeFor({ name, size }) {
   } catch {
     // Private mode, or an older browser.
     if (size <= MOST_IN_MEMORY) return new InMemory();
-    throw new Problem('file-memory', `${name} is too large for the memory of this browser, and here it cannot write to disk. Open this room in a window that is not private, or in another browser, and download it there.`);
+    throw new Problem('file-memory', `${name} is too large for the memory of this browser, and here it cannot write to disk. `
+      + 'Open this room in a window that is not private, or in another browser, and download it there.');
   }
 }
 

@@ -74,8 +74,9 @@ fn who_asks_again_is_ever_more_patient_until_something_comes() {
         // 5, 15, 35 and 75 s.
         const waits = [await asked(4), await asked(2), await asked(8), await asked(2), await asked(18), await asked(2), await asked(38), await asked(2)];
         come(0, 1);
+        waits.push(await asked(18)); // the disk is slow, not the owner
         await write();
-        waits.push(await asked(4), await asked(2));
+        waits.push(await asked(3));
         // A part that is here already is a sign of life.
         await asked(8);
         come(0, 1);
