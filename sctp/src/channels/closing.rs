@@ -11,7 +11,7 @@ impl Channels {
             Entry::Unused => {
                 self.table.set_entry(stream, Entry::Refused(Closure::default()));
                 self.closing.insert(stream);
-                self.todo.push_back(Todo::Reset(stream));
+                self.todo.push_front(Todo::Reset(stream));
             }
             _ => self.close_by_peer(stream),
         }
@@ -40,7 +40,7 @@ impl Channels {
         channel.state = State::Closing(Closure::default());
         self.live.remove(&stream);
         self.closing.insert(stream);
-        self.todo.push_back(Todo::Reset(stream));
+        self.todo.push_front(Todo::Reset(stream));
         Some(channel.id)
     }
 

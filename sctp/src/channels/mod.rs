@@ -159,6 +159,7 @@ pub(crate) struct Channels {
 enum Todo {
     Open(ChannelId),
     Ack(ChannelId),
+    /// It goes first: it waits for no room, and makes some where it cuts a message.
     Reset(u16),
 }
 
@@ -421,7 +422,7 @@ impl Channels {
     /// Hands to the association what waits for it. To be called after each input, before packets are taken from it.
     pub(crate) fn flush(&mut self, now: Instant, streams: &mut impl Streams) {
         while streams.is_open()
-            && let Some(todo) = self.todo.front().copied()
+            && let Some(todo) = self.todo.pop_front()
         {
             let done = match todo {
                 Todo::Open(id) => self.send_open(now, streams, id),
@@ -438,9 +439,9 @@ impl Channels {
                 }
             };
             if done.is_err() {
+                self.todo.push_front(todo);
                 return;
             }
-            self.todo.pop_front();
         }
     }
 

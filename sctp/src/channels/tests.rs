@@ -745,6 +745,29 @@ fn what_is_blocked_goes_later_in_order() {
 }
 
 #[test]
+fn a_reset_does_not_wait_for_room() {
+    let (mut a, _, long, _) = joined("long");
+    a.send_first_part(long, &Bytes::from_static(b"ab"), None).unwrap();
+    a.sent();
+    // All room is taken, and without I-DATA none comes before the message has ended.
+    a.wire.room = 0;
+    a.receive_open(1, "theirs");
+    a.flush();
+    let ours = a.open_labelled("ours");
+    assert!(a.sent().is_empty());
+    a.close(long);
+    assert_eq!(a.sent(), [Item::Cut(0), Item::Reset(0)]);
+    // Nor does that of a stream on which a rule was broken.
+    a.receive(7, Ppid::DCEP, b"");
+    a.flush();
+    assert_eq!(a.sent(), [Item::Reset(7)]);
+    a.wire.room = 2;
+    a.flush();
+    assert_eq!(a.sent(), [ack(1), open_item(2, "ours")]);
+    assert_eq!(a.state(ours), Some(ReadyState::Connecting));
+}
+
+#[test]
 fn we_close() {
     // RFC 8831 §6.7.
     let (mut a, mut b, there, here) = joined("c");
@@ -1023,7 +1046,7 @@ fn all_streams_are_reset() {
     b.events();
     b.reset(ResetEvent::PeerReset(reset::Streams::All));
     assert_eq!(b.events(), [ChannelEvent::Closing(here), ChannelEvent::Closing(agreed)]);
-    assert_eq!(b.sent(), [Item::Reset(0), Item::Reset(9)]);
+    assert_eq!(b.sent(), [Item::Reset(9), Item::Reset(0)]);
     b.reset(ResetEvent::PeerReset(reset::Streams::All));
     assert!(b.events().is_empty() && b.sent().is_empty());
     b.reset(ResetEvent::Done(&[0, 1, 6, 9]));
