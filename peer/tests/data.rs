@@ -763,6 +763,30 @@ fn a_graceful_end_waits_for_what_was_accepted() {
 }
 
 #[test]
+fn a_graceful_end_may_be_asked_for_twice() {
+    let (mut call, [_, theirs]) = connected(&|_| {});
+    call.send(1, theirs, MessageKind::Binary, &[8; 300_000]);
+    call.ends[0].peer.close_gracefully(call.now, LIMIT);
+    // SHUTDOWN goes out, and the data of the other end is on its way.
+    let state = |call: &Call| call.ends[0].peer.data().unwrap().association().state();
+    for _ in 0..20 {
+        call.run(Duration::from_millis(1));
+        if state(&call) == sctp::State::ShutdownSent {
+            break;
+        }
+    }
+    assert_eq!(state(&call), sctp::State::ShutdownSent);
+    assert!(call.ends[0].sink.messages.is_empty());
+    call.ends[0].peer.close_gracefully(call.now, LIMIT);
+    assert_ne!(call.ends[0].peer.state(), State::Closed);
+    call.run(SOON);
+    assert_eq!(call.ends[0].sink.messages[0].2.len(), 300_000);
+    for end in &call.ends {
+        assert_eq!(end.peer.state(), State::Closed);
+    }
+}
+
+#[test]
 fn a_graceful_end_of_both_ends_at_once() {
     let (mut call, channels) = connected(&|_| {});
     for end in [0, 1] {

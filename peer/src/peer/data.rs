@@ -182,7 +182,12 @@ impl Peer {
     pub(super) fn finish_data(&mut self, now: Instant) -> bool {
         let Some(data) = &mut self.data else { return false };
         let association = data.transport.association();
-        let waits = association.is_open() || association.stats().held > 0;
+        // The other end may have more to send when all of ours is acknowledged.
+        let is_ending = matches!(
+            association.state(),
+            sctp::State::ShutdownSent | sctp::State::ShutdownAckSent
+        );
+        let waits = data.is_ending || is_ending || association.is_open() || association.stats().held > 0;
         data.is_ending = waits;
         data.end_if_due(now);
         waits
