@@ -181,6 +181,7 @@ impl Transport {
     pub fn set_role(&mut self, now: Instant, role: Role) {
         self.channels.set_role(role);
         self.channels.flush(now, &mut self.association);
+        self.follow_events(now);
     }
 
     /// Tells the peer's `a=max-message-size`, in bytes; 0 means any. Until then it is 65536.
@@ -218,7 +219,9 @@ impl Transport {
         if !self.association.accepts_messages() {
             return Err(OpenError::NoTransport);
         }
-        self.channels.open(now, &mut self.association, init)
+        let opened = self.channels.open(now, &mut self.association, init);
+        self.follow_events(now);
+        opened
     }
 
     /// Sends a message. The bytes are not copied before they go into packets.
@@ -232,7 +235,9 @@ impl Transport {
         kind: Kind,
         payload: Bytes,
     ) -> Result<(), ChannelSendError> {
-        self.channels.send(now, &mut self.association, channel, kind, payload)
+        let sent = self.channels.send(now, &mut self.association, channel, kind, payload);
+        self.follow_events(now);
+        sent
     }
 
     /// Sends the beginning of a message that nobody has to hold whole; [`send_part`](Self::send_part) goes on with it. `total` is
@@ -252,8 +257,11 @@ impl Transport {
         part: Bytes,
         total: Option<usize>,
     ) -> Result<(), ChannelSendError> {
-        self.channels
-            .send_first_part(now, &mut self.association, channel, kind, part, total)
+        let sent = self
+            .channels
+            .send_first_part(now, &mut self.association, channel, kind, part, total);
+        self.follow_events(now);
+        sent
     }
 
     /// Goes on with the message of a channel that has not ended. Parts are best 64 KiB long or more; one without bytes may be the
@@ -307,9 +315,15 @@ impl Transport {
 
     /// Writes the next packet into `out`, as [`Association::poll_transmit`].
     pub fn poll_transmit(&mut self, now: Instant, out: &mut [u8]) -> Option<usize> {
-        let len = self.association.poll_transmit(now, out);
-        self.follow_buffers();
-        len
+        loop {
+            let len = self.association.poll_transmit(now, out);
+            self.follow_buffers();
+            if len.is_some() || !self.association.has_events() {
+                return len;
+            }
+            // What came too late has made room, in which something may be sent.
+            self.follow(now);
+        }
     }
 
     /// As [`Association::is_uniform`].
@@ -341,26 +355,43 @@ impl Transport {
             // A channel cannot go on with one.
             self.association.cut_all(now);
         }
-        while let Some(event) = self.association.poll_event() {
-            match event {
-                Event::Established => {
-                    self.channels.handle_established(&self.association);
-                    self.event = Some(TransportEvent::Established);
-                }
-                Event::Restarted => {}
-                Event::Writable => self.channels.handle_room(),
-                Event::ResetDone(streams) => self.channels.handle_reset(ResetEvent::Done(&streams)),
-                Event::ResetDenied(streams) => self.channels.handle_reset(ResetEvent::Denied(&streams)),
-                Event::PeerReset(streams) => self.channels.handle_reset(ResetEvent::PeerReset(lent(&streams))),
-                Event::ResetWanted(streams) => self.channels.handle_reset(ResetEvent::Wanted(lent(&streams))),
-                Event::Closed(reason) => {
-                    self.channels.handle_end();
-                    self.closed = Some(reason);
-                }
+        loop {
+            while let Some(event) = self.association.poll_event() {
+                self.follow_event(event);
+            }
+            self.channels.flush(now, &mut self.association);
+            // A reset may be denied at once, make room, or end the association.
+            if !self.association.has_events() {
+                break;
             }
         }
-        self.channels.flush(now, &mut self.association);
         self.follow_buffers();
+    }
+
+    /// Where a command has made something happen.
+    fn follow_events(&mut self, now: Instant) {
+        if self.association.has_events() {
+            self.follow(now);
+        }
+    }
+
+    fn follow_event(&mut self, event: Event) {
+        match event {
+            Event::Established => {
+                self.channels.handle_established(&self.association);
+                self.event = Some(TransportEvent::Established);
+            }
+            Event::Restarted => {}
+            Event::Writable => self.channels.handle_room(),
+            Event::ResetDone(streams) => self.channels.handle_reset(ResetEvent::Done(&streams)),
+            Event::ResetDenied(streams) => self.channels.handle_reset(ResetEvent::Denied(&streams)),
+            Event::PeerReset(streams) => self.channels.handle_reset(ResetEvent::PeerReset(lent(&streams))),
+            Event::ResetWanted(streams) => self.channels.handle_reset(ResetEvent::Wanted(lent(&streams))),
+            Event::Closed(reason) => {
+                self.channels.handle_end();
+                self.closed = Some(reason);
+            }
+        }
     }
 
     fn follow_buffers(&mut self) {

@@ -131,10 +131,13 @@ struct Parts {
     longest: usize,
     /// What happened, by label.
     told: Vec<String>,
+    opened: Vec<ChannelId>,
 }
 
 impl ChannelSink for Parts {
-    fn opened(&mut self, _: &Channel) {}
+    fn opened(&mut self, channel: &Channel) {
+        self.opened.push(channel.id());
+    }
 
     fn message(&mut self, channel: &Channel, _: Kind, payload: &[u8]) {
         self.told
@@ -175,6 +178,28 @@ struct Pair {
 impl Pair {
     /// With little room, and all that is long in parts.
     fn new(interleaving: bool) -> Self {
+        let mut pair = Self::apart(interleaving);
+        pair.ends[0].connect(pair.now);
+        pair
+    }
+
+    /// Of all extensions they have RE-CONFIG alone.
+    fn with_reconfig_alone() -> Self {
+        let mut pair = Self::apart(false);
+        for end in 0..2 {
+            let mut init = [0; 100];
+            pair.ends[end].association().local_init(&mut init).unwrap();
+            // Behind what INIT has always there is Supported Extensions (RFC 5061 §4.2.7).
+            init[2..4].copy_from_slice(&25_u16.to_be_bytes());
+            init[20..25].copy_from_slice(&[0x80, 0x08, 0, 5, 130]);
+            pair.ends[1 - end].connect_with(pair.now, &init[..25]).unwrap();
+        }
+        assert!(!pair.ends[0].association().is_partially_reliable());
+        pair
+    }
+
+    /// Not connected yet.
+    fn apart(interleaving: bool) -> Self {
         let now = Instant::now();
         let config = Config {
             interleaving,
@@ -194,15 +219,14 @@ impl Pair {
             offset: 0,
             longest: 0,
             told: Vec::new(),
+            opened: Vec::new(),
         });
-        let mut pair = Self {
+        Self {
             now,
             ends,
             sinks,
             events: Default::default(),
-        };
-        pair.ends[0].connect(now);
-        pair
+        }
     }
 
     fn open(&mut self, label: &str, ordered: bool) -> ChannelId {
@@ -370,6 +394,28 @@ fn a_channel_that_is_closed_in_the_middle_of_a_message_cuts_it() {
         pair.turns(100);
         assert_eq!(pair.sinks[1].told[2], format!("next: {} bytes", 4 * PART + 10));
     }
+}
+
+#[test]
+fn what_cannot_be_cut_ends_the_association_at_once() {
+    let mut pair = Pair::with_reconfig_alone();
+    let long = pair.open("long", true);
+    pair.begin(long);
+    let theirs = pair.sinks[1].opened[0];
+    pair.ends[1].close(pair.now, theirs);
+    let mut out = [0; 1200];
+    let len = pair.ends[1].poll_transmit(pair.now, &mut out).unwrap();
+    pair.ends[0].handle_packet(pair.now, &out[..len], &mut pair.sinks[0]);
+    let told = events(&mut pair.ends[0]);
+    let [first, .., last] = &told[..] else {
+        panic!("{told:?}")
+    };
+    assert_eq!(first, &TransportEvent::Channel(ChannelEvent::Closing(long)));
+    assert!(
+        matches!(last, TransportEvent::Closed(CloseReason::ProtocolViolation(_))),
+        "{told:?}"
+    );
+    assert!(told.contains(&TransportEvent::Channel(ChannelEvent::Closed(long))));
 }
 
 #[test]

@@ -399,6 +399,11 @@ impl Association {
 
     // For data channels
 
+    /// Whether [`poll_event`](Self::poll_event) has something to tell.
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// A stream of which less waits than before.
     pub(crate) fn take_drained(&mut self) -> Option<Drained> {
         self.outbound.take_drained()
