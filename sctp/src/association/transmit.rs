@@ -60,12 +60,12 @@ impl Association {
                 self.path.used(now);
             }
         }
-        if w.is_empty() && has_data {
-            // The last message of a stream that is to begin anew may have come too late.
+        if w.is_empty() {
+            // What came too late may have been the last message of a stream that is to begin anew, or the last one of all.
+            self.settle(now);
             self.push_control(now, &mut w, false);
         }
         if w.is_empty() {
-            self.settle(now);
             return None;
         }
         Some(w.finish(checksum).len())

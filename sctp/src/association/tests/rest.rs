@@ -87,6 +87,31 @@ fn nobody_waits_for_room_for_what_came_too_late() {
     assert_eq!((&pair.events[A][..], pair.ends[A].stats().held), (&[][..], 0));
 }
 
+/// RFC 9260 §9.2: that is done when nothing is left to be sent.
+#[test]
+fn a_shutdown_does_not_wait_for_what_came_too_late() {
+    for owes_sack in [false, true] {
+        let mut pair = Pair::new();
+        if owes_sack {
+            pair.send(B, 1, b"to be acknowledged");
+            pair.run(DELAY);
+        }
+        let (now, start) = (pair.now, pair.now - pair.start);
+        let late = part(1, b"too late", Reliability::Lifetime(1));
+        pair.ends[A].send(now, late).unwrap();
+        pair.ends[A].shutdown(now);
+        pair.now += ms(2);
+        pair.run(ms(1000));
+        let said = |(from, at, text): &&(usize, Duration, String)| {
+            *from == A && *at == start + ms(2) && text.contains("SHUTDOWN")
+        };
+        assert_eq!(pair.log.iter().filter(said).count(), 1, "{:?}", pair.log);
+        for end in [A, B] {
+            assert_eq!(pair.ends[end].state(), State::Ended);
+        }
+    }
+}
+
 fn slow_to_answer() -> Config {
     Config {
         sack_delay: ms(150),
