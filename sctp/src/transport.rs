@@ -106,6 +106,10 @@ impl Streams for Association {
         self.set_priority(stream, priority.0);
     }
 
+    fn cut(&mut self, now: Instant, stream: u16) {
+        self.cut(now, stream);
+    }
+
     fn reset(&mut self, now: Instant, stream: u16) {
         self.cut(now, stream);
         self.reset(stream);
@@ -357,7 +361,7 @@ impl Transport {
         }
         loop {
             while let Some(event) = self.association.poll_event() {
-                self.follow_event(event);
+                self.follow_event(now, event);
             }
             self.channels.flush(now, &mut self.association);
             // A reset may be denied at once, make room, or end the association.
@@ -375,10 +379,10 @@ impl Transport {
         }
     }
 
-    fn follow_event(&mut self, event: Event) {
+    fn follow_event(&mut self, now: Instant, event: Event) {
         match event {
             Event::Established => {
-                self.channels.handle_established(&self.association);
+                self.channels.handle_established(now, &mut self.association);
                 self.event = Some(TransportEvent::Established);
             }
             Event::Restarted => {}

@@ -419,6 +419,30 @@ fn what_cannot_be_cut_ends_the_association_at_once() {
 }
 
 #[test]
+fn a_message_on_a_stream_that_there_is_not_holds_up_no_other() {
+    let mut pair = Pair::apart(false);
+    // We may send on all streams, and the other end on few.
+    let config = Config {
+        interleaving: false,
+        outbound_streams: 5,
+        ..Config::default()
+    };
+    pair.ends[1] = Transport::new(&config, ChannelLimits::default(), Seed::from_run(7), pair.now);
+    pair.ends[1].set_role(pair.now, Role::Server);
+    let mut init = ChannelInit::new("long");
+    init.negotiated = Some(100);
+    let long = pair.ends[0].open(pair.now, init).unwrap();
+    let part = part_at(&pattern(), 0, 3000);
+    pair.ends[0]
+        .send_first_part(pair.now, long, Kind::Binary, part, None)
+        .unwrap();
+    pair.ends[0].connect(pair.now);
+    pair.turns(10);
+    assert!(pair.told(0, &TransportEvent::Channel(ChannelEvent::Closed(long))));
+    pair.open("chat", true);
+}
+
+#[test]
 fn a_message_that_has_not_ended_does_not_hold_up_a_shutdown() {
     for (interleaving, who) in [(true, 0), (false, 0), (true, 1), (false, 1)] {
         let mut pair = Pair::new(interleaving);

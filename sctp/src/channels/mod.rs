@@ -56,6 +56,9 @@ pub(crate) trait Streams {
     /// Sets the weight of a stream against others.
     fn set_priority(&mut self, stream: u16, priority: Priority);
 
+    /// Gives up the message of a stream that has not ended, if there is one.
+    fn cut(&mut self, now: Instant, stream: u16);
+
     /// Resets our direction of a stream when what was accepted is sent; a message that has not ended is given up. The channels
     /// are told the outcome.
     fn reset(&mut self, now: Instant, stream: u16);
@@ -308,7 +311,7 @@ impl Channels {
     }
 
     /// The association is established: negotiated channels are open, and those are closed whose streams it has not.
-    pub(crate) fn handle_established(&mut self, streams: &impl Streams) {
+    pub(crate) fn handle_established(&mut self, now: Instant, streams: &mut impl Streams) {
         let count = streams.count();
         let live: Vec<u16> = self.live.iter().copied().collect();
         for stream in live {
@@ -317,6 +320,8 @@ impl Channels {
             };
             let id = channel.id;
             if stream >= count {
+                // Nobody can end it any more, and without I-DATA all others would wait for that.
+                streams.cut(now, stream);
                 self.forget(id, Entry::Unused);
             } else if channel.init.negotiated.is_some() && channel.state == State::Opening {
                 channel.state = State::Open;

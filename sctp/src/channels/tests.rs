@@ -68,11 +68,15 @@ impl Streams for Wire {
         self.priorities.insert(stream, priority);
     }
 
-    fn reset(&mut self, _: Instant, stream: u16) {
-        assert!(self.open && stream < self.count);
+    fn cut(&mut self, _: Instant, stream: u16) {
         if self.unfinished.remove(&stream) {
             self.sent.push_back(Item::Cut(stream));
         }
+    }
+
+    fn reset(&mut self, now: Instant, stream: u16) {
+        assert!(self.open && stream < self.count);
+        self.cut(now, stream);
         match self.resetting.get_mut(&stream) {
             Some(waiting) => waiting.push(Item::Reset(stream)),
             None => {
