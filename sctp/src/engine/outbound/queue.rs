@@ -51,6 +51,9 @@ pub(super) struct MissingEnd {
 /// Less than this of a message is not put at the end of a packet, unless it is all.
 const LEAST_PIECE: usize = 256;
 
+/// Parts that are smaller, in bytes, are joined with their neighbours.
+const LEAST_PART: usize = 1024;
+
 #[derive(Debug)]
 struct Message {
     head: Bytes,
@@ -352,10 +355,8 @@ impl Queue {
             }
             return;
         }
-        if message.left == 0 {
-            message.head = bytes;
-        } else {
-            message.more.get_or_insert_default().push_back(bytes);
+        if !bytes.is_empty() {
+            message.lay(bytes);
         }
         message.left = message.left.saturating_add(len);
         stream.bytes = stream.bytes.saturating_add(len);
@@ -696,6 +697,31 @@ impl Message {
             }
         }
         joined.freeze()
+    }
+
+    /// Lays a part behind what waits. Small ones are joined: each would take more memory than is charged for it.
+    fn lay(&mut self, part: Bytes) {
+        if self.left == 0 {
+            self.head = part;
+            return;
+        }
+        let last = self.more.as_mut().and_then(|more| more.back_mut());
+        let last = last.unwrap_or(&mut self.head);
+        if last.len().max(part.len()) >= LEAST_PART {
+            self.more.get_or_insert_default().push_back(part);
+            return;
+        }
+        let mut joined = match core::mem::take(last).try_into_mut() {
+            Ok(joined) => joined,
+            Err(shared) => BytesMut::from(shared.as_ref()),
+        };
+        joined.extend_from_slice(&part);
+        *last = if joined.len() < LEAST_PART {
+            joined.freeze()
+        } else {
+            // Nothing comes behind it any more, so that no room is kept for that.
+            Bytes::copy_from_slice(&joined)
+        };
     }
 
     fn next_part(&mut self) -> Bytes {
