@@ -394,7 +394,7 @@ impl Queue {
         let mut freed: usize = 0;
         for (id, stream) in (0..=u16::MAX).zip(&mut self.streams) {
             let Some(stream) = stream else { continue };
-            let before = stream.bytes;
+            let (before, control) = (stream.bytes, stream.control);
             let bytes = &mut stream.bytes;
             stream.messages.retain(|message| {
                 let is_over = !message.is_begun && message.is_whole && message.limit.is_over(now);
@@ -404,8 +404,12 @@ impl Queue {
                 }
                 !is_over
             });
-            freed = freed.saturating_add(before.saturating_sub(*bytes));
-            note(&mut self.drained, id, before, *bytes);
+            let after = *bytes;
+            if after < before {
+                freed = freed.saturating_add(before.saturating_sub(after));
+                let (before, after) = (before.saturating_sub(control), after.saturating_sub(control));
+                note(&mut self.drained, id, before, after);
+            }
         }
         self.total = self.total.saturating_sub(freed);
         self.count = self.count.saturating_sub(usize::try_from(count).unwrap_or(usize::MAX));

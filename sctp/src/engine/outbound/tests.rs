@@ -647,6 +647,38 @@ fn an_end_without_bytes_ends_a_message() {
     );
 }
 
+#[test]
+fn what_expires_is_told_of_without_what_opens_channels() {
+    let config = Config {
+        send_buffer: 1000,
+        ..Config::default()
+    };
+    let mut side = Side::of(&config, true);
+    for stream in [1, 2] {
+        let open = Outgoing {
+            ppid: Ppid::DCEP,
+            ..Side::outgoing(stream, &[3; 100])
+        };
+        side.out.send(side.now, open, true).unwrap();
+    }
+    let late = Outgoing {
+        limit: Limit::Until(side.now),
+        ..Side::outgoing(1, &[7; 500])
+    };
+    side.out.send(side.now, late, true).unwrap();
+    side.send(2, &[7; 100]);
+    side.now += Duration::from_millis(1);
+    // What finds no room looks for it.
+    side.send(3, &[7; 10]);
+    let drained = core::iter::from_fn(|| side.out.take_drained()).collect::<Vec<_>>();
+    let expected = Drained {
+        stream: 1,
+        before: 500,
+        after: 0,
+    };
+    assert_eq!(drained, [expected]);
+}
+
 // Streams
 
 #[test]
