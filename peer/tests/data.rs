@@ -321,7 +321,6 @@ fn control_does_not_wait_behind_data() {
     let peer = &mut call.ends[0].peer;
     assert_eq!(peer.poll_control(now, &mut out), None);
     assert!(peer.poll_transmit(now, &mut out).is_some());
-    assert_eq!(peer.poll_control(now, &mut [0; 100]), None, "no room for anything");
 }
 
 #[test]
@@ -781,6 +780,29 @@ fn a_graceful_end_may_be_asked_for_twice() {
     assert_ne!(call.ends[0].peer.state(), State::Closed);
     call.run(SOON);
     assert_eq!(call.ends[0].sink.messages[0].2.len(), 300_000);
+    for end in &call.ends {
+        assert_eq!(end.peer.state(), State::Closed);
+    }
+}
+
+#[test]
+fn a_graceful_end_goes_on_with_another_section() {
+    let mut call = Call::new(&|_| {});
+    call.ends[0].peer.add_section(Kind::Audio, Direction::SendRecv).unwrap();
+    let ours = call.open(0, ChannelInit::new("chat"));
+    call.negotiate();
+    call.run(SOON);
+    call.send(0, ours, MessageKind::Text, b"on its way");
+    call.ends[0].peer.close_gracefully(call.now, LIMIT);
+    call.negotiate_as(
+        &|offer| offer.replace("m=application 9", "m=application 0"),
+        &|answer| answer,
+    );
+    let again = call.ends[0].peer.add_section(Kind::Application, Direction::SendRecv);
+    assert_eq!(again, Ok(2));
+    assert_eq!(call.try_open(0), Err(OpenError::NoTransport));
+    call.negotiate();
+    call.run(LIMIT);
     for end in &call.ends {
         assert_eq!(end.peer.state(), State::Closed);
     }

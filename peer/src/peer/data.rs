@@ -217,7 +217,10 @@ impl Peer {
         if self.data.as_ref().is_some_and(|data| data.stage != Stage::Stopped) {
             return;
         }
-        let earlier = self.data_counters();
+        let (earlier, is_ending) = (
+            self.data_counters(),
+            self.data.as_ref().is_some_and(|data| data.is_ending),
+        );
         // What the former one has to tell comes first: the end of each of its channels at most.
         while let Some(event) = self.poll_data_event() {
             self.events.push_back(event);
@@ -228,7 +231,7 @@ impl Peer {
         self.data = Some(Box::new(Data {
             transport,
             stage: Stage::Wished,
-            is_ending: false,
+            is_ending,
             earlier,
         }));
     }
