@@ -428,6 +428,11 @@ fn crc32c_at_every_length() {
                 // SAFETY: both were detected.
                 let in_parts = unsafe { x86::crc32c::append(before, bytes) };
                 assert_eq!(in_parts, expected, "{len} bytes in parts");
+                if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("vpclmulqdq") {
+                    // SAFETY: all were detected.
+                    let folded = unsafe { x86::crc32c::append_folded(before, bytes) };
+                    assert_eq!(folded, expected, "{len} bytes folded");
+                }
             }
         }
     }
