@@ -25,9 +25,10 @@ impl Peer {
     }
 
     /// Closes when all that both ends have accepted on data channels is acknowledged: SCTP is shut down (RFC 9260 §9.2), and
-    /// then all is as with [`close`](Self::close). That is done after `limit` at the latest, and at once where nothing waits and
-    /// there is no SCTP. Until then media goes on and messages come; nothing is sent on channels any more but what was
-    /// accepted, and a message in parts that has not ended is given up.
+    /// then all is as with [`close`](Self::close). That is done after `limit` at the latest, or when the other end has not sent
+    /// all within five times [`max_rto`](crate::SctpConfig::max_rto) since SHUTDOWN (RFC 9260 §9.2; 50 s by default), and at once where
+    /// nothing waits and there is no SCTP. Until then media goes on and messages come; nothing is sent on channels any more but
+    /// what was accepted, and a message in parts that has not ended is given up.
     ///
     /// The other end is told [`Event::DataClosed`] with [`DataCloseReason::Shutdown`](crate::DataCloseReason::Shutdown), then
     /// [`Event::Closed`]. Called again, it sets another limit.

@@ -281,8 +281,9 @@ impl Association {
         self.outbound.append(now, stream, part, is_last).map_err(SendError::of)
     }
 
-    /// Gives up the message of the stream that has not ended, if there is one. What was sent of it arrives, and the peer learns
-    /// that no more comes. One that knows no FORWARD TSN would wait for the end: the association ends instead.
+    /// Gives up the message of the stream that has not ended, if there is one. What was sent of it arrives, unless it has a limit,
+    /// where what is in flight is given up as well, and the peer learns that no more comes. One that knows no FORWARD TSN would
+    /// wait for the end: the association ends instead.
     pub(crate) fn cut(&mut self, now: Instant, stream: u16) {
         if let Err(rule) = self.outbound.cut(stream) {
             self.close(CloseReason::ProtocolViolation(rule));

@@ -219,8 +219,8 @@ impl Outbound {
         self.queue.first_unfinished()
     }
 
-    /// Gives up the unfinished message of a stream, if there is one. What was sent of it arrives, and the peer is told that no
-    /// end comes.
+    /// Gives up the unfinished message of a stream, if there is one. What was sent of it arrives, unless it has a limit, where
+    /// what is in flight is given up as well, and the peer is told that no end comes.
     ///
     /// # Errors
     /// A part was sent, and the peer knows no FORWARD TSN, so that nothing can be given up.
