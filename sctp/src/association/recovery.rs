@@ -211,9 +211,11 @@ impl Recovery {
             }
             self.progress = now;
             self.timeouts = 0;
-            self.has_probed = false;
             self.must_probe = false;
         }
+        // A probe that has come beyond a gap, and let nothing before it be found lost, is not followed by another: what is
+        // missing has its time-out (RFC 8985 §7.2). One probe after the other would bring a packet each.
+        self.has_probed &= !acked.moved;
         if let Some(rtt) = acked.rtt {
             self.rtt.sample(now, rtt);
         }

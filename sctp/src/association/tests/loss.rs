@@ -82,6 +82,30 @@ fn time_outs_double_after_a_lost_probe() {
     assert!(pair.ends[A].stats().window < 1160 * 2, "slow start from one packet");
 }
 
+/// RFC 8985 §6.2, step 2: what comes sooner after it was repeated than a round trip ever took says nothing of what was sent
+/// before it. Then one probe after the other would bring a packet each; the time-out brings all.
+#[test]
+fn a_probe_that_finds_nothing_is_followed_by_a_time_out() {
+    let config = Config::default();
+    let mut pair = Pair::of(&config, &config);
+    pair.hook(|from, _| if from == A { Fate::Late(ms(300)) } else { Fate::Pass });
+    let now = pair.now;
+    pair.ends[A].connect(now);
+    pair.run(ms(3000));
+    pair.send(A, 0, b"round trip");
+    pair.run(ms(3000));
+    assert_eq!(pair.ends[A].recovery.rtt().min(), Some(ms(400)));
+    pair.inboxes = Default::default();
+    let before = pair.ends[A].counters();
+    drop_packets(&mut pair, &[0, 1, 2, 3, 4, 5, 6, 7]);
+    pair.send(A, 1, &[7; 8000]);
+    pair.run(ms(4000));
+    assert_eq!(pair.inboxes[B].bytes, 8000);
+    let after = pair.ends[A].counters();
+    assert_eq!(after.sctp_probes - before.sctp_probes, 1);
+    assert_eq!(after.sctp_timeouts - before.sctp_timeouts, 1);
+}
+
 /// RFC 9260 §6.3.1 C5: a round trip is not measured by what was sent twice.
 #[test]
 fn a_probe_measures_no_round_trip() {
