@@ -196,7 +196,7 @@ impl Talk {
     pub fn counters(&self) -> Vec<(&'static str, u64)> {
         let mut counters = Vec::new();
         self.sfu.each_counter(&mut |name, value| {
-            if value > 0 && name != "sctp_out_of_turn" {
+            if value > 0 {
                 counters.push((name, value));
             }
         });

@@ -127,6 +127,8 @@ pub(crate) struct Setup {
     /// The chunk of the present state is to be sent: INIT, COOKIE ECHO, SHUTDOWN or SHUTDOWN ACK.
     due: bool,
     cookie_ack_due: bool,
+    /// Where our own set-up was when that of the peer's had come to its end: INIT ACK or COOKIE ACK is still to come.
+    crossed: Option<State>,
     /// An ERROR goes with the SHUTDOWN ACK (RFC 9260 §5.2.4 A).
     refusal_due: bool,
     /// What COOKIE ECHO brings back, while that may be repeated.
@@ -173,6 +175,7 @@ impl Setup {
             packet_tag: 0,
             due: false,
             cookie_ack_due: false,
+            crossed: None,
             refusal_due: false,
             peer_cookie: Vec::new(),
             report: Vec::new(),

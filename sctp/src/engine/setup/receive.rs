@@ -30,6 +30,8 @@ impl Setup {
                 self.open(None);
                 Step::Established
             }
+            // Both have set up at once.
+            Chunk::CookieAck if self.has_crossed(State::CookieEchoed) => Step::Continue,
             // RFC 9260 §5.2.5.
             Chunk::CookieAck => out_of_turn(Step::Continue, counters),
             Chunk::Abort(abort) => self.handle_abort(abort, counters),
@@ -99,6 +101,9 @@ impl Setup {
 
     /// RFC 9260 §5.1 C, §3.3.3.
     fn handle_init_ack(&mut self, now: Instant, init: &Init<'_>, counters: &mut Counters) -> Step {
+        if self.has_crossed(State::CookieWait) {
+            return Step::Stop;
+        }
         if self.state != State::CookieWait {
             // RFC 9260 §5.2.3.
             return out_of_turn(Step::Stop, counters);
@@ -178,6 +183,7 @@ impl Setup {
             }
             // The first one of all, B or D.
             (true, _) if !is_up => {
+                self.crossed = Some(self.state);
                 self.open(Some(cookie.peer));
                 self.cookie_ack_due = true;
                 Step::Established
@@ -311,6 +317,13 @@ impl Setup {
             causes: Causes::new(&causes),
         };
         self.answer(initiate_tag, &Chunk::Abort(abort), counters);
+    }
+}
+
+impl Setup {
+    /// Whether this is what our own set-up still had to get, in the state in which that of the peer's has overtaken it.
+    fn has_crossed(&mut self, in_state: State) -> bool {
+        self.crossed.take_if(|state| *state == in_state).is_some()
     }
 }
 

@@ -191,12 +191,8 @@ fn interleaved(choices: &[usize]) -> Vec<usize> {
     assert!(both_up(a, b), "{choices:?}");
     assert_agree(a, b);
     for end in &ends {
-        let sctp_out_of_turn = end.counters.sctp_out_of_turn;
-        let late = Counters {
-            sctp_out_of_turn,
-            ..Counters::default()
-        };
-        assert_eq!(end.counters, late);
+        // What crosses is no fault.
+        assert_eq!(end.counters, Counters::default(), "{choices:?}");
     }
     // Nobody begins anew, whatever the order (RFC 9260 §5.2.1).
     assert_eq!(
