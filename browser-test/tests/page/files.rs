@@ -505,6 +505,8 @@ fn three_come_at_once_and_each_can_be_paused_and_given_up() {
     for digit in ['1', '2', '3', '4'] {
         offer(&scene, "Bob", digit, &format!("{digit}.bin"), SIZE);
         click(&scene, &format!("Download: {digit}"));
+        // Places on disk are not found in the order in which they were asked for.
+        scene.wait(&format!("hyaline.room.files.get({:?}).state !== 'offered'", id(digit)));
     }
     scene.wait(&format!("{} === 'Begins when another one is done.'", state('4')));
     scene.wait(&format!("{ASKED}.length === 3"));
