@@ -305,7 +305,7 @@ impl Relaying {
     }
 
     /// Whether what is sent on this path is sent as it is.
-    fn is_direct(&self, path: &Path) -> bool {
+    pub(crate) fn is_direct(&self, path: &Path) -> bool {
         let own = path.protocol == Protocol::Tcp || self.bases.contains(&path.local);
         own && self.policy == IceTransportPolicy::All
     }

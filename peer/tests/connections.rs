@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use dtls_srtp::fake::{self, FakeCrypto};
 use ice::Deframer;
 use peer::testing::Collected;
-use peer::{Config, Connection, ConnectionId, Direction, Event, IceTransportPolicy, Kind, Peer, State};
+use peer::{
+    ChannelInit, Config, Connection, ConnectionId, Direction, Event, IceTransportPolicy, Kind, MessageKind, Peer, State,
+};
 use rtp::RtpOut;
 use wire::{Path, Protocol, Seed, Transmit};
 
@@ -36,6 +38,10 @@ fn tcp(local: SocketAddr, remote: SocketAddr) -> Path {
         protocol: Protocol::Tcp,
         ..Path::udp(local, remote)
     }
+}
+
+fn segment(transmit: &Transmit) -> usize {
+    transmit.segment.map_or(transmit.len, |size| usize::from(size.get()))
 }
 
 /// A connection, and what takes its frames apart at the server.
@@ -154,14 +160,21 @@ impl Call {
     }
 
     fn exchange(&mut self) {
-        let mut out = [0; Peer::MIN_OUT];
+        let mut out = [0; 65_000];
         loop {
-            if let Some(Transmit { path, len, .. }) = self.caller.poll_transmit(self.now, &mut out) {
-                self.carry(&path, &mut out[..len]);
+            if let Some(transmit) = self.caller.poll_transmit(self.now, &mut out) {
+                let Transmit { path, len, .. } = transmit;
+                // Each has a frame of its own.
+                assert!(transmit.datagrams() == 1 || path.protocol == Protocol::Udp);
+                for datagram in out[..len].chunks_mut(segment(&transmit)) {
+                    self.carry(&path, datagram);
+                }
             } else if let Some(event) = self.caller.poll_event() {
                 self.follow(event);
-            } else if let Some(Transmit { path, len, .. }) = self.server.poll_transmit(self.now, &mut out) {
-                self.carry_back(&path, &mut out[..len]);
+            } else if let Some(transmit) = self.server.poll_transmit(self.now, &mut out) {
+                for datagram in out[..transmit.len].chunks_mut(segment(&transmit)) {
+                    self.carry_back(&transmit.path, datagram);
+                }
             } else {
                 return;
             }
@@ -287,6 +300,40 @@ fn where_datagrams_do_not_get_through_a_call_goes_over_tcp() {
     call.run(Duration::from_secs(60));
     assert!(call.is_connected() && call.closed.is_empty());
     assert_eq!(call.counters(), BTreeMap::new());
+}
+
+#[test]
+fn data_goes_in_frames_like_all_else() {
+    let mut calling = calling();
+    calling.application = true;
+    let mut call = Call::with(calling);
+    call.server = Peer::new(
+        Arc::new(Config {
+            application: true,
+            ..config(2)
+        }),
+        Seed::from_run(2),
+        call.now,
+    );
+    call.server.add_local_candidate(address(SERVER));
+    call.server.add_tcp_candidate(address(PASSIVE[0]));
+    call.caller.add_section(Kind::Application, Direction::SendRecv).unwrap();
+    let chat = call.caller.open_channel(call.now, ChannelInit::new("chat")).unwrap();
+    call.negotiate();
+    call.run(Duration::from_secs(1));
+    let message = vec![7; 100_000];
+    call.caller
+        .send_message(call.now, chat, MessageKind::Binary, message.clone().into())
+        .unwrap();
+    call.run(Duration::from_secs(1));
+    let came = call.sinks[1].messages.first().expect("it came");
+    assert_eq!(came.2, message);
+    let back = came.0;
+    call.server
+        .send_message(call.now, back, MessageKind::Binary, message.clone().into())
+        .unwrap();
+    call.run(Duration::from_secs(1));
+    assert_eq!(call.sinks[0].messages.first().expect("it came back").2, message);
 }
 
 #[test]

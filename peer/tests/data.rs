@@ -10,7 +10,7 @@ use dtls_srtp::fake::{self, FakeCrypto};
 use peer::testing::Collected;
 use peer::{
     ChannelEvent, ChannelId, ChannelInit, ChannelSendError, CloseReason, Config, DataCloseReason, Direction, Event,
-    Kind, MessageKind, OpenError, Peer, State,
+    IceServer, Kind, MessageKind, OpenError, Peer, State,
 };
 use wire::{Path, Seed};
 
@@ -1132,6 +1132,23 @@ fn runs_fit_into_what_room_there_is() {
             }
         }
     }
+}
+
+#[test]
+fn servers_that_are_not_between_hinder_no_runs() {
+    let mut call = Call::new(&|config| {
+        let servers = ["stun:203.0.113.1:3478", "turn:203.0.113.1:3478"];
+        config.ice_servers = servers
+            .map(|uri| IceServer::new(uri, &[], Some(("ann", "secret"))).unwrap())
+            .into();
+    });
+    let ours = call.open(0, ChannelInit::new("chat"));
+    call.negotiate();
+    call.run(Duration::from_secs(1));
+    call.send(0, ours, MessageKind::Binary, &[7; 100_000]);
+    call.run(Duration::from_secs(1));
+    assert_eq!(call.ends[1].sink.messages[0].2, [7; 100_000]);
+    assert!(call.ends[0].runs > 0);
 }
 
 #[test]

@@ -305,10 +305,9 @@ impl Peer {
     /// The next packet of SCTP, sealed, or a run of packets.
     pub(super) fn poll_data(&mut self, now: Instant, out: &mut [u8]) -> Option<Transmit> {
         let path = self.ice.selected().filter(|_| self.carries_data())?;
+        let most = if self.takes_runs(&path) { MAX_DATAGRAMS } else { 1 };
         let (data, dtls) = (self.data.as_mut()?, self.dtls.as_mut()?);
         let overhead = dtls.overhead();
-        // What a TURN server carries goes one by one.
-        let most = if self.relaying.is_some() { 1 } else { MAX_DATAGRAMS };
         let limit = out.len().min(MAX_RUN);
         let (mut total, mut segment, mut count) = (0, 0, 0);
         while count < most {

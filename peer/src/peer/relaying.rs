@@ -103,6 +103,13 @@ impl Peer {
         self.wrap(now, transmit, out)
     }
 
+    /// Whether several datagrams may go out on this path at once. What a TURN server carries is wrapped one by one, and on
+    /// a connection that the peer has asked for each datagram has a frame of its own.
+    pub(super) fn takes_runs(&self, path: &Path) -> bool {
+        let is_relayed = self.relaying.as_ref().is_some_and(|relaying| !relaying.is_direct(path));
+        !is_relayed && (path.protocol == Protocol::Udp || self.connections.on(path).is_none())
+    }
+
     /// As it goes to the network; `None` when it goes nowhere, or later.
     #[inline]
     pub(super) fn wrap(&mut self, now: Instant, transmit: Transmit, out: &mut [u8]) -> Option<Transmit> {
