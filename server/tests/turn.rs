@@ -98,17 +98,48 @@ impl House {
         self.server.turn_addrs()[0].port().to_string()
     }
 
+    /// Those of coturn, which are told where the server is.
+    fn clients(&self) -> Clients {
+        Clients {
+            plain: self.server.turn_addrs()[0].port(),
+            tls: self.server.turn_tls_addrs().first().map_or(0, SocketAddr::port),
+        }
+    }
+
     fn client(&self, credentials: &[&str], flags: &str) -> Output {
-        let port = if flags.contains("-S") {
-            self.server.turn_tls_addrs()[0].port().to_string()
-        } else {
-            self.port()
-        };
+        self.clients().run(credentials, flags)
+    }
+
+    fn passes(&self, credentials: &[&str], flags: &str) {
+        self.clients().pass(credentials, flags);
+    }
+
+    /// Several at a time: each waits for seconds now and then.
+    fn passes_each(&self, all: &[String]) {
+        let clients = self.clients();
+        std::thread::scope(|scope| {
+            for flags in all {
+                scope.spawn(move || clients.pass(KNOWN, flags));
+            }
+        });
+    }
+}
+
+/// The ports of a server.
+#[derive(Clone, Copy)]
+struct Clients {
+    plain: u16,
+    tls: u16,
+}
+
+impl Clients {
+    fn run(self, credentials: &[&str], flags: &str) -> Output {
+        let port = if flags.contains("-S") { self.tls } else { self.plain };
         let mut client = Command::new("timeout");
         client
             .args(["60", "turnutils_uclient"])
             .args(credentials)
-            .args(["-p", &port]);
+            .args(["-p", &port.to_string()]);
         client.args(flags.split_whitespace()).arg("127.0.0.1");
         client
             .output()
@@ -116,8 +147,8 @@ impl House {
     }
 
     /// Runs a client to its end and demands that nothing is lost.
-    fn passes(&self, credentials: &[&str], flags: &str) {
-        let output = self.client(credentials, flags);
+    fn pass(self, credentials: &[&str], flags: &str) {
+        let output = self.run(credentials, flags);
         let text = String::from_utf8_lossy(&output.stdout);
         let number = |name: &str| {
             let rest = text.rsplit(name).next().filter(|rest| rest.len() < text.len());
@@ -160,29 +191,23 @@ fn a_binding_is_answered_over_udp() {
 fn clients_of_coturn_over_udp() {
     let house = House::new(|_| ());
     let echo = format!("-e 127.0.0.1 -r {} -n 20 -m 2", house.echo.port);
-    for flags in ["", "-s", "-G", "-g", "-X", "-Z", "-c"] {
-        house.passes(KNOWN, &format!("{flags} {echo}"));
-    }
-    for flags in ["-y", "-y -s", "-y -c -x"] {
-        house.passes(KNOWN, &format!("{flags} -n 20 -m 2"));
-    }
+    let to_echo = ["", "-s", "-G", "-g", "-X", "-Z", "-c"].map(|flags| format!("{flags} {echo}"));
+    let to_each_other = ["-y", "-y -s", "-y -c -x"].map(|flags| format!("{flags} -n 20 -m 2"));
+    house.passes_each(&to_echo);
+    house.passes_each(&to_each_other);
 }
 
 #[test]
 fn clients_of_coturn_over_tcp_and_tls() {
     let house = House::new(|_| ());
     let echo = format!("-e 127.0.0.1 -r {} -n 20 -m 2", house.echo.port);
-    for flags in ["-t", "-t -s", "-t -S", "-t -S -s"] {
-        house.passes(KNOWN, &format!("{flags} {echo}"));
-    }
+    house.passes_each(&["-t", "-t -s", "-t -S", "-t -S -s"].map(|flags| format!("{flags} {echo}")));
 }
 
 #[test]
 fn clients_of_coturn_relay_tcp() {
     let house = House::new(|_| ());
-    for flags in ["-T", "-T -S"] {
-        house.passes(KNOWN, &format!("{flags} -n 20 -m 2"));
-    }
+    house.passes_each(&["-T", "-T -S"].map(|flags| format!("{flags} -n 20 -m 2")));
 }
 
 #[test]
