@@ -83,23 +83,20 @@ impl Said {
         if kind == MessageKind::Text && std::str::from_utf8(body).is_err() {
             return None;
         }
-        if !receivers.iter().all(|byte| byte.is_ascii_digit() || *byte == b' ') {
-            return None;
-        }
-        let receivers = std::str::from_utf8(receivers).ok()?;
         let to = if receivers.is_empty() {
             None
         } else {
-            let ids = receivers.split(' ').map(|id| id.parse().map(ParticipantId::from_bits));
-            let mut ids = ids.collect::<Result<Vec<_>, _>>().ok()?;
+            let ids = receivers.split(|byte| *byte == b' ').map(number);
+            let mut ids = ids
+                .map(|bits| bits.map(ParticipantId::from_bits))
+                .collect::<Option<Vec<_>>>()?;
             // A hundred thousand times the same one would be as many messages.
             ids.sort_unstable();
             ids.dedup();
             Some(ids)
         };
-        let mut payload = from.to_bits().to_string().into_bytes();
-        payload.reserve_exact(body.len());
-        payload.extend_from_slice(body);
+        let sender = from.to_bits().to_string();
+        let payload = [sender.as_bytes(), body].concat();
         Some(Self {
             from: from.index,
             channel,
@@ -108,6 +105,13 @@ impl Said {
             payload: payload.into(),
         })
     }
+}
+
+/// A number in digits alone.
+fn number(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    // `parse` takes a sign.
+    digits.parse().ok().filter(|_| !digits.starts_with('+'))
 }
 
 /// What members agree to.
