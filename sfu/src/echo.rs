@@ -6,6 +6,21 @@ use std::time::Instant;
 use bytes::Bytes;
 use peer::{ChannelId, ChannelSendError, MessageKind, Peer};
 
+/// The longest message that comes back: enough for each message of a browser's at its defaults.
+const MAX_MESSAGE: usize = 4 << 20;
+/// What has not come whole or waits to go back, and what is on its way back: two of the longest messages each.
+const MAX_KEPT: usize = 2 * MAX_MESSAGE;
+
+/// What an echo agrees to.
+pub(crate) fn echo_config(config: &peer::Config) -> peer::Config {
+    let mut echo = config.clone();
+    echo.application = true;
+    echo.sctp.max_receive_message = echo.sctp.max_receive_message.min(MAX_MESSAGE);
+    echo.sctp.receive_window = echo.sctp.receive_window.min(MAX_KEPT as u32);
+    echo.sctp.send_buffer = echo.sctp.send_buffer.min(MAX_KEPT);
+    echo
+}
+
 /// Messages that wait to be sent back.
 #[derive(Debug, Default)]
 pub(crate) struct Echo {

@@ -9,6 +9,7 @@ use wire::{CounterSet, Ecn, Path, Seed, Transmit};
 
 use crate::counters::Counters;
 use crate::deadlines::Deadlines;
+use crate::echo;
 use crate::ingress::Ingress;
 use crate::layer::Layer;
 use crate::lines::{self, Said};
@@ -92,13 +93,9 @@ impl Sfu {
                 ..(*config.peer).clone()
             })
         };
-        let echo = Arc::new(peer::Config {
-            application: true,
-            ..(*config.peer).clone()
-        });
         Self {
             member: Arc::new(lines::member_config(&config.peer)),
-            echo,
+            echo: Arc::new(echo::echo_config(&config.peer)),
             publisher: one_way(false, true),
             viewer: one_way(true, false),
             config,

@@ -79,3 +79,26 @@ fn what_waits_for_a_channel_that_is_closed_is_forgotten() {
         [(other, MessageKind::Binary, b"on".to_vec())]
     );
 }
+
+#[test]
+fn what_is_kept_for_somebody_is_limited() {
+    const MIB: usize = 1 << 20;
+    let mut call = Talk::new(|peer, _| peer.sctp = peer::SctpConfig::default());
+    let who = call.enter("", Role::Echo);
+    let channel = call.open(who, ChannelInit::new("echo"));
+    let answer = call.connect(who);
+    assert!(answer.contains("a=max-message-size:4194304\r\n"), "{answer}");
+    call.talkers[who].peer.set_retained(WINDOW as usize);
+    let (mut sent, mut blocked) = (0, 0);
+    while blocked < 20 {
+        if call.send(who, channel, vec![7; 20_000]).is_ok() {
+            (sent, blocked) = (sent + 20_000, 0);
+        } else {
+            blocked += 1;
+            call.run(Duration::from_secs(1));
+        }
+        // One buffer for what comes and waits, and one for what goes.
+        assert!(sent <= 16 * MIB, "no end");
+    }
+    assert!(sent > 8 * MIB, "{sent}");
+}

@@ -99,12 +99,14 @@ impl Talk {
         self.talkers.len() - 1
     }
 
-    pub fn connect(&mut self, who: usize) {
+    /// Returns the SFU's answer.
+    pub fn connect(&mut self, who: usize) -> String {
         let talker = &mut self.talkers[who];
         let offer = talker.peer.offer().unwrap();
         let answer = self.sfu.offer(self.now, talker.id, &offer).unwrap();
         talker.peer.accept_answer(self.now, &answer).unwrap();
         self.run(Duration::from_secs(1));
+        answer
     }
 
     pub fn open(&mut self, who: usize, init: ChannelInit) -> ChannelId {
