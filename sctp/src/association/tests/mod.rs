@@ -232,6 +232,21 @@ fn tsns(chunks: &[Chunk<'_>]) -> Vec<(u32, bool)> {
         .collect()
 }
 
+/// Of a peer with little room.
+fn narrow_config() -> Config {
+    Config {
+        receive_window: 20_000,
+        ..Config::default()
+    }
+}
+
+/// A pair whose second end keeps so much of its 20,000 bytes of room for what its user has not taken.
+fn narrow(retained: usize) -> Pair {
+    let mut pair = Pair::connected(&Config::default(), &narrow_config());
+    pair.ends[B].set_retained(retained);
+    pair
+}
+
 fn without_interleaving() -> Config {
     Config {
         interleaving: false,

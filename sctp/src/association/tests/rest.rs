@@ -71,12 +71,7 @@ fn a_stream_begins_anew_after_a_message_that_came_too_late() {
 /// [`Config::closed_window_limit`] is for what waits.
 #[test]
 fn nobody_waits_for_room_for_what_came_too_late() {
-    let small = Config {
-        receive_window: 20_000,
-        ..Config::default()
-    };
-    let mut pair = Pair::connected(&Config::default(), &small);
-    pair.ends[B].set_retained(19_999);
+    let mut pair = narrow(19_999);
     pair.send(A, 1, b"tells that there is no room");
     pair.run(ms(1000));
     pair.send(A, 1, b"under way");
@@ -152,12 +147,7 @@ fn the_time_out_of_a_forward_tsn_waits_for_a_delayed_sack() {
 /// RFC 9260 §8.1: a peer that said it has no room and then says nothing more is gone, too.
 #[test]
 fn silence_behind_a_closed_window_is_silence() {
-    let small = Config {
-        receive_window: 20_000,
-        ..Config::default()
-    };
-    let mut pair = Pair::connected(&Config::default(), &small);
-    pair.ends[B].set_retained(19_999);
+    let mut pair = narrow(19_999);
     pair.send(A, 1, b"tells that there is no room");
     pair.run(ms(1000));
     pair.hook(|_, _| Fate::Drop);

@@ -5,12 +5,7 @@ use crate::close::CloseReason;
 
 #[test]
 fn a_window_that_opens_is_told_at_once() {
-    let small = Config {
-        receive_window: 20_000,
-        ..Config::default()
-    };
-    let mut pair = Pair::connected(&Config::default(), &small);
-    pair.ends[B].set_retained(20_000);
+    let mut pair = narrow(20_000);
     pair.send(A, 1, &[1; 15_000]);
     pair.run(ms(20_000));
     let stats = pair.ends[A].stats();
@@ -32,12 +27,7 @@ fn a_window_that_opens_is_told_at_once() {
 /// [`Config::closed_window_limit`].
 #[test]
 fn a_window_that_stays_closed_ends_the_association() {
-    let small = Config {
-        receive_window: 20_000,
-        ..Config::default()
-    };
-    let mut pair = Pair::connected(&Config::default(), &small);
-    pair.ends[B].set_retained(20_000);
+    let mut pair = narrow(20_000);
     pair.send(A, 1, &[1; 15_000]);
     pair.run(ms(290_000));
     assert_eq!(pair.events[A], []);
@@ -52,12 +42,7 @@ fn a_window_that_stays_closed_ends_the_association() {
 /// Who has no path calls nobody: the time until it has one again does not count.
 #[test]
 fn a_window_that_is_closed_while_there_is_no_path_ends_nothing() {
-    let small = Config {
-        receive_window: 20_000,
-        ..Config::default()
-    };
-    let mut pair = Pair::connected(&Config::default(), &small);
-    pair.ends[B].set_retained(20_000);
+    let mut pair = narrow(20_000);
     pair.send(A, 1, &[1; 15_000]);
     pair.run(ms(60_000));
     pair.now += ms(3_600_000);
@@ -77,11 +62,7 @@ fn a_window_that_is_closed_while_there_is_no_path_ends_nothing() {
 
 #[test]
 fn what_is_retained_before_the_set_up_counts_and_outlives_a_restart() {
-    let small = Config {
-        receive_window: 20_000,
-        ..Config::default()
-    };
-    let mut pair = Pair::of(&Config::default(), &small);
+    let mut pair = Pair::of(&Config::default(), &narrow_config());
     pair.ends[B].set_retained(20_000);
     let now = pair.now;
     pair.ends[A].connect(now);
