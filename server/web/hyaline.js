@@ -21,7 +21,7 @@ const RETRY_MS = [300, 1_000, 2_000, 4_000, 8_000];
  *
  * The server may be away for as long as it likes.
  */
-const AWAY = new Set(['server-lost', 'unknown-session', 'server-unreachable', 'offline', 'shutdown']);
+const AWAY = new Set(['server-lost', 'data-lost', 'unknown-session', 'server-unreachable', 'offline', 'shutdown']);
 /**
  * It does not let us in: a server that starts or is overrun, or a room that is full because our former place in it is
  * kept: for 14 s after the last of our media, or 30 s if there was none.
@@ -32,6 +32,12 @@ const NOT_YET_MS = 45_000;
 const NO_MEDIA = new Set(['silent', 'failed', 'busy', 'no-answer']);
 /** Before each new try: until it fails too, the others see somebody who does not come in. */
 const NO_MEDIA_MS = [5_000, 15_000, 30_000];
+/**
+ * Data channels may end for good while media goes on, and not every browser says so. When none has opened for so long the room is joined
+ * anew, as often as this in a row: without chat and files it is still a call.
+ */
+const DEAF_MS = [20_000, 60_000, 300_000];
+const IN_A_ROW_MS = 600_000;
 
 /**
  * A room as this participant sees it. It comes back by itself when the server was away for a while.
@@ -66,6 +72,7 @@ export class Room extends EventTarget {
   #attempt = 0; // since media last flowed
   #withoutMedia = 0; // likewise
   #lostAt = 0;
+  #deaf = { times: 0, at: -Infinity, timer: 0 }; // when we last joined anew for the data channels
   #retry = 0;
   #settleJoin = null;
   #talk = new Talk({
@@ -75,6 +82,7 @@ export class Room extends EventTarget {
     open: () => this.#files.askAgain(),
     state: state => {
       this.talk = state;
+      this.#listen();
       this.#emit('talk', state);
     },
   });
@@ -188,6 +196,7 @@ export class Room extends EventTarget {
       path: state => {
         if (state === 'connected') this.#attempt = this.#withoutMedia = 0;
         this.#path = state;
+        this.#listen();
         this.#emit('path', state);
         this.#settle();
       },
@@ -205,6 +214,19 @@ export class Room extends EventTarget {
   #settle() {
     if (this.state === 'joined' && this.#interrupted && this.#path !== 'connected') this.#become('returning');
     else if (this.state === 'returning' && this.#session && !this.#interrupted && this.id !== null) this.#become('joined');
+  }
+
+  /** Media flows: soon data channels should be open, too. */
+  #listen() {
+    const deaf = this.#deaf;
+    clearTimeout(deaf.timer);
+    if (this.#path !== 'connected' || this.talk !== 'closed') return;
+    if (performance.now() > deaf.at + IN_A_ROW_MS) deaf.times = 0;
+    if (deaf.times === DEAF_MS.length) return;
+    deaf.timer = setTimeout(() => {
+      Object.assign(deaf, { times: deaf.times + 1, at: performance.now() });
+      this.#session.leave(new Problem('data-lost', 'Chat and files were cut off. The room is joined anew for them.'));
+    }, DEAF_MS[deaf.times]);
   }
 
   #receive(message) {
@@ -391,6 +413,7 @@ export class Room extends EventTarget {
     this.#layers.clear();
     this.#interrupted = false;
     this.#path = 'new';
+    this.#listen();
     this.#linkIsGood();
     const spoke = this.speaking;
     this.dominant = this.speaking = null;

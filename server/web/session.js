@@ -64,7 +64,7 @@ export class Session {
    * `handlers`: `message(message)` for what concerns the room, `begin(pc)` before the first offer, when a channel can be opened in it,
    * `negotiated()` after each exchange, `path(state)` when media
    * starts or stops to flow, `line(there)` when the line is lost or back, `problem(problem)`, `end(problem, line)` once at the
-   * end (null after `leave`), with a line if that is still good for another session. `line` is such a one.
+   * end (null after `leave` without a reason), with a line if that is still good for another session. `line` is such a one.
    */
   constructor(url, name, devices, handlers, line = null) {
     this.#url = url;
@@ -103,10 +103,10 @@ export class Session {
     if (!this.#ended) this.#send(message);
   }
 
-  /** Says goodbye. */
-  leave() {
+  /** Says goodbye, for this reason if there is one. */
+  leave(problem = null) {
     this.#send({ type: 'leave' });
-    this.#end(null);
+    this.#end(problem);
   }
 
   // The line

@@ -78,6 +78,10 @@ pub(crate) fn notices() -> Vec<State> {
             "notices-session",
             vec![
                 reason("new reasons.Problem('server-lost', 'The connection to the server was lost.')"),
+                reason(
+                    "new reasons.Problem('data-lost', \
+                       'Chat and files were cut off. The room is joined anew for them.')",
+                ),
                 reason("new reasons.Problem('no-answer', 'The server did not answer the offer in time.')"),
                 reason(
                     "new reasons.Problem('negotiation-failed', \

@@ -44,3 +44,45 @@ globalThis.talk = {
 
 // What is saved goes nowhere.
 HTMLAnchorElement.prototype.click = function () { talk.saved.push(this.download); };
+
+/**
+ * With `talk.cut` the next exchange takes data channels from the server alone, which aborts what carries them; the browser is told that
+ * nothing has changed.
+ */
+globalThis.WebSocket = class extends WebSocket {
+  #section = '';
+
+  constructor(...given) {
+    super(...given);
+    this.addEventListener('message', event => {
+      const message = JSON.parse(event.data);
+      if (message.type !== 'answer') return;
+      const section = dataSection(message.sdp);
+      const mid = section.match(/^a=mid:(\S+)/m)[1];
+      if (section.startsWith('m=application 9')) {
+        this.#section = section;
+        return;
+      }
+      event.stopImmediatePropagation();
+      const sdp = message.sdp.replace(section, this.#section).replace(/^a=group:BUNDLE.*$/m, group => `${group.trim()} ${mid}`);
+      this.onmessage({ data: JSON.stringify({ ...message, sdp }) });
+    });
+  }
+
+  send(text) {
+    const message = JSON.parse(text);
+    if (message.type === 'offer' && talk.cut) {
+      talk.cut = false;
+      const section = dataSection(message.sdp);
+      const mid = section.match(/^a=mid:(\S+)/m)[1];
+      message.sdp = message.sdp
+        .replace(section, section.replace(/^m=application \d+/, 'm=application 0'))
+        .replace(/^a=group:BUNDLE.*$/m, group => group.trim().split(' ').filter(each => each !== mid).join(' '));
+    }
+    super.send(JSON.stringify(message));
+  }
+};
+
+function dataSection(sdp) {
+  return sdp.split(/^(?=m=)/m).find(section => section.startsWith('m=application'));
+}

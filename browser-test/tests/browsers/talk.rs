@@ -202,3 +202,24 @@ fn a_file_goes_on_when_the_receivers_network_is_back() {
         }
     }
 }
+
+/// Its data channels are gone for good, and sound and picture are not.
+#[test]
+fn whose_channels_alone_are_aborted_comes_back() {
+    for kind in BOTH {
+        let arena = Arena::new();
+        let ada = join(&arena, kind, "Ada");
+        let bob = join(&arena, Kind::Chromium, "Bob");
+        bob.wait(&format!("{} === false", hand("Ada")), SOON);
+        let before = ada.get("hyaline.room.id");
+        ada.get("void (talk.cut = true, dispatchEvent(new Event('online')))");
+        ada.wait("hyaline.room.talk === 'closed'", SOON);
+        ada.wait(
+            &format!("hyaline.room.talk === 'open' && hyaline.room.id !== {before}"),
+            PATIENCE,
+        );
+        say(&ada, "Here I am again.");
+        bob.wait("talk.turns().length === 1", SOON);
+        assert_eq!(bob.get("hyaline.room.participants.size"), json!(1), "{kind:?}");
+    }
+}

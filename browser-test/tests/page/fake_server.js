@@ -115,6 +115,13 @@ const fake = globalThis.fake = {
     for (let index = 0; index < length; index++) body.push((offset + index) & 255);
     this.lines.files.send(Uint8Array.from([...new TextEncoder().encode(`${this.id(name)}\n`), ...body]));
   },
+  /** Data channels end for good while media goes on, as when the server aborts what carries them: no script can have that done. */
+  abort() {
+    this.caller.createDataChannel = () => ({ readyState: 'connecting', close() {} });
+    for (const line of Object.values(this.lines)) line.close();
+  },
+  /** The page's peer connection that opened data channels last. */
+  caller: null,
   line(channel) {
     channel.binaryType = 'arraybuffer';
     channel.onmessage = ({ data }) => {
@@ -377,4 +384,9 @@ for (const person of scenario.people ?? []) {
   ] });
 }
 
+const { createDataChannel } = RTCPeerConnection.prototype;
+RTCPeerConnection.prototype.createDataChannel = function (...given) {
+  fake.caller = this;
+  return createDataChannel.apply(this, given);
+};
 if (scenario.lacksChannels) delete RTCPeerConnection.prototype.createDataChannel;

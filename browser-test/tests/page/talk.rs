@@ -407,6 +407,71 @@ fn a_channel_that_is_closed_is_opened_again() {
     }
 }
 
+/// Sound and picture go on, and who comes back for the chat alone does so ever more rarely.
+#[test]
+fn when_data_channels_end_for_good_the_room_is_joined_anew() {
+    for kind in BOTH {
+        let scene = in_room(kind, &["Bob"]);
+        let count = || scene.get("fake.sent('join').length");
+        let pass = |seconds| scene.pass(Duration::from_secs(seconds));
+        let back = |times: u32| {
+            scene.wait(&format!(
+                "fake.sent('join').length === {times} && {OPEN} && document.body.dataset.path === 'connected'"
+            ));
+        };
+        let abort = || {
+            scene.get("void fake.abort()");
+            scene.wait("hyaline.room.talk === 'closed'");
+        };
+        let told = "document.querySelector('[data-code=data-lost]')?.textContent === 'Chat and files were cut off. The room is joined anew for them.'";
+        abort();
+        scene.get("void (fake.heard.length = 0, hyaline.room.say('meanwhile'))");
+        pass(18);
+        assert_eq!(
+            scene.get("[hyaline.room.state, fake.sent('leave').length]"),
+            json!(["joined", 0]),
+            "{kind}"
+        );
+        pass(2);
+        back(2);
+        scene.wait(&format!("{told} && fake.said('chat').length === 1"));
+        // The others see no ghost beside us.
+        assert_eq!(scene.get("fake.sent('leave').length"), json!(1), "{kind}");
+        // It has time to open after the path is back.
+        abort();
+        pass(50);
+        scene.get("void fake.caller.onconnectionstatechange()");
+        pass(58);
+        assert_eq!(count(), json!(2), "{kind}");
+        pass(2);
+        back(3);
+        abort();
+        pass(298);
+        assert_eq!(count(), json!(3), "{kind}");
+        pass(2);
+        back(4);
+        // That was enough.
+        abort();
+        pass(700);
+        assert_eq!(
+            scene.get("[hyaline.room.state, hyaline.room.talk]"),
+            json!(["joined", "closed"]),
+            "{kind}"
+        );
+        assert_eq!(count(), json!(4), "{kind}");
+        // Long after that it is the first time again; what ends the call is not taken for it.
+        scene.get("void fake.drop()");
+        back(5);
+        abort();
+        scene.get("fake.send({ type: 'bye', reason: 'kicked', message: 'Somebody decided it.' })");
+        scene.wait("!document.querySelector('#end').hidden");
+        pass(30);
+        assert_eq!(scene.get("hyaline.room.state"), json!("left"), "{kind}");
+        assert_eq!(count(), json!(5), "{kind}");
+        scene.assert_quiet();
+    }
+}
+
 #[test]
 fn whose_channel_was_opened_again_hears_what_they_may_have_missed() {
     let scene = in_room(Kind::Chromium, &["Bob", "Cleo"]);
