@@ -97,7 +97,7 @@ function ownState(file) {
 
 function othersState(file) {
   switch (file.state) {
-    case 'waiting': return 'Begins when another one is done.';
+    case 'waiting': return 'Begins when another one is done or stands still.';
     case 'coming': return `${percent(file)} · ${file.speed > 0 ? `${size(file.speed)}/s` : `waiting for ${file.ownerName}`}`;
     case 'paused': return `Paused at ${percent(file)}.`;
     case 'absent': return `Waits at ${percent(file)} for ${file.ownerName} to come back.`;

@@ -3,8 +3,9 @@ import { Receiving } from './receiving.js';
 import { Sending, readChunk } from './sending.js';
 import { MOST_FILES, fileName, randomId } from './words.js';
 
-/** So many files come at once; the rest waits. */
+/** So many files come at once; the rest waits. One of which nothing came for so long holds up nobody. */
 const AT_ONCE = 3;
+const STUCK_MS = 30_000;
 /** More than this many entries are not kept; those that are gone make room. */
 const MOST_SEEN = 2_000;
 /** How often progress is told, and over which time speed is measured. */
@@ -38,6 +39,7 @@ export class Files {
   #owners = new Map(); // by file: who offers it, the one whom we ask first
   #holders = new Map(); // by our own files: who has it
   #queue = []; // files that wait until others are done
+  #busy = new Map(); // files that hold them up, each with the timer after which it does so no longer
   #rates = new Map(); // by file: [[time, bytes since the one before]]
   #timer = 0;
   #closed = false;
@@ -50,7 +52,10 @@ export class Files {
     this.#sending = new Sending(channel, { unreadable: (id, receivers) => this.#unreadable(this.all.get(id), receivers) });
     this.#receiving = new Receiving({
       tell: (message, receiver) => this.#handlers.tell(message, [receiver]),
-      came: (id, bytes) => this.#moved(this.all.get(id), bytes),
+      came: (id, bytes) => {
+        this.#watch(this.all.get(id));
+        this.#moved(this.all.get(id), bytes);
+      },
       done: (id, blob) => this.#end(this.all.get(id), 'done', { blob, done: this.all.get(id).size }),
       failed: (id, problem) => this.#end(this.all.get(id), 'failed', { problem, done: 0 }),
     });
@@ -205,6 +210,7 @@ export class Files {
     this.#timer = 0;
     this.#rates.clear();
     this.#queue = [];
+    for (const shared of this.#busy.keys()) this.#unwatch(shared);
     for (const shared of this.all.values()) {
       this.#receiving.discard(shared.id);
       this.#sending.remove(shared.id);
@@ -290,16 +296,31 @@ export class Files {
     this.#queue = this.#queue.filter(each => each !== shared);
     if (tell && shared.state === 'coming' && shared.owner !== null) this.#handlers.tell({ type: 'stop', id: shared.id }, [shared.owner]);
     this.#receiving.rest(shared.id);
+    this.#unwatch(shared);
     this.#rates.delete(shared);
     shared.speed = 0;
   }
 
   #next() {
-    const coming = [...this.all.values()].filter(({ own, state }) => !own && state === 'coming').length;
-    for (const shared of this.#queue.splice(0, Math.max(0, AT_ONCE - coming))) {
+    for (const shared of this.#queue.splice(0, Math.max(0, AT_ONCE - this.#busy.size))) {
+      this.#watch(shared);
       this.#set(shared, 'coming');
       this.#receiving.ask(shared.id, shared.owner);
     }
+  }
+
+  /** A file begins to come, or more of it came. */
+  #watch(shared) {
+    this.#unwatch(shared);
+    this.#busy.set(shared, setTimeout(() => {
+      this.#busy.delete(shared);
+      this.#next();
+    }, STUCK_MS));
+  }
+
+  #unwatch(shared) {
+    clearTimeout(this.#busy.get(shared));
+    this.#busy.delete(shared);
   }
 
   /** What was on its way may be lost. */
@@ -311,6 +332,7 @@ export class Files {
 
   #end(shared, state, changes = {}) {
     this.#queue = this.#queue.filter(each => each !== shared);
+    this.#unwatch(shared);
     this.#rates.delete(shared);
     this.#set(shared, state, { speed: 0, ...changes });
     this.#next();

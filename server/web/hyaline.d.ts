@@ -72,7 +72,7 @@ export class SharedFile {
   owner: string | null;
   ownerName: string;
   /**
-   * `offered`; `waiting` until one of three others is done; `coming`; `paused`; `absent`: it goes on when its owner is back; `done`;
+   * `offered`; `waiting` until one of three others is done, or stands still for 30 s; `coming`; `paused`; `absent`: it goes on when its owner is back; `done`;
    * `failed`: see `problem`; `gone`: offered no longer; `left`: its owner has left before we wanted it.
    */
   state: 'offered' | 'waiting' | 'coming' | 'paused' | 'absent' | 'done' | 'failed' | 'gone' | 'left';

@@ -508,7 +508,10 @@ fn three_come_at_once_and_each_can_be_paused_and_given_up() {
         // Places on disk are not found in the order in which they were asked for.
         scene.wait(&format!("hyaline.room.files.get({:?}).state !== 'offered'", id(digit)));
     }
-    scene.wait(&format!("{} === 'Begins when another one is done.'", state('4')));
+    scene.wait(&format!(
+        "{} === 'Begins when another one is done or stands still.'",
+        state('4')
+    ));
     scene.wait(&format!("{ASKED}.length === 3"));
     parts(&scene, "Bob", '1', 0..1, SIZE);
     scene.wait(&format!("hyaline.room.files.get('1'.repeat(32)).done === {PART}"));
@@ -540,6 +543,66 @@ fn three_come_at_once_and_each_can_be_paused_and_given_up() {
         "{} === 'Bob cannot read 4.bin any more. Ask for it to be shared again.'",
         state('4')
     ));
+    scene.assert_quiet();
+}
+
+/// Whoever offers files and never sends them could keep us from all others.
+#[test]
+fn what_stands_still_holds_up_nobody() {
+    const SIZE: u32 = 4 * PART;
+    let scene = in_room(Kind::Chromium, &["Bob", "Mallory"]);
+    open_chat(&scene);
+    for (digit, owner) in [
+        ('1', "Mallory"),
+        ('2', "Mallory"),
+        ('3', "Bob"),
+        ('4', "Bob"),
+        ('5', "Bob"),
+    ] {
+        offer(&scene, owner, digit, &format!("{digit}.bin"), SIZE);
+        click(&scene, &format!("Download: {digit}"));
+        scene.wait(&format!("hyaline.room.files.get({:?}).state !== 'offered'", id(digit)));
+    }
+    let states = || scene.get("['3', '4', '5'].map(digit => hyaline.room.files.get(digit.repeat(32)).state).join()");
+    let comes = |digit: char, part: u32| {
+        parts(
+            &scene,
+            if digit < '3' { "Mallory" } else { "Bob" },
+            digit,
+            part..part + 1,
+            SIZE,
+        );
+        scene.wait(&format!(
+            "hyaline.room.files.get({:?}).done === {}",
+            id(digit),
+            (part + 1) * PART
+        ));
+    };
+    scene.pass(Duration::from_secs(20));
+    comes('3', 0);
+    assert_eq!(states(), json!("coming,waiting,waiting"));
+    // 30 s after they were asked for, two are not counted any more.
+    scene.pass(Duration::from_secs(11));
+    assert_eq!(states(), json!("coming,coming,coming"));
+    comes('3', 1);
+    comes('4', 0);
+    // They come all the same, and count again when they do.
+    comes('1', 0);
+    comes('2', 0);
+    offer(&scene, "Bob", '6', "6.bin", SIZE);
+    click(&scene, "Download: 6");
+    scene.wait(&format!("hyaline.room.files.get({:?}).state === 'waiting'", id('6')));
+    comes('4', 1);
+    parts(&scene, "Bob", '4', 2..4, SIZE);
+    scene.wait("saved.length === 1");
+    // Four are left: 1, 2, 3 and 5.
+    assert_eq!(
+        scene.get("hyaline.room.files.get('6'.repeat(32)).state"),
+        json!("waiting")
+    );
+    parts(&scene, "Bob", '3', 2..4, SIZE);
+    click(&scene, "Cancel: 5");
+    scene.wait(&format!("hyaline.room.files.get({:?}).state === 'coming'", id('6')));
     scene.assert_quiet();
 }
 
