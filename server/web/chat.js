@@ -22,8 +22,11 @@ export class Chat {
   #room = null;
   #unread = 0;
   #follows = true; // the end is shown, and stays so
+  #frame = 0; // in which it will be
   #last = null; // { key, at, element }: whose things stand together at the end
   #entries = new Map(); // by file
+  #texts = []; // the oldest first
+  #over = new Set(); // files that nobody can get
 
   constructor() {
     find('#chat-button').addEventListener('click', () => this.toggle());
@@ -31,6 +34,7 @@ export class Chat {
     find('#latest').addEventListener('click', () => this.#toEnd());
     const log = find('#log');
     log.addEventListener('scroll', () => {
+      if (this.#frame) return; // what was added is below
       this.#follows = log.scrollHeight - log.scrollTop - log.clientHeight < NEAR_END;
       if (this.#follows) find('#latest').hidden = true;
     });
@@ -67,6 +71,8 @@ export class Chat {
     this.#room = room;
     this.#last = null;
     this.#entries.clear();
+    this.#texts = [];
+    this.#over.clear();
     for (const element of find('#log').querySelectorAll('.turn')) element.remove();
     find('#nothing').hidden = false;
     find('#latest').hidden = true;
@@ -130,6 +136,7 @@ export class Chat {
     words.className = 'text';
     words.dir = 'auto';
     words.append(...linked(text));
+    this.#texts.push(words);
     this.#add(from, `${from ? name : 'You'}${alone ? ` (to ${from ? 'you' : 'one'} alone)` : ''}`, words);
     if (from) this.#tell(`${name}: ${text.length > BEGINNING ? `${text.slice(0, BEGINNING)}…` : text}`);
   }
@@ -153,6 +160,8 @@ export class Chat {
     }
     const before = entry.element.dataset.state;
     entry.show();
+    if (isOver(file)) this.#over.add(file);
+    else this.#over.delete(file);
     if (file.state === before) return;
     if (file.state === 'done') {
       if (file.blob) save(file);
@@ -186,18 +195,15 @@ export class Chat {
 
   /** What is old goes; files that can still be had stay, and those that are here. */
   #trim() {
-    const over = [...this.#entries.keys()].filter(isOver);
-    for (const file of over.slice(0, Math.max(0, over.length - SHOWN))) {
-      const { element } = this.#entries.get(file);
+    const old = this.#texts.splice(0, Math.max(0, this.#texts.length - SHOWN));
+    for (const file of [...this.#over].slice(0, Math.max(0, this.#over.size - SHOWN))) {
+      old.push(this.#entries.get(file).element);
+      this.#entries.delete(file);
+      this.#over.delete(file);
+    }
+    for (const element of old) {
       const turn = element.parentElement;
       element.remove();
-      this.#entries.delete(file);
-      if (!turn.querySelector('.text, .file')) turn.remove();
-    }
-    const texts = find('#log').querySelectorAll('.text');
-    for (const text of [...texts].slice(0, Math.max(0, texts.length - SHOWN))) {
-      const turn = text.parentElement;
-      text.remove();
       if (!turn.querySelector('.text, .file')) turn.remove();
     }
   }
@@ -231,11 +237,15 @@ export class Chat {
     find('#unsent').hidden = talk === 'open';
   }
 
+  /** Once before the next picture, however much comes: to ask how high the log is has all of it laid out. */
   #toEnd() {
-    const log = find('#log');
     this.#follows = true;
-    log.scrollTop = log.scrollHeight;
     find('#latest').hidden = true;
+    this.#frame ||= requestAnimationFrame(() => {
+      this.#frame = 0;
+      const log = find('#log');
+      log.scrollTop = log.scrollHeight;
+    });
   }
 
   /** What is beneath it is not to be reached. */

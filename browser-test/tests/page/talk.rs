@@ -549,6 +549,53 @@ fn files_that_are_gone_do_not_pile_up() {
     scene.assert_quiet();
 }
 
+/// However much comes at once, and whether the log follows it is the person's choice.
+#[test]
+fn the_end_of_the_log_is_shown_until_the_person_looks_back() {
+    for kind in BOTH {
+        let scene = in_room(kind, &["P0", "P1", "P2", "P3", "P4", "P5"]);
+        scene.page.press("c").unwrap();
+        scene.wait("document.activeElement.id === 'text'");
+        scene.get(
+            "void (globalThis.heights = 0, (height => Object.defineProperty(document.querySelector('#log'), 'scrollHeight', {
+                get() { heights++; return height.get.call(this); },
+            }))(Object.getOwnPropertyDescriptor(Element.prototype, 'scrollHeight')))",
+        );
+        let share = |from: u32, to: u32| {
+            scene.get(&format!(
+                "void Array.from({{ length: {to} - {from} }}, (_, n) => String(n + {from})).forEach(n =>
+                    fake.tell(`P${{Math.floor(n / 100)}}`, {{ type: 'file', id: n.padStart(32, '0'), name: `${{n}}.txt`, size: 1, mime: '' }}))"
+            ));
+            scene.wait(&format!("document.querySelectorAll('.file').length === {to}"));
+        };
+        let frames = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))";
+        let from_end = format!(
+            "(async () => (await {frames}, (log => log.scrollHeight - log.clientHeight - log.scrollTop)(document.querySelector('#log'))))()"
+        );
+        share(0, 500);
+        assert!(scene.get(&from_end).as_f64().unwrap().abs() < 2.0, "{kind}");
+        // In one task, which has no more than one frame behind it.
+        scene.get("void (heights = 0, Array.from({ length: 100 }, (_, n) => hyaline.room.say(`${n}`)))");
+        assert!(scene.get(&from_end).as_f64().unwrap().abs() < 2.0, "{kind}");
+        let asked = scene.get("heights").as_u64().unwrap();
+        assert!(asked < 10, "{kind}: {asked}");
+        // Who looks back stays there, and is told that there is more.
+        scene.get("void (document.querySelector('#log').scrollTop = 100)");
+        scene.get(frames);
+        share(500, 520);
+        assert_eq!(
+            scene.get("[document.querySelector('#log').scrollTop, document.querySelector('#latest').hidden]"),
+            json!([100, false]),
+            "{kind}"
+        );
+        scene.page.click("#latest").unwrap();
+        assert!(scene.get(&from_end).as_f64().unwrap().abs() < 2.0, "{kind}");
+        share(520, 530);
+        assert!(scene.get(&from_end).as_f64().unwrap().abs() < 2.0, "{kind}");
+        scene.assert_quiet();
+    }
+}
+
 #[test]
 fn without_data_channels_the_room_works_and_says_what_does_not() {
     let button = "document.querySelector('#chat-button')";
