@@ -8,6 +8,7 @@ import { recall, remember } from './memory.js';
 import { News } from './news.js';
 import { notice, withdraw, withdrawAll } from './notices.js';
 import { showFigures } from './panel.js';
+import { sweep } from './stores.js';
 import { Tabs } from './tabs.js';
 import { Tiles, paintAvatar } from './tiles.js';
 
@@ -348,5 +349,7 @@ if (!find('#name').value) find('#name').focus();
 globalThis.hyaline = { get room() { return room; }, devices };
 
 devices.dispatchEvent(new Event('change'));
+// When there is nothing better to do; Safari does not tell.
+(globalThis.requestIdleCallback ?? setTimeout)(sweep);
 await devices.open();
 if (parameters.get('join') === '1') join(find('#name').value.trim() || 'Guest');

@@ -95,7 +95,7 @@ class InMemory {
 const PREFIX = 'hyaline-';
 let own = null;
 
-/** A folder that only this page uses. Those of pages that are gone are removed: nobody finds what is in them. */
+/** A folder that only this page uses. */
 function ownFolder() {
   own ??= (async () => {
     const root = await navigator.storage.getDirectory();
@@ -104,16 +104,22 @@ function ownFolder() {
     await new Promise((resolve, reject) => {
       navigator.locks.request(name, () => { resolve(); return new Promise(() => {}); }).catch(reject);
     });
-    await sweep(root);
+    await sweep();
     return root.getDirectoryHandle(name, { create: true });
   })();
   return own;
 }
 
-async function sweep(root) {
-  const names = [];
-  for await (const name of root.keys()) if (name.startsWith(PREFIX)) names.push(name);
-  for (const name of names) {
-    await navigator.locks.request(name, { ifAvailable: true }, lock => lock && root.removeEntry(name, { recursive: true })).catch(() => {});
+/** Removes the folders of pages that are gone: nobody finds what is in them. */
+export async function sweep() {
+  try {
+    const root = await navigator.storage.getDirectory();
+    const names = [];
+    for await (const name of root.keys()) if (name.startsWith(PREFIX)) names.push(name);
+    for (const name of names) {
+      await navigator.locks.request(name, { ifAvailable: true }, lock => lock && root.removeEntry(name, { recursive: true })).catch(() => {});
+    }
+  } catch {
+    // Private mode, or an older browser: there are none.
   }
 }

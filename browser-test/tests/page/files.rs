@@ -233,6 +233,45 @@ fn without_a_place_on_disk_files_go_into_memory() {
     }
 }
 
+/// A page that was closed, or has crashed, cannot do it itself.
+#[test]
+fn what_pages_that_are_gone_have_left_on_disk_is_removed() {
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada", &people(&[]));
+        let names = "(async () => {
+            const names = [];
+            for await (const name of (await navigator.storage.getDirectory()).keys()) names.push(name);
+            return names.sort();
+        })()";
+        scene.wait(&format!("(await {names}).length === 0"));
+        scene.get(
+            "(async () => {
+                const root = await navigator.storage.getDirectory();
+                for (const name of ['hyaline-gone', 'hyaline-there', 'another']) {
+                    const folder = await root.getDirectoryHandle(name, { create: true });
+                    await folder.getFileHandle('1', { create: true });
+                }
+                const { sweep } = await import('/assets/stores.js');
+                navigator.locks.request('hyaline-there', () => new Promise(() => {}));
+                await sweep();
+            })()",
+        );
+        assert_eq!(scene.get(names), json!(["another", "hyaline-there"]), "{kind}");
+        // The page is gone, and its lock with it.
+        scene.page.reload().unwrap();
+        scene.wait(&format!("(await {names}).join() === 'another'"));
+        scene.get(
+            "(async () => {
+                StorageManager.prototype.getDirectory = async () => { throw new DOMException('No.', 'SecurityError'); };
+                await (await import('/assets/stores.js')).sweep();
+                delete StorageManager.prototype.getDirectory;
+                await (await import('/assets/stores.js')).sweep();
+            })()",
+        );
+        scene.assert_quiet();
+    }
+}
+
 #[test]
 fn a_file_that_is_too_large_for_memory_is_refused() {
     let scene = in_room(Kind::Chromium, &["Bob"]);
