@@ -30,13 +30,14 @@ export class SharedFile {
 
 /** The files that are shared in a room, our own and those of others. */
 export class Files {
-  /** All that were seen, by id. */
-  all = new Map();
+  /** All that were seen. Anybody can offer one by an id that was another's: what they offer is another file. */
+  all = new Set();
 
   #handlers;
   #sending;
   #receiving;
-  #owners = new Map(); // by file: who offers it, the one whom we ask first
+  #own = new Map(); // ours, by id
+  #offers = new Map(); // by participant: what they offer, by id
   #holders = new Map(); // by our own files: who has it
   #queue = []; // files that wait until others are done
   #busy = new Map(); // files that hold them up, each with the timer after which it does so no longer
@@ -49,15 +50,15 @@ export class Files {
    */
   constructor(channel, handlers) {
     this.#handlers = handlers;
-    this.#sending = new Sending(channel, { unreadable: (id, receivers) => this.#unreadable(this.all.get(id), receivers) });
+    this.#sending = new Sending(channel, { unreadable: (id, receivers) => this.#unreadable(this.#own.get(id), receivers) });
     this.#receiving = new Receiving({
       tell: (message, receiver) => this.#handlers.tell(message, [receiver]),
-      came: (id, bytes) => {
-        this.#watch(this.all.get(id));
-        this.#moved(this.all.get(id), bytes);
+      came: (shared, bytes) => {
+        this.#watch(shared);
+        this.#moved(shared, bytes);
       },
-      done: (id, blob) => this.#end(this.all.get(id), 'done', { blob, done: this.all.get(id).size }),
-      failed: (id, problem) => this.#end(this.all.get(id), 'failed', { problem, done: 0 }),
+      done: (shared, blob) => this.#end(shared, 'done', { blob, done: shared.size }),
+      failed: (shared, problem) => this.#end(shared, 'failed', { problem, done: 0 }),
     });
     channel.onmessage = (sender, body) => {
       const part = typeof body === 'string' ? null : readChunk(body);
@@ -75,7 +76,7 @@ export class Files {
 
   /** What we offer, as the others are told. */
   get offered() {
-    return [...this.all.values()].filter(({ own, state }) => own && state === 'offered').map(describe);
+    return [...this.#own.values()].filter(({ state }) => state === 'offered').map(describe);
   }
 
   /** Offers a file to everybody. */
@@ -84,7 +85,8 @@ export class Files {
       throw new Problem('too-many-files', `You share ${MOST_FILES} files already. Stop sharing some of them, or pack several into one.`);
     }
     const shared = new SharedFile({ id: randomId(), name: fileName(file.name), size: file.size, mime: file.type }, true, '');
-    this.all.set(shared.id, shared);
+    this.all.add(shared);
+    this.#own.set(shared.id, shared);
     this.#holders.set(shared, new Set());
     this.#sending.add(shared.id, file);
     this.#handlers.tell({ type: 'file', ...describe(shared) });
@@ -122,12 +124,12 @@ export class Files {
         this.#offered(sender, message);
         return;
       case 'file-gone':
-        this.#gone(this.all.get(message.id), sender);
+        this.#gone(this.#offers.get(sender)?.get(message.id), sender);
         return;
       case 'lost': {
-        const shared = this.all.get(message.id);
-        if (shared && shared.owner === sender && this.#receiving.has(shared.id)) {
-          this.#receiving.discard(shared.id);
+        const shared = this.#offers.get(sender)?.get(message.id);
+        if (shared?.owner === sender && this.#receiving.has(shared)) {
+          this.#receiving.discard(shared);
           this.#end(shared, 'failed', {
             problem: new Problem('file-lost', `${shared.ownerName} cannot read ${shared.name} any more. Ask for it to be shared again.`),
           });
@@ -135,12 +137,12 @@ export class Files {
         return;
       }
       case 'get':
-        if (this.#sending.get(message.id, sender, message.offset, message.again)) this.#served(this.all.get(message.id));
+        if (this.#sending.get(message.id, sender, message.offset, message.again)) this.#served(this.#own.get(message.id));
         else this.#handlers.tell({ type: 'lost', id: message.id }, [sender]);
         return;
       case 'got': {
-        const shared = this.all.get(message.id);
-        if (!shared?.own) return;
+        const shared = this.#own.get(message.id);
+        if (!shared) return;
         const before = this.#sending.receivers(message.id).get(sender);
         // Nothing of an empty file has to be asked for.
         const isNews = this.#sending.got(message.id, sender, message.offset) || (shared.size === 0 && message.offset === 0);
@@ -155,7 +157,7 @@ export class Files {
       }
       case 'stop':
         this.#sending.stop(message.id, sender);
-        if (this.all.get(message.id)?.own) this.#served(this.all.get(message.id));
+        if (this.#own.has(message.id)) this.#served(this.#own.get(message.id));
         return;
     }
   }
@@ -163,8 +165,9 @@ export class Files {
   /** Somebody has left, or we have. */
   left(participant) {
     this.#sending.left(participant);
-    for (const shared of this.all.values()) if (shared.own && shared.receiving > 0) this.#served(shared);
+    for (const shared of this.#own.values()) if (shared.receiving > 0) this.#served(shared);
     for (const shared of this.#offersOf(participant)) this.#leave(shared, participant);
+    this.#offers.delete(participant);
   }
 
   // What we want
@@ -175,16 +178,16 @@ export class Files {
       place?.discard();
       return;
     }
-    if (this.#receiving.has(shared.id)) place?.discard();
+    if (this.#receiving.has(shared)) place?.discard();
     else this.#receiving.begin(shared, place);
     if (shared.owner !== null) this.#queue.push(shared);
-    this.#set(shared, shared.owner === null ? 'absent' : 'waiting', { problem: null, blob: null, done: this.#receiving.length(shared.id) });
+    this.#set(shared, shared.owner === null ? 'absent' : 'waiting', { problem: null, blob: null, done: this.#receiving.length(shared) });
     this.#next();
   }
 
   /** Whether a place has been found for a file, and some of it may be here. */
   isBegun(shared) {
-    return this.#receiving.has(shared.id);
+    return this.#receiving.has(shared);
   }
 
   /** Wants no more of it for now. */
@@ -196,9 +199,9 @@ export class Files {
 
   /** Does not want it after all. */
   cancel(shared) {
-    if (!this.#receiving.has(shared.id)) return;
+    if (!this.#receiving.has(shared)) return;
     this.#rest(shared);
-    this.#receiving.discard(shared.id);
+    this.#receiving.discard(shared);
     this.#end(shared, shared.owner === null ? 'left' : 'offered', { done: 0 });
   }
 
@@ -211,29 +214,34 @@ export class Files {
     this.#rates.clear();
     this.#queue = [];
     for (const shared of this.#busy.keys()) this.#unwatch(shared);
-    for (const shared of this.all.values()) {
-      this.#receiving.discard(shared.id);
-      this.#sending.remove(shared.id);
-    }
+    for (const shared of this.all) this.#receiving.discard(shared);
+    for (const id of this.#own.keys()) this.#sending.remove(id);
   }
 
   #offersOf(participant) {
-    return [...this.#owners].filter(([, owners]) => owners.has(participant)).map(([shared]) => shared);
+    return [...this.#offers.get(participant)?.values() ?? []];
+  }
+
+  /** Somebody who offers a file. (Who comes back by another id may be here before the former one is gone.) */
+  #offerer(shared) {
+    return [...this.#offers].find(([, offers]) => offers.get(shared.id) === shared)?.[0] ?? null;
   }
 
   #offered(sender, file) {
-    const name = this.#handlers.name(sender);
-    let shared = this.all.get(file.id);
+    const ownerName = this.#handlers.name(sender);
+    const isSame = each => !each.own && each.id === file.id && each.name === file.name && each.size === file.size && each.ownerName === ownerName;
+    const former = this.#offers.get(sender)?.get(file.id);
+    if (former && isSame(former)) return;
+    this.#gone(former, sender);
+    if (this.#offersOf(sender).length >= MOST_FILES) return;
+    let shared = [...this.all].find(isSame);
     if (!shared) {
-      if (this.#offersOf(sender).length >= MOST_FILES || !this.#makeRoom()) return;
-      shared = new SharedFile(file, false, name);
-      this.all.set(shared.id, shared);
-      this.#owners.set(shared, new Set());
-    } else if (shared.own || shared.name !== file.name || shared.size !== file.size || shared.ownerName !== name) {
-      return; // somebody else's, by the same id
+      if (!this.#makeRoom()) return;
+      shared = new SharedFile(file, false, ownerName);
+      this.all.add(shared);
     }
-    // Who comes back by another id may be here before the former one is gone.
-    this.#owners.get(shared).add(sender);
+    if (!this.#offers.has(sender)) this.#offers.set(sender, new Map());
+    this.#offers.get(sender).set(file.id, shared);
     if (shared.owner !== null) return;
     shared.owner = sender;
     if (shared.state === 'absent') {
@@ -249,20 +257,18 @@ export class Files {
 
   #makeRoom() {
     if (this.all.size < MOST_SEEN) return true;
-    const old = [...this.all.values()].find(({ own, state }) => !own && (state === 'gone' || state === 'left'));
-    if (!old) return false;
-    this.all.delete(old.id);
-    return this.#owners.delete(old);
+    const old = [...this.all].find(({ own, state }) => !own && (state === 'gone' || state === 'left'));
+    return this.all.delete(old);
   }
 
   /** Somebody offers it no longer. */
   #gone(shared, sender) {
-    if (!this.#owners.get(shared)?.has(sender)) return;
-    if (shared.owner !== sender || this.#owners.get(shared).size > 1) {
+    if (!shared) return;
+    this.#offers.get(sender).delete(shared.id);
+    if (shared.owner !== sender || this.#offerer(shared) !== null) {
       this.#leave(shared, sender);
       return;
     }
-    this.#owners.get(shared).delete(sender);
     shared.owner = null;
     if (shared.state === 'done') return;
     if (shared.state === 'failed') {
@@ -270,16 +276,15 @@ export class Files {
       return;
     }
     this.#rest(shared);
-    this.#receiving.discard(shared.id);
+    this.#receiving.discard(shared);
     this.#end(shared, 'gone', { done: 0 });
   }
 
   /** Somebody who offers it is not there any more. */
   #leave(shared, participant) {
-    const owners = this.#owners.get(shared);
-    owners.delete(participant);
+    this.#offers.get(participant).delete(shared.id);
     if (shared.owner !== participant) return;
-    [shared.owner = null] = owners;
+    shared.owner = this.#offerer(shared);
     const wanted = ['waiting', 'coming'].includes(shared.state);
     if (wanted) this.#rest(shared, false);
     if (shared.owner !== null && wanted) {
@@ -295,7 +300,7 @@ export class Files {
   #rest(shared, tell = true) {
     this.#queue = this.#queue.filter(each => each !== shared);
     if (tell && shared.state === 'coming' && shared.owner !== null) this.#handlers.tell({ type: 'stop', id: shared.id }, [shared.owner]);
-    this.#receiving.rest(shared.id);
+    this.#receiving.rest(shared);
     this.#unwatch(shared);
     this.#rates.delete(shared);
     shared.speed = 0;
@@ -305,7 +310,7 @@ export class Files {
     for (const shared of this.#queue.splice(0, Math.max(0, AT_ONCE - this.#busy.size))) {
       this.#watch(shared);
       this.#set(shared, 'coming');
-      this.#receiving.ask(shared.id, shared.owner);
+      this.#receiving.ask(shared, shared.owner);
     }
   }
 
@@ -325,8 +330,8 @@ export class Files {
 
   /** What was on its way may be lost. */
   askAgain() {
-    for (const shared of this.all.values()) {
-      if (shared.state === 'coming' && this.#receiving.has(shared.id)) this.#receiving.ask(shared.id, shared.owner);
+    for (const shared of this.all) {
+      if (shared.state === 'coming' && this.#receiving.has(shared)) this.#receiving.ask(shared, shared.owner);
     }
   }
 
@@ -359,7 +364,7 @@ export class Files {
 
   /** So many bytes more came, or are with others. */
   #moved(shared, bytes) {
-    if (!shared.own) shared.done = this.#receiving.length(shared.id);
+    if (!shared.own) shared.done = this.#receiving.length(shared);
     if (!this.#rates.has(shared)) this.#rates.set(shared, [[performance.now(), 0]]);
     this.#rates.get(shared).push([performance.now(), bytes]);
     this.#timer ||= setTimeout(() => this.#progress(), PROGRESS_MS);

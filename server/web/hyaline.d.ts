@@ -60,6 +60,7 @@ export class Participant {
 /** A file that somebody in the room offers. It stays the same object, also when its owner goes and comes back. */
 export class SharedFile {
   constructor(file: { id: string; name: string; size: number; mime: string }, own: boolean, ownerName: string);
+  /** As its owner says: somebody else may offer another file by the same id. */
   id: string;
   /** Made fit for saving: no parts of a path, no control characters. */
   name: string;
@@ -151,7 +152,7 @@ export class Room extends EventTarget {
   hand: boolean;
   /** Whether participants can tell each other something: `unavailable` where the browser or the server has no data channels. */
   talk: 'closed' | 'open' | 'unavailable';
-  readonly files: Map<string, SharedFile>;
+  readonly files: Set<SharedFile>;
   readonly interrupted: boolean;
   join(): Promise<void>;
   leave(): void;

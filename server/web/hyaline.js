@@ -156,7 +156,7 @@ export class Room extends EventTarget {
     this.#emit('chat', { id: said.id, from: null, name: this.name, text: said.text, private: to.length > 0 });
   }
 
-  /** The files that were offered, our own too, by their ids. */
+  /** The files that were offered, our own too, in the order in which they were. */
   get files() { return this.#files.all; }
 
   /** Offers a file to everybody; they get it from us, for as long as we are here. Throws a Problem when there are too many. */

@@ -12,10 +12,10 @@ const UNWRITTEN_PARTS = 128;
 /** Takes files that come in parts, in order. */
 export class Receiving {
   #handlers;
-  #transfers = new Map(); // by the file's id
+  #transfers = new Map(); // by the file
 
   /**
-   * `handlers`: `tell(message, receiver)`, `came(id, bytes)`, `done(id, blob)` and `failed(id, problem)` once, when a file is there or
+   * `handlers`: `tell(message, receiver)`, `came(file, bytes)`, `done(file, blob)` and `failed(file, problem)` once, when a file is there or
    * cannot be written.
    */
   constructor(handlers) {
@@ -23,25 +23,25 @@ export class Receiving {
   }
 
   /** How much of a file is here. */
-  length(id) {
-    return this.#transfers.get(id)?.expected ?? 0;
+  length(file) {
+    return this.#transfers.get(file)?.expected ?? 0;
   }
 
-  has(id) {
-    return this.#transfers.has(id);
+  has(file) {
+    return this.#transfers.has(file);
   }
 
-  /** A file will come, and go into this place (see stores.js). */
-  begin({ id, name, size }, place) {
-    this.#transfers.set(id, {
-      id, name, size, place, owner: null, expected: 0, written: 0, pending: 0, told: 0, writing: Promise.resolve(),
+  /** A file ({ id, name, size }) will come, and go into this place (see stores.js). */
+  begin(file, place) {
+    this.#transfers.set(file, {
+      file, size: file.size, place, owner: null, expected: 0, written: 0, pending: 0, told: 0, writing: Promise.resolve(),
       asked: -1, gap: false, pause: SILENCE_MS, timer: 0, // `gap`: parts came that could not be taken
     });
   }
 
   /** Asks this participant for all that is missing. */
-  ask(id, owner) {
-    const transfer = this.#transfers.get(id);
+  ask(file, owner) {
+    const transfer = this.#transfers.get(file);
     if (!transfer) return;
     transfer.owner = owner;
     transfer.pause = SILENCE_MS;
@@ -51,26 +51,26 @@ export class Receiving {
   }
 
   /** Wants nothing for now; what is here is kept. */
-  rest(id) {
-    const transfer = this.#transfers.get(id);
+  rest(file) {
+    const transfer = this.#transfers.get(file);
     if (!transfer) return;
     clearTimeout(transfer.timer);
     transfer.owner = null;
   }
 
   /** Forgets a file, and what is here of it. */
-  discard(id) {
-    const transfer = this.#transfers.get(id);
+  discard(file) {
+    const transfer = this.#transfers.get(file);
     if (!transfer) return;
-    this.rest(id);
-    this.#transfers.delete(id);
+    this.rest(file);
+    this.#transfers.delete(file);
     transfer.writing.catch(() => {}).then(() => transfer.place.discard());
   }
 
-  /** A part came. */
+  /** A part came. Ids are known to all: others may have files by the same one. */
   take(sender, { id, offset, bytes }) {
-    const transfer = this.#transfers.get(id);
-    if (!transfer || transfer.owner !== sender) return;
+    const transfer = [...this.#transfers.values()].find(({ file, owner }) => owner === sender && file.id === id);
+    if (!transfer) return;
     // Whatever comes holds up the rest of what is on its way.
     for (const each of this.#transfers.values()) if (each.owner !== null) this.#wait(each);
     const { expected, size } = transfer;
@@ -86,7 +86,7 @@ export class Receiving {
     transfer.gap = false;
     transfer.pause = SILENCE_MS;
     this.#wait(transfer);
-    this.#handlers.came(id, bytes.length);
+    this.#handlers.came(transfer.file, bytes.length);
     this.#write(transfer, bytes);
   }
 
@@ -108,43 +108,44 @@ export class Receiving {
 
   async #finish(transfer) {
     if (!this.#isHere(transfer)) return;
-    this.#transfers.delete(transfer.id);
+    this.#transfers.delete(transfer.file);
     clearTimeout(transfer.timer);
     try {
       const blob = await transfer.place.finish();
       this.#got(transfer);
-      this.#handlers.done(transfer.id, blob);
+      this.#handlers.done(transfer.file, blob);
     } catch (error) {
-      this.#transfers.set(transfer.id, transfer);
+      this.#transfers.set(transfer.file, transfer);
       this.#fail(transfer, error);
     }
   }
 
   #fail(transfer, error) {
     if (!this.#isHere(transfer)) return;
-    if (transfer.owner !== null) this.#handlers.tell({ type: 'stop', id: transfer.id }, transfer.owner);
-    this.rest(transfer.id);
-    this.#transfers.delete(transfer.id);
+    const { file } = transfer;
+    if (transfer.owner !== null) this.#handlers.tell({ type: 'stop', id: file.id }, transfer.owner);
+    this.rest(file);
+    this.#transfers.delete(file);
     transfer.place.discard();
-    this.#handlers.failed(transfer.id, error.name === 'QuotaExceededError'
-      ? new Problem('file-space', `There is not enough space for ${transfer.name}. Free some on this device, then download it again.`)
-      : new Problem('file-unwritable', `${transfer.name} cannot be written (${error.name}: ${error.message}). Download it again, to another place.`));
+    this.#handlers.failed(file, error.name === 'QuotaExceededError'
+      ? new Problem('file-space', `There is not enough space for ${file.name}. Free some on this device, then download it again.`)
+      : new Problem('file-unwritable', `${file.name} cannot be written (${error.name}: ${error.message}). Download it again, to another place.`));
   }
 
   #isHere(transfer) {
-    return this.#transfers.get(transfer.id) === transfer;
+    return this.#transfers.get(transfer.file) === transfer;
   }
 
   /** Asks for what is missing; `again` when it cannot be on its way any more. */
   #get(transfer, again) {
     transfer.asked = transfer.expected;
-    this.#handlers.tell({ type: 'get', id: transfer.id, offset: transfer.expected, again }, transfer.owner);
+    this.#handlers.tell({ type: 'get', id: transfer.file.id, offset: transfer.expected, again }, transfer.owner);
     this.#wait(transfer);
   }
 
   #got(transfer) {
     transfer.told = transfer.written;
-    if (transfer.owner !== null) this.#handlers.tell({ type: 'got', id: transfer.id, offset: transfer.written }, transfer.owner);
+    if (transfer.owner !== null) this.#handlers.tell({ type: 'got', id: transfer.file.id, offset: transfer.written }, transfer.owner);
   }
 
   #wait(transfer) {

@@ -260,7 +260,7 @@ const FILES: &str = "(async () => {
     document.querySelectorAll('.file-buttons [aria-label^=Download]')[1].click();
     await until(() => fake.said('get').length === 2);
     for (const digit of ['a', 'b']) for (let part = 0; part < 5; part++) fake.part('Emmy Noether', digit.repeat(32), part * 65_536, 65_536);
-    await until(() => hyaline.room.files.get('b'.repeat(32)).done === 327_680);
+    await until(() => [...hyaline.room.files].find(({ id }) => id === 'b'.repeat(32)).done === 327_680);
     document.querySelector('.file-buttons [aria-label^=\"Pause: symm\"]').click();
     await fake.clock.pass(300);
 })()";
@@ -274,9 +274,9 @@ const FILES_ENDED: &str = "(async () => {
     fake.part('Emmy Noether', 'a'.repeat(32), 0, 65_536);
     fake.tell('Emmy Noether', { type: 'lost', id: 'b'.repeat(32) });
     fake.tell('Emmy Noether', { type: 'file-gone', id: 'd'.repeat(32) });
-    await until(() => hyaline.room.files.get('a'.repeat(32)).state === 'done');
+    await until(() => [...hyaline.room.files].find(({ id }) => id === 'a'.repeat(32)).state === 'done');
     fake.depart('Emmy Noether');
-    await until(() => hyaline.room.files.get('c'.repeat(32)).state === 'absent');
+    await until(() => [...hyaline.room.files].find(({ id }) => id === 'c'.repeat(32)).state === 'absent');
 })()";
 
 /// Something that happens while the chat is open, and something was said.

@@ -24,7 +24,7 @@ globalThis.talk = {
 
   /** The file of this name, if it was offered. */
   file(name) {
-    return [...hyaline.room.files.values()].find(file => file.name === name);
+    return [...hyaline.room.files].find(file => file.name === name);
   },
 
   /** What has come of it: its state, and the hash when it is here. */

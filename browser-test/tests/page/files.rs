@@ -13,6 +13,7 @@ const PART: u32 = 65_536;
 /// What is saved is kept in `saved`: [name, length, type, whether each byte is the lowest one of its place].
 const CATCH: &str = "(() => {
     globalThis.saved = [];
+    globalThis.fileOf = id => [...hyaline.room.files].find(each => each.id === id);
     const blobs = new Map(), { createObjectURL } = URL;
     URL.createObjectURL = blob => {
         const url = createObjectURL(blob);
@@ -42,7 +43,7 @@ fn offer(scene: &Scene, name: &str, digit: char, file: &str, size: u32) {
     let message = json!({ "type": "file", "id": id(digit), "name": file, "size": size, "mime": "text/html" });
     scene.get(&format!("fake.tell({name:?}, {message})"));
     scene.wait(&format!(
-        "hyaline.room.files.get({:?})?.owner === fake.id({name:?})",
+        "[...hyaline.room.files].some(({{ id, owner }}) => id === {:?} && owner === fake.id({name:?}))",
         id(digit)
     ));
 }
@@ -59,7 +60,7 @@ fn parts(scene: &Scene, name: &str, digit: char, which: std::ops::Range<u32>, si
 /// The state of a file, in words.
 fn state(digit: char) -> String {
     format!(
-        "[...document.querySelectorAll('.file')].find(file => file.querySelector('.file-name').textContent === hyaline.room.files.get({:?}).name).querySelector('.file-state').textContent",
+        "[...document.querySelectorAll('.file')].find(file => file.querySelector('.file-name').textContent === fileOf({:?}).name).querySelector('.file-state').textContent",
         id(digit)
     )
 }
@@ -280,10 +281,7 @@ fn a_file_that_is_too_large_for_memory_is_refused() {
     open_chat(&scene);
     click(&scene, "Download");
     scene.wait("document.querySelector('[data-code=file-memory]')?.textContent.startsWith('tea.bin is too large for the memory of this browser')");
-    assert_eq!(
-        scene.get("hyaline.room.files.get('b'.repeat(32)).state"),
-        json!("offered")
-    );
+    assert_eq!(scene.get("fileOf('b'.repeat(32)).state"), json!("offered"));
     scene.assert_quiet();
 }
 
@@ -333,10 +331,7 @@ fn a_large_file_is_saved_where_the_person_says() {
     scene.get("void (globalThis.refuses = true)");
     click(&scene, "Download");
     scene.rest();
-    assert_eq!(
-        scene.get("hyaline.room.files.get('b'.repeat(32)).state"),
-        json!("offered")
-    );
+    assert_eq!(scene.get("fileOf('b'.repeat(32)).state"), json!("offered"));
     scene.get("void (globalThis.refuses = false)");
     click(&scene, "Download");
     scene.wait("fake.said('get').length === 1");
@@ -344,10 +339,7 @@ fn a_large_file_is_saved_where_the_person_says() {
     scene.wait("written.length === 2");
     click(&scene, "Cancel");
     scene.wait("written.at(-1) === 'aborted' && fake.said('stop').length === 1");
-    assert_eq!(
-        scene.get("hyaline.room.files.get('b'.repeat(32)).state"),
-        json!("offered")
-    );
+    assert_eq!(scene.get("fileOf('b'.repeat(32)).state"), json!("offered"));
     scene.assert_quiet();
 }
 
@@ -394,6 +386,74 @@ fn parts_that_nobody_asked_for_are_left_aside() {
     }
 }
 
+/// Ids are known to all. Whoever is quick can tell a newcomer of a file by another's id before its owner does.
+#[test]
+fn a_false_offer_hides_no_true_one() {
+    const SIZE: u32 = 2 * PART;
+    for kind in BOTH {
+        let scene = in_room(kind, &["Mallory", "Bob"]);
+        open_chat(&scene);
+        offer(&scene, "Mallory", 'b', "milk.bin", SIZE + 1);
+        click(&scene, "Download: milk");
+        scene.wait("fake.said('get').length === 1");
+        offer(&scene, "Bob", 'b', "tea.bin", SIZE);
+        click(&scene, "Download: tea");
+        scene.wait("fake.said('get').length === 2");
+        assert_eq!(
+            scene.get("fake.said('get').map(({ to, offset }) => [to.join(), offset])"),
+            json!([["1", 0], ["2", 0]]),
+            "{kind}"
+        );
+        let done = || scene.get("[...hyaline.room.files].map(({ name, done, state }) => [name, done, state])");
+        // Each has its own bytes: what Mallory sends goes into her file alone.
+        parts(&scene, "Mallory", 'b', 0..1, SIZE + 1);
+        scene.wait(&format!("fileOf({:?}).done === {PART}", id('b')));
+        assert_eq!(
+            done(),
+            json!([["milk.bin", PART, "coming"], ["tea.bin", 0, "coming"]]),
+            "{kind}"
+        );
+        parts(&scene, "Bob", 'b', 0..1, SIZE);
+        // Nor are her words about it believed of his.
+        for message in [
+            json!({ "type": "lost", "id": id('b') }),
+            json!({ "type": "file-gone", "id": id('b') }),
+        ] {
+            scene.get(&format!("fake.tell('Mallory', {message})"));
+        }
+        scene.wait(&format!(
+            "fileOf({:?}).state === 'failed' && fileOf({:?}).owner === null",
+            id('b'),
+            id('b')
+        ));
+        parts(&scene, "Bob", 'b', 1..2, SIZE);
+        scene.wait("saved.length === 1");
+        assert_eq!(
+            scene.get("saved[0]"),
+            json!(["tea.bin", SIZE, "application/octet-stream", true]),
+            "{kind}"
+        );
+        // What he offers by it last is what he has; one by an id of ours is no file of ours.
+        offer(&scene, "Bob", 'b', "coffee.bin", SIZE);
+        scene.get("void hyaline.room.offerFile(new File(['x'], 'mine.txt'))");
+        scene.wait("fake.said('file').length === 1");
+        scene.get("fake.tell('Bob', { ...fake.said('file')[0], name: 'theirs.txt' })");
+        scene.wait("[...hyaline.room.files].some(({ name }) => name === 'theirs.txt')");
+        assert_eq!(
+            scene.get("[...hyaline.room.files].map(({ name, own, owner }) => [name, own, owner])"),
+            json!([
+                ["milk.bin", false, null],
+                ["tea.bin", false, null],
+                ["coffee.bin", false, "2"],
+                ["mine.txt", true, null],
+                ["theirs.txt", false, "2"]
+            ]),
+            "{kind}"
+        );
+        scene.assert_quiet();
+    }
+}
+
 #[test]
 fn what_is_missing_is_asked_for_again() {
     const SIZE: u32 = 5 * PART;
@@ -408,7 +468,7 @@ fn what_is_missing_is_asked_for_again() {
         parts(&scene, "Bob", 'b', 2..5, SIZE);
         scene.wait("fake.said('get').length === 2");
         parts(&scene, "Bob", 'b', 1..2, SIZE);
-        scene.wait(&format!("hyaline.room.files.get('b'.repeat(32)).done === {}", 2 * PART));
+        scene.wait(&format!("fileOf('b'.repeat(32)).done === {}", 2 * PART));
         // Silence.
         scene.pass(Duration::from_secs(4));
         scene.rest();
@@ -441,7 +501,7 @@ fn it_goes_on_when_the_owner_is_back_by_another_id() {
         click(&scene, "Download: tea");
         scene.wait("fake.said('get').length === 1");
         parts(&scene, "Bob", 'b', 0..1, SIZE);
-        scene.wait(&format!("hyaline.room.files.get('b'.repeat(32)).done === {PART}"));
+        scene.wait(&format!("fileOf('b'.repeat(32)).done === {PART}"));
         scene.get("void fake.depart('Bob')");
         scene.wait(&format!("{} === 'Waits at 33 % for Bob to come back.'", state('b')));
         assert_eq!(
@@ -482,7 +542,7 @@ fn an_owner_who_is_there_twice_is_asked_where_he_stays() {
     click(&scene, "Download");
     scene.wait("fake.said('get').length === 1");
     parts(&scene, "Bob", 'b', 0..1, SIZE);
-    scene.wait(&format!("hyaline.room.files.get('b'.repeat(32)).done === {PART}"));
+    scene.wait(&format!("fileOf('b'.repeat(32)).done === {PART}"));
     scene.get("void fake.arrive({ name: 'Bob' })");
     scene.wait("hyaline.room.participants.size === 2");
     let file = json!({ "type": "file", "id": id('b'), "name": "tea.bin", "size": SIZE, "mime": "" });
@@ -507,7 +567,7 @@ fn it_goes_on_when_we_are_back() {
         scene.wait("fake.said('get').length === 1");
         parts(&scene, "Bob", 'b', 0..1, SIZE);
         scene.get("void hyaline.room.offerFile(new File(['mine'], 'mine.txt'))");
-        scene.wait(&format!("hyaline.room.files.get('b'.repeat(32)).done === {PART}"));
+        scene.wait(&format!("fileOf('b'.repeat(32)).done === {PART}"));
         scene.get("void (fake.heard.length = 0, fake.drop())");
         scene.wait("fake.sent('join').length === 2 && hyaline.room.talk === 'open' && fake.said('state').length > 0");
         assert_eq!(
@@ -545,7 +605,7 @@ fn three_come_at_once_and_each_can_be_paused_and_given_up() {
         offer(&scene, "Bob", digit, &format!("{digit}.bin"), SIZE);
         click(&scene, &format!("Download: {digit}"));
         // Places on disk are not found in the order in which they were asked for.
-        scene.wait(&format!("hyaline.room.files.get({:?}).state !== 'offered'", id(digit)));
+        scene.wait(&format!("fileOf({:?}).state !== 'offered'", id(digit)));
     }
     scene.wait(&format!(
         "{} === 'Begins when another one is done or stands still.'",
@@ -553,7 +613,7 @@ fn three_come_at_once_and_each_can_be_paused_and_given_up() {
     ));
     scene.wait(&format!("{ASKED}.length === 3"));
     parts(&scene, "Bob", '1', 0..1, SIZE);
-    scene.wait(&format!("hyaline.room.files.get('1'.repeat(32)).done === {PART}"));
+    scene.wait(&format!("fileOf('1'.repeat(32)).done === {PART}"));
     click(&scene, "Pause: 1");
     scene.wait(&format!("fake.said('stop').length === 1 && {ASKED}.length === 4"));
     assert_eq!(scene.get(&state('1')), json!("Paused at 50 %."));
@@ -561,10 +621,7 @@ fn three_come_at_once_and_each_can_be_paused_and_given_up() {
     parts(&scene, "Bob", '1', 1..2, SIZE);
     click(&scene, "Cancel: 2");
     scene.wait("fake.said('stop').length === 2");
-    assert_eq!(
-        scene.get("hyaline.room.files.get('2'.repeat(32)).state"),
-        json!("offered")
-    );
+    assert_eq!(scene.get("fileOf('2'.repeat(32)).state"), json!("offered"));
     // The focus stays with the buttons.
     scene.get("document.querySelector('.file-buttons button[aria-label^=\"Resume: 1\"]').focus()");
     scene.page.press("Enter").unwrap();
@@ -600,9 +657,9 @@ fn what_stands_still_holds_up_nobody() {
     ] {
         offer(&scene, owner, digit, &format!("{digit}.bin"), SIZE);
         click(&scene, &format!("Download: {digit}"));
-        scene.wait(&format!("hyaline.room.files.get({:?}).state !== 'offered'", id(digit)));
+        scene.wait(&format!("fileOf({:?}).state !== 'offered'", id(digit)));
     }
-    let states = || scene.get("['3', '4', '5'].map(digit => hyaline.room.files.get(digit.repeat(32)).state).join()");
+    let states = || scene.get("['3', '4', '5'].map(digit => fileOf(digit.repeat(32)).state).join()");
     let comes = |digit: char, part: u32| {
         parts(
             &scene,
@@ -611,11 +668,7 @@ fn what_stands_still_holds_up_nobody() {
             part..part + 1,
             SIZE,
         );
-        scene.wait(&format!(
-            "hyaline.room.files.get({:?}).done === {}",
-            id(digit),
-            (part + 1) * PART
-        ));
+        scene.wait(&format!("fileOf({:?}).done === {}", id(digit), (part + 1) * PART));
     };
     scene.pass(Duration::from_secs(20));
     comes('3', 0);
@@ -630,18 +683,15 @@ fn what_stands_still_holds_up_nobody() {
     comes('2', 0);
     offer(&scene, "Bob", '6', "6.bin", SIZE);
     click(&scene, "Download: 6");
-    scene.wait(&format!("hyaline.room.files.get({:?}).state === 'waiting'", id('6')));
+    scene.wait(&format!("fileOf({:?}).state === 'waiting'", id('6')));
     comes('4', 1);
     parts(&scene, "Bob", '4', 2..4, SIZE);
     scene.wait("saved.length === 1");
     // Four are left: 1, 2, 3 and 5.
-    assert_eq!(
-        scene.get("hyaline.room.files.get('6'.repeat(32)).state"),
-        json!("waiting")
-    );
+    assert_eq!(scene.get("fileOf('6'.repeat(32)).state"), json!("waiting"));
     parts(&scene, "Bob", '3', 2..4, SIZE);
     click(&scene, "Cancel: 5");
-    scene.wait(&format!("hyaline.room.files.get({:?}).state === 'coming'", id('6')));
+    scene.wait(&format!("fileOf({:?}).state === 'coming'", id('6')));
     scene.assert_quiet();
 }
 

@@ -16,8 +16,8 @@ fn play(script: &str) -> Value {
             const receiving = new Receiving({{
                 tell: ({{ type, offset, again = null }}) => told.push([type, offset, again]),
                 came() {{}},
-                done: id => done.push(id[0]),
-                failed: (id, {{ code }}) => failed.push([id[0], code]),
+                done: ({{ id }}) => done.push(id[0]),
+                failed: ({{ id }}, {{ code }}) => failed.push([id[0], code]),
             }});
             const place = {{
                 write: () => new Promise(resolve => writes.push(resolve)),
@@ -26,10 +26,10 @@ fn play(script: &str) -> Value {
             }};
             const settle = () => fake.clock.rest();
             const write = async () => {{ await settle(); writes.shift()(); await settle(); }};
-            const part = 65_536, one = '1'.repeat(32);
-            const begin = size => receiving.begin({{ id: one, name: 'tea.bin', size }}, place);
+            const part = 65_536, one = {{ id: '1'.repeat(32), name: 'tea.bin' }};
+            const begin = size => receiving.begin(Object.assign(one, {{ size }}), place);
             const come = (from, to, length = part) => {{
-                for (let which = from; which < to; which++) receiving.take('Bob', {{ id: one, offset: which * length, bytes: new Uint8Array(length) }});
+                for (let which = from; which < to; which++) receiving.take('Bob', {{ id: one.id, offset: which * length, bytes: new Uint8Array(length) }});
             }};
             {script}
         }})()"
