@@ -38,6 +38,9 @@ const SILENT: &str =
 /// One's own camera gives no pictures any more.
 const STOPPED: &str =
     "(Object.defineProperty(hyaline.devices.camera, 'muted', { value: true }), fake.clock.pass(2_000))";
+/// As on phones, which share no screens.
+const NO_SCREEN: &str =
+    "(share => { if (share) share.hidden ||= share.ariaPressed !== 'true'; })(document.querySelector('#share'))";
 const ENDED: &str = "!document.querySelector('#end').hidden";
 const PLAYING: &str = "document.querySelectorAll('#tiles .tile.pictured:not(#own)').length > 0";
 
@@ -386,6 +389,9 @@ fn picture(page: &Page, state: &State, folder: &Path) -> Result<BTreeSet<String>
         ("phone", Viewport::PHONE),
         ("across", across),
     ] {
+        if device != "laptop" {
+            page.evaluate(NO_SCREEN)?;
+        }
         for (colours, viewport) in [("light", viewport), ("dark", viewport.dark())] {
             page.set_viewport(viewport)?;
             // Transitions of a quarter of a second, and a picture of the new size.

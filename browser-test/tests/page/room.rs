@@ -1,4 +1,6 @@
-use browser_test::{Kind, Options};
+use std::time::Duration;
+
+use browser_test::{Kind, Options, Viewport};
 use serde_json::json;
 
 use crate::{Scene, nobody, people};
@@ -464,6 +466,47 @@ fn every_control_has_a_name_and_the_keyboard_reaches_it() {
         }
         scene.assert_quiet();
     }
+}
+
+/// One tap copies the link, wherever there is room for it. Phones share no screens.
+#[test]
+fn the_link_to_invite_is_among_the_controls_where_it_fits() {
+    let scene = Scene::open(Kind::Chromium, "/r/kitchen?name=Ada&join=1", &people(&["Bob"]));
+    scene.wait(JOINED);
+    for (width, height, screen, fits) in [
+        (1_280, 720, true, true),
+        (768, 1_024, true, true),
+        (501, 800, true, true),
+        (500, 800, true, false),
+        (360, 640, true, false),
+        (500, 800, false, true),
+        (360, 640, false, true),
+        (320, 568, false, false),
+        (640, 360, false, false),
+    ] {
+        scene.get(&format!("void (document.querySelector('#share').hidden = !{screen})"));
+        scene.show_in(Viewport {
+            width,
+            height,
+            ..Viewport::PHONE
+        });
+        let shown = "document.querySelector('.controls [data-invite]').checkVisibility()";
+        assert_eq!(scene.get(shown), json!(fits), "{width}x{height}, {screen}");
+        let outside = scene.get(
+            "[document.querySelector('.controls'), ...document.querySelectorAll('.controls button')].filter(element => element.checkVisibility()).filter(element => {
+                const { left, right, top, bottom } = element.getBoundingClientRect();
+                return left < 0 || top < 0 || right > innerWidth || bottom > innerHeight || right - left < 44 || bottom - top < 44;
+            }).map(element => element.outerHTML.slice(0, 80))",
+        );
+        assert_eq!(outside, json!([]), "{width}x{height}, {screen}");
+        if fits {
+            scene.page.click(".controls [data-invite]").unwrap();
+            scene.wait("document.querySelector('[data-code=invite]')");
+            scene.pass(Duration::from_secs(20));
+            scene.wait("!document.querySelector('[data-code=invite]')");
+        }
+    }
+    scene.assert_quiet();
 }
 
 #[test]
