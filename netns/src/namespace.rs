@@ -156,6 +156,25 @@ impl Namespace {
         self.nft(&["add", "rule", "inet", &table, "arriving", &lost, "drop"])
     }
 
+    /// Lets no more UDP in by this interface than so many kilobytes a second, in place of the limit before it; 0 is no
+    /// limit.
+    ///
+    /// # Errors
+    /// As [`nft`](Self::nft).
+    pub fn limit_arriving_udp(&self, interface: &str, kilobytes: u32) -> Result<(), Error> {
+        let table = format!("narrow-{interface}");
+        self.nft(&["add", "table", "inet", &table])?;
+        self.nft(&["delete", "table", "inet", &table])?;
+        if kilobytes == 0 {
+            return Ok(());
+        }
+        self.nft(&["add", "table", "inet", &table])?;
+        let chain = "{ type filter hook prerouting priority 0 ; }";
+        self.nft(&["add", "chain", "inet", &table, "arriving", chain])?;
+        let over = format!("meta iifname {interface} meta l4proto udp limit rate over {kilobytes} kbytes/second");
+        self.nft(&["add", "rule", "inet", &table, "arriving", &over, "drop"])
+    }
+
     /// Breaks every TCP connection that somebody inside accepted on this port; the other end is told by a reset. New
     /// ones can be made, and UDP goes on.
     ///

@@ -1,6 +1,6 @@
 //! What people in a room say to each other past the server, which passes it on: the chat, hands, and files.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use browser_test::{Kind, Namespace};
 use serde_json::json;
@@ -221,5 +221,35 @@ fn whose_channels_alone_are_aborted_comes_back() {
         say(&ada, "Here I am again.");
         bob.wait("talk.turns().length === 1", SOON);
         assert_eq!(bob.get("hyaline.room.participants.size"), json!(1), "{kind:?}");
+    }
+}
+
+/// What must not get lost does not wait for ever either: the server closes the channel of who is too slow for it, and nobody else
+/// notices. It is opened again when it can be, and what was said meanwhile is heard.
+#[test]
+fn who_is_too_slow_for_the_chat_catches_up() {
+    for kind in BOTH {
+        let (arena, far) = Arena::with_neighbour();
+        let ada = join(&arena, Kind::Chromium, "Ada");
+        let cleo = join(&arena, Kind::Chromium, "Cleo");
+        let bob = join_from(&arena, &far, kind, "Bob");
+        bob.wait(&format!("{} === false", hand("Ada")), SOON);
+        far.limit_arriving_udp("j0", 100).unwrap();
+        ada.get(&format!("talk.flood({})", 8 * MEGABYTE));
+        let closed = || arena.metrics()["hyaline_slow_channels_closed_total"];
+        let start = Instant::now();
+        while closed() == 0.0 {
+            assert!(start.elapsed() < SOON, "{kind}: the channel is not closed");
+        }
+        say(&ada, "Are you there, Bob?");
+        cleo.wait("talk.turns().length === 1", SOON);
+        assert_eq!(bob.get("talk.turns().length"), json!(0), "{kind}");
+        far.limit_arriving_udp("j0", 0).unwrap();
+        bob.wait("talk.turns().length === 1", PATIENCE);
+        say(&bob, "Here I am.");
+        for guest in [&ada, &cleo] {
+            guest.wait("talk.turns().length === 2", SOON);
+        }
+        assert_eq!(closed(), 1.0, "{kind}");
     }
 }
