@@ -6,7 +6,7 @@ use crate::stage::{Settings, check};
 
 /// Builds all targets at once and runs each program, as many side by side as there are cores.
 pub(crate) fn run(settings: &Settings) -> Outcome {
-    let seconds = if settings.long { 300 } else { 3 };
+    let seconds = if settings.long { 300 } else { 1 };
     let folder = settings.target.join("fuzz");
     let mut build = settings.cargo(&[
         "fuzz",

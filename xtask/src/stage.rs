@@ -59,7 +59,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "fuzz",
-        about: "each fuzz target for 3 s",
+        about: "each fuzz target for a second, and its seeds",
         run: fuzz::run,
     },
     Stage {
