@@ -33,8 +33,8 @@ const NO_MEDIA = new Set(['silent', 'failed', 'busy', 'no-answer']);
 /** Before each new try: until it fails too, the others see somebody who does not come in. */
 const NO_MEDIA_MS = [5_000, 15_000, 30_000];
 /**
- * Data channels may end for good while media goes on, and not every browser says so. When none has opened for so long the room is joined
- * anew, as often as this in a row: without chat and files it is still a call.
+ * Data channels that were open may end for good while media goes on, and not every browser says so. When none has opened for so long the
+ * room is joined anew, as often as this in a row: without chat and files it is still a call.
  */
 const DEAF_MS = [20_000, 60_000, 300_000];
 const IN_A_ROW_MS = 600_000;
@@ -73,6 +73,7 @@ export class Room extends EventTarget {
   #withoutMedia = 0; // likewise
   #lostAt = 0;
   #deaf = { times: 0, at: -Infinity, timer: 0 }; // when we last joined anew for the data channels
+  #wereOpen = false; // in this session
   #retry = 0;
   #settleJoin = null;
   #talk = new Talk({
@@ -82,6 +83,7 @@ export class Room extends EventTarget {
     open: () => this.#files.askAgain(),
     state: state => {
       this.talk = state;
+      this.#wereOpen ||= state === 'open';
       this.#listen();
       this.#emit('talk', state);
     },
@@ -202,6 +204,7 @@ export class Room extends EventTarget {
       },
       line: there => {
         this.#interrupted = !there;
+        this.#listen();
         this.#settle();
         this.#emit('signalling', there ? 'open' : 'interrupted');
       },
@@ -216,11 +219,11 @@ export class Room extends EventTarget {
     else if (this.state === 'returning' && this.#session && !this.#interrupted && this.id !== null) this.#become('joined');
   }
 
-  /** Media flows: soon data channels should be open, too. */
+  /** Media flows, and so do messages: soon data channels should be open, too. */
   #listen() {
     const deaf = this.#deaf;
     clearTimeout(deaf.timer);
-    if (this.#path !== 'connected' || this.talk !== 'closed') return;
+    if (this.#path !== 'connected' || this.#interrupted || this.talk !== 'closed' || !this.#wereOpen) return;
     if (performance.now() > deaf.at + IN_A_ROW_MS) deaf.times = 0;
     if (deaf.times === DEAF_MS.length) return;
     deaf.timer = setTimeout(() => {
@@ -413,6 +416,7 @@ export class Room extends EventTarget {
     this.#layers.clear();
     this.#interrupted = false;
     this.#path = 'new';
+    this.#wereOpen = false;
     this.#listen();
     this.#linkIsGood();
     const spoke = this.speaking;

@@ -407,6 +407,58 @@ fn a_channel_that_is_closed_is_opened_again() {
     }
 }
 
+/// Who cannot come back at once keeps what there is.
+#[test]
+fn without_a_line_no_call_is_given_up_for_its_data_channels() {
+    for kind in BOTH {
+        let scene = in_room(kind, &["Bob"]);
+        scene.get("void fake.abort()");
+        scene.wait("hyaline.room.talk === 'closed'");
+        scene.get("void (fake.noWebSocket = true, fake.cut())");
+        scene.wait("hyaline.room.interrupted");
+        scene.pass(Duration::from_secs(25));
+        assert_eq!(
+            scene.get("[hyaline.room.state, document.body.dataset.path, fake.sent('join').length]"),
+            json!(["joined", "connected", 1]),
+            "{kind}"
+        );
+        scene.get("void (fake.noWebSocket = false)");
+        scene.pass(Duration::from_secs(4));
+        scene.wait("!hyaline.room.interrupted");
+        scene.pass(Duration::from_secs(20));
+        scene.wait(&format!("fake.sent('join').length === 2 && {OPEN}"));
+        scene.assert_quiet();
+    }
+}
+
+/// To join anew helps nobody whose network lets none through.
+#[test]
+fn where_data_channels_never_open_there_is_a_call_without() {
+    for kind in BOTH {
+        let scene = in_room(kind, &["Bob"]);
+        scene.get(
+            "(() => {
+                const { createDataChannel } = RTCPeerConnection.prototype;
+                RTCPeerConnection.prototype.createDataChannel = function (...given) {
+                    createDataChannel.apply(this, given);
+                    return { readyState: 'connecting', close() {} };
+                };
+                fake.abort();
+            })()",
+        );
+        scene.wait("hyaline.room.talk === 'closed'");
+        scene.pass(Duration::from_secs(20));
+        scene.wait("fake.sent('join').length === 2 && document.body.dataset.path === 'connected'");
+        scene.pass(Duration::from_secs(900));
+        assert_eq!(
+            scene.get("[hyaline.room.state, hyaline.room.talk, fake.sent('join').length]"),
+            json!(["joined", "closed", 2]),
+            "{kind}"
+        );
+        scene.assert_quiet();
+    }
+}
+
 /// Sound and picture go on, and who comes back for the chat alone does so ever more rarely.
 #[test]
 fn when_data_channels_end_for_good_the_room_is_joined_anew() {
