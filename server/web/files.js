@@ -33,6 +33,7 @@ export class Files {
   /** All that were seen. Anybody can offer one by an id that was another's: what they offer is another file. */
   all = new Set();
 
+  #channel;
   #handlers;
   #sending;
   #receiving;
@@ -49,6 +50,7 @@ export class Files {
    * `handlers`: `tell(message, receivers)`, `name(participant)`, `file(file)` when one is new or its state is another, `progress(file)`.
    */
   constructor(channel, handlers) {
+    this.#channel = channel;
     this.#handlers = handlers;
     this.#sending = new Sending(channel, { unreadable: (id, receivers) => this.#unreadable(this.#own.get(id), receivers) });
     this.#receiving = new Receiving({
@@ -231,7 +233,7 @@ export class Files {
     const ownerName = this.#handlers.name(sender);
     const isSame = each => !each.own && each.id === file.id && each.name === file.name && each.size === file.size && each.ownerName === ownerName;
     const former = this.#offers.get(sender)?.get(file.id);
-    if (former && isSame(former)) return;
+    if (former && former.name === file.name && former.size === file.size) return;
     this.#gone(former, sender);
     if (this.#offersOf(sender).length >= MOST_FILES) return;
     let shared = [...this.all].find(isSame);
@@ -318,6 +320,10 @@ export class Files {
   #watch(shared) {
     this.#unwatch(shared);
     this.#busy.set(shared, setTimeout(() => {
+      if (!this.#channel.open) {
+        this.#watch(shared); // nothing can come
+        return;
+      }
       this.#busy.delete(shared);
       this.#next();
     }, STUCK_MS));
