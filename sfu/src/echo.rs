@@ -8,7 +8,8 @@ use peer::{ChannelId, ChannelSendError, MessageKind, Peer};
 
 /// The longest message that comes back: enough for each message of a browser's at its defaults.
 const MAX_MESSAGE: usize = 4 << 20;
-/// What has not come whole or waits to go back, and what is on its way back: two of the longest messages each.
+/// What has not come whole or waits to go back, and what is on its way back: two of the longest messages each. (Who does not keep
+/// to the window may have as much again kept until its messages are whole.)
 const MAX_KEPT: usize = 2 * MAX_MESSAGE;
 
 /// What an echo agrees to.
