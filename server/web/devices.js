@@ -16,22 +16,13 @@ const SCREEN = {
   systemAudio: 'include',
 };
 
-/**
- * The person's own microphone and camera, and the screen they share. A microphone that is off stays open and sends silence, so that it is on again at
- * once; a camera that is off is closed, so that its light goes out.
- *
- * Events: `change` (a track came or went, or was muted), `problem` (`detail` is a Problem).
- */
+/** The person's own microphone, camera and screen. What is public is told in hyaline.d.ts. */
 export class Devices extends EventTarget {
-  /** The open microphone and camera: MediaStreamTrack or null. */
   microphone = null;
   camera = null;
-  /** The screen that is shared and its sound: MediaStreamTrack or null. */
   screen = null;
   screenAudio = null;
-  /** What is on as the person wants it. */
   on = { microphone: false, camera: false };
-  /** Which devices the person chose, by their deviceId; empty for the system's choice. Set them with `choose`, or before `open`. */
   chosen = { microphone: '', camera: '', speaker: '' };
 
   /** Raised by `close`: a person may take minutes to allow a device, and by then nobody may want it any more. */
@@ -39,7 +30,6 @@ export class Devices extends EventTarget {
   /** Which devices are being changed for others: they are on or off as `on` says by the time the other one comes. */
   #replaced = new Set();
 
-  /** Opens what it is asked for; what fails is reported as a `problem` and is off. Resolves when that is settled. */
   async open({ microphone = true, camera = true } = {}) {
     const generation = this.#generation;
     const wanted = ['microphone', 'camera'].filter(what => ({ microphone, camera })[what]);
@@ -49,7 +39,6 @@ export class Devices extends EventTarget {
     }
   }
 
-  /** Switches the microphone or the camera on or off. */
   async set(what, on) {
     if (on === this.on[what]) return;
     if (!on) {
@@ -65,17 +54,14 @@ export class Devices extends EventTarget {
     this.#changed();
   }
 
-  /** Whether this browser can share a screen at all: phones cannot. */
   get canShare() {
     return !!navigator.mediaDevices?.getDisplayMedia;
   }
 
-  /** What there is of a kind of source (`microphone`, `camera`, `screen`, `screen-audio`): a track or null. */
   track(kind) {
     return kind === 'screen-audio' ? this.screenAudio : this[kind];
   }
 
-  /** Asks the person for a screen to share; has to be called from inside a click. */
   async share() {
     const generation = this.#generation;
     let stream;
@@ -101,7 +87,6 @@ export class Devices extends EventTarget {
     this.#changed();
   }
 
-  /** Shares the screen no longer. */
   unshare() {
     if (!this.screen && !this.screenAudio) return;
     this.#stopSharing();
@@ -112,7 +97,6 @@ export class Devices extends EventTarget {
     for (const what of ['screen', 'screenAudio']) this.#release(what);
   }
 
-  /** The devices of a kind (`microphone`, `camera`, `speaker`) that there are: [{ id, label }]; without labels until one is open. */
   async list(what) {
     const all = await navigator.mediaDevices?.enumerateDevices?.().catch(() => []) ?? [];
     return all
@@ -120,7 +104,6 @@ export class Devices extends EventTarget {
       .map(({ deviceId: id, label }) => ({ id, label }));
   }
 
-  /** Uses this device from now on; one that is open is changed at once. */
   async choose(what, id) {
     this.chosen[what] = id;
     if (!this[what]) return;
@@ -131,7 +114,6 @@ export class Devices extends EventTarget {
     if (this.chosen[what] !== id) await this.choose(what, this.chosen[what]);
   }
 
-  /** Closes everything, also what is still being asked for. */
   close() {
     this.#generation++;
     this.#replaced.clear();

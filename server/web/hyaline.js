@@ -39,25 +39,15 @@ const NO_MEDIA_MS = [5_000, 15_000, 30_000];
 const DEAF_MS = [20_000, 60_000, 300_000];
 const IN_A_ROW_MS = 600_000;
 
-/**
- * A room as this participant sees it. It comes back by itself when the server was away for a while.
- * Its events, each with its `detail`, are RoomEvents in hyaline.d.ts.
- */
+/** A room as this participant sees it. What is public is told in hyaline.d.ts. */
 export class Room extends EventTarget {
-  /** `new`, `joining`, `joined`, `returning` (the server, its media too, was lost and is being looked for) or `left`. */
   state = 'new';
-  /** Our own id and name, as the server gave them. */
   id = null;
   name;
-  /** The others, by their ids, in the order in which they came. */
   participants = new Map();
-  /** Who leads the conversation: a participant's id, which may be our own, or null. */
   dominant = null;
-  /** Whether we ourselves are heard to speak, as the server last said; null while it has not said so of anybody. */
   speaking = null;
-  /** Whether our own hand is raised. */
   hand = false;
-  /** Whether participants can tell each other something: `closed` (for now), `open` or `unavailable`. */
   talk = 'closed';
 
   #url;
@@ -104,7 +94,6 @@ export class Room extends EventTarget {
     this.#devices = devices;
   }
 
-  /** Joins. Resolves when the server has let us in, rejects with a Problem. */
   join() {
     this.#become('joining');
     return new Promise((resolve, reject) => {
@@ -113,30 +102,22 @@ export class Room extends EventTarget {
     });
   }
 
-  /** Leaves; the others see it at once. */
   leave() {
     clearTimeout(this.#retry);
     if (this.#session) this.#session.leave();
     else this.#ended(null);
   }
 
-  /** Whether the connection for messages is lost just now; media may go on meanwhile. */
   get interrupted() { return this.#interrupted; }
 
-  /** The browser's figures of the call (RTCStatsReport), or null outside of one. */
   async getStats() {
     return this.#session?.pc?.getStats() ?? null;
   }
 
-  /**
-   * Says what is shown: { tiles, pinned: [id], pictures: [{ participant, source, width, height }] }, with sizes in device pixels,
-   * 0 for a picture that nobody sees. Call it as often as you like: it is told when it has changed, at most every 200 ms.
-   */
   show(view) {
     this.#view.show(view);
   }
 
-  /** Raises our hand or lowers it. */
   raiseHand(raised) {
     if (raised === this.hand) return;
     this.hand = raised;
@@ -144,10 +125,6 @@ export class Room extends EventTarget {
     this.#emit('hand', null);
   }
 
-  /**
-   * Says something to everybody, or to some participants (their ids) alone. Nothing comes of an empty text, and one of more than 4,000
-   * characters is cut. What is said while the channel is closed is sent as soon as it is open; throws a Problem when 50 wait for that.
-   */
   say(text, to = []) {
     const said = { type: 'chat', id: randomId(), text: String(text).trim().slice(0, LONGEST_TEXT), at: Date.now() };
     if (!said.text || this.talk === 'unavailable') return;
@@ -158,31 +135,25 @@ export class Room extends EventTarget {
     this.#emit('chat', { id: said.id, from: null, name: this.name, text: said.text, private: to.length > 0 });
   }
 
-  /** The files that were offered, our own too, in the order in which they were. */
   get files() { return this.#files.all; }
 
-  /** Offers a file to everybody; they get it from us, for as long as we are here. Throws a Problem when there are too many. */
   offerFile(file) {
     return this.#files.offer(file);
   }
 
-  /** Offers one of ours no longer. */
   withdrawFile(file) {
     this.#files.withdraw(file);
   }
 
-  /** Gets somebody's file, or goes on with it. In a click: the person may be asked where to save it. Throws a Problem when it is too large here. */
   async fetchFile(file) {
     const place = this.#files.isBegun(file) ? null : await placeFor(file);
     if (place || this.#files.isBegun(file)) this.#files.fetch(file, place);
   }
 
-  /** Wants no more of it for now; `fetchFile` goes on where it was. */
   pauseFile(file) {
     this.#files.pause(file);
   }
 
-  /** Does not want it after all. */
   cancelFile(file) {
     this.#files.cancel(file);
   }

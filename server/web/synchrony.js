@@ -25,18 +25,8 @@ const SILENT_LOOKS = 4;
 const PACE_MS = 100;
 
 /**
- * Has pictures wait as long as the sound that belongs to them (`jitterBufferTarget`).
- *
- * Left alone a browser shows pictures as soon as they are there, while sound waits for 40 to 100 ms, or as long as its arrival
- * is unsteady. It has pictures wait for sound only by and by, for half a minute, and anew whenever somebody else comes.
- *
- * As long as nothing else is known they wait as long as sound does. That is not all: sound goes through a device beside, and
- * pictures wait for less than they are told to for some seconds after they began to come later, or for more after they came
- * earlier. Nor does sound play later because it waits for longer: it may have come earlier. So wherever the browser estimates
- * the times at which both are played, it is these that are brought together, of somebody new from the first look on. Of pictures
- * several estimates in a row are heard; sound is followed at once where its estimate is as before, or has changed by as much as
- * its wait, and else when the next one says so too: until then pictures wait as before. When a clock leaps, or sound is found
- * somewhere else at each look, they wait as sound does and as much beside as before.
+ * Has pictures wait as long as the sound that belongs to them (`jitterBufferTarget`), and as much beside as keeps the two apart at loudspeaker and
+ * screen. Why, and by which rules: docs/signalling.md, "From the server".
  */
 export class Synchrony {
   #sounds = new Map(); // by track: its sums at the last look, when what was played was made, how late, and how long it meant to wait
