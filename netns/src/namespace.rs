@@ -142,18 +142,8 @@ impl Namespace {
     /// # Errors
     /// As [`nft`](Self::nft).
     pub fn lose_arriving_udp(&self, interface: &str, percent: u8) -> Result<(), Error> {
-        let table = format!("lossy-{interface}");
-        // What is there already is added without harm, so that it can be deleted in any case.
-        self.nft(&["add", "table", "inet", &table])?;
-        self.nft(&["delete", "table", "inet", &table])?;
-        if percent == 0 {
-            return Ok(());
-        }
-        self.nft(&["add", "table", "inet", &table])?;
-        let chain = "{ type filter hook prerouting priority 0 ; }";
-        self.nft(&["add", "chain", "inet", &table, "arriving", chain])?;
-        let lost = format!("meta iifname {interface} meta l4proto udp numgen random mod 100 < {percent}");
-        self.nft(&["add", "rule", "inet", &table, "arriving", &lost, "drop"])
+        let lost = format!("numgen random mod 100 < {percent}");
+        self.drop_arriving_udp("lossy", interface, Some(lost).filter(|_| percent > 0))
     }
 
     /// Lets no more UDP in by this interface than so many kilobytes a second, in place of the limit before it; 0 is no
@@ -162,17 +152,24 @@ impl Namespace {
     /// # Errors
     /// As [`nft`](Self::nft).
     pub fn limit_arriving_udp(&self, interface: &str, kilobytes: u32) -> Result<(), Error> {
-        let table = format!("narrow-{interface}");
+        let over = format!("limit rate over {kilobytes} kbytes/second");
+        self.drop_arriving_udp("narrow", interface, Some(over).filter(|_| kilobytes > 0))
+    }
+
+    /// Drops what comes in by this interface and matches, in place of what was dropped before for the same reason.
+    fn drop_arriving_udp(&self, reason: &str, interface: &str, matches: Option<String>) -> Result<(), Error> {
+        let table = format!("{reason}-{interface}");
+        // What is there already is added without harm, so that it can be deleted in any case.
         self.nft(&["add", "table", "inet", &table])?;
         self.nft(&["delete", "table", "inet", &table])?;
-        if kilobytes == 0 {
+        let Some(matches) = matches else {
             return Ok(());
-        }
+        };
         self.nft(&["add", "table", "inet", &table])?;
         let chain = "{ type filter hook prerouting priority 0 ; }";
         self.nft(&["add", "chain", "inet", &table, "arriving", chain])?;
-        let over = format!("meta iifname {interface} meta l4proto udp limit rate over {kilobytes} kbytes/second");
-        self.nft(&["add", "rule", "inet", &table, "arriving", &over, "drop"])
+        let rule = format!("meta iifname {interface} meta l4proto udp {matches}");
+        self.nft(&["add", "rule", "inet", &table, "arriving", &rule, "drop"])
     }
 
     /// Breaks every TCP connection that somebody inside accepted on this port; the other end is told by a reset. New
@@ -341,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_of_a_hundred_are_lost() {
+    fn so_many_of_a_hundred_are_lost_or_all_that_is_too_much() {
         let left = Namespace::new().expect("needs root");
         let right = Namespace::new().expect("needs root");
         left.join(Ipv4Addr::new(10, 96, 0, 1), &right, Ipv4Addr::new(10, 96, 0, 2), "j0")
@@ -374,6 +371,14 @@ mod tests {
         let few = arrived();
         assert!((1..50).contains(&few), "{few} of 1000 arrived where 99 % are lost");
         right.lose_arriving_udp("j0", 0).unwrap();
+        assert_eq!(arrived(), 1000);
+        right.limit_arriving_udp("j0", 1).unwrap();
+        let few = arrived();
+        assert!(
+            (1..500).contains(&few),
+            "{few} of 1000 arrived, which are 30 kB, of 1 kB a second"
+        );
+        right.limit_arriving_udp("j0", 0).unwrap();
         assert_eq!(arrived(), 1000);
     }
 
