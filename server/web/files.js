@@ -170,6 +170,7 @@ export class Files {
     for (const shared of this.#own.values()) if (shared.receiving > 0) this.#served(shared);
     for (const shared of this.#offersOf(participant)) this.#leave(shared, participant);
     this.#offers.delete(participant);
+    this.#offers.delete(participant);
   }
 
   // What we want
