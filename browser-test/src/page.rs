@@ -203,17 +203,24 @@ impl Page {
     }
 
     /// Clicks with a real pointer in the middle of the first element that a CSS selector finds, and waits for it to be
-    /// there.
+    /// there and to stand still.
     ///
     /// # Errors
-    /// [`Error::Deadline`] if there is no such visible element within 10 s.
+    /// [`Error::Deadline`] if there is no such visible element within 10 s, or if it moves for as long.
     pub fn click(&self, selector: &str) -> Result<(), Error> {
+        // Else a page that is still being laid out moves it away before the click is there.
         let middle = format!(
-            "(() => {{
+            "(async () => {{
+                const place = element => {{
+                    const {{ x, y, width, height }} = element.getBoundingClientRect();
+                    return [x + width / 2, y + height / 2, width, height];
+                }};
                 const element = document.querySelector({});
                 element.scrollIntoView({{ block: 'nearest' }});
-                const box = element.getBoundingClientRect();
-                return box.width > 0 && box.height > 0 && [box.x + box.width / 2, box.y + box.height / 2];
+                const before = place(element);
+                await new Promise(done => setTimeout(done, 40));
+                const [x, y, width, height] = place(element);
+                return width > 0 && height > 0 && String(before) === String([x, y, width, height]) && [x, y];
             }})()",
             json!(selector)
         );

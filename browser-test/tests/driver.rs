@@ -157,6 +157,24 @@ fn clicks_and_keys_are_real() {
 }
 
 #[test]
+fn what_moves_is_clicked_when_it_stands_still() {
+    let namespace = network();
+    let url = serve(
+        &namespace,
+        "<!doctype html><style>button { position: absolute; transition: left 1s linear }</style>
+        <button id=b onclick='n++' style='left: 0; width: 20px'>b</button><script>n = 0</script>",
+    );
+    for kind in BOTH {
+        let browser = Browser::launch(kind, &Options::within(&namespace)).unwrap();
+        let page = browser.open(&url).unwrap();
+        page.evaluate("(b.offsetLeft, void (b.style.left = '500px'))").unwrap();
+        page.click("#b").unwrap();
+        page.wait_for("n === 1", Duration::from_secs(5)).unwrap();
+        browser.close().unwrap();
+    }
+}
+
+#[test]
 fn fake_devices_and_raw_addresses() {
     let namespace = network();
     let url = serve(&namespace, "<!doctype html><p>ok");
