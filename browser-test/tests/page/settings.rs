@@ -1,4 +1,4 @@
-use browser_test::Kind;
+use browser_test::{Kind, Viewport};
 use serde_json::json;
 
 use crate::{Scene, nobody};
@@ -26,6 +26,32 @@ fn choose(scene: &Scene, place: &str, what: &str, id: &str) {
     scene.get(&format!(
         "void (list => {{ list.value = '{id}'; list.dispatchEvent(new Event('change')); }})(document.querySelector('{place} [data-choice={what}]'))"
     ));
+}
+
+/// Who clicks as soon as the page is there clicks when the devices come.
+#[test]
+fn the_button_to_join_stands_still_while_the_devices_come() {
+    let shown =
+        "[...document.querySelectorAll('#lobby [data-choice]')].filter(list => !list.closest('label').hidden).length";
+    let place = "(({ x, y }) => [x, y])(document.querySelector('#join .primary').getBoundingClientRect())";
+    for kind in BOTH {
+        let scene = Scene::open(kind, "/r/kitchen?name=Ada", &nobody());
+        // High enough for all: bars to scroll take some of the width.
+        let phone = Viewport {
+            height: 1_000,
+            ..Viewport::PHONE
+        };
+        for viewport in [Viewport::DESKTOP, phone] {
+            scene.show_in(viewport);
+            scene.get("void (navigator.mediaDevices.enumerateDevices = async () => [], navigator.mediaDevices.dispatchEvent(new Event('devicechange')))");
+            scene.wait(&format!("{shown} === 0"));
+            let before = scene.get(place);
+            scene.get(DEVICES);
+            scene.get("void hyaline.devices.dispatchEvent(new CustomEvent('problem', { detail: { code: 'camera-busy', message: 'Another program has the camera.' } }))");
+            scene.wait(&format!("{shown} === 3"));
+            assert_eq!(scene.get(place), before, "{kind} {viewport:?}");
+        }
+    }
 }
 
 /// The other device comes as the person wants it by then, not as the former one was.
