@@ -18,10 +18,14 @@ pub(crate) fn run(settings: &Settings) -> Outcome {
     // Sanitizer and coverage flags are not for the stable compiler, unless told so; its output is not mixed with other
     // builds.
     build.env("RUSTC_BOOTSTRAP", "1").env("CARGO_TARGET_DIR", &folder);
-    // Each of the many programs would be optimised as a whole again, for the sake of ten seconds.
+    // Each of the many programs would be optimised as a whole again, for the sake of a few seconds.
     build
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    // And a second is not worth a minute of the optimiser.
+    if !settings.long {
+        build.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+    }
     let mut outcome = check(&mut build);
     if outcome.failed > 0 {
         return outcome;
